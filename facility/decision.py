@@ -1,0 +1,67 @@
+"""A decision: what is sent now. The plan behind it covers the whole horizon; a decision is only its first step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class CapGroup:
+    """`gpus` GPUs of one workload that share one cap, W."""
+
+    workload: str
+    gpus: int
+    cap_w: int
+
+
+@dataclass(frozen=True)
+class PoolCaps:
+    """The caps of one pool: groups, and `cap_w` for every GPU in no group."""
+
+    pool: str
+    cap_w: int
+    groups: tuple[CapGroup, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class JobOrder:
+    """Run a job now, or hold it until an instant (None: until told otherwise). `gpus` is how many it may use."""
+
+    job: str
+    action: Literal["run", "hold"]
+    gpus: int
+    until: datetime | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class BatteryOrder:
+    """Power of one battery, kW; positive charges."""
+
+    battery: str
+    power_kw: float
+
+
+@dataclass(frozen=True)
+class CoolingOrder:
+    """Hall temperatures that one cooling plant is asked to hold, degC."""
+
+    plant: str
+    hall_c: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Everything that is sent in one cycle, valid in the half-open interval [at, until), UTC."""
+
+    at: datetime
+    until: datetime
+    pools: tuple[PoolCaps, ...]
+    jobs: tuple[JobOrder, ...] = ()
+    batteries: tuple[BatteryOrder, ...] = ()
+    cooling: tuple[CoolingOrder, ...] = ()
+    import_limit_kw: float | None = None
+    """The grid limit this decision was made for, kW."""

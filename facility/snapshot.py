@@ -1,0 +1,53 @@
+"""The site at one instant, as far as it is known. Missing is a value: None, never a guess."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work to finish by a deadline; it may wait. Instants are UTC.
+
+    `work_gpu_h` is the work left in GPU hours at relative speed 1. `running` is what the scheduler last reported: True
+    while its GPUs are held, False while it waits, None when nobody told.
+    """
+
+    id: str
+    pool: str
+    curve: str
+    gpus: int
+    work_gpu_h: float
+    submit: datetime
+    deadline: datetime
+    tenant: str | None = None
+    contract: str | None = None
+    elastic: bool = False
+    running: bool | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What was measured and reported at `at` (UTC). A key that is absent was not measured."""
+
+    at: datetime
+    jobs: tuple[Job, ...] = ()
+    hall_c: Mapping[str, float] = field(default_factory=dict)
+    """Temperature by hall, degC."""
+    battery_kwh: Mapping[str, float] = field(default_factory=dict)
+    """Energy stored by battery, kWh."""
+    pool_kw: Mapping[str, float] = field(default_factory=dict)
+    """IT power by pool, hosts included, kW."""
+    cooling_kw: Mapping[str, float] = field(default_factory=dict)
+    """Electric power by cooling plant, kW."""
+    import_kw: float | None = None
+    """Power at the grid meter, kW."""
+    outdoor_c: float | None = None
+    peak_so_far_kw: float = 0.0
+    """Highest billing-interval mean of the month until now, kW."""
+    enforced_cap_w: Mapping[str, int] = field(default_factory=dict)
+    """Highest cap that agents reported as enforced, by pool, W."""
+    stale: tuple[str, ...] = ()
+    """Names of sensors that should have spoken and did not."""

@@ -1,0 +1,72 @@
+"""Baseline: the same site without us. Everything starts at once at the highest cap; only missing GPUs make a job wait.
+
+Jobs start in the order they arrived as soon as their pool has enough GPUs for them and run until they finish or reach their
+deadline; halls are kept at the temperature they have; batteries rest.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+import numpy as np
+
+from models.schedule import Groups, Schedule
+from models.site import Problem
+
+
+def baseline(problem: Problem) -> Schedule:
+    """The schedule of the site without control, on the same problem; an operator's commands are not in it."""
+    horizon = problem.horizon
+    rows: list[tuple[int, int, int, float, int, float, float]] = []
+    max_cap_w = {p.id: round(p.max_cap_w) for p in problem.pools}
+    free = {p.id: float(min(p.available)) for p in problem.pools}
+    for w, firm in enumerate(problem.firms):
+        draw_w, speed = firm.curve.at(max_cap_w[firm.pool])
+        free[firm.pool] -= firm.gpus
+        rows += [(w, t, firm.gpus, 1.0, max_cap_w[firm.pool], draw_w, speed) for t in range(len(horizon))]
+    for w, (start_h, end_h) in _runs(problem, free).items():
+        job = problem.jobs[w - len(problem.firms)]
+        draw_w, speed = job.curve.at(max_cap_w[job.pool])
+        share = horizon.overlap(start_h, end_h)
+        rows += [(w, int(t), job.gpus, float(share[t]), max_cap_w[job.pool], draw_w, speed) for t in np.flatnonzero(share)]
+    rest = np.zeros(len(horizon))
+    return Schedule(
+        Groups.of(rows),
+        {b.id: rest for b in problem.batteries},
+        {z.id: np.full(len(horizon), z.start_c) for z in problem.halls},
+    )
+
+
+def _runs(problem: Problem, free: dict[str, float]) -> dict[int, tuple[float, float]]:
+    """When each job runs, [start, end) h, by workload index; a job that never gets its GPUs in time is absent."""
+    first = len(problem.firms)
+    queue = sorted(enumerate(problem.jobs, start=first), key=lambda item: (max(item[1].arrival_h, 0.0), item[0]))
+    waiting: dict[str, list[int]] = {p.id: [] for p in problem.pools}
+    ends: list[tuple[float, str, int]] = []
+    runs: dict[int, tuple[float, float]] = {}
+
+    def start(w: int, now: float) -> bool:
+        job = problem.jobs[w - first]
+        if job.gpus > free[job.pool]:
+            return False
+        if job.deadline_h > now:
+            _, speed = job.curve.at(job.curve.cap_w[-1])
+            end = min(now + job.work_gpu_h / (job.gpus * speed), job.deadline_h)
+            free[job.pool] -= job.gpus
+            runs[w] = (now, end)
+            heapq.heappush(ends, (end, job.pool, job.gpus))
+        return True
+
+    def release(until: float) -> None:
+        while ends and ends[0][0] <= until:
+            now, pool, gpus = heapq.heappop(ends)
+            free[pool] += gpus
+            waiting[pool] = [w for w in waiting[pool] if not start(w, now)]
+
+    for w, job in queue:
+        now = max(job.arrival_h, 0.0)
+        release(now)
+        if not start(w, now):
+            waiting[job.pool].append(w)
+    release(horizon_end := problem.horizon.end_h)
+    return {w: run for w, run in runs.items() if run[0] < horizon_end}

@@ -1,0 +1,76 @@
+"""Cooling plant: electricity for the heat of its halls.
+
+    heat[t]     = sum of its halls' removed_kw[t] <= max_heat                            has_capacity
+    power_kw[t] >= intercept[s,t] + slope[s,t] * heat[t]      for every segment s        removes_heat
+    power_kw[t] <= chord_intercept[t] + chord_slope[t] * heat[t]                         burns_no_more
+
+The plant's power is convex in heat (`models.chiller`). The segments are secants between points of the curve: they lie on or
+above it, so a limit that holds in the program holds in the plant. The chord from no heat to full heat lies above all of them,
+so that at a negative price no power is burnt that physics would not draw.
+
+| symbol    | name                              | unit  |
+|-----------|-----------------------------------|-------|
+| heat      | heat removed                      | kW    |
+| power_kw  | electric power of the plant       | kW    |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+from models.chiller import Chiller
+from models.feeder import Load
+from models.horizon import Floats
+
+
+@dataclass(frozen=True)
+class CoolingPlant:
+    """A plant of `chiller` figures on a feeder."""
+
+    id: str
+    feeder: str
+    chiller: Chiller
+
+
+def secants(chiller: Chiller, outdoor_c: Floats) -> tuple[Floats, Floats, Floats]:
+    """Slopes and intercepts of the segments, shape (S, T), and the (slope, intercept) of the chord, shape (2, T)."""
+    heat = chiller.breakpoints_kw()[:, None]
+    power = chiller.power_kw(heat, outdoor_c[None, :])
+    slope = np.diff(power, axis=0) / np.diff(heat, axis=0)
+    chord = (power[-1] - power[0]) / (heat[-1] - heat[0])
+    return slope, power[:-1] - slope * heat[:-1], np.stack([chord, power[0] - chord * heat[0]])
+
+
+def add(block: Any, plant: CoolingPlant, steps: Any, removed_kw: Sequence[Load], outdoor_c: Floats) -> None:
+    """Declare one plant on `block`; `removed_kw` are its halls' removed heats. Publishes `power_kw`."""
+    slope, intercept, chord = secants(plant.chiller, outdoor_c)
+    segments = range(len(slope))
+    block.SEGMENTS = pyo.RangeSet(0, len(slope) - 1)
+    block.slope = pyo.Param(
+        block.SEGMENTS, steps, initialize={(s, t): float(slope[s, t]) for s in segments for t in range(len(outdoor_c))}
+    )
+    block.intercept_kw = pyo.Param(
+        block.SEGMENTS, steps, initialize={(s, t): float(intercept[s, t]) for s in segments for t in range(len(outdoor_c))}
+    )
+    block.chord_slope = pyo.Param(steps, initialize=dict(enumerate(chord[0])))
+    block.chord_intercept_kw = pyo.Param(steps, initialize=dict(enumerate(chord[1])))
+    block.max_heat_kw = pyo.Param(initialize=plant.chiller.max_heat_kw)
+    block.heat_kw = pyo.Var(steps, bounds=(0, plant.chiller.max_heat_kw))
+    block.power_kw = pyo.Var(steps, bounds=(0, None))
+
+    @block.Constraint(steps)
+    def has_capacity(b: Any, t: int) -> Any:
+        return b.heat_kw[t] == sum(removed(t) for removed in removed_kw)
+
+    @block.Constraint(block.SEGMENTS, steps)
+    def removes_heat(b: Any, s: int, t: int) -> Any:
+        return b.power_kw[t] >= b.intercept_kw[s, t] + b.slope[s, t] * b.heat_kw[t]
+
+    @block.Constraint(steps)
+    def burns_no_more(b: Any, t: int) -> Any:
+        return b.power_kw[t] <= b.chord_intercept_kw[t] + b.chord_slope[t] * b.heat_kw[t]

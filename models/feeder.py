@@ -1,0 +1,70 @@
+"""Feeder: a node of the electrical tree with a rating.
+
+    load_kw[t]  = (1 + loss) * sum of expected loads below         >= 0      sums
+    worst_kw[t] = (1 + loss) * sum of worst cases below                      sums_worst
+    load_kw[t]  <= rating + over_rating_kw[t]                                carries
+    worst_kw[t] <= rating * margin + over_worst_kw[t]                        carries_worst
+
+Below hang pools (expected draw, sum of caps), halls' base load, cooling plants, batteries and other feeders. A battery that
+discharges lowers the expected load but not the worst case.
+
+| symbol         | name                                          | unit |
+|----------------|-----------------------------------------------|------|
+| loss           | losses as a share of what passes              | 1    |
+| margin         | share of the rating the worst case may reach  | 1    |
+| over_rating_kw | breach: expected load above the rating        | kW   |
+| over_worst_kw  | breach: worst case above rating * margin      | kW   |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyomo.environ as pyo
+
+Load = Callable[[int], Any]
+
+
+@dataclass(frozen=True)
+class Feeder:
+    """A node under `parent` (None: the root), rated `rating_kw`."""
+
+    id: str
+    parent: str | None
+    rating_kw: float
+    loss_share: float = 0.0
+    worst_case_margin: float = 1.0
+
+
+def add(block: Any, feeder: Feeder, steps: Any, below: Sequence[Load], below_worst: Sequence[Load]) -> None:
+    """Declare one feeder on `block`; `below` are the expected loads under it, kW by step, `below_worst` their worst cases."""
+    block.rating_kw = pyo.Param(initialize=feeder.rating_kw)
+    block.worst_rating_kw = pyo.Param(initialize=feeder.rating_kw * feeder.worst_case_margin)
+    block.passes = pyo.Param(initialize=1 + feeder.loss_share)
+    block.load_kw = pyo.Var(steps, bounds=(0, None))
+    block.worst_kw = pyo.Var(steps)
+    block.over_rating_kw = pyo.Var(steps, bounds=(0, None))
+    block.over_worst_kw = pyo.Var(steps, bounds=(0, None))
+
+    @block.Constraint(steps)
+    def sums(b: Any, t: int) -> Any:
+        return b.load_kw[t] == b.passes * sum(load(t) for load in below)
+
+    @block.Constraint(steps)
+    def sums_worst(b: Any, t: int) -> Any:
+        return b.worst_kw[t] == b.passes * sum(load(t) for load in below_worst)
+
+    @block.Constraint(steps)
+    def carries(b: Any, t: int) -> Any:
+        return b.load_kw[t] <= b.rating_kw + b.over_rating_kw[t]
+
+    @block.Constraint(steps)
+    def carries_worst(b: Any, t: int) -> Any:
+        return b.worst_kw[t] <= b.worst_rating_kw + b.over_worst_kw[t]
+
+
+def cost(block: Any, h: Any, steps: Any, over_rating_price_per_kwh: float) -> Any:
+    """Money for carrying more than the rating, expected or in the worst case."""
+    return sum(over_rating_price_per_kwh * h[t] * (block.over_rating_kw[t] + block.over_worst_kw[t]) for t in steps)

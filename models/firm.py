@@ -1,0 +1,71 @@
+"""Firm workload: a rental or a service that must run now.
+
+    gpus[w,0,t] = size[w]                                  runs (a pausable one: at most its size, by the bound)
+    work[w,t] + short[w,t] >= floor[w] * size[w] * h[t]    serves
+
+| symbol | name                                        | unit  |
+|--------|---------------------------------------------|-------|
+| floor  | mean relative speed that is promised        | 1     |
+| short  | breach: work short of the floor             | GPU h |
+
+Cost: short * penalty - work * value, for the value of the work delivered is what capping it gives away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+from models.horizon import Floats, Horizon
+from models.workload import Workload, work_gpu_h
+
+
+@dataclass(frozen=True)
+class Firm(Workload):
+    """All `gpus` run at a mean relative speed of at least `floor_speed`; money per GPU hour at speed 1."""
+
+    floor_speed: float = 0.0
+    value_per_gpu_h: float = 0.0
+    short_price_per_gpu_h: float = 50.0
+    weight: float = 0.0
+    pausable: bool = False
+
+    @property
+    def may_pause(self) -> bool:
+        """Only where the contract says so."""
+        return self.pausable
+
+    def window(self, horizon: Horizon) -> Floats:
+        """The whole of every step, shape (T,)."""
+        return np.ones(len(horizon))
+
+
+def add(block: Any, firms: dict[int, Firm], workloads: Any) -> None:
+    """Declare the rows of `firms` (by workload index) on `block`; `workloads` is the block that holds `gpus`."""
+    block.FIRMS = pyo.Set(initialize=list(firms))
+    block.MUST_RUN = pyo.Set(initialize=[w for w, firm in firms.items() if not firm.pausable])
+    block.PROMISED = pyo.Set(initialize=[w for w, firm in firms.items() if firm.floor_speed > 0])
+    block.floor_speed = pyo.Param(block.FIRMS, initialize={w: firm.floor_speed for w, firm in firms.items()})
+    block.value = pyo.Param(block.FIRMS, initialize={w: firm.value_per_gpu_h for w, firm in firms.items()})
+    block.short_price = pyo.Param(block.FIRMS, initialize={w: firm.short_price_per_gpu_h for w, firm in firms.items()})
+
+    block.short_gpu_h = pyo.Var(block.PROMISED, workloads.STEPS, bounds=(0, None))
+
+    @block.Constraint(block.MUST_RUN, workloads.STEPS)
+    def runs(b: Any, w: int, t: int) -> Any:
+        return workloads.gpus[w, 0, t] == workloads.size[w] * workloads.share[w, t]
+
+    @block.Constraint(block.PROMISED, workloads.STEPS)
+    def serves(b: Any, w: int, t: int) -> Any:
+        promised = b.floor_speed[w] * workloads.size[w] * workloads.h[t]
+        return work_gpu_h(workloads, w, t) + b.short_gpu_h[w, t] >= promised
+
+
+def cost(block: Any, workloads: Any) -> Any:
+    """Money for work short of the floor, less the value of the work delivered."""
+    return sum(block.short_price[w] * block.short_gpu_h[w, t] for w in block.PROMISED for t in workloads.STEPS) - sum(
+        block.value[w] * work_gpu_h(workloads, w, t) for w in block.FIRMS for t in workloads.WINDOW[w]
+    )

@@ -1,0 +1,66 @@
+"""Grid connection: what the site draws, what it may draw, what it pays.
+
+    import_kw[t] = load at the root of the feeder tree                >= 0      meters
+    import_kw[t] <= limit[t] + over_limit_kw[t]                                 limits
+    import_kw[t] <= peak_kw,  peak so far <= peak_kw                            peaks (only where peaks cost)
+
+| symbol        | name                                   | unit      |
+|---------------|----------------------------------------|-----------|
+| limit         | most that may be drawn                 | kW        |
+| over_limit_kw | breach: drawn above the limit          | kW        |
+| peak_kw       | highest mean of the billing period     | kW        |
+| price         | of energy, may be negative             | money/kWh |
+
+Cost: price * import + peak price * peak.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyomo.environ as pyo
+
+from models.feeder import Load
+
+
+@dataclass(frozen=True)
+class GridConnection:
+    """Limits and prices, one entry a step; money per kWh, per kW of peak, grams of CO2 per kWh."""
+
+    limit_kw: tuple[float, ...]
+    price_per_kwh: tuple[float, ...]
+    carbon_g_per_kwh: tuple[float, ...] = ()
+    peak_price_per_kw: float = 0.0
+    peak_so_far_kw: float = 0.0
+
+
+def add(block: Any, grid: GridConnection, steps: Any, load_kw: Load) -> None:
+    """Declare the connection on `block`; `load_kw(t)` is the load at the root of the feeder tree. Publishes `import_kw`."""
+    block.limit_kw = pyo.Param(steps, initialize=dict(enumerate(grid.limit_kw)))
+    block.price_per_kwh = pyo.Param(steps, initialize=dict(enumerate(grid.price_per_kwh)))
+    block.import_kw = pyo.Var(steps, bounds=(0, None))
+    block.over_limit_kw = pyo.Var(steps, bounds=(0, None))
+    block.peak_kw = pyo.Var(bounds=(grid.peak_so_far_kw, None))
+    block.PEAKS = pyo.Set(initialize=range(len(grid.limit_kw)) if grid.peak_price_per_kw else [])
+
+    @block.Constraint(steps)
+    def meters(b: Any, t: int) -> Any:
+        return b.import_kw[t] == load_kw(t)
+
+    @block.Constraint(steps)
+    def limits(b: Any, t: int) -> Any:
+        return b.import_kw[t] <= b.limit_kw[t] + b.over_limit_kw[t]
+
+    @block.Constraint(block.PEAKS)
+    def peaks(b: Any, t: int) -> Any:
+        return b.import_kw[t] <= b.peak_kw
+
+
+def cost(block: Any, grid: GridConnection, h: Any, steps: Any, over_limit_price_per_kwh: float) -> Any:
+    """Money for energy, peak and drawing above the limit."""
+    return (
+        sum(block.price_per_kwh[t] * h[t] * block.import_kw[t] for t in steps)
+        + sum(over_limit_price_per_kwh * h[t] * block.over_limit_kw[t] for t in steps)
+        + grid.peak_price_per_kw * block.peak_kw
+    )

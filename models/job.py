@@ -1,0 +1,101 @@
+"""Job: work to finish by a deadline; it may wait.
+
+    sum_t work[w,t] + unfinished[w] + carried[w] = work_left[w]      finishes
+    0 <= carried[w] <= size[w] * (deadline - end of horizon)         only where the deadline lies past the horizon
+
+The row is an equality: with an inequality a plan would do work nobody asked for when prices are negative. Work carried past
+the horizon costs what it would at the mean price and the most efficient point, in the plan as in the baseline.
+
+| symbol      | name                                             | unit          |
+|-------------|--------------------------------------------------|---------------|
+| work_left   | work asked for                                   | GPU h         |
+| unfinished  | breach: work not done by the deadline            | GPU h         |
+| carried     | work left for after the horizon                  | GPU h         |
+| delay       | price of doing work an hour later, for tie-break | money/GPU h/h |
+
+Cost: unfinished * penalty + carried * carry price + delay * (middle of the step - arrival) * work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyomo.environ as pyo
+
+from models.horizon import Floats, Horizon
+from models.workload import Workload, work_gpu_h
+
+
+@dataclass(frozen=True)
+class Job(Workload):
+    """`work_gpu_h` GPU hours at speed 1, done in [arrival_h, deadline_h); hours after the horizon's start.
+
+    An elastic job may run on fewer GPUs than its size; a rigid one runs on all of them or waits. `carry_price_per_gpu_h` is
+    what a GPU hour costs after the horizon.
+    """
+
+    work_gpu_h: float = 0.0
+    arrival_h: float = 0.0
+    deadline_h: float = 0.0
+    elastic: bool = False
+    unfinished_price_per_gpu_h: float = 50.0
+    delay_price_per_gpu_h: float = 1e-4
+    carry_price_per_gpu_h: float = 0.0
+    running: bool = False
+
+    @property
+    def may_pause(self) -> bool:
+        """A job may always wait."""
+        return True
+
+    def window(self, horizon: Horizon) -> Floats:
+        """Share of each step between arrival and deadline, shape (T,)."""
+        return horizon.overlap(self.arrival_h, self.deadline_h)
+
+    def most_carried_gpu_h(self, horizon: Horizon) -> float:
+        """The most work that can still be done between the horizon's end and the deadline, GPU h."""
+        hours_left = self.deadline_h - max(horizon.end_h, self.arrival_h)
+        return min(self.work_gpu_h, max(0.0, hours_left) * self.gpus)
+
+    def wait_h(self, horizon: Horizon) -> Floats:
+        """Time from arrival to the middle of each step, h, shape (T,)."""
+        return (horizon.starts + horizon.ends) / 2 - self.arrival_h
+
+
+def add(block: Any, jobs: dict[int, Job], workloads: Any, horizon: Horizon) -> None:
+    """Declare the rows of `jobs` (by workload index) on `block`; `workloads` is the block that holds `gpus`."""
+    block.JOBS = pyo.Set(initialize=list(jobs))
+    block.work_left_gpu_h = pyo.Param(block.JOBS, initialize={w: job.work_gpu_h for w, job in jobs.items()})
+    block.most_carried_gpu_h = pyo.Param(
+        block.JOBS, initialize={w: job.most_carried_gpu_h(horizon) for w, job in jobs.items()}
+    )
+    block.unfinished_price = pyo.Param(block.JOBS, initialize={w: job.unfinished_price_per_gpu_h for w, job in jobs.items()})
+    block.carry_price = pyo.Param(block.JOBS, initialize={w: job.carry_price_per_gpu_h for w, job in jobs.items()})
+    block.delay_price = pyo.Param(block.JOBS, initialize={w: job.delay_price_per_gpu_h for w, job in jobs.items()})
+    block.arrival_h = pyo.Param(block.JOBS, initialize={w: job.arrival_h for w, job in jobs.items()})
+    block.middle_h = pyo.Param(workloads.STEPS, initialize=dict(enumerate((horizon.starts + horizon.ends) / 2)))
+
+    block.unfinished_gpu_h = pyo.Var(block.JOBS, bounds=(0, None))
+
+    def can_carry(b: Any, w: int) -> Any:
+        return 0, b.most_carried_gpu_h[w]
+
+    block.carried_gpu_h = pyo.Var(block.JOBS, bounds=can_carry)
+
+    @block.Constraint(block.JOBS)
+    def finishes(b: Any, w: int) -> Any:
+        done = sum(work_gpu_h(workloads, w, t) for t in workloads.WINDOW[w])
+        return done + b.unfinished_gpu_h[w] + b.carried_gpu_h[w] == b.work_left_gpu_h[w]
+
+
+def cost(block: Any, workloads: Any) -> Any:
+    """Money for work left undone, carried and delayed."""
+    return sum(
+        block.unfinished_price[w] * block.unfinished_gpu_h[w] + block.carry_price[w] * block.carried_gpu_h[w]
+        for w in block.JOBS
+    ) + sum(
+        block.delay_price[w] * (block.middle_h[t] - block.arrival_h[w]) * work_gpu_h(workloads, w, t)
+        for w in block.JOBS
+        for t in workloads.WINDOW[w]
+    )

@@ -1,0 +1,207 @@
+"""Plan: solve, round to what can be sent, and say what it costs beside doing nothing."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from models import workload
+from models.account import TINY, Account, account
+from models.baseline import baseline
+from models.horizon import Floats
+from models.job import Job
+from models.rounding import Room, meet_work, round_down, schedule_of
+from models.schedule import Schedule
+from models.site import Problem, build
+from models.solve import Certificate, Infeasible, Session, Solved, TimedOut, values
+
+ROUNDING_RESERVE = 1e-5
+"""Share of every electrical limit that the program leaves for rounding."""
+ROUNDED_WORSE = 0.01
+"""Rounding that costs more than this share of the objective is told."""
+
+Status = Literal["optimal", "breached", "rounded_worse"]
+
+
+@dataclass(frozen=True)
+class SolveRecord:
+    """How the program was solved. `bound` is the objective before rounding, `gap` what rounding cost relative to it."""
+
+    rows: int
+    columns: int
+    build_s: float
+    solve_s: float
+    rounds: int
+    bound: float
+    gap: float
+    certificate: Certificate
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A schedule that can be sent, its account, the baseline's account on the same problem, and why.
+
+    `marginal_prices` maps a limit to what one more unit of it, through the whole horizon, would have saved (money).
+    """
+
+    problem: Problem
+    schedule: Schedule
+    account: Account
+    baseline: Account
+    status: Status
+    record: SolveRecord
+    marginal_prices: dict[str, float]
+
+
+def make_plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut:
+    """The plan of `problem`, solved within `budget_s` seconds."""
+    started = time.perf_counter()
+    reserved = _reserve(problem)
+    model = build(reserved)
+    session = Session(model)
+    build_s = time.perf_counter() - started
+    deadline = time.perf_counter() + budget_s
+
+    solved, rounds = _solve(session, model, problem, deadline)
+    if not isinstance(solved, Solved):
+        return solved
+    bound = solved.objective
+    if _settle(session, model, problem):
+        settled, more = _solve(session, model, problem, deadline)
+        if not isinstance(settled, Solved):
+            return settled
+        solved, rounds = settled, rounds + more
+
+    reference = baseline(problem)
+    reference_account = account(problem, reference)
+    schedule = _round(problem, model)
+    result = account(problem, schedule)
+    commanded = any(w.cap_w or w.order for w in problem.workloads)
+    if reference_account.objective < result.objective and not commanded:
+        schedule, result = reference, reference_account
+    rows, columns = session.shape
+    gap = (result.objective - bound) / max(1.0, abs(bound))
+    status: Status = "breached" if result.is_breached else "rounded_worse" if gap > ROUNDED_WORSE else "optimal"
+    record = SolveRecord(rows, columns, build_s, session.run_seconds, rounds, bound, gap, solved.certificate)
+    return Plan(problem, schedule, result, reference_account, status, record, _marginal_prices(session, solved))
+
+
+def _reserve(problem: Problem) -> Problem:
+    """The problem with a hair less of every electrical limit, so that rounding has room."""
+    keep = 1 - ROUNDING_RESERVE
+    return replace(
+        problem,
+        grid=replace(problem.grid, limit_kw=tuple(limit * keep for limit in problem.grid.limit_kw)),
+        feeders=tuple(replace(f, rating_kw=f.rating_kw * keep) for f in problem.feeders),
+    )
+
+
+def _solve(session: Session, model: Any, problem: Problem, deadline: float) -> tuple[Solved | Infeasible | TimedOut, int]:
+    """Solve, adding the ladder rows a solution breaks until none is broken; the number of rounds beside it."""
+    for round_number in range(1, 100):
+        outcome = session.solve(max(deadline - time.perf_counter(), 0.1))
+        if not isinstance(outcome, Solved):
+            return outcome, round_number
+        session.load(outcome)
+        block = model.workload
+        broken = workload.broken_rungs({index: v.value or 0.0 for index, v in block.gpus.items()})
+        if not broken:
+            return outcome, round_number
+        session.add_differences([(block.gpus[w, k, t], block.gpus[w, k - 1, t]) for w, k, t in broken])
+    return TimedOut(0.0, "the ladder rows did not settle in 100 rounds"), 100
+
+
+def _settle(session: Session, model: Any, problem: Problem) -> bool:
+    """Fix what must be one way or the other now: a battery's direction, and whether a rigid job runs in the first step."""
+    fixed: list[Any] = []
+    at: list[float] = []
+    for store in problem.batteries:
+        block = model.battery[store.id]
+        for t in model.STEPS:
+            charge, discharge = block.charge_kw[t].value or 0.0, block.discharge_kw[t].value or 0.0
+            if min(charge, discharge) > TINY:
+                fixed.append(block.charge_kw[t] if charge < discharge else block.discharge_kw[t])
+                at.append(0.0)
+    gpus = model.workload.gpus
+    free = {p.id: p.available[0] for p in problem.pools}
+    wanted: list[tuple[float, int, Job]] = []
+    for w, load in enumerate(problem.workloads):
+        if (w, 0, 0) not in gpus:
+            continue
+        now = gpus[w, 0, 0].value or 0.0
+        share = float(problem.cells.share[w, 0])
+        ordered = bool(load.order) and load.order[0] == "run"
+        if not isinstance(load, Job) or load.elastic or (now >= load.gpus * share - TINY) or (now <= TINY and not ordered):
+            free[load.pool] -= now
+        elif ordered or any((gpus[w, 0, t].value or 0.0) > TINY for t in model.workload.WINDOW[w] if t):
+            wanted.append((2.0 if ordered else now / load.gpus, w, load))
+        else:
+            free[load.pool] -= now
+    for part, w, load in sorted(wanted, key=lambda item: (-item[0], item[1])):
+        whole = load.gpus * float(problem.cells.share[w, 0])
+        run = part >= 0.5 and whole <= free[load.pool] + TINY and load.work_gpu_h >= whole * problem.horizon.hours[0]
+        free[load.pool] -= whole if run else 0.0
+        fixed.append(gpus[w, 0, 0])
+        at.append(whole if run else 0.0)
+        if not run:
+            upper = [gpus[w, k, 0] for k in range(1, len(problem.cells.ladder(w, 0))) if (w, k, 0) in gpus]
+            fixed += upper
+            at += [0.0] * len(upper)
+    if fixed:
+        session.fix(fixed, at)
+    return bool(fixed)
+
+
+def _round(problem: Problem, model: Any) -> Schedule:
+    """The sendable schedule nearest to the solution in `model`."""
+    steps = len(problem.horizon)
+    rungs = max((len(r) for r in problem.cells.ladders), default=1)
+    gpus = np.zeros((len(problem.workloads), rungs, steps))
+    for (w, k, t), variable in model.workload.gpus.items():
+        gpus[w, k, t] = variable.value or 0.0
+    battery_kw = {
+        b.id: values(model.battery[b.id].charge_kw[t] for t in range(steps))
+        - values(model.battery[b.id].discharge_kw[t] for t in range(steps))
+        for b in problem.batteries
+    }
+    hall_c: dict[str, Floats] = {
+        z.id: values(model.hall[z.id].temperature_c[t] for t in range(steps))
+        if z.cooling_plant is not None
+        else np.full(steps, z.start_c)
+        for z in problem.halls
+    }
+    cells = round_down(problem, gpus)
+    room = Room(problem, schedule_of(problem, cells, battery_kw, hall_c))
+    meet_work(problem, cells, _target_gpu_h(problem, model, gpus), room)
+    return schedule_of(problem, cells, battery_kw, hall_c)
+
+
+def _target_gpu_h(problem: Problem, model: Any, gpus: Floats) -> Floats:
+    """Work each job is to do inside the horizon, GPU h, shape (J,)."""
+    first = len(problem.firms)
+    target = np.zeros(len(problem.jobs))
+    for i, job in enumerate(problem.jobs):
+        unfinished = model.job.unfinished_gpu_h[first + i].value or 0.0
+        carried = min(model.job.carried_gpu_h[first + i].value or 0.0, job.most_carried_gpu_h(problem.horizon))
+        small = TINY * max(1.0, job.work_gpu_h)
+        target[i] = job.work_gpu_h - (carried if carried > small else 0.0) - (unfinished if unfinished > small else 0.0)
+    return target
+
+
+def _marginal_prices(session: Session, solved: Solved) -> dict[str, float]:
+    """What one more unit of each binding limit, all through the horizon, would have saved, by the limit's name."""
+    saved: dict[str, float] = {}
+    for constraint, dual in zip(session.row_names, solved.row_dual.tolist(), strict=True):
+        if constraint is None or abs(dual) < 1e-9:
+            continue
+        family = constraint.parent_component().local_name
+        if family in _LIMITS:
+            name = f"{constraint.parent_block().name}.{family}"
+            saved[name] = saved.get(name, 0.0) + abs(dual)
+    return saved
+
+
+_LIMITS = {"limits", "carries", "carries_worst", "recommended_max", "allowable_max", "holds", "peaks"}

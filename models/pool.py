@@ -1,0 +1,65 @@
+"""Pool: GPUs of one model in one hall under one feeder.
+
+    sum_w gpus[w,0,t] <= available[t]                                            holds
+    draw_kw[t]  = available[t] * idle + sum_w draw[w,t]                          draws
+    worst_kw[t] = available[t] * (lowest cap + busy host) + sum_w worst[w,t]     could_draw
+
+`draw_kw` is expected; `worst_kw` is what the pool draws if every GPU rises to the cap it was sent, for no loop is fast enough
+to stop that: training rises by a third in two seconds.
+
+| symbol    | name                            | unit  |
+|-----------|---------------------------------|-------|
+| available | GPUs that are there             | GPUs  |
+| idle      | idle GPU and its host           | kW    |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyomo.environ as pyo
+
+from models import workload
+from models.gpu import Host
+from models.horizon import Horizon
+from models.workload import Cells
+
+
+@dataclass(frozen=True)
+class Pool:
+    """`available[t]` GPUs on `host` machines, in a hall, under a feeder. Settable caps lie in [host.min_cap_w, max_cap_w]."""
+
+    id: str
+    hall: str
+    feeder: str
+    host: Host
+    max_cap_w: float
+    available: tuple[float, ...]
+
+
+def add(block: Any, pool: Pool, index: Cells, workloads: Any, horizon: Horizon) -> None:
+    """Declare one pool on `block`; `workloads` is the block that holds `gpus`. Publishes `draw_kw` and `worst_kw`."""
+    members = index.pools.get(pool.id, [])
+    present = {t: [w for w in members if index.share[w, t] > 0] for t in range(len(horizon))}
+    block.RUNNING = pyo.Set(workloads.STEPS, initialize=present)
+    block.available = pyo.Param(workloads.STEPS, initialize=dict(enumerate(pool.available)))
+    block.idle_kw = pyo.Param(initialize=pool.host.idle_total_w / 1000)
+    block.lowest_worst_kw = pyo.Param(initialize=pool.host.lowest_worst_w / 1000)
+    block.BUSY = pyo.Set(initialize=[t for t, here in present.items() if here])
+
+    block.draw_kw = pyo.Var(workloads.STEPS)
+    block.worst_kw = pyo.Var(workloads.STEPS)
+
+    @block.Constraint(block.BUSY)
+    def holds(b: Any, t: int) -> Any:
+        return sum(workload.running_gpus(workloads, w, t) for w in b.RUNNING[t]) <= b.available[t]
+
+    @block.Constraint(workloads.STEPS)
+    def draws(b: Any, t: int) -> Any:
+        return b.draw_kw[t] == b.available[t] * b.idle_kw + sum(workload.draw_kw(workloads, w, t) for w in b.RUNNING[t])
+
+    @block.Constraint(workloads.STEPS)
+    def could_draw(b: Any, t: int) -> Any:
+        lowest = b.available[t] * b.lowest_worst_kw
+        return b.worst_kw[t] == lowest + sum(workload.worst_kw(workloads, w, t) for w in b.RUNNING[t])

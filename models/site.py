@@ -1,0 +1,165 @@
+"""Site: the whole problem on one page.
+
+    minimise  energy + peak + wear + work undone, carried and delayed - value of work delivered + breaches + discomfort
+    subject to  every asset's own rows (each in the room of its name), tied together by
+                halls:    heat    = IT power of the hall's pools + base load
+                plants:   heat    = heat removed from the plant's halls
+                feeders:  load    = everything attached below, with losses
+                grid:     import  = load at the root
+
+Never infeasible: what reality can break carries a slack with a physical meaning, priced so that life and plant go before the
+grid limit, the grid limit before contracts, contracts before comfort.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+from models import battery, cooling_plant, feeder, firm, grid_connection, hall, job, pool, workload
+from models.battery import Battery
+from models.cooling_plant import CoolingPlant
+from models.feeder import Feeder, Load
+from models.firm import Firm
+from models.grid_connection import GridConnection
+from models.hall import Hall
+from models.horizon import Floats, Horizon
+from models.job import Job
+from models.pool import Pool
+from models.workload import Cells, Workload, cells
+
+OVER_RATING_PRICE_PER_KWH = 10_000.0
+TOO_HOT_PRICE_PER_KWH_H = 10_000.0
+OVER_LIMIT_PRICE_PER_KWH = 1_000.0
+COMFORT_PRICE_PER_KWH_H = 0.5
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything a plan is made from. `outdoor_c` has shape (T,), degC."""
+
+    horizon: Horizon
+    grid: GridConnection
+    outdoor_c: Floats
+    feeders: tuple[Feeder, ...]
+    halls: tuple[Hall, ...]
+    pools: tuple[Pool, ...]
+    cooling_plants: tuple[CoolingPlant, ...] = ()
+    batteries: tuple[Battery, ...] = ()
+    firms: tuple[Firm, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    cells: Cells = field(init=False)
+
+    def __post_init__(self) -> None:
+        if sum(f.parent is None for f in self.feeders) != 1:
+            raise ValueError("the feeder tree needs exactly one root")
+        hosts = {p.id: p.host for p in self.pools}
+        object.__setattr__(self, "cells", cells(self.workloads, hosts, self.horizon))
+
+    @property
+    def workloads(self) -> tuple[Workload, ...]:
+        """Firm workloads first, then jobs; their position is the index w."""
+        return (*self.firms, *self.jobs)
+
+    @property
+    def root(self) -> Feeder:
+        """The feeder at the grid connection."""
+        return next(f for f in self.feeders if f.parent is None)
+
+    def leaves_first(self) -> list[Feeder]:
+        """The feeders, each before its parent."""
+        depth = {self.root.id: 0}
+        while len(depth) < len(self.feeders):
+            found = {f.id: depth[f.parent] + 1 for f in self.feeders if f.parent in depth and f.id not in depth}
+            if not found:
+                raise ValueError("the feeder tree has a loop")
+            depth |= found
+        return sorted(self.feeders, key=lambda f: -depth[f.id])
+
+    def plant_halls(self, plant: CoolingPlant) -> list[Hall]:
+        """The halls whose heat `plant` removes."""
+        return [h for h in self.halls if h.cooling_plant == plant.id]
+
+
+def build(problem: Problem) -> Any:
+    """The linear program of `problem` as a Pyomo model."""
+    horizon = problem.horizon
+    m = pyo.ConcreteModel(name="site")
+    m.STEPS = pyo.RangeSet(0, len(horizon) - 1)
+    m.h = pyo.Param(m.STEPS, initialize=dict(enumerate(horizon.hours)))
+    m.workload = pyo.Block()
+    m.firm = pyo.Block()
+    m.job = pyo.Block()
+    m.grid = pyo.Block()
+    m.pool = pyo.Block([p.id for p in problem.pools])
+    m.hall = pyo.Block([h.id for h in problem.halls])
+    m.cooling_plant = pyo.Block([c.id for c in problem.cooling_plants])
+    m.battery = pyo.Block([b.id for b in problem.batteries])
+    m.feeder = pyo.Block([f.id for f in problem.feeders])
+
+    workload.add(m.workload, problem.cells, horizon)
+    firm.add(m.firm, dict(enumerate(problem.firms)), m.workload)
+    job.add(m.job, dict(enumerate(problem.jobs, start=len(problem.firms))), m.workload, horizon)
+    for p in problem.pools:
+        pool.add(m.pool[p.id], p, problem.cells, m.workload, horizon)
+    for zone in problem.halls:
+        if zone.cooling_plant is not None:
+            hall.add(m.hall[zone.id], zone, horizon, m.STEPS, _heat_kw(m, problem, zone), problem.outdoor_c)
+    for plant in problem.cooling_plants:
+        removed = [_of(m.hall[h.id].removed_kw) for h in problem.plant_halls(plant)]
+        cooling_plant.add(m.cooling_plant[plant.id], plant, m.STEPS, removed, problem.outdoor_c)
+    for store in problem.batteries:
+        battery.add(m.battery[store.id], store, horizon, m.STEPS)
+    for node in problem.leaves_first():
+        feeder.add(m.feeder[node.id], node, m.STEPS, *_attached(m, problem, node))
+    grid_connection.add(m.grid, problem.grid, m.STEPS, _of(m.feeder[problem.root.id].load_kw))
+
+    m.cost = pyo.Objective(
+        expr=grid_connection.cost(m.grid, problem.grid, m.h, m.STEPS, OVER_LIMIT_PRICE_PER_KWH)
+        + job.cost(m.job, m.workload)
+        + firm.cost(m.firm, m.workload)
+        + sum(battery.cost(m.battery[b.id], b, m.STEPS) for b in problem.batteries)
+        + sum(feeder.cost(m.feeder[f.id], m.h, m.STEPS, OVER_RATING_PRICE_PER_KWH) for f in problem.feeders)
+        + sum(
+            hall.cost(m.hall[z.id], z, m.h, m.STEPS, TOO_HOT_PRICE_PER_KWH_H, COMFORT_PRICE_PER_KWH_H)
+            for z in problem.halls
+            if z.cooling_plant is not None
+        )
+    )
+    return m
+
+
+def _of(variable: Any) -> Load:
+    return lambda t: variable[t]
+
+
+def _heat_kw(m: Any, problem: Problem, zone: Hall) -> Load:
+    inside = [p.id for p in problem.pools if p.hall == zone.id]
+    return lambda t: zone.base_kw + sum(m.pool[p].draw_kw[t] for p in inside)
+
+
+def _attached(m: Any, problem: Problem, node: Feeder) -> tuple[Sequence[Load], Sequence[Load]]:
+    """What hangs under a feeder: expected loads and worst cases, kW by step."""
+    below: list[Load] = []
+    below_worst: list[Load] = []
+    base_kw = float(np.sum([z.base_kw for z in problem.halls if z.feeder == node.id]))
+    shared: list[Load] = [lambda _t: base_kw]
+    shared += [_of(m.cooling_plant[c.id].power_kw) for c in problem.cooling_plants if c.feeder == node.id]
+    for p in problem.pools:
+        if p.feeder == node.id:
+            below.append(_of(m.pool[p.id].draw_kw))
+            below_worst.append(_of(m.pool[p.id].worst_kw))
+    for store in problem.batteries:
+        if store.feeder == node.id:
+            charge, discharge = m.battery[store.id].charge_kw, m.battery[store.id].discharge_kw
+            below.append(lambda t, c=charge, d=discharge: c[t] - d[t])  # type: ignore[misc]
+            below_worst.append(_of(charge))
+    for child in problem.feeders:
+        if child.parent == node.id:
+            below.append(_of(m.feeder[child.id].load_kw))
+            below_worst.append(_of(m.feeder[child.id].worst_kw))
+    return shared + below, shared + below_worst

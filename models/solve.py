@@ -1,0 +1,230 @@
+"""Solve: HiGHS, behind three outcomes. The only file that knows the solver.
+
+A `Session` holds one compiled model: it can be solved, given more rows, have bounds fixed, and be solved again warm. Every
+solution is judged outside the solver by a certificate - the largest primal and dual residual and the duality gap, recomputed
+from the matrix - because a warm linear program can claim an optimum it does not have. A failed one is solved again cold.
+
+Traps met here: the solver's time limit counts the clock of the object, not of the call; its setters return a status and do
+not raise; a NaN passes silently, so every number is checked before it goes in.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import highspy
+import numpy as np
+import pyomo.environ as pyo
+import scipy.sparse as sp
+from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
+
+from models.horizon import Floats
+
+PRIMAL_TOLERANCE = 1e-6
+DUAL_TOLERANCE = 1e-6
+GAP_TOLERANCE = 1e-7
+
+
+class SolverFault(RuntimeError):
+    """The solver refused a call or was handed a number it must not see; a fault of the program, not of the problem."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How far a solution is from optimal, recomputed outside the solver.
+
+    `primal` and `dual` are the largest residuals, relative to the size of their row or column; `gap` is |primal objective -
+    dual objective| relative to the larger of 1 and the objective.
+    """
+
+    primal: float
+    dual: float
+    gap: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether all three are within tolerance."""
+        return self.primal <= PRIMAL_TOLERANCE and self.dual <= DUAL_TOLERANCE and self.gap <= GAP_TOLERANCE
+
+
+@dataclass(frozen=True)
+class Solved:
+    """An optimum with its certificate. `x` by column, `row_dual` by row."""
+
+    objective: float
+    x: Floats
+    row_dual: Floats
+    certificate: Certificate
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Infeasible:
+    """No point satisfies the rows (a fault of the formulation, since every limit has a slack)."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class TimedOut:
+    """No certified optimum within the budget."""
+
+    seconds: float
+    reason: str
+
+
+Outcome = Solved | Infeasible | TimedOut
+
+
+class Session:
+    """One linear program in the solver.
+
+    Columns are those of `model`'s variables that appear in it; `columns` maps a variable's id() to its position.
+    """
+
+    def __init__(self, model: Any) -> None:
+        started = time.perf_counter()
+        form = LinearStandardFormCompiler().write(model, mixed_form=True, set_sense=None)
+        self.variables: list[Any] = list(form.columns)
+        self.columns = {id(v): i for i, v in enumerate(self.variables)}
+        self._cost = np.asarray(form.c.todense(), float).ravel()
+        self._offset = float(form.c_offset[0])
+        self._a = sp.csr_matrix(form.A)
+        self._row_lower, self._row_upper = _row_bounds(form)
+        self.row_names: list[Any] = [row.constraint for row in form.rows]
+        self._lower = np.array([-np.inf if v.lb is None else v.lb for v in self.variables], float)
+        self._upper = np.array([np.inf if v.ub is None else v.ub for v in self.variables], float)
+        self._highs = self._pass()
+        self.build_seconds = time.perf_counter() - started
+        self.run_seconds = 0.0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return (len(self._row_lower), len(self.variables))
+
+    def fix(self, variables: Sequence[Any], values: Sequence[float]) -> None:
+        """Fix variables at values; the next solve starts from the last basis."""
+        columns = np.array([self.columns[id(v)] for v in variables], np.int32)
+        fixed = np.asarray(values, float)
+        self._lower[columns] = fixed
+        self._upper[columns] = fixed
+        _check(self._highs.changeColsBounds(len(columns), columns, fixed, fixed), "changeColsBounds")
+
+    def add_differences(self, pairs: Sequence[tuple[Any, Any]]) -> None:
+        """Add a row `low - high >= 0` for each pair of variables (high, low)."""
+        high = np.array([self.columns[id(h)] for h, _ in pairs])
+        low = np.array([self.columns[id(v)] for _, v in pairs])
+        n = len(pairs)
+        rows = sp.csr_matrix(
+            (np.tile([1.0, -1.0], n), np.stack([low, high], axis=1).ravel(), np.arange(0, 2 * n + 1, 2)),
+            shape=(n, len(self.variables)),
+        )
+        self._a = sp.csr_matrix(sp.vstack([self._a, rows]))
+        self._row_lower = np.r_[self._row_lower, np.zeros(n)]
+        self._row_upper = np.r_[self._row_upper, np.full(n, np.inf)]
+        self.row_names += [None] * n
+        status = self._highs.addRows(
+            n,
+            np.zeros(n),
+            np.full(n, highspy.kHighsInf),
+            rows.nnz,
+            rows.indptr[:-1].astype(np.int32),
+            rows.indices.astype(np.int32),
+            rows.data,
+        )
+        _check(status, "addRows")
+
+    def solve(self, budget_s: float) -> Outcome:
+        """Solve within `budget_s` seconds, warm where there is a basis; a failed certificate is tried once more, cold."""
+        first = self._run(budget_s)
+        if not isinstance(first, Solved) or first.certificate.holds:
+            return first
+        self._highs = self._pass()
+        second = self._run(max(budget_s - first.seconds, 1.0))
+        if isinstance(second, Solved) and not second.certificate.holds:
+            return TimedOut(second.seconds, f"the solver's answer failed its certificate twice: {second.certificate}")
+        return second
+
+    def load(self, solved: Solved) -> None:
+        """Write a solution into the Pyomo variables, clipped into their bounds."""
+        for variable, value in zip(self.variables, np.clip(solved.x, self._lower, self._upper).tolist(), strict=True):
+            variable.set_value(value, skip_validation=True)
+
+    def _pass(self) -> Any:
+        for name, values in (("cost", self._cost), ("matrix", self._a.data)):
+            if not np.isfinite(values).all():
+                raise SolverFault(f"a {name} coefficient is not a finite number")
+        if np.isnan(np.r_[self._lower, self._upper, self._row_lower, self._row_upper]).any():
+            raise SolverFault("a bound is not a number")
+        columns = sp.csc_matrix(self._a)
+        lp = highspy.HighsLp()
+        lp.num_col_, lp.num_row_ = len(self.variables), len(self._row_lower)
+        lp.col_cost_, lp.offset_ = self._cost, self._offset
+        lp.col_lower_, lp.col_upper_ = self._lower, self._upper
+        lp.row_lower_, lp.row_upper_ = self._row_lower, self._row_upper
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+        lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = columns.indptr, columns.indices, columns.data
+        highs = highspy.Highs()
+        for option, value in (("output_flag", False), ("threads", 1)):
+            _check(highs.setOptionValue(option, value), option)
+        _check(highs.passModel(lp), "passModel")
+        return highs
+
+    def _run(self, budget_s: float) -> Outcome:
+        started = time.perf_counter()
+        _check(self._highs.setOptionValue("time_limit", self._highs.getRunTime() + budget_s), "time_limit")
+        self._highs.run()
+        seconds = time.perf_counter() - started
+        self.run_seconds += seconds
+        status = self._highs.getModelStatus()
+        if status in (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible):
+            return Infeasible(self._highs.modelStatusToString(status))
+        if status != highspy.HighsModelStatus.kOptimal:
+            return TimedOut(seconds, self._highs.modelStatusToString(status))
+        solution = self._highs.getSolution()
+        x, row_dual = np.asarray(solution.col_value), np.asarray(solution.row_dual)
+        objective = float(self._cost @ x) + self._offset
+        return Solved(objective, x, row_dual, self._certify(x, row_dual), seconds)
+
+    def _certify(self, x: Floats, row_dual: Floats) -> Certificate:
+        activity = self._a @ x
+        scale = 1.0 + np.maximum(np.abs(_finite(self._row_lower)), np.abs(_finite(self._row_upper)))
+        over_rows = np.maximum(self._row_lower - activity, activity - self._row_upper) / scale
+        over_columns = np.maximum(self._lower - x, x - self._upper) / (1.0 + np.abs(x))
+        primal = float(max(over_rows.max(initial=0.0), over_columns.max(initial=0.0)))
+
+        reduced = self._cost - self._a.T @ row_dual
+        column_bound = np.where(reduced > 0, self._lower, self._upper)
+        row_bound = np.where(row_dual > 0, self._row_lower, self._row_upper)
+        column_wrong = np.where(np.isfinite(column_bound), 0.0, np.abs(reduced) / (1.0 + np.abs(self._cost)))
+        row_wrong = np.where(np.isfinite(row_bound), 0.0, np.abs(row_dual))
+        dual = float(max(column_wrong.max(initial=0.0), row_wrong.max(initial=0.0)))
+
+        objective = float(self._cost @ x)
+        dual_objective = float(_finite(column_bound) @ reduced + _finite(row_bound) @ row_dual)
+        return Certificate(primal, dual, abs(objective - dual_objective) / max(1.0, abs(objective)))
+
+
+def _row_bounds(form: Any) -> tuple[Floats, Floats]:
+    """Lower and upper bound of each row of Pyomo's mixed standard form (bound type 0: equality, 1: upper, -1: lower)."""
+    kind = np.array([row.bound_type for row in form.rows])
+    rhs = np.asarray(form.rhs, float)
+    return np.where(kind == 1, -np.inf, rhs), np.where(kind == -1, np.inf, rhs)
+
+
+def _finite(values: Floats) -> Floats:
+    return np.where(np.isfinite(values), values, 0.0)
+
+
+def _check(status: Any, what: str) -> None:
+    if status != highspy.HighsStatus.kOk:
+        raise SolverFault(f"HiGHS refused {what}: {status}")
+
+
+def values(variables: Iterable[Any]) -> Floats:
+    """Solution values of Pyomo variables, zero where a variable takes no part, shape (n,)."""
+    return np.array([pyo.value(v, exception=False) or 0.0 for v in variables], float)
