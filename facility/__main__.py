@@ -1,0 +1,5 @@
+"""`python -m facility`."""
+
+from facility.cli import main
+
+main()

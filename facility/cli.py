@@ -1,0 +1,158 @@
+"""Command line: options in, exit codes out. Everything heavy is imported inside the command that needs it.
+
+Exit codes: 0 fine, 1 the answer is no, 2 wrong use or bad input, 3 a fault. No traceback reaches a user unless FACILITY_DEBUG is
+set.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facility.errors import InputError
+
+NO, BAD_INPUT, FAULT = 1, 2, 3
+
+app = typer.Typer(
+    name="facility",
+    help="Runs the power of a GPU data centre: caps and deferrals that cost the least inside every limit.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+SiteFile = Annotated[str, typer.Argument(help="site file, YAML", metavar="SITE", show_default=False)]
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a key of the site file, such as grid.import_limit_kw=900")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+Broker = Annotated[str | None, typer.Option(help="mqtt[s]://[user:password@]host[:port]; default: the site file's")]
+
+
+@app.command()
+def plan(
+    site: SiteFile,
+    start: Annotated[str, typer.Option(help="a bare date (that local calendar day) or an instant", show_default=False)],
+    horizon: Annotated[str | None, typer.Option(help="elapsed time, such as 36h")] = None,
+    step: Annotated[str, typer.Option(help="length of a step")] = "15min",
+    prices: Annotated[str | None, typer.Option(metavar="F[:column]", help="prices, CSV or Parquet")] = None,
+    weather: Annotated[str | None, typer.Option(metavar="F[:column]", help="outdoor temperature")] = None,
+    carbon: Annotated[str | None, typer.Option(metavar="F[:column]", help="carbon intensity")] = None,
+    jobs: Annotated[str | None, typer.Option(metavar="F", help="jobs: submit_time, duration_s, num_gpus and more")] = None,
+    jobs_from: Annotated[str | None, typer.Option(metavar="INSTANT", help="instant of the job file that is laid on --start")] = None,
+    timezone: Annotated[str | None, typer.Option(metavar="ZONE", help="zone of times that carry none")] = None,
+    peak_so_far: Annotated[float, typer.Option(metavar="KW", help="highest mean of the month until --start", min=0)] = 0.0,
+    settings: Settings = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="write plan.csv, caps.csv, jobs.csv, summary.json, report.html")] = None,
+    budget: Annotated[float, typer.Option(metavar="SECONDS", help="most time for the solver", min=0.1)] = 120.0,
+    json: Json = False,
+) -> None:
+    """Plan a day, or any span, offline, and say what it saves."""
+    from facility.commands.plan import run_plan
+    from facility.planner import Request
+
+    request = Request(
+        site, start, horizon, step, prices, weather, carbon, jobs, jobs_from, timezone, peak_so_far, tuple(settings or ()), budget
+    )
+    raise typer.Exit(run_plan(request, out, as_json=json))
+
+
+@app.command()
+def check(
+    site: Annotated[str | None, typer.Argument(help="site file, YAML", show_default=False)] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="print the site file's JSON schema for editors")] = False,
+    asyncapi: Annotated[bool, typer.Option("--asyncapi", help="print the bus as an AsyncAPI document")] = False,
+    settings: Settings = None,
+    json: Json = False,
+) -> None:
+    """Check a site file and tell every fault at once."""
+    from facility.commands.check import run_check
+
+    raise typer.Exit(run_check(site, tuple(settings or ()), schema=schema, asyncapi=asyncapi, as_json=json))
+
+
+@app.command()
+def run(
+    site: SiteFile,
+    broker: Broker = None,
+    state: Annotated[Path | None, typer.Option(metavar="FILE", help="the journal; default: SITE_ID.sqlite here")] = None,
+    mqtt: Annotated[str, typer.Option(help="3.1.1 or 5")] = "3.1.1",
+    clock: Annotated[str | None, typer.Option(metavar="SPEED@REAL:ISO", help="a faster clock, for rehearsals", hidden=True)] = None,
+    settings: Settings = None,
+) -> None:
+    """Run the daemon: read, decide, verify, act, record, every cycle."""
+    from facility.commands.run import run_daemon
+
+    raise typer.Exit(run_daemon(site, tuple(settings or ()), broker, state, mqtt, clock))
+
+
+@app.command()
+def demo(
+    site: Annotated[str, typer.Argument(help="site file, YAML")] = "site_configs/demo.yaml",
+    speed: Annotated[float, typer.Option(help="seconds of the site per second of yours", min=1, max=600)] = 60.0,
+    duration: Annotated[str | None, typer.Option("--for", metavar="TIME", help="stop by itself, such as 2min")] = None,
+    start: Annotated[str | None, typer.Option(help="instant at which the site's clock starts; default: now")] = None,
+) -> None:
+    """Rehearse: a broker, a simulated site, the daemon and a page that shows them, all on this machine."""
+    from facility.commands.demo import run_demo
+
+    raise typer.Exit(run_demo(site, speed, duration, start))
+
+
+@app.command()
+def override(
+    site: SiteFile,
+    action: Annotated[str, typer.Argument(help="set, clear or list")],
+    target: Annotated[str | None, typer.Argument(help="site, hall/ID, pool/HALL/ID, job/ID or grid/FEED", show_default=False)] = None,
+    kind: Annotated[str | None, typer.Argument(help="cap_w, import_limit_kw, hold, release, run, pause, manual, freeze or stop", show_default=False)] = None,
+    value: Annotated[float | None, typer.Argument(help="W for cap_w, kW for import_limit_kw", show_default=False)] = None,
+    ttl: Annotated[str | None, typer.Option("--for", metavar="TIME", help="how long, such as 30min; default 1h")] = None,
+    priority: Annotated[int, typer.Option(help="1 life safety, 5 critical equipment, 8 manual operator", min=1, max=16)] = 8,
+    by: Annotated[str | None, typer.Option(help="your name; default: the login name")] = None,
+    reason: Annotated[str, typer.Option(help="why")] = "",
+    id_: Annotated[str | None, typer.Option("--id", help="the override to clear")] = None,
+    broker: Broker = None,
+    settings: Settings = None,
+    json: Json = False,
+) -> None:
+    """Overrule the daemon, take it back, or list what is in force."""
+    from facility.commands.override import Command, run_override
+
+    command = Command(action, target, kind, value, ttl, priority, by or os.environ.get("USER") or "operator", reason, id_)
+    raise typer.Exit(run_override(site, tuple(settings or ()), command, broker, as_json=json))
+
+
+@app.command()
+def status(site: SiteFile, broker: Broker = None, settings: Settings = None, json: Json = False) -> None:
+    """Say what the daemon does now and why."""
+    from facility.commands.status import run_status
+
+    raise typer.Exit(run_status(site, tuple(settings or ()), broker, as_json=json))
+
+
+def main() -> None:
+    """Run the command line; every outcome is an exit code and, where it is bad, a sentence."""
+    try:
+        app(standalone_mode=True)
+    except InputError as error:
+        for fault in error.faults:
+            print(f"facility: {fault}", file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        print("facility: stopped", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if os.environ.get("FACILITY_DEBUG"):
+            raise
+        print(
+            f"facility: a fault of the program, not of your input: {type(error).__name__}: {error}; "
+            "set FACILITY_DEBUG=1 to see where, and report it",
+            file=sys.stderr,
+        )
+        sys.exit(FAULT)

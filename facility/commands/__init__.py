@@ -1,0 +1,1 @@
+"""Commands: what each word of the command line does, one file each."""

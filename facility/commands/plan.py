@@ -1,0 +1,76 @@
+"""`facility plan`: plan, write the files, print a short table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from facility.decide import Undecided
+from facility.errors import Fault, InputError
+from facility.planner import Planned, Request, plan
+from facility.report.html import write_report
+from facility.report.summary import short_table, summary
+from facility.report.tables import write_tables
+
+FINE, NO, FAULT = 0, 1, 3
+
+
+def run_plan(request: Request, out: Path | None, *, as_json: bool) -> int:
+    """Plan and tell; 0 where every limit holds, 1 where one is broken, 3 where there is no plan."""
+    said = Console(stderr=True)
+    _make_folder(out)
+    with said.status("planning"):
+        planned = plan(request)
+        if isinstance(planned, Undecided):
+            said.print(f"facility: no plan: {planned.reason}", markup=False, highlight=False, soft_wrap=True)
+            return FAULT
+        numbers = summary(planned)
+        if out is not None:
+            write_tables(planned, out)
+            (out / "summary.json").write_text(json.dumps(numbers, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            write_report(planned, numbers, out / "report.html")
+    if as_json:
+        print(json.dumps(numbers, indent=2, allow_nan=False))
+    else:
+        _print(Console(), planned, numbers, out)
+    return NO if numbers["status"] == "breached" else FINE
+
+
+def _make_folder(out: Path | None) -> None:
+    if out is None:
+        return
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(Fault(f"--out {out}", f"cannot be made: {error.strerror}", "name a folder that you may write")) from None
+
+
+def _print(console: Console, planned: Planned, numbers: dict[str, Any], out: Path | None) -> None:
+    table = Table(title=f"{numbers['site']}  {numbers['start']} to {numbers['end']}", title_justify="left", show_edge=False)
+    table.add_column("")
+    table.add_column("plan", justify="right")
+    table.add_column("baseline", justify="right")
+    for row in short_table(planned):
+        table.add_row(*row)
+    console.print(table)
+    saving = numbers["saving_pct"]
+    saved = "" if saving is None else f", energy cost {abs(saving):.1f} % {'below' if saving >= 0 else 'above'} the baseline's"
+    console.print(f"status: {numbers['status']}{saved}", highlight=False)
+    for breach in numbers["breaches"][:10]:
+        console.print(
+            f"breach: {breach['family']} of {breach['asset']} by {breach['amount']:.3f} {breach['unit']} "
+            f"from {breach['from']} to {breach['to']}; remedy: {breach['remedy']}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+    if len(numbers["breaches"]) > 10:
+        console.print(f"... and {len(numbers['breaches']) - 10} more breaches (--json lists them all)", highlight=False)
+    for assumption in numbers["assumed"]:
+        console.print(f"assumed: {assumption}", highlight=False, markup=False, soft_wrap=True)
+    if out is not None:
+        console.print(f"written: {out}/plan.csv caps.csv jobs.csv summary.json report.html", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,110 @@
+"""Decide: from what is known to what is sent. Pure: no clock, no broker, no store; the daemon and the planner share it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from facility.arbitrate import Bounds
+from facility.decision import BatteryOrder, CapGroup, CoolingOrder, Decision, JobOrder, PoolCaps
+from facility.forecast import Forecast
+from facility.problem import problem_of
+from facility.reasons import job_reason, pool_reason
+from facility.site import Site
+from facility.snapshot import Snapshot
+from facility.steps import Edges
+from models.job import Job
+from models.plan import Plan, make_plan
+from models.solve import Infeasible, TimedOut
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A plan and the part of it that is sent now."""
+
+    plan: Plan
+    decision: Decision
+    edges: Edges
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """No certified plan in time; `reason` says why in words."""
+
+    reason: str
+
+
+def decide(
+    site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds, edges: Edges, budget_s: float
+) -> Decided | Undecided:
+    """Plan the steps between `edges` and decide what is sent at the first of them."""
+    outcome = make_plan(problem_of(site, snapshot, forecast, bounds, edges), budget_s)
+    match outcome:
+        case Plan():
+            return Decided(outcome, decision_of(site, snapshot, bounds, outcome, edges), edges)
+        case Infeasible(reason):
+            return Undecided(f"the solver found no feasible point ({reason})")
+        case TimedOut(seconds, reason):
+            return Undecided(f"no certified plan within {budget_s:g} s ({reason} after {seconds:.1f} s)")
+
+
+def decision_of(site: Site, snapshot: Snapshot, bounds: Bounds, plan: Plan, edges: Edges) -> Decision:
+    """The first step of `plan` as orders: caps by group, jobs to run or hold, battery power, hall temperatures."""
+    groups = plan.schedule.groups
+    workloads = plan.problem.workloads
+    first = groups.t == 0
+    free = {p.id: int(p.available[0]) for p in plan.problem.pools}
+    index = {workload.id: w for w, workload in enumerate(workloads)}
+    caps: dict[str, list[CapGroup]] = defaultdict(list)
+    runs: dict[str, int] = {}
+    by_workload: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for w, count, cap_w in zip(groups.w[first].tolist(), groups.count[first].tolist(), groups.cap_w[first].tolist(), strict=True):
+        by_workload[w].append((count, cap_w))
+    for w, parts in sorted(by_workload.items()):
+        workload, needed = workloads[w], sum(count for count, _ in parts)
+        if isinstance(workload, Job) and (workload.arrival_h > 0 or needed > free[workload.pool]):
+            continue
+        free[workload.pool] -= needed
+        runs[workload.id] = needed
+        caps[workload.pool] += [CapGroup(workload.id, count, cap_w) for count, cap_w in parts]
+    return Decision(
+        at=edges[0],
+        until=edges[0] + timedelta(seconds=site.control.cap_ttl_s),
+        pools=tuple(
+            PoolCaps(pool, _idle_cap_w(site, bounds, pool), tuple(caps[pool]), pool_reason(plan, bounds, pool))
+            for pool in site.pools
+        ),
+        jobs=tuple(
+            JobOrder(
+                job.id,
+                "run" if job.id in runs else "hold",
+                runs.get(job.id, job.gpus),
+                None if job.id in runs else next_start(plan, index[job.id], edges),
+                job_reason(plan, bounds, index[job.id], edges, site),
+            )
+            for job in snapshot.jobs
+            if job.submit <= edges[0]
+        ),
+        batteries=tuple(BatteryOrder(b, float(power[0])) for b, power in plan.schedule.battery_kw.items()),
+        cooling=tuple(
+            CoolingOrder(
+                plant.id,
+                tuple((hall.id, round(float(plan.schedule.hall_c[hall.id][0]), 2)) for hall in plan.problem.plant_halls(plant)),
+            )
+            for plant in plan.problem.cooling_plants
+        ),
+        import_limit_kw=bounds.import_limit_kw[0],
+    )
+
+
+def next_start(plan: Plan, w: int, edges: Edges) -> datetime | None:
+    """When the plan next runs workload `w`, or None if not within its horizon."""
+    mine = plan.schedule.groups.w == w
+    steps = plan.schedule.groups.t[mine & (plan.schedule.groups.t > 0)]
+    return edges[int(steps.min())] if len(steps) else None
+
+
+def _idle_cap_w(site: Site, bounds: Bounds, pool_id: str) -> int:
+    """The cap of GPUs without work: the lowest settable one."""
+    return site.gpu_models[site.pools[pool_id].gpu_model].min_cap_w

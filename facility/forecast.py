@@ -1,0 +1,73 @@
+"""Forecast: what is expected in each step - price, weather, carbon - from files or the bus, else from the site file.
+
+Whatever nobody told is taken from the site's own stated value and named in `assumed`, so that a reader of a plan sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from facility.series import CARBON, OUTDOOR, PRICE, Series
+from facility.site import Site
+from facility.steps import Edges, as_datetime64
+from models.horizon import Floats
+
+Signals = Mapping[str, Series]
+"""Series by the name of their quantity (`facility.series.PRICE.name` and the like)."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Means of each step, shape (T,): price (money/MWh), outdoor temperature (degC), carbon intensity (g/kWh)."""
+
+    price_per_mwh: Floats
+    outdoor_c: Floats
+    carbon_g_per_kwh: Floats
+    assumed: tuple[str, ...]
+
+
+def expect(site: Site, edges: Edges, signals: Signals) -> Forecast:
+    """What `signals` say for the steps between `edges`, and the site's own values for what they do not.
+
+    InputError where a signal does not cover the steps.
+    """
+    assumed: list[str] = []
+    tariff = site.tariff
+
+    def steps(quantity: str, fallback: Sequence[float], said: str) -> Floats:
+        if quantity in signals:
+            return np.asarray(signals[quantity].means(as_datetime64(edges)), float)
+        assumed.append(said)
+        return by_local_hour(site, edges, fallback)
+
+    if tariff.energy_price_per_mwh is None:
+        hourly = tariff.energy_price_by_hour_per_mwh or ()
+        price = steps(PRICE.name, hourly, "price: the site's tariff.energy_price_by_hour_per_mwh")
+    else:
+        flat = tariff.energy_price_per_mwh
+        price = steps(PRICE.name, [flat] * 24, f"price: the site's tariff.energy_price_per_mwh, {flat:g}")
+    outdoor = steps(OUTDOOR.name, site.weather.outdoor_by_hour_c, "weather: the site's weather.outdoor_by_hour_c (design day)")
+    intensity = site.carbon.intensity_g_per_kwh
+    carbon = steps(CARBON.name, [intensity] * 24, f"carbon: the site's carbon.intensity_g_per_kwh, {intensity:g}")
+    return Forecast(price, outdoor, carbon, tuple(assumed))
+
+
+def by_local_hour(site: Site, edges: Edges, values: Sequence[float]) -> Floats:
+    """Means over each step of a daily shape given by 24 values of the site's local hour, shape (T,)."""
+    zone = ZoneInfo(site.timezone)
+    first = edges[0].astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    hours = int((edges[-1] - first) / timedelta(hours=1)) + 1
+    start = [first + timedelta(hours=i) for i in range(hours)]
+    begins, ends = as_datetime64(start), as_datetime64([s + timedelta(hours=1) for s in start])
+    shape = np.array([values[s.astimezone(zone).hour] for s in start], float)
+    return np.asarray(Series("site file", "", begins, ends, shape).means(as_datetime64(edges)), float)
+
+
+def hours_between(start: datetime, instant: datetime) -> float:
+    """Hours from `start` to `instant`, negative if before."""
+    return (instant - start).total_seconds() / 3600

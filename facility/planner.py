@@ -1,0 +1,107 @@
+"""Planner: a plan offline, by the same `decide` as the daemon, without a broker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from facility.arbitrate import bounds
+from facility.config import assumed_curves, load_site
+from facility.decide import Decided, Undecided, decide
+from facility.durations import parse_duration, parse_instant
+from facility.errors import Fault, InputError
+from facility.forecast import Forecast, expect
+from facility.jobfile import LeftOut, read_jobs
+from facility.series import CARBON, OUTDOOR, PRICE, Series, read_series
+from facility.site import Site
+from facility.snapshot import Job, Snapshot
+from facility.steps import Edges, local_day, uniform
+
+LONGEST_STEPS = 3000
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `facility plan` was asked: the options of the command line, as written."""
+
+    site: str
+    start: str
+    horizon: str | None = None
+    step: str = "15min"
+    prices: str | None = None
+    weather: str | None = None
+    carbon: str | None = None
+    jobs: str | None = None
+    jobs_from: str | None = None
+    timezone: str | None = None
+    peak_so_far_kw: float = 0.0
+    settings: Sequence[str] = ()
+    budget_s: float = 120.0
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan with everything needed to tell of it."""
+
+    site: Site
+    decided: Decided
+    forecast: Forecast
+    jobs: tuple[Job, ...]
+    left_out: tuple[LeftOut, ...]
+    assumed: tuple[str, ...]
+
+    @property
+    def edges(self) -> Edges:
+        """The steps' instants, UTC."""
+        return self.decided.edges
+
+
+def plan(request: Request) -> Planned | Undecided:
+    """Read the files of `request`, plan, and return it; InputError names every fault of the input."""
+    site = load_site(request.site, request.settings)
+    start, end, step = _span(site, request)
+    edges = uniform(start, end, step)
+    if len(edges) > LONGEST_STEPS + 1:
+        raise InputError(
+            Fault("--horizon and --step", f"they make {len(edges) - 1} steps", f"ask for at most {LONGEST_STEPS}: a longer --step or a shorter --horizon")
+        )
+    signals: dict[str, Series] = {}
+    for quantity, argument in ((PRICE, request.prices), (OUTDOOR, request.weather), (CARBON, request.carbon)):
+        if argument is not None:
+            signals[quantity.name] = read_series(
+                argument, quantity, start=start, end=end, timezone=request.timezone, currency=site.currency
+            )
+    forecast = expect(site, edges, signals)
+    assumed = [*forecast.assumed, *(f"curve {name}: nobody measured it on this GPU model" for name in assumed_curves(site))]
+    jobs: tuple[Job, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    if request.jobs is None:
+        assumed.append("jobs: none given, firm load only")
+    else:
+        table = read_jobs(request.jobs, site, start=start, end=end, timezone=request.timezone, jobs_from=request.jobs_from)
+        jobs, left_out = table.jobs, table.left_out
+        assumed += table.notes
+    assumed += [f"hall {i}: starts at {h.thermal.start_c:g} degC" for i, h in site.halls.items() if h.thermal]
+    assumed += [f"battery {i}: starts at {100 * b.start_share:g} %" for i, b in site.batteries.items()]
+    snapshot = Snapshot(at=start, jobs=jobs, peak_so_far_kw=request.peak_so_far_kw)
+    outcome = decide(site, snapshot, forecast, bounds(site, (), start, edges), edges, request.budget_s)
+    if isinstance(outcome, Undecided):
+        return outcome
+    return Planned(site, outcome, forecast, jobs, left_out, tuple(assumed))
+
+
+def _span(site: Site, request: Request) -> tuple[datetime, datetime, timedelta]:
+    """Start, end and step. A bare date without a horizon is that local calendar day."""
+    zone = ZoneInfo(site.timezone)
+    start, bare = parse_instant(request.start, zone, "--start")
+    step = parse_duration(request.step, "--step")
+    if request.horizon is None:
+        if not bare:
+            raise InputError(Fault("--horizon", "not given, and --start is not a bare date", "give --horizon, such as 24h"))
+        day = local_day(datetime.fromisoformat(request.start), zone)
+        return day[0], day[1], step
+    if bare:
+        start = local_day(datetime.fromisoformat(request.start), zone)[0]
+    return start, start + parse_duration(request.horizon, "--horizon"), step

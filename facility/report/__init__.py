@@ -1,0 +1,1 @@
+"""Reports: a plan as files and as words."""

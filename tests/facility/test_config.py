@@ -1,0 +1,354 @@
+"""The site file's reader: what is shipped loads, and every fault is told at once with its place, finding and remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from facility.config import assumed_curves, load_site, schema
+from facility.errors import Fault, InputError
+from facility.strict_yaml import parse
+
+SITES = Path(__file__).parents[2] / "site_configs"
+
+SMALL = """\
+id: small
+name: Small
+timezone: Europe/Berlin
+currency: EUR
+grid:
+  import_limit_kw: 100
+  limit_windows:
+    - {from_local: 17:00, to_local: 20:00, import_limit_kw: 90}
+    - {from_local: 20:00, to_local: 24:00, import_limit_kw: 95}
+tariff: {energy_price_per_mwh: 80}
+weather: {outdoor_by_hour_c: [20,20,20,20,20,20,20,20,20,20,20,20,20,20,20,20,20,20,20,20,20,20,20,20]}
+gpu_models:
+  a100:
+    min_cap_w: 100
+    max_cap_w: 400
+    idle_w: 50
+    curves:
+      train:
+        source: made up
+        points:
+          - {cap_w: 100, draw_w: 102, speed: 0.2}
+          - {cap_w: 200, draw_w: 196, speed: 0.8}
+          - {cap_w: 400, draw_w: 380, speed: 1}
+      guess: {source: made up, assumed: true, points: [{cap_w: 400, draw_w: 380, speed: 1}]}
+  h100:
+    min_cap_w: 200
+    max_cap_w: 700
+    idle_w: 80
+    curves:
+      train: {source: made up, assumed: true, points: [{cap_w: 700, draw_w: 650, speed: 1}]}
+feeders:
+  root: {rating_kw: 120}
+  ups: {rating_kw: 100, parent: root}
+  row: {rating_kw: 90, parent: ups}
+halls:
+  h1:
+    feeder: ups
+    thermal: {heat_capacity_kwh_per_k: 5, resistance_k_per_kw: 1, start_c: 24, cooling_plant: chiller}
+cooling_plants:
+  chiller: {feeder: root, design_heat_kw: 80, max_heat_kw: 90, pump_kw: 3, fan_kw: 2}
+pools:
+  p1: {hall: h1, feeder: row, gpu_model: a100, gpus: 100, fallback_cap_w: 200}
+batteries:
+  b1: {feeder: root, capacity_kwh: 10, charge_kw: 5, discharge_kw: 5}
+tenants:
+  t1: {name: Tenant}
+contracts:
+  c1: {tenant: t1, kind: reserved, pool: p1, gpus: 60, curve: train}
+  c2: {tenant: t1, kind: spot, pool: p1, gpus: 40, curve: train}
+jobs:
+  curve: train
+  contract: c1
+sample_jobs:
+  - {submit_local: 06:30, duration_h: 2, gpus: 8, slack_h: 4, contract: c1, curve: train}
+"""
+
+
+def written(folder: Path, *changes: tuple[str, str]) -> Path:
+    """Write the small site with texts exchanged; each text must stand in it."""
+    text = SMALL
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    file = folder / "site.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def faults(file: Path, *overrides: str) -> tuple[Fault, ...]:
+    """Load and return the faults."""
+    with pytest.raises(InputError) as raised:
+        load_site(file, overrides)
+    return raised.value.faults
+
+
+def line_of(text: str) -> int:
+    """Return the line of the small site that begins with `text`."""
+    return next(i for i, line in enumerate(SMALL.splitlines(), 1) if line.strip().startswith(text))
+
+
+def test_the_small_site_loads(tmp_path: Path) -> None:
+    site = load_site(written(tmp_path))
+    assert site.grid.limit_windows[0].from_local == "17:00"
+    assert site.sample_jobs[0].submit_local == "06:30"
+
+
+# --- what is shipped ---
+
+
+@pytest.mark.parametrize("name", ["demo", "dallas", "frankfurt", "phoenix-256gpu"])
+def test_a_shipped_site_loads_and_is_named_as_its_file(name: str) -> None:
+    assert load_site(SITES / f"{name}.yaml").id == name
+
+
+def test_phoenix_draws_what_the_trial_drew_and_its_weights_add_to_one() -> None:
+    site = load_site(SITES / "phoenix-256gpu.yaml")
+    curves = site.gpu_models["a100"].curves
+    firm = list(site.contracts.values())
+    assert sum(c.gpus * curves[c.curve or ""].points[-1].draw_w for c in firm) / 1000 == pytest.approx(94.844, abs=0.01)
+    assert sum(c.weight or 0 for c in firm) == pytest.approx(1, abs=1e-12)
+    assert sum(c.gpus for c in firm) == site.pools["trial"].gpus == 256
+    assert all(c.value_per_gpu_h == pytest.approx(1000 * (c.weight or 0) / c.gpus, rel=1e-12) for c in firm)
+
+
+def test_frankfurt_has_a_hundred_thousand_gpus_in_24_halls_and_names_every_assumed_curve_in_use() -> None:
+    site = load_site(SITES / "frankfurt.yaml")
+    assert sum(pool.gpus for pool in site.pools.values()) == 100_000
+    assert len(site.halls) == 24
+    assert all(sum(pool.hall == hall for pool in site.pools.values()) >= 2 for hall in site.halls)
+    assert {name.partition("/")[0] for name in assumed_curves(site)} == {"h100", "h200", "gb200"}
+    unmeasured = [c for model in site.gpu_models.values() for c in model.curves.values() if c.assumed]
+    assert all("ASSUMED" in curve.source for curve in unmeasured)
+
+
+def test_demo_fits_at_its_lowest_caps_and_not_quite_at_its_highest_on_the_first_ups() -> None:
+    site = load_site(SITES / "demo.yaml")
+    pools = [pool for pool in site.pools.values() if pool.hall == "h1"]
+
+    def worst_kw(cap_w: int) -> float:
+        return site.halls["h1"].base_kw + sum(pool.gpus * (cap_w + pool.host_run_w) for pool in pools) / 1000
+
+    rating_kw = site.feeders["ups-1"].rating_kw
+    assert worst_kw(100) < 0.8 * rating_kw
+    assert rating_kw < worst_kw(400) < 1.1 * rating_kw
+
+
+# --- every class of fault: its place, what was found, the remedy ---
+
+TRAIN = "gpu_models.a100.curves.train.points"
+PLANT = "cooling_plants.chiller."
+WINDOW = "grid.limit_windows."
+FAULTS = [
+    # text, its replacement, path of the fault, beginning of its line, found, remedy
+    # keys and types
+    (
+        "  import_limit_kw",
+        "  import_limt_kw",
+        "grid.import_limt_kw",
+        "import_limit_kw",
+        "unknown key",
+        "you mean `import_limit_kw`?",
+    ),
+    ("  import_limit_kw: 100", "  feed: main", "grid.import_limit_kw", "grid:", "missing", "most that may be drawn, kW"),
+    ("limit_kw: 100", "limit_kw: '100'", "grid.import_limit_kw", "import_limit_kw", "the text `100`", "a number, without quotes"),
+    ("limit_kw: 100", "limit_kw: true", "grid.import_limit_kw", "import_limit_kw", "true", "a number"),
+    ("limit_kw: 100", "limit_kw: 12:30", "grid.import_limit_kw", "import_limit_kw", "the text `12:30`", "a number"),
+    ("limit_kw: 100", "limit_kw: 1e999", "grid.import_limit_kw", "import_limit_kw", "inf", "finite number"),
+    ("limit_kw: 100", "limit_kw: -1", "grid.import_limit_kw", "import_limit_kw", "-1", "greater than 0"),
+    ("limit_kw: 100", "limit_kw:", "grid.import_limit_kw", "import_limit_kw", "nothing", "a number"),
+    ("gpus: 60", "gpus: 60.0", "contracts.c1.gpus", "c1", "60.0", "a whole number"),
+    ("name: Small", "name: 12", "name", "name", "12", "text; put it in quotes"),
+    ("assumed: true", "assumed: yes", "gpu_models.a100.curves.guess.assumed", "guess", "the text `yes`", "true or false"),
+    ("kind: spot", "kind: sport", "contracts.c2.kind", "c2", "the text `sport`", "one of reserved, on-demand or spot"),
+    ("currency: EUR", "currency: euro", "currency", "currency", "the text `euro`", "three capital letters"),
+    ("17:00", "25:00", WINDOW + "0.from_local", "- {from_local: 17", "the text `25:00`", "a time of day"),
+    ("  b1:", "  B 1:", "batteries.B 1", "b1", "the text `B 1`", "lower-case letters"),
+    ("[20,20,", "[20,", "weather.outdoor_by_hour_c", "weather", "a list of 23", "at least 24"),
+    ("{energy_price_per_mwh: 80}", "{}", "tariff", "tariff", "an empty mapping", "exactly one of"),
+    ("gpus: 60, curve: train", "gpus: 60", "contracts.c1", "c1", "a mapping of", "needs a pool and a curve"),
+    ("  b1: {", "  b1: 5 # {", "batteries.b1", "b1", "5", "a mapping of keys"),
+    ("currency: EUR", "name: Other", "name", "name", "given twice, on lines 2 and 4", "keep one"),
+    # references
+    ("parent: root", "parent: rot", "feeders.ups.parent", "ups", "no `rot` in feeders", "did you mean `root`?"),
+    ("feeder: ups\n", "feeder: upps\n", "halls.h1.feeder", "feeder: ups", "no `upps` in feeders", "did you mean `ups`?"),
+    ("_plant: chiller", "_plant: chillr", "halls.h1.thermal.cooling_plant", "thermal", "no `chillr`", "did you mean `chiller`?"),
+    ("{feeder: root, d", "{feeder: x, d", "cooling_plants.chiller.feeder", "chiller", "no `x`", "use one of root, ups, row"),
+    ("hall: h1", "hall: h9", "pools.p1.hall", "p1", "no `h9` in halls", "use one of h1"),
+    ("feeder: row", "feeder: raw", "pools.p1.feeder", "p1", "no `raw` in feeders", "did you mean `row`?"),
+    ("gpu_model: a100", "gpu_model: a10", "pools.p1.gpu_model", "p1", "no `a10` in gpu_models", "did you mean `a100`?"),
+    ("{feeder: root, c", "{feeder: x, c", "batteries.b1.feeder", "b1", "no `x`", "use one of"),
+    ("tenant: t1", "tenant: t7", "contracts.c1.tenant", "c1", "no `t7` in tenants", "use one of t1"),
+    ("pool: p1", "pool: p7", "contracts.c1.pool", "c1", "no `p7` in pools", "use one of p1"),
+    ("60, curve: train", "60, curve: trian", "contracts.c1.curve", "c1", "model of pool `p1`", "did you mean `train`?"),
+    ("  curve: train\n", "  curve: tune\n", "jobs.curve", "curve: train", "model of any pool", "use one of train, guess"),
+    ("  contract: c1", "  contract: zz", "jobs.contract", "contract: c1", "no `zz` in contracts", "use one of c1, c2"),
+    ("contract: c1, c", "contract: c3, c", "sample_jobs.0.contract", "- {submit", "no `c3`", "use one of c1, c2"),
+    ("c1, curve: train", "c1, curve: tran", "sample_jobs.0.curve", "- {submit", "no curve `tran`", "did you mean `train`?"),
+    # the electrical tree
+    ("120}", "120, parent: row}", "feeders", "feeders", "no root", "at exactly one feeder"),
+    ("120}", "120, parent: row}", "feeders.root.parent", "root", "root under row under ups under root", "elsewhere"),
+    (", parent: root", "", "feeders", "feeders", "2 roots: root, ups", "at exactly one feeder"),
+    # curves and caps
+    ("cap_w: 200, d", "cap_w: 100, d", TRAIN + ".1.cap_w", "- {cap_w: 200", "100 after 100", "above 100"),
+    ("draw_w: 196", "draw_w: 101", TRAIN + ".1.draw_w", "- {cap_w: 200", "101 after 102", "at least 102"),
+    ("speed: 0.8", "speed: 0.1", TRAIN + ".1.speed", "- {cap_w: 200", "0.1 after 0.2", "at least 0.2"),
+    ("380, speed: 1}", "380, speed: 0.9}", TRAIN + ".2.speed", "- {cap_w: 400", "0.9", "1.0"),
+    ("draw_w: 102", "draw_w: 104", TRAIN + ".0.draw_w", "- {cap_w: 100", "104 W under", "at most 103"),
+    ("cap_w: 400, d", "cap_w: 401, d", TRAIN + ".2.cap_w", "- {cap_w: 400", "401 W", "from 100 to 400"),
+    ("min_cap_w: 200", "min_cap_w: 701", "gpu_models.h100.max_cap_w", "max_cap_w: 700", "700", "at least min_cap_w, 701"),
+    ("cap_w: 200}", "cap_w: 99}", "pools.p1.fallback_cap_w", "p1", "99 W", "from 100 to 400"),
+    ("gpus: 100", "gpus: 99", "pools.p1.gpus", "p1", "contracts (c1, c2) take 100", "at least 100"),
+    # time, heat, grid
+    ("Europe/Berlin", "Europe/Berln", "timezone", "timezone", "no time zone `Europe/Berln`", "Europe/Berlin"),
+    ("to_local: 20:00", "to_local: 17:00", WINDOW + "0.to_local", "- {from_local: 17", "17:00", "above from_local"),
+    (
+        "from_local: 20:00",
+        "from_local: 19:00",
+        WINDOW + "1.from_local",
+        "- {from_local: 20",
+        "overlaps 17:00-20:00",
+        "not overlap",
+    ),
+    ("kw: 95}", "kw: 101}", WINDOW + "1.import_limit_kw", "- {from_local: 20", "101 kW, above", "at most 100"),
+    ("start_c: 24", "start_c: 24, allowable_max_c: 27", "halls.h1.thermal.allowable_max_c", "thermal", "27", "above rec"),
+    ("fan_kw: 2", "fan_kw: 2, free_cooling_full_below_c: 25", PLANT + "free_cooling_none_above_c", "chiller", "25", "above free"),
+    ("06:30", "24:00", "sample_jobs.0.submit_local", "- {submit", "no time of a day", "to 23:59"),
+    ("b1: {", "b1: {start_share: 0.05, ", "batteries.b1.start_share", "b1", "0.05", "at least min_share, 0.1"),
+]
+
+
+@pytest.mark.parametrize("case", FAULTS, ids=[f"{case[2]}-{case[1].strip()}" for case in FAULTS])
+def test_a_fault_is_told_with_its_place_and_remedy(tmp_path: Path, case: tuple[str, ...]) -> None:
+    old, new, path, line, found, remedy = case
+    file = written(tmp_path, (old, new))
+    here = [fault for fault in faults(file) if fault.place == f"{file}: {path} (line {line_of(line)})"]
+    assert any(found in fault.found and remedy in fault.remedy for fault in here), faults(file)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"# only a comment\n",
+        b"- a\n- b\n",
+        b"just text\n",
+        b"name: caf\xe9\n",
+        b"a: {b\n",
+        b"a: \x01\n",
+        b"a: 1\n---\nb: 2\n",
+    ],
+)
+def test_a_file_that_is_no_mapping_is_one_fault_with_a_line(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "site.yaml"
+    file.write_bytes(content)
+    (fault,) = faults(file)
+    assert fault.place.startswith(f"{file} (line ")
+    assert fault.remedy
+
+
+def test_a_missing_file_and_a_folder_are_faults(tmp_path: Path) -> None:
+    assert faults(tmp_path / "none.yaml")[0].found == "No such file or directory"
+    assert faults(tmp_path)[0].found == "Is a directory"
+
+
+@pytest.mark.parametrize("bomb", ["a: &x [1]\nb: [*x, *x]", "a: !!python/name:os.system x", "[" * 100_000, "? [a]\n: 1"])
+def test_aliases_tags_and_deep_nesting_are_refused(tmp_path: Path, bomb: str) -> None:
+    file = tmp_path / "site.yaml"
+    file.write_text(bomb, encoding="utf-8")
+    assert len(faults(file)) == 1
+
+
+def test_a_scalar_is_what_stands_there() -> None:
+    document = parse("[12:30, NO, on, yes, 012, 1_000, 0x10, .inf, 2023-01-01, '5', true, null, 5, -1.5, 1e3, .5]")
+    assert document is not None
+    assert document.value[:10] == ("12:30", "NO", "on", "yes", "012", "1_000", "0x10", ".inf", "2023-01-01", "5")
+    assert document.value[10:] == (True, None, 5, -1.5, 1000.0, 0.5)
+    assert type(document.value[12]) is int
+
+
+def test_all_faults_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        ("limit_kw: 100", "limit_kw: x"),
+        ("Europe/Berlin", "Mars"),
+        ("p1: {hall: h1", "p1: {hall: h9"),
+        ("gpus: 100", "gpus: many"),
+    )
+    paths = [fault.place.split(": ")[1].split(" ")[0] for fault in faults(file)]
+    assert paths == ["timezone", "grid.import_limit_kw", "pools.p1.gpus", "pools.p1.hall"]
+
+
+def test_a_malformed_part_is_not_also_told_as_missing_where_it_is_named(tmp_path: Path) -> None:
+    file = written(tmp_path, ("parent: root", "parent: 5"), ("row: {rating_kw: 90", "row: {rating_kw: x"))
+    assert {fault.place.split(": ")[1].split(" ")[0] for fault in faults(file)} == {"feeders.ups.parent", "feeders.row.rating_kw"}
+
+
+# --- overrides ---
+
+
+def test_an_override_changes_any_key(tmp_path: Path) -> None:
+    changes = [
+        "grid.import_limit_kw=9000",
+        "pools.p1.gpus=500",
+        "control.cycle_s=60",
+        "sample_jobs.0.submit_local=12:30",
+        "grid.limit_windows=[]",
+    ]
+    site = load_site(written(tmp_path), [*changes, "contracts.c3={tenant: t1, kind: spot}"])
+    assert (site.grid.import_limit_kw, site.pools["p1"].gpus, site.control.cycle_s) == (9000, 500, 60)
+    assert (site.sample_jobs[0].submit_local, site.grid.limit_windows) == ("12:30", ())
+    assert site.contracts["c3"].kind == "spot"
+    assert site.grid.feed == "main"
+
+
+@pytest.mark.parametrize(
+    ("override", "found", "remedy"),
+    [
+        ("grid.import_limt_kw=1", "no key `grid.import_limt_kw`", "did you mean `grid.import_limit_kw`?"),
+        ("import_limit_kw=1", "no key `import_limit_kw`", "did you mean `grid.import_limit_kw`?"),
+        ("pools.p11.gpus=1", "no key `pools.p11.gpus`", "did you mean `pools.p1.gpus`?"),
+        ("sample_jobs.7.gpus=1", "no key `sample_jobs.7.gpus`", "did you mean `sample_jobs.0.gpus`?"),
+        ("grid.import_limit_kw", "no `=`", "write KEY=VALUE"),
+        ("grid.import_limit_kw=", "no value", "write KEY=VALUE"),
+        ("grid.import_limit_kw=*a", "", "aliases"),
+        ("grid={feed: a, feed: b}", "`feed` given twice", "keep one"),
+    ],
+)
+def test_an_override_that_leads_nowhere_is_a_fault(tmp_path: Path, override: str, found: str, remedy: str) -> None:
+    (fault,) = faults(written(tmp_path), override)
+    assert fault.place == f"--set {override}"
+    assert found in fault.found
+    assert remedy in fault.remedy
+
+
+def test_an_override_is_as_strict_as_the_file_and_says_where_the_value_came_from(tmp_path: Path) -> None:
+    file = written(tmp_path)
+    told = {(fault.place, fault.found) for fault in faults(file, "grid.import_limit_kw='9000'", "pools.p1.gpus=1")}
+    assert (f"{file}: grid.import_limit_kw (--set)", "the text `9000`") in told
+    assert (f"{file}: pools.p1.gpus (--set)", "1 GPUs, but its contracts (c1, c2) take 100") in told
+
+
+def test_a_misspelt_override_does_not_hide_the_faults_of_the_file(tmp_path: Path) -> None:
+    file = written(tmp_path, ("Europe/Berlin", "Mars"))
+    assert [fault.place for fault in faults(file, "grd.feed=a")] == ["--set grd.feed=a", f"{file}: timezone (line 3)"]
+
+
+# --- what else is offered ---
+
+
+def test_only_assumed_curves_that_are_used_are_named(tmp_path: Path) -> None:
+    assert assumed_curves(load_site(written(tmp_path))) == ()
+    assert assumed_curves(load_site(written(tmp_path, ("40, curve: train", "40, curve: guess")))) == ("a100/guess",)
+    assert assumed_curves(load_site(written(tmp_path), ["jobs.curve=guess"])) == ("a100/guess",)
+
+
+def test_the_schema_names_its_dialect_and_every_key() -> None:
+    described = schema()
+    assert described["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert {"id", "grid", "pools", "contracts"} <= described["properties"].keys()
