@@ -106,5 +106,6 @@ def next_start(plan: Plan, w: int, edges: Edges) -> datetime | None:
 
 
 def _idle_cap_w(site: Site, bounds: Bounds, pool_id: str) -> int:
-    """The cap of GPUs without work: the lowest settable one."""
-    return site.gpu_models[site.pools[pool_id].gpu_model].min_cap_w
+    """The cap of GPUs without work: the lowest settable one, unless an operator commands one for the whole pool."""
+    commanded = bounds.pool_cap_w[pool_id][0]
+    return site.gpu_models[site.pools[pool_id].gpu_model].min_cap_w if commanded is None else round(commanded)

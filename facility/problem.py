@@ -86,7 +86,15 @@ def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bound
         feeders=tuple(Feeder(i, f.parent, f.rating_kw, f.loss_share, f.worst_case_margin) for i, f in site.feeders.items()),
         halls=tuple(_hall(site, i, snapshot) for i in site.halls),
         pools=tuple(
-            Pool(i, p.hall, p.feeder, hosts[i], site.gpu_models[p.gpu_model].max_cap_w, (float(p.gpus),) * steps)
+            Pool(
+                id=i,
+                hall=p.hall,
+                feeder=p.feeder,
+                host=hosts[i],
+                max_cap_w=site.gpu_models[p.gpu_model].max_cap_w,
+                available=(float(p.gpus),) * steps,
+                idle_cap_w=tuple(hosts[i].min_cap_w if cap is None else cap for cap in bounds.pool_cap_w[i]),
+            )
             for i, p in site.pools.items()
         ),
         cooling_plants=tuple(CoolingPlant(i, c.feeder, chiller_of(site, i)) for i, c in site.cooling_plants.items()),

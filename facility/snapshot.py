@@ -42,6 +42,8 @@ class Snapshot:
     """IT power by pool, hosts included, kW."""
     cooling_kw: Mapping[str, float] = field(default_factory=dict)
     """Electric power by cooling plant, kW."""
+    feeder_kw: Mapping[str, float] = field(default_factory=dict)
+    """Power into each feeder, kW."""
     import_kw: float | None = None
     """Power at the grid meter, kW."""
     outdoor_c: float | None = None

@@ -120,11 +120,12 @@ def _pools(problem: Problem, schedule: Schedule) -> tuple[Floats, Floats]:
     lowest = np.array([host.min_cap_w for host in hosts])
     available = np.array([p.available for p in problem.pools]).reshape(len(hosts), steps)
     draw = available * np.array([host.idle_total_w for host in hosts])[:, None] / 1000
-    worst = available * np.array([host.lowest_worst_w for host in hosts])[:, None] / 1000
+    raised = np.array([pool.idle_raised_w for pool in problem.pools]).reshape(len(hosts), steps)
+    worst = available * (np.array([host.lowest_worst_w for host in hosts])[:, None] + raised) / 1000
     if len(groups):
         p = at[groups.w]
         np.add.at(draw, (p, groups.t), groups.gpus * (groups.draw_w + over_idle[p]) / 1000)
-        np.add.at(worst, (p, groups.t), groups.gpus * np.maximum(groups.cap_w - lowest[p], 0.0) / 1000)
+        np.add.at(worst, (p, groups.t), groups.gpus * (groups.cap_w - lowest[p] - raised[p, groups.t]) / 1000)
     return draw, worst
 
 

@@ -2,7 +2,8 @@
 
     sum_w gpus[w,0,t] <= available[t]                                            holds
     draw_kw[t]  = available[t] * idle + sum_w draw[w,t]                          draws
-    worst_kw[t] = available[t] * (lowest cap + busy host) + sum_w worst[w,t]     could_draw
+    worst_kw[t] = available[t] * (idle cap[t] + busy host)
+                  + sum_w (worst[w,t] - (idle cap[t] - lowest cap) * gpus[w,0,t])          could_draw
 
 `draw_kw` is expected; `worst_kw` is what the pool draws if every GPU rises to the cap it was sent, for no loop is fast enough
 to stop that: training rises by a third in two seconds.
@@ -11,6 +12,9 @@ to stop that: training rises by a third in two seconds.
 |-----------|---------------------------------|-------|
 | available | GPUs that are there             | GPUs  |
 | idle      | idle GPU and its host           | kW    |
+| idle cap  | cap of GPUs without work        | W     |
+
+GPUs without work are sent their lowest cap, unless an operator commands one for the whole pool.
 """
 
 from __future__ import annotations
@@ -18,17 +22,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyomo.environ as pyo
 
 from models import workload
 from models.gpu import Host
-from models.horizon import Horizon
+from models.horizon import Floats, Horizon
 from models.workload import Cells
 
 
 @dataclass(frozen=True)
 class Pool:
-    """`available[t]` GPUs on `host` machines, in a hall, under a feeder. Settable caps lie in [host.min_cap_w, max_cap_w]."""
+    """`available[t]` GPUs on `host` machines, in a hall, under a feeder. Settable caps lie in [host.min_cap_w, max_cap_w].
+
+    `idle_cap_w` is the cap of GPUs without work by step, W; empty: the lowest settable one.
+    """
 
     id: str
     hall: str
@@ -36,6 +44,12 @@ class Pool:
     host: Host
     max_cap_w: float
     available: tuple[float, ...]
+    idle_cap_w: tuple[float, ...] = ()
+
+    @property
+    def idle_raised_w(self) -> Floats:
+        """How far the cap of GPUs without work lies above the lowest settable one, W, shape (T,)."""
+        return np.maximum(np.asarray(self.idle_cap_w or (self.host.min_cap_w,) * len(self.available)) - self.host.min_cap_w, 0.0)
 
 
 def add(block: Any, pool: Pool, index: Cells, workloads: Any, horizon: Horizon) -> None:
@@ -46,6 +60,7 @@ def add(block: Any, pool: Pool, index: Cells, workloads: Any, horizon: Horizon) 
     block.available = pyo.Param(workloads.STEPS, initialize=dict(enumerate(pool.available)))
     block.idle_kw = pyo.Param(initialize=pool.host.idle_total_w / 1000)
     block.lowest_worst_kw = pyo.Param(initialize=pool.host.lowest_worst_w / 1000)
+    block.idle_raised_kw = pyo.Param(workloads.STEPS, initialize=dict(enumerate((pool.idle_raised_w / 1000).tolist())))
     block.BUSY = pyo.Set(initialize=[t for t, here in present.items() if here])
 
     block.draw_kw = pyo.Var(workloads.STEPS)
@@ -61,5 +76,7 @@ def add(block: Any, pool: Pool, index: Cells, workloads: Any, horizon: Horizon) 
 
     @block.Constraint(workloads.STEPS)
     def could_draw(b: Any, t: int) -> Any:
-        lowest = b.available[t] * b.lowest_worst_kw
-        return b.worst_kw[t] == lowest + sum(workload.worst_kw(workloads, w, t) for w in b.RUNNING[t])
+        all_idle = b.available[t] * (b.lowest_worst_kw + b.idle_raised_kw[t])
+        return b.worst_kw[t] == all_idle + sum(
+            workload.worst_kw(workloads, w, t) - b.idle_raised_kw[t] * workload.running_gpus(workloads, w, t) for w in b.RUNNING[t]
+        )

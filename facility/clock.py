@@ -1,0 +1,77 @@
+"""What time it is, asked of an object that is handed in: the wall clock, a faster one for rehearsals, one that tests move.
+
+    simulated = epoch_sim + (real - epoch_real) * speed
+
+Two processes that are given the same epoch and speed agree on the simulated instant, as long as their wall clocks do.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from facility.errors import Fault, InputError
+
+
+class Clock(Protocol):
+    """Something that knows the instant."""
+
+    def now(self) -> datetime:
+        """Tell the present instant, UTC and aware."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> datetime:
+        """Tell the wall clock's instant, UTC."""
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class ScaledClock:
+    """A clock that runs `speed` times as fast as the wall clock since `epoch_real_s` (seconds since 1970)."""
+
+    epoch_real_s: float
+    epoch_sim: datetime
+    speed: float
+
+    def now(self) -> datetime:
+        """Tell the simulated instant, UTC."""
+        return self.epoch_sim + timedelta(seconds=(time.time() - self.epoch_real_s) * self.speed)
+
+
+class ManualClock:
+    """A clock that stands still until it is told to advance."""
+
+    def __init__(self, start: datetime) -> None:
+        self._now = start.astimezone(UTC)
+
+    def now(self) -> datetime:
+        """Tell the instant it was moved to, UTC."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Move on by `seconds`."""
+        self._now += timedelta(seconds=seconds)
+
+
+def parse_epoch(text: str) -> tuple[float, datetime]:
+    """Read `REALSECONDS:ISO`, such as `1787382000.5:2026-07-15T00:00:00+00:00`, into (seconds since 1970, UTC instant).
+
+    Raises InputError where either half is unreadable or the instant has no offset.
+    """
+    real, _, instant = text.partition(":")
+    try:
+        real_s, sim = float(real), datetime.fromisoformat(instant)
+    except ValueError:
+        real_s, sim = math.nan, datetime.min  # noqa: DTZ901 - the naive value is refused just below
+    if not math.isfinite(real_s) or sim.tzinfo is None:
+        raise InputError(
+            Fault("epoch", f"{text!r}", "give REALSECONDS:ISO with an offset, such as 1787382000:2026-07-15T00:00:00Z")
+        )
+    return real_s, sim.astimezone(UTC)

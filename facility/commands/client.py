@@ -1,0 +1,35 @@
+"""Client: a short visit to the bus, for commands that ask the daemon something."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from facility.bus import Message
+from facility.errors import Fault, InputError
+from facility.mqtt import MqttBus
+
+CONNECT_S = 5.0
+
+
+@contextmanager
+def visit(url: str) -> Iterator[MqttBus]:
+    """A connected bus; InputError where the broker does not answer."""
+    bus = MqttBus(url, f"facility-cli-{uuid.uuid4().hex[:8]}")
+    try:
+        if not bus.wait_connected(CONNECT_S):
+            raise InputError(Fault("--broker", f"nothing answers at {url}", "start the broker, or name another with --broker"))
+        yield bus
+    finally:
+        bus.close()
+
+
+def heard(bus: MqttBus, seconds: float) -> Iterator[Message]:
+    """The messages that arrive within `seconds`."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        message = bus.receive(left)
+        if message is not None:
+            yield message

@@ -1,0 +1,125 @@
+"""`facility override`: an operator's command over the bus, and the daemon's answer."""
+
+from __future__ import annotations
+
+import json
+import sys
+import uuid
+from dataclasses import dataclass
+
+from facility.bus import Message
+from facility.commands.client import heard, visit
+from facility.config import load_site
+from facility.durations import parse_duration
+from facility.errors import Fault, InputError
+from facility.messages import OverrideClear, OverrideResult, OverrideSet, OverrideState, Rejected, decode, encode
+from facility.site import Site
+from facility.topics import Topics
+
+ANSWER_S = 5.0
+LIST_S = 1.0
+KINDS = ("cap_w", "import_limit_kw", "hold", "release", "run", "pause", "manual", "freeze", "stop")
+
+
+@dataclass(frozen=True)
+class Command:
+    """The words of the command line."""
+
+    action: str
+    target: str | None
+    kind: str | None
+    value: float | None
+    ttl: str | None
+    priority: int
+    by: str
+    reason: str
+    id: str | None
+
+
+def run_override(site_file: str, settings: tuple[str, ...], command: Command, broker: str | None, *, as_json: bool) -> int:
+    """Set, clear or list; 0 where the daemon does what was asked, 1 where it does not, 3 where it does not answer."""
+    site = load_site(site_file, settings)
+    url = broker or site.bus.broker
+    match command.action:
+        case "list":
+            return _list(site, url, as_json=as_json)
+        case "set":
+            return _ask(site, url, command, _set(command), as_json=as_json)
+        case "clear":
+            if command.id is None or command.target is None:
+                raise InputError(Fault("override clear", "no target or no --id", "give both; `override SITE list` shows them"))
+            return _ask(site, url, command, OverrideClear(id=command.id, by=command.by, reason=command.reason), as_json=as_json)
+        case other:
+            raise InputError(Fault("override", f"{other!r} is not an action", "say set, clear or list"))
+
+
+def _set(command: Command) -> OverrideSet:
+    if command.target is None or command.kind is None:
+        raise InputError(Fault("override set", "no target or no kind", "such as: override SITE set pool/h1/h1-a cap_w 250"))
+    if command.kind not in KINDS:
+        raise InputError(Fault("override set", f"{command.kind!r} is not a kind", f"one of {', '.join(KINDS)}"))
+    ttl_s = parse_duration(command.ttl, "--for").total_seconds() if command.ttl is not None else None
+    try:
+        return OverrideSet(
+            id=command.id or uuid.uuid4().hex,
+            kind=command.kind,  # type: ignore[arg-type]
+            value=command.value,
+            priority=command.priority,
+            ttl_s=ttl_s,
+            by=command.by,
+            reason=command.reason,
+        )
+    except ValueError as error:
+        raise InputError(Fault("override set", str(error), "see `facility override --help`")) from None
+
+
+def _ask(site: Site, url: str, command: Command, request: OverrideSet | OverrideClear, *, as_json: bool) -> int:
+    topics = Topics(site.bus.root, site.id)
+    target = command.target or ""
+    verb = "set" if isinstance(request, OverrideSet) else "clear"
+    topic = topics.override(target, verb)
+    with visit(url) as bus:
+        bus.subscribe(topics.override(target, "result"), qos=1)
+        bus.publish(Message(topic, encode(request), qos=1))
+        for message in heard(bus, ANSWER_S):
+            try:
+                result = decode(message.payload, OverrideResult)
+            except Rejected:
+                continue
+            if result.id == request.id:
+                return _told(result, as_json=as_json)
+    print(f"facility: no answer within {ANSWER_S:g} s: no daemon runs {site.id} on this broker, or it may not hear you", file=sys.stderr)
+    return 3
+
+
+def _told(result: OverrideResult, *, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"id": result.id, "status": result.status, "effective": result.effective,
+                          "until": result.until.isoformat() if result.until else None, "reason": result.reason}))
+    else:
+        effective = "" if result.effective is None else f", effective {result.effective:g}"
+        until = "" if result.until is None else f", until {result.until:%Y-%m-%d %H:%M:%S} UTC"
+        print(f"{result.status}{effective}{until}: {result.reason}\nid {result.id}")
+    return 0 if result.status in {"accepted", "clamped", "cleared", "duplicate"} else 1
+
+
+def _list(site: Site, url: str, *, as_json: bool) -> int:
+    states: dict[str, OverrideState] = {}
+    with visit(url) as bus:
+        for levels in ("+", "+/+", "+/+/+"):
+            bus.subscribe(f"{site.bus.root}/{site.id}/override/{levels}/state", qos=1)
+        for message in heard(bus, LIST_S):
+            if message.payload:
+                target = message.topic.removeprefix(f"{site.bus.root}/{site.id}/override/").removesuffix("/state")
+                states[target] = decode(message.payload, OverrideState)
+    rows = [(target, o) for target, state in sorted(states.items()) for o in state.overrides]
+    if as_json:
+        print(json.dumps([{"target": t, "id": o.id, "kind": o.kind, "value": o.value, "effective": o.effective,
+                           "priority": o.priority, "end": o.end.isoformat(), "by": o.by, "reason": o.reason} for t, o in rows]))
+        return 0
+    for target, o in rows:
+        value = "" if o.effective is None else f" {o.effective:g}"
+        print(f"{target}: {o.kind}{value} by {o.by} (priority {o.priority}) until {o.end:%Y-%m-%d %H:%M:%S} UTC; id {o.id}; {o.reason}")
+    if not rows:
+        print("no override is in force")
+    return 0

@@ -1,0 +1,122 @@
+"""`facility run`: the daemon as a process - its bus, journal, scheduler and signals."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Literal, cast
+
+from facility.clock import Clock, ScaledClock, SystemClock, parse_epoch
+from facility.config import load_site
+from facility.errors import Fault, InputError
+
+if TYPE_CHECKING:
+    from facility.daemon import Daemon
+    from facility.mqtt import MqttBus
+
+log = logging.getLogger("facility")
+
+CONNECT_S = 3.0
+LISTEN_S = 1.5
+
+
+def run_daemon(
+    site_file: str, settings: tuple[str, ...], broker: str | None, state: Path | None, mqtt: str, clock_text: str | None
+) -> int:
+    """Run until SIGTERM or SIGINT; 0 after a clean stop."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("apscheduler", "pyomo"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    site = load_site(site_file, settings)
+    if mqtt not in {"3.1.1", "5"}:
+        raise InputError(Fault("--mqtt", f"{mqtt!r} is not a version", "give 3.1.1 or 5"))
+
+    from apscheduler.events import EVENT_JOB_MISSED
+    from apscheduler.schedulers.background import BackgroundScheduler
+
+    from facility.daemon import Daemon, instance_name, last_will
+    from facility.journal import Journal
+    from facility.mqtt import MqttBus
+
+    clock, speed = _clock(clock_text)
+    stop = threading.Event()
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, ask_to_stop)
+
+    instance = instance_name()
+    with Journal(state or Path(f"{site.id}.sqlite"), clock=clock) as journal:
+        if journal.put_aside is not None:
+            log.warning("the journal was damaged and lies at %s now; a new one begins", journal.put_aside)
+        version = cast("Literal['3.1.1', '5']", mqtt)
+        bus = MqttBus(broker or site.bus.broker, instance, will=last_will(site, instance), version=version)
+        daemon = Daemon(site, bus, journal, clock, instance=instance)
+        daemon.subscribe()
+        scheduler = BackgroundScheduler(timezone=UTC)
+        scheduler.add_listener(lambda event: log.warning("cycle of %s missed", event.scheduled_run_time), EVENT_JOB_MISSED)
+        cycle = scheduler.add_job(
+            daemon.cycle,
+            "interval",
+            seconds=site.control.cycle_s / speed,
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=max(1, int(site.control.cycle_s / speed / 2)),
+        )
+        urgent = threading.Event()
+        daemon.wake = urgent.set
+        try:
+            _listen_first(daemon, bus, stop)
+            scheduler.start()
+            cycle.modify(next_run_time=datetime.now(UTC))
+            replanner = threading.Thread(target=_replan, args=(daemon, urgent, stop), name="replan", daemon=True)
+            replanner.start()
+            log.info("running %s on %s as %s", site.id, broker or site.bus.broker, instance)
+            while not stop.is_set():
+                daemon.attend(0.1)
+        finally:
+            stop.set()
+            urgent.set()
+            if scheduler.running:
+                scheduler.shutdown(wait=False)
+            daemon.close()
+            bus.close()
+    log.info("stopped")
+    return 0
+
+
+def _listen_first(daemon: Daemon, bus: MqttBus, stop: threading.Event) -> None:
+    """Give the broker and the retained topics a moment, so that the first plan knows what is there."""
+    bus.wait_connected(CONNECT_S)
+    until = time.monotonic() + LISTEN_S
+    while time.monotonic() < until and not stop.is_set():
+        daemon.attend(0.05)
+
+
+def _replan(daemon: Daemon, urgent: threading.Event, stop: threading.Event) -> None:
+    """Make a new plan whenever somebody asks for one before the next cycle."""
+    while not stop.is_set():
+        urgent.wait()
+        urgent.clear()
+        if not stop.is_set():
+            daemon.cycle()
+
+
+def _clock(text: str | None) -> tuple[Clock, float]:
+    """The wall clock, or `SPEED@REALSECONDS:ISO`, a faster one."""
+    if text is None:
+        return SystemClock(), 1.0
+    speed_text, _, epoch = text.partition("@")
+    try:
+        speed = float(speed_text)
+    except ValueError:
+        raise InputError(Fault("--clock", f"{text!r}", "give SPEED@REALSECONDS:ISO")) from None
+    real_s, sim = parse_epoch(epoch)
+    return ScaledClock(real_s, sim, speed), speed

@@ -1,0 +1,90 @@
+"""Overrule: what operators command, laid over a decision at once, before the next plan takes it in. Pure, without a solver."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from facility.arbitrate import Bounds
+from facility.decision import CapGroup, Decision, JobOrder, PoolCaps
+from facility.site import Site
+from facility.snapshot import Snapshot
+from facility.verify import expected_kw
+
+FINENESS = 1024
+
+
+def overrule(site: Site, snapshot: Snapshot, decision: Decision, bounds: Bounds, outdoor_c: float) -> Decision:
+    """`decision` with the commands of `bounds` in force: caps, held jobs, stop, and a lower import limit.
+
+    A job told to run waits for the next plan, which knows whether there are GPUs for it.
+    """
+    pool_of = {job.id: job.pool for job in snapshot.jobs}
+    stopped = bounds.mode == "stop"
+
+    def held(workload: str) -> bool:
+        if workload not in pool_of:
+            return False
+        named = bounds.job_orders.get(workload)
+        return stopped or (named[0] == "hold" if named else bounds.held_pools[pool_of[workload]][0])
+
+    def caps(pool: PoolCaps) -> PoolCaps:
+        lowest = _lowest(site, pool.pool)
+        commanded = bounds.pool_cap_w[pool.pool][0]
+        groups: dict[tuple[str, int], int] = {}
+        for group in pool.groups:
+            if held(group.workload):
+                continue
+            wish = bounds.job_cap_w.get(group.workload, (commanded,))[0]
+            cap_w = lowest if stopped else group.cap_w if wish is None else round(wish)
+            groups[group.workload, cap_w] = groups.get((group.workload, cap_w), 0) + group.gpus
+        return PoolCaps(
+            pool.pool,
+            lowest if stopped else pool.cap_w if commanded is None else round(commanded),
+            tuple(CapGroup(workload, gpus, cap_w) for (workload, cap_w), gpus in groups.items()),
+            bounds.reasons.get(pool.pool, pool.reason),
+        )
+
+    ruled = replace(
+        decision,
+        pools=tuple(caps(pool) for pool in decision.pools),
+        jobs=tuple(
+            JobOrder(order.job, "hold", order.gpus, None, bounds.reasons.get(order.job, "held by an operator"))
+            if held(order.job)
+            else order
+            for order in decision.jobs
+        ),
+        import_limit_kw=bounds.import_limit_kw[0],
+    )
+    return shed(site, snapshot, ruled, bounds.import_limit_kw[0], outdoor_c)
+
+
+def shed(site: Site, snapshot: Snapshot, decision: Decision, limit_kw: float, outdoor_c: float) -> Decision:
+    """`decision` with every cap lowered by the same share of its range until the expected import is within `limit_kw`.
+
+    At the lowest caps it stops: what is still above the limit then is for the next plan to hold back.
+    """
+    root = next(feeder for feeder, node in site.feeders.items() if node.parent is None)
+
+    def at(share: float) -> Decision:
+        return replace(decision, pools=tuple(_scaled(site, pool, share) for pool in decision.pools))
+
+    def fits(candidate: Decision) -> bool:
+        return expected_kw(site, candidate, snapshot, outdoor_c)[root] <= limit_kw
+
+    if fits(decision):
+        return decision
+    low, high = 0, FINENESS
+    while low < high - 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(at(middle / FINENESS)) else (low, middle)
+    return at(low / FINENESS)
+
+
+def _scaled(site: Site, pool: PoolCaps, share: float) -> PoolCaps:
+    lowest = _lowest(site, pool.pool)
+    groups = tuple(replace(group, cap_w=lowest + int(share * (group.cap_w - lowest))) for group in pool.groups)
+    return replace(pool, cap_w=lowest + int(share * (pool.cap_w - lowest)), groups=groups)
+
+
+def _lowest(site: Site, pool_id: str) -> int:
+    return site.gpu_models[site.pools[pool_id].gpu_model].min_cap_w

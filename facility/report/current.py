@@ -1,0 +1,55 @@
+"""Current: the plan in force as one retained message for operators and dashboards."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal, cast
+
+from facility.decide import Decided
+from facility.forecast import Forecast
+from facility.messages import PlanCurrent, PlanStep
+from facility.site import Site
+
+
+def plan_current(
+    site: Site, decided: Decided, forecast: Forecast, plan_id: str, now: datetime, mode: str, reason: str
+) -> PlanCurrent:
+    """The plan as `plan/current` carries it."""
+    plan, edges = decided.plan, decided.edges
+    state, problem, h = plan.account, plan.problem, plan.problem.horizon.h
+    groups = plan.schedule.groups
+    highest: list[dict[str, int]] = [{} for _ in edges[1:]]
+    for w, t, cap_w in zip(groups.w.tolist(), groups.t.tolist(), groups.cap_w.tolist(), strict=True):
+        pool = problem.workloads[w].pool
+        highest[t][pool] = max(highest[t].get(pool, 0), cap_w)
+    steps = tuple(
+        PlanStep(
+            time=edges[t],
+            hours=float(h[t]),
+            import_kw=round(float(state.import_kw[t]), 3),
+            import_limit_kw=round(float(problem.grid.limit_kw[t]), 3),
+            price_per_mwh=round(float(forecast.price_per_mwh[t]), 4),
+            it_kw=round(float(state.it_kw[t]), 3),
+            cooling_kw=round(float(state.cooling_kw[:, t].sum()), 3),
+            battery_kw=round(float(state.battery_kw[:, t].sum()), 3),
+            outdoor_c=round(float(problem.outdoor_c[t]), 2),
+            gpus_running=round(float(state.running[:, t].sum()), 2),
+            caps_w=highest[t],
+        )
+        for t in range(len(problem.horizon))
+    )
+    ours, base = state.cost["energy"], plan.baseline.cost["energy"]
+    return PlanCurrent(
+        plan_id=plan_id,
+        issued_at=now,
+        site=site.id,
+        currency=site.currency,
+        mode=cast("Literal['NORMAL', 'HOLD', 'SAFE', 'MANUAL']", mode),
+        steps=steps,
+        energy_kwh=float(state.import_kw @ h),
+        energy_cost=ours,
+        saving_pct=100 * (base - ours) / abs(base) if base else None,
+        peak_kw=float(state.import_kw.max()),
+        carbon_kg=float((state.import_kw * h) @ forecast.carbon_g_per_kwh) / 1000,
+        reason=reason[:1000],
+    )

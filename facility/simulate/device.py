@@ -1,0 +1,141 @@
+"""The plant on the bus: it publishes its meters and its jobs, takes orders, and reports what it does.
+
+Each sensor is described once (`meta`, retained) and sampled every period; what obeys orders reports every change of its orders
+and states at once, and its power and progress every `REPORT_S`. A fast clock samples less often, and the `period_s` of `meta`
+says how often. After every connection everything retained is said again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
+
+from facility.bus import Bus, Message
+from facility.clock import Clock
+from facility.messages import BatteryDesired, CapDesired, CoolingDesired, JobDesired, Payload, Rejected, Sample, decode, encode
+from facility.messages.codec import Report
+from facility.simulate.plant import Plant
+from facility.simulate.reports import describe, milliseconds, reports, specify, without_readings
+from facility.topics import Topics
+
+log = logging.getLogger(__name__)
+
+REPORT_S = 15.0
+"""Simulated time between two reports without a change, and the longest time that passes between two looks at the bus, s."""
+LEAST_REAL_PERIOD_S = 0.25
+"""No sensor is sampled more often than this in real time, s."""
+TICK_S = 0.05
+ORDERS_PER_TICK = 1000
+ORDERS = ("cap_desired", "job_desired", "cooling_desired", "battery_desired")
+
+Desired = TypeVar("Desired", CapDesired, JobDesired, CoolingDesired, BatteryDesired)
+
+
+class Device:
+    """The plant's only hand on the bus. `speed` is how many simulated seconds the clock counts in a real one."""
+
+    def __init__(self, plant: Plant, bus: Bus, clock: Clock, speed: float = 1.0) -> None:
+        self.plant, self._bus, self._clock = plant, bus, clock
+        self._topics = Topics(plant.site.bus.root, plant.site.id)
+        self._period_s = {sensor: max(sensor.period_s, LEAST_REAL_PERIOD_S * speed) for sensor in plant.sensors}
+        self._sample_due = dict.fromkeys(plant.sensors, plant.now)
+        self._report_due = plant.now
+        self._reported: dict[str, Report] = {}
+        self._known_jobs: set[str] = set()
+        self._connections = 0
+        for name in ORDERS:
+            for pattern in self._topics.patterns(name):
+                bus.subscribe(pattern, 1)
+
+    def run(self, stop: threading.Event) -> None:
+        """Keep up with the clock until `stop` is set, then take the jobs off the bus and close it."""
+        while not stop.is_set():
+            self.tick(TICK_S)
+        for job in sorted(self._known_jobs):
+            self._forget(job)
+        self._bus.close()
+
+    def tick(self, wait_s: float = 0.0) -> None:
+        """Take orders, follow the clock by at most `REPORT_S`, publish what is due; wait only when the clock is not far ahead."""
+        self._take_orders(wait_s if self._behind_s() <= REPORT_S else 0.0)
+        if (behind_s := self._behind_s()) > 0:
+            self.plant.step(min(behind_s, REPORT_S))
+        self._publish()
+
+    def _behind_s(self) -> float:
+        return (self._clock.now() - self.plant.now).total_seconds()
+
+    def _take_orders(self, wait_s: float) -> None:
+        for _ in range(ORDERS_PER_TICK):
+            message = self._bus.receive(wait_s)
+            if message is None:
+                return
+            if message.payload:
+                self._take_order(message)
+            wait_s = 0.0
+
+    def _take_order(self, message: Message) -> None:
+        plant, parsed = self.plant, self._topics.parse(message.topic)
+        match parsed:
+            case "cap_desired", {"pool": pool} if pool in plant.pools:
+                self._obey(message, CapDesired, lambda order: plant.pools[pool].obey(order, plant.now))
+            case "job_desired", {"job": job}:
+                self._obey(message, JobDesired, lambda order: plant.scheduler.obey(job, order, plant.now))
+            case "cooling_desired", {"plant": name} if name in plant.cooling:
+                self._obey(message, CoolingDesired, lambda order: plant.obey_cooling(name, order))
+            case "battery_desired", {"battery": battery} if battery in plant.batteries:
+                self._obey(message, BatteryDesired, lambda order: plant.batteries[battery].obey(order, plant.now))
+            case _:
+                log.warning("%s: there is no such thing here", message.topic)
+
+    def _obey(self, message: Message, kind: type[Desired], take: Callable[[Desired], str | None]) -> None:
+        try:
+            refusal = take(decode(message.payload, kind))
+        except Rejected as rejected:
+            refusal = rejected.reason
+        if refusal is not None:
+            log.info("%s: refused, %s", message.topic, refusal)
+
+    def _publish(self) -> None:
+        if not self._bus.connections:
+            return
+        if self._bus.connections != self._connections:
+            self._connections = self._bus.connections
+            self._reported, self._known_jobs = {}, set()
+            for sensor in self.plant.sensors:
+                topic = self._topics.meta(sensor.hall, sensor.asset_type, sensor.asset, sensor.point)
+                self._retain(topic, describe(sensor, self.plant.site, self._period_s[sensor]))
+        self._publish_jobs()
+        timed = self.plant.now >= self._report_due
+        for topic, report in reports(self.plant, self._topics):
+            lasting = without_readings(report)
+            if timed or lasting != self._reported.get(topic):
+                self._reported[topic] = lasting
+                self._retain(topic, report)
+        if timed:
+            self._report_due = self.plant.now + timedelta(seconds=REPORT_S)
+        for sensor, due in self._sample_due.items():
+            if self.plant.now >= due:
+                self._sample_due[sensor] = self.plant.now + timedelta(seconds=self._period_s[sensor])
+                topic = self._topics.tele(sensor.hall, sensor.asset_type, sensor.asset, sensor.point)
+                self._bus.publish(Message(topic, encode(Sample(self.plant.read(sensor), milliseconds(self.plant.now)))))
+
+    def _publish_jobs(self) -> None:
+        jobs = self.plant.scheduler.jobs
+        for job in jobs:
+            if job not in self._known_jobs:
+                self._retain(self._topics.job(job, "spec"), specify(jobs[job], self.plant.site))
+        for job in sorted(self._known_jobs - jobs.keys()):
+            self._forget(job)
+        self._known_jobs = set(jobs)
+
+    def _retain(self, topic: str, payload: Payload) -> None:
+        self._bus.publish(Message(topic, encode(payload), qos=1, retain=True))
+
+    def _forget(self, job: str) -> None:
+        for topic in (self._topics.job(job, "spec"), self._topics.job(job, "desired"), self._topics.job(job, "reported")):
+            self._reported.pop(topic, None)
+            self._bus.publish(Message(topic, b"", qos=1, retain=True))

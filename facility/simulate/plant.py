@@ -1,0 +1,192 @@
+"""The whole rehearsed site: pools, halls, cooling plants, batteries and the feeders above them, under one sky.
+
+    feeder = below + loss_share * |below|,  below = what hangs on it and the feeders under it       import = the root feeders
+
+Every attribute is the truth (kW, kWh, degC, W); `readings()` is what instruments make of it. Integrated in
+sub-steps of at most a second; the same site, start, seed and calls give the same history to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from facility.sensors import Sensor, sensors
+from facility.simulate.battery import BatteryPlant
+from facility.simulate.cooling import HallAir, PlantRoom
+from facility.simulate.gpu import PoolPlant, through
+from facility.simulate.scheduler import Scheduler
+from facility.site import Site
+
+if TYPE_CHECKING:
+    from facility.messages import CoolingDesired
+
+METER_NOISE_SHARE = 0.003
+THERMOMETER_NOISE_K = 0.1
+"""Standard deviations; no instrument errs by more than three of them."""
+
+
+class Sky:
+    """The outdoor temperature: a smooth curve through the site's 24 values, each at its full local hour."""
+
+    def __init__(self, site: Site) -> None:
+        self._zone = ZoneInfo(site.timezone)
+        by_hour = site.weather.outdoor_by_hour_c
+        self._at: Callable[[float], float] = through(range(-2, 27), [by_hour[hour % 24] for hour in range(-2, 27)])
+
+    def outdoor_c(self, now: datetime) -> float:
+        """Return the outdoor temperature at `now`, degC."""
+        local = now.astimezone(self._zone)
+        return self._at(local.hour + local.minute / 60 + (local.second + local.microsecond / 1e6) / 3600)
+
+
+class Plant:
+    """A site from `start` (UTC) on. `seed=None` switches every noise off.
+
+    Truth: `now`, `outdoor_c`, `import_kw`, `import_kwh`, `feeder_kw` by feeder, and the parts themselves in `pools`,
+    `halls` (those with a thermal zone), `cooling`, `batteries` and `scheduler`, by id.
+    """
+
+    def __init__(self, site: Site, start: datetime, seed: int | None = 0) -> None:
+        self.site, self.now = site, start.astimezone(UTC)
+        self.sensors = sensors(site)
+        self._sky = Sky(site)
+        self.outdoor_c = self._sky.outdoor_c(self.now)
+        self._instruments = None if seed is None else random.Random(f"{seed}/instruments")
+        self.pools = {
+            name: PoolPlant(
+                name, pool, site.gpu_models[pool.gpu_model], None if seed is None else random.Random(f"{seed}/pool/{name}")
+            )
+            for name, pool in site.pools.items()
+        }
+        for name, contract in site.contracts.items():
+            if contract.gpus and contract.pool is not None and contract.curve is not None:
+                self.pools[contract.pool].give(name, contract.gpus, contract.curve)
+        self.scheduler = Scheduler(site, self.pools, self.now)
+        for pool in self.pools.values():
+            pool.step(math.inf)
+        self.halls = {
+            name: HallAir(hall.thermal, self._heat_kw(name)) for name, hall in site.halls.items() if hall.thermal is not None
+        }
+        self.cooling = {name: PlantRoom(plant, self.outdoor_c) for name, plant in site.cooling_plants.items()}
+        self.batteries = {name: BatteryPlant(battery) for name, battery in site.batteries.items()}
+        self.feeder_kw: dict[str, float] = {}
+        self._leaves_first = sorted(site.feeders, key=self._depth, reverse=True)
+        self.import_kw = self.import_kwh = 0.0
+        self._remove_heat(0.0)
+        self._meter()
+
+    def step(self, seconds: float) -> None:
+        """Let `seconds` (above 0) pass."""
+        substeps = math.ceil(seconds)
+        for _ in range(substeps):
+            self._substep(seconds / substeps)
+
+    def halls_of(self, plant: str) -> dict[str, HallAir]:
+        """Return the halls whose heat a cooling plant removes."""
+        return {name: air for name, air in self.halls.items() if air.thermal.cooling_plant == plant}
+
+    def obey_cooling(self, plant: str, order: CoolingDesired) -> str | None:
+        """Take set-points for a plant's halls; return why they were refused, None where they were taken."""
+        halls = self.halls_of(plant)
+        for name, wish in order.halls.items():
+            if name not in halls:
+                return f"no hall {name}"
+            if not halls[name].thermal.recommended_min_c <= wish.temperature_c <= halls[name].thermal.allowable_max_c:
+                return "out of range"
+        refusal = self.cooling[plant].orders.take(order, self.now)
+        if refusal is None:
+            for name, wish in order.halls.items():
+                halls[name].setpoint_c = wish.temperature_c
+        return refusal
+
+    def readings(self) -> dict[str, float]:
+        """Read every instrument of `facility.sensors` once, noise included, by the sensor's key."""
+        return {sensor.key: self.read(sensor) for sensor in self.sensors}
+
+    def read(self, sensor: Sensor) -> float:
+        """Read one instrument, noise included, in the sensor's unit."""
+        truth = self._truth(sensor)
+        if self._instruments is None:
+            return truth
+        noise = max(-3.0, min(3.0, self._instruments.gauss(0.0, 1.0)))
+        return truth + noise * (THERMOMETER_NOISE_K if sensor.unit == "degC" else METER_NOISE_SHARE * truth)
+
+    def _truth(self, sensor: Sensor) -> float:
+        match sensor.asset_type, sensor.point:
+            case "pool", "it_power_kw":
+                return self.pools[sensor.asset].power_kw
+            case "hall", "air_temperature_c":
+                return self.halls[sensor.asset].temperature_c
+            case "cooling", "power_kw":
+                return self.cooling[sensor.asset].power_kw
+            case "feeder", "power_kw":
+                return self.feeder_kw[sensor.asset]
+            case "meter", "import_kw":
+                return self.import_kw
+            case "battery", "energy_kwh":
+                return self.batteries[sensor.asset].energy_kwh
+            case "battery", "power_kw":
+                return self.batteries[sensor.asset].power_kw
+            case "weather", "temperature_c":
+                return self.outdoor_c
+            case _:
+                raise ValueError(f"the plant has no instrument {sensor.key}")
+
+    def _substep(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+        self.outdoor_c = self._sky.outdoor_c(self.now)
+        for pool in self.pools.values():
+            pool.fall_back_if_silent(self.now)
+        self.scheduler.step(seconds, self.now)
+        for pool in self.pools.values():
+            pool.step(seconds)
+        self._remove_heat(seconds)
+        for battery in self.batteries.values():
+            battery.step(seconds, self.now)
+        self._meter()
+        self.import_kwh += self.import_kw * seconds / 3600
+
+    def _heat_kw(self, hall: str) -> float:
+        return self.site.halls[hall].base_kw + sum(pool.power_kw for pool in self.pools.values() if pool.pool.hall == hall)
+
+    def _remove_heat(self, seconds: float) -> None:
+        """Share each plant's capacity among its halls, and move their air on."""
+        for name, room in self.cooling.items():
+            halls = self.halls_of(name)
+            if room.orders.silent(self.now):
+                for air in halls.values():
+                    air.setpoint_c = air.thermal.start_c
+            wanted_kw = {hall: air.wants_kw() for hall, air in halls.items()}
+            share = min(1.0, room.plant.max_heat_kw / max(sum(wanted_kw.values()), 1e-9))
+            for hall, air in halls.items():
+                air.step(seconds, self._heat_kw(hall), share * wanted_kw[hall], self.outdoor_c)
+            room.step(sum(air.removed_kw for air in halls.values()), self.outdoor_c)
+
+    def _meter(self) -> None:
+        """Add every load up the tree; leaves first, so that a feeder is complete before it is passed on."""
+        below_kw = dict.fromkeys(self.site.feeders, 0.0)
+        for hall in self.site.halls.values():
+            below_kw[hall.feeder] += hall.base_kw
+        for pool in self.pools.values():
+            below_kw[pool.pool.feeder] += pool.power_kw
+        for room in self.cooling.values():
+            below_kw[room.plant.feeder] += room.power_kw
+        for battery in self.batteries.values():
+            below_kw[battery.battery.feeder] += battery.power_kw
+        self.import_kw = 0.0
+        for name in self._leaves_first:
+            feeder = self.site.feeders[name]
+            self.feeder_kw[name] = below_kw[name] + feeder.loss_share * abs(below_kw[name])
+            if feeder.parent is None:
+                self.import_kw += self.feeder_kw[name]
+            else:
+                below_kw[feeder.parent] += self.feeder_kw[name]
+
+    def _depth(self, feeder: str) -> int:
+        parent = self.site.feeders[feeder].parent
+        return 0 if parent is None else 1 + self._depth(parent)

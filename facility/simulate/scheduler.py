@@ -1,0 +1,156 @@
+"""The jobs of a rehearsed day: they arrive, wait for an order, run on free GPUs, and finish.
+
+    done += h * sum over their GPUs of speed(cap)
+
+The site's sample jobs are submitted every day at their local time. A job waits until it is told to run, or until its hold
+ends; a hold keeps its progress. After the last order's `valid_until` it goes on as it was told. An elastic job takes what is free, a rigid one all of its GPUs or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Literal
+from zoneinfo import ZoneInfo
+
+from facility.errors import Fault, InputError
+from facility.simulate.gpu import PoolPlant
+from facility.simulate.obedience import Obedience
+from facility.site import SampleJob, Site
+
+if TYPE_CHECKING:
+    from facility.messages import JobDesired
+
+KEPT = timedelta(hours=1)
+"""How long a finished job is still told of."""
+
+
+@dataclass
+class RehearsedJob:
+    """One job and how far it is. Instants are UTC, work in GPU hours at speed 1."""
+
+    id: str
+    pool: str
+    curve: str
+    gpus: int
+    work_gpu_h: float
+    submit: datetime
+    deadline: datetime
+    contract: str | None
+    elastic: bool
+    state: Literal["waiting", "running", "done"] = "waiting"
+    done_gpu_h: float = 0.0
+    finished: datetime | None = None
+    order: JobDesired | None = None
+    orders: Obedience = field(default_factory=Obedience)
+
+    def may_use(self, now: datetime) -> int:
+        """Return how many GPUs it is allowed at `now`; 0 while it waits or is held."""
+        if self.order is None:
+            return 0
+        if self.order.action == "run":
+            return min(self.order.gpus, self.gpus) if self.elastic else self.gpus
+        return self.gpus if self.order.until is not None and now >= self.order.until else 0
+
+
+class Scheduler:
+    """`jobs` by id, in the order of their arrival."""
+
+    def __init__(self, site: Site, pools: Mapping[str, PoolPlant], start: datetime) -> None:
+        self.site, self.pools = site, pools
+        self.jobs: dict[str, RehearsedJob] = {}
+        misfits = [
+            Fault(
+                f"sample_jobs[{index}]",
+                f"{sample.gpus} GPUs of {self._curve(sample)} fit in no pool",
+                "lower gpus or name another curve",
+            )
+            for index, sample in enumerate(site.sample_jobs)
+            if not self._pools_for(sample)
+        ]
+        if misfits:
+            raise InputError(*misfits)
+        self._arrivals = self._daily(start.astimezone(ZoneInfo(site.timezone)).date())
+        self._next = next(self._arrivals, None)
+        self._submit_until(start)
+        self.jobs = {name: job for name, job in self.jobs.items() if job.deadline > start}
+
+    def obey(self, job: str, order: JobDesired, now: datetime) -> str | None:
+        """Take an order for a job; return why it was refused, None where it was taken."""
+        if job not in self.jobs:
+            return "no such job"
+        refusal = self.jobs[job].orders.take(order, now)
+        if refusal is None:
+            self.jobs[job].order = order
+        return refusal
+
+    def step(self, seconds: float, now: datetime) -> None:
+        """Let jobs arrive, start, stop and work during the `seconds` that end at `now`."""
+        self._submit_until(now)
+        for job in self.jobs.values():
+            pool = self.pools[job.pool]
+            self._place(job, pool, now - timedelta(seconds=seconds))
+            job.done_gpu_h += pool.speed_gpus(job.id) * seconds / 3600
+            if job.state == "running" and job.done_gpu_h >= job.work_gpu_h:
+                job.state, job.done_gpu_h, job.finished = "done", job.work_gpu_h, now
+                pool.stop(job.id)
+        self.jobs = {name: job for name, job in self.jobs.items() if job.finished is None or now < job.finished + KEPT}
+
+    def _place(self, job: RehearsedJob, pool: PoolPlant, now: datetime) -> None:
+        """Give a job the GPUs it may use where they are free, or take them back."""
+        if job.finished is not None:
+            return
+        held = pool.running[job.id].gpus if job.id in pool.running else 0
+        allowed = job.may_use(now)
+        use = min(allowed, pool.free + held) if job.elastic or allowed <= pool.free + held else 0
+        if use == 0 and held:
+            pool.stop(job.id)
+        elif use != held:
+            pool.give(job.id, use, job.curve)
+        job.state = "running" if use else "waiting"
+
+    def _curve(self, sample: SampleJob) -> str:
+        return sample.curve or self.site.jobs.curve
+
+    def _pools_for(self, sample: SampleJob) -> list[str]:
+        firm = {
+            pool: sum(contract.gpus for contract in self.site.contracts.values() if contract.pool == pool) for pool in self.pools
+        }
+        return [
+            name
+            for name, plant in self.pools.items()
+            if self._curve(sample) in plant.model.curves and sample.gpus <= plant.pool.gpus - firm[name]
+        ]
+
+    def _load(self, pool: str) -> float:
+        plant = self.pools[pool]
+        waiting = sum(
+            job.gpus for job in self.jobs.values() if job.pool == pool and job.finished is None and job.id not in plant.running
+        )
+        return (plant.pool.gpus - plant.free + waiting) / plant.pool.gpus
+
+    def _daily(self, day: date) -> Iterator[tuple[datetime, str, SampleJob]]:
+        zone = ZoneInfo(self.site.timezone)
+        while self.site.sample_jobs:
+            for index, sample in sorted(enumerate(self.site.sample_jobs), key=lambda item: item[1].submit_local):
+                hour, minute = map(int, sample.submit_local.split(":"))
+                local = datetime.combine(day + timedelta(days=hour // 24), time(hour % 24, minute), zone)
+                yield local.astimezone(UTC), f"job-{hour:02}{minute:02}-{index:02}-{day}", sample
+            day += timedelta(days=1)
+
+    def _submit_until(self, now: datetime) -> None:
+        while self._next is not None and self._next[0] <= now:
+            submit, job_id, sample = self._next
+            self.jobs[job_id] = RehearsedJob(
+                id=job_id,
+                pool=min(self._pools_for(sample), key=self._load),
+                curve=self._curve(sample),
+                gpus=sample.gpus,
+                work_gpu_h=sample.gpus * sample.duration_h,
+                submit=submit,
+                deadline=submit + timedelta(hours=sample.duration_h + sample.slack_h),
+                contract=sample.contract or self.site.jobs.contract,
+                elastic=sample.elastic,
+            )
+            self._next = next(self._arrivals, None)

@@ -1,0 +1,10 @@
+"""From messages to the latest reading of each sensor, and from those to a snapshot of the site.
+
+`latest` takes messages in, `readings` judges each value, `units` converts it, `meter` follows the billing intervals and `work`
+the jobs.
+"""
+
+from facility.telemetry.latest import Telemetry
+from facility.telemetry.readings import Reading
+
+__all__ = ["Reading", "Telemetry"]

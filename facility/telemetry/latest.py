@@ -1,0 +1,217 @@
+"""Messages become a snapshot of the site. Nothing here has a clock: the instant is an argument.
+
+Every message is used or refused with a reason, and refusals are counted by kind: topic, malformed, unknown, quality, unit,
+range, future, old, job.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from facility import messages as m
+from facility.bus import Message
+from facility.errors import Fault, InputError
+from facility.sensors import sensors
+from facility.site import Site
+from facility.snapshot import Snapshot
+from facility.telemetry.meter import Meter, Metered
+from facility.telemetry.readings import AS_IT_IS, Reading, Readings, Refusal, instant
+from facility.telemetry.units import Conversion
+from facility.telemetry.work import Work
+from facility.topics import Topics
+
+BY_POINT = {
+    ("pool", "it_power_kw"): "pool_kw",
+    ("hall", "air_temperature_c"): "hall_c",
+    ("cooling", "power_kw"): "cooling_kw",
+    ("feeder", "power_kw"): "feeder_kw",
+    ("battery", "energy_kwh"): "battery_kwh",
+}
+"""Which mapping of the snapshot holds the points of an asset type."""
+
+T = TypeVar("T", bound=msgspec.Struct)
+S = TypeVar("S", m.Sample, m.Batch)
+R = TypeVar("R", m.BatteryReported, m.CapReported, m.CoolingReported, m.JobReported)
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """What outlives a restart."""
+
+    site: str
+    metered: Metered
+    specs: dict[str, m.JobSpec]
+    reports: dict[str, m.JobReported]
+
+
+class Telemetry:
+    """The latest of everything that a site's sensors, agents and schedulers told. `refused` counts what was not used, by kind."""
+
+    def __init__(self, site: Site) -> None:
+        self._site, self._topics = site, Topics(site.bus.root, site.id)
+        self._readings = Readings(sensors(site))
+        self._caps: dict[str, m.CapReported] = {}
+        self._meter_key = f"site/meter/{site.grid.feed}/import_kw"
+        self._work, self._meter = Work(site), Meter(site.timezone)
+        self.refused: Counter[str] = Counter()
+
+    def accept(self, message: Message, now: datetime) -> str | None:
+        """Take in one message at `now`; the answer is None, or why it, or the first part of it, is not used."""
+        try:
+            self._accept(message, now)
+        except Refusal as refusal:
+            self.refused[refusal.kind] += 1
+            return str(refusal)
+        return None
+
+    def reading(self, key: str, now: datetime) -> Reading | None:
+        """Return the latest reading of the sensor `key` (a `Sensor.key`); None where it is stale or never spoke."""
+        return self._readings.fresh(key, now)
+
+    def age_s(self, key: str, now: datetime) -> float | None:
+        """Tell how old the latest reading of a sensor is, s; None where it never spoke."""
+        return self._readings.age_s(key, now)
+
+    def snapshot(self, now: datetime) -> Snapshot:
+        """Gather the site as it is known at `now`; what is stale is missing and named in `stale`."""
+        values: dict[str, dict[str, float]] = {field: {} for field in BY_POINT.values()}
+        single: dict[str, float] = {}
+        stale = []
+        for key, sensor in self._readings.sensors.items():
+            reading = self._readings.fresh(key, now)
+            if reading is None:
+                stale.append(key)
+            elif (field := BY_POINT.get((sensor.asset_type, sensor.point))) is not None:
+                values[field][sensor.asset] = reading.value
+            else:
+                single[key] = reading.value
+        return Snapshot(
+            at=now,
+            jobs=self._work.jobs(),
+            hall_c=values["hall_c"],
+            battery_kwh=values["battery_kwh"],
+            pool_kw=values["pool_kw"],
+            cooling_kw=values["cooling_kw"],
+            feeder_kw=values["feeder_kw"],
+            import_kw=single.get(self._meter_key),
+            outdoor_c=single.get("site/weather/outdoor/temperature_c"),
+            peak_so_far_kw=self._meter.peak_so_far_kw(now),
+            enforced_cap_w={pool: max([r.enforced_cap_w, *(g.cap_w for g in r.groups)]) for pool, r in self._caps.items()},
+            stale=tuple(stale),
+        )
+
+    def dump(self) -> bytes:
+        """Write what a restart must not lose: the month's peak and the jobs."""
+        return msgspec.json.encode(Memory(self._site.id, self._meter.metered, self._work.specs, self._work.reports))
+
+    def restore(self, state: bytes) -> tuple[str, ...]:
+        """Read what `dump` wrote; the answer names each job that the site file no longer allows, and why.
+
+        Raises InputError where it cannot be read or is another site's.
+        """
+        try:
+            memory = msgspec.json.decode(state, type=Memory)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise InputError(
+                Fault("telemetry's state", str(error), "start without it; jobs come again from their scheduler")
+            ) from error
+        if memory.site != self._site.id:
+            raise InputError(Fault("telemetry's state", f"it is of site {memory.site!r}", f"give that of {self._site.id!r}"))
+        self._work, self._meter = Work(self._site), Meter(self._site.timezone, memory.metered)
+        self._work.reports.update(memory.reports)
+        lost = []
+        for job, spec in memory.specs.items():
+            try:
+                self._work.specify(job, spec)
+            except Refusal as refusal:
+                lost.append(f"job/{job}: {refusal}")
+        return tuple(lost)
+
+    def _accept(self, message: Message, now: datetime) -> None:
+        told = bool(message.payload)
+        match self._topics.parse(message.topic):
+            case "tele", ids:
+                sample = _fresh(_decode(message, m.Sample), message)
+                self._take(_key(ids), sample.value, instant(sample.timestamp, now), sample.quality)
+            case "batch", {"hall": hall}:
+                batch = _fresh(_decode(message, m.Batch), message)
+                values = {f"{hall}/{point}": value for point, value in batch.values.items()}
+                self._each(values, instant(batch.timestamp, now), batch.quality)
+            case "meta", ids:
+                self._readings.describe(_key(ids), _decode(message, m.Meta) if told else None)
+            case "job_spec", {"job": job}:
+                self._work.specify(job, _decode(message, m.JobSpec) if told else None)
+            case "job_reported", {"job": job}:
+                self._work.report(job, _report(message, m.JobReported, now) if told else None)
+            case "cap_reported", {"hall": hall, "pool": pool}:
+                self._enforced(hall, pool, _report(message, m.CapReported, now) if told else None)
+            case "battery_reported", {"battery": battery}:
+                if told:
+                    device = _report(message, m.BatteryReported, now)
+                    values = {"energy_kwh": device.energy_kwh, "power_kw": device.power_kw}
+                    self._device(f"site/battery/{battery}", values, instant(device.timestamp, now))
+            case "cooling_reported", {"plant": plant}:
+                if told:
+                    cooling = _report(message, m.CoolingReported, now)
+                    self._device(f"site/cooling/{plant}", {"power_kw": cooling.power_kw}, instant(cooling.timestamp, now))
+            case _:
+                raise Refusal("topic", f"{message.topic} tells nothing of this site's state")
+
+    def _take(self, key: str, value: float | None, at: datetime, quality: int, convert: Conversion | None = None) -> None:
+        reading = self._readings.take(key, value, at, quality, convert)
+        if key == self._meter_key:
+            self._meter.read(reading.value, reading.at, self._readings.patience(key))
+
+    def _each(self, values: Mapping[str, float | None], at: datetime, quality: int, convert: Conversion | None = None) -> None:
+        """Keep what can be kept, then refuse with the first that cannot; the others are counted here."""
+        refusals = []
+        for key, value in values.items():
+            try:
+                self._take(key, value, at, quality, convert)
+            except Refusal as refusal:
+                refusals.append(refusal)
+        self.refused.update(refusal.kind for refusal in refusals[1:])
+        if refusals:
+            raise refusals[0]
+
+    def _device(self, place: str, values: Mapping[str, float | None], at: datetime) -> None:
+        """Keep what a device reported under names that carry their unit; what it left out is nothing amiss."""
+        self._each({f"{place}/{point}": value for point, value in values.items() if value is not None}, at, 1, AS_IT_IS)
+
+    def _enforced(self, hall: str, pool: str, report: m.CapReported | None) -> None:
+        if pool not in self._site.pools or self._site.pools[pool].hall != hall:
+            raise Refusal("unknown", f"the site has no pool {pool} in hall {hall}")
+        if report is None:
+            self._caps.pop(pool, None)
+            return
+        last = self._caps.get(pool)
+        if last is not None and report.timestamp < last.timestamp:
+            raise Refusal("old", f"pool {pool}: older than the latest report")
+        self._caps[pool] = report
+
+
+def _key(ids: Mapping[str, str]) -> str:
+    return f"{ids['hall']}/{ids['asset_type']}/{ids['asset']}/{ids['point']}"
+
+
+def _decode(message: Message, kind: type[T]) -> T:
+    try:
+        return m.decode(message.payload, kind)
+    except m.Rejected as rejected:
+        raise Refusal("malformed", rejected.reason) from None
+
+
+def _fresh(readings: S, message: Message) -> S:
+    if message.retain and readings.timestamp is None:
+        raise Refusal("old", f"{message.topic}: retained, and without a timestamp nobody knows since when")
+    return readings
+
+
+def _report(message: Message, kind: type[R], now: datetime) -> R:
+    report = _decode(message, kind)
+    instant(report.timestamp, now)
+    return report

@@ -1,0 +1,45 @@
+"""Units of readings: what a sender may call its unit, and how it becomes ours. Converted once, where readings come in.
+
+    base = scale * value + offset          kW, degC or kWh
+
+Case counts: mW is not MW, and it is not in the table. A unit that is not in the table is not guessed at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+POWER = {"W": (1e-3, 0.0), "kW": (1.0, 0.0), "MW": (1e3, 0.0)}
+ENERGY = {"Wh": (1e-3, 0.0), "kWh": (1.0, 0.0), "MWh": (1e3, 0.0)}
+CELSIUS, FAHRENHEIT, KELVIN = (1.0, 0.0), (5 / 9, -160 / 9), (1.0, -273.15)
+TEMPERATURE = {
+    **dict.fromkeys(("C", "degC", "°C"), CELSIUS),
+    **dict.fromkeys(("F", "degF", "°F"), FAHRENHEIT),
+    "K": KELVIN,
+}
+QUANTITIES = (POWER, ENERGY, TEMPERATURE)
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """From one unit into another of the same quantity: scale * value + offset."""
+
+    scale: float
+    offset: float
+
+    def __call__(self, value: float) -> float:
+        """Convert one value."""
+        return self.scale * value + self.offset
+
+
+def conversion(unit: str, into: str) -> Conversion | None:
+    """Find how `unit` becomes `into`; None where either is unknown or they measure different things.
+
+    >>> round(conversion("degF", "degC")(77.0), 9), conversion("MW", "kW")(1.5), conversion("W", "degC")
+    (25.0, 1500.0, None)
+    """
+    for units in QUANTITIES:
+        if unit in units and into in units:
+            (scale, offset), (into_scale, into_offset) = units[unit], units[into]
+            return Conversion(scale / into_scale, (offset - into_offset) / into_scale)
+    return None

@@ -1,0 +1,78 @@
+"""Jobs as their scheduler tells them: what was specified, less what was reported as done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from facility.jobterms import agree
+from facility.messages import JobReported, JobSpec
+from facility.site import Site
+from facility.snapshot import Job
+from facility.telemetry.readings import Refusal
+
+MOST_JOBS = 100_000
+"""Jobs that are kept at once; a scheduler with more has a fault, and memory has an end."""
+
+
+class Work:
+    """Specifications and reports by job."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self.specs: dict[str, JobSpec] = {}
+        self.reports: dict[str, JobReported] = {}
+        self._jobs: dict[str, Job] = {}
+
+    def specify(self, job: str, spec: JobSpec | None) -> None:
+        """Take in a specification, or its end (None). Raises Refusal for one that this site cannot run."""
+        if spec is None:
+            for kept in (self.specs, self.reports, self._jobs):
+                kept.pop(job, None)
+            return
+        if job in self._site.contracts:
+            raise Refusal("job", f"{job} is the name of a contract")
+        if job not in self.specs and len(self.specs) >= MOST_JOBS:
+            raise Refusal("job", f"more than {MOST_JOBS} jobs")
+        terms = agree(self._site, spec.tenant or "", spec.contract or "", spec.pool, spec.curve or "")
+        if terms.faults:
+            raise Refusal("job", "; ".join(f"{field}: {found}" for field, found, _ in terms.faults))
+        due = self._due(spec) if spec.deadline is None else spec.deadline
+        if due <= spec.submit:
+            raise Refusal("job", "its deadline is not after its submission")
+        self.specs[job] = spec
+        self._jobs[job] = Job(
+            job, spec.pool, terms.curve, spec.gpus, spec.work_gpu_h, spec.submit, due, terms.tenant, terms.contract, spec.elastic
+        )
+
+    def _due(self, spec: JobSpec) -> datetime:
+        """Give a job without a deadline its uncapped duration and the site's slack."""
+        try:
+            return spec.submit + timedelta(hours=spec.work_gpu_h / spec.gpus + self._site.jobs.slack_h)
+        except OverflowError:
+            raise Refusal("job", "its work would last beyond the calendar") from None
+
+    def report(self, job: str, report: JobReported | None) -> None:
+        """Take in a report, or its withdrawal (None). Raises Refusal for one that is older than the latest."""
+        if report is None:
+            self.reports.pop(job, None)
+            return
+        known = self.reports.get(job)
+        if known is not None and report.timestamp < known.timestamp:
+            raise Refusal("old", f"job {job}: older than the latest report")
+        if known is None and len(self.reports) >= MOST_JOBS:
+            raise Refusal("job", f"reports of more than {MOST_JOBS} jobs")
+        self.reports[job] = report
+
+    def jobs(self) -> tuple[Job, ...]:
+        """List the jobs with work left, by id."""
+        return tuple(job for name in sorted(self._jobs) if (job := self._left(self._jobs[name])) is not None)
+
+    def _left(self, job: Job) -> Job | None:
+        report = self.reports.get(job.id)
+        if report is None:
+            return job if job.work_gpu_h > 0 else None
+        left_gpu_h = job.work_gpu_h - (report.done_gpu_h or 0.0)
+        if report.state == "done" or left_gpu_h <= 0:
+            return None
+        return replace(job, work_gpu_h=left_gpu_h, running=report.state == "running")

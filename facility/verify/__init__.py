@@ -1,0 +1,11 @@
+"""The second opinion on every decision, and the caps that hold without one.
+
+`rules` judges, `form` refuses what is not well formed, `loads` is the arithmetic of the site, `envelope` finds safe caps.
+"""
+
+from facility.verify.envelope import fallback_caps, fits, highest_cap
+from facility.verify.loads import expected_kw, steady_cooling_kw
+from facility.verify.rules import Earlier, verify
+from facility.verify.violation import Tier, Violation
+
+__all__ = ["Earlier", "Tier", "Violation", "expected_kw", "fallback_caps", "fits", "highest_cap", "steady_cooling_kw", "verify"]

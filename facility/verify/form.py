@@ -1,0 +1,115 @@
+"""Whether a decision is well formed: finite numbers, whole watts in the settable range, every pool exactly once.
+
+What fails here is refused before any power is computed, so the arithmetic behind it never meets what is not a number.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from facility.decision import Decision, PoolCaps
+from facility.site import Site
+from facility.snapshot import Snapshot
+from facility.verify.violation import Violation, finite, number, whole
+
+
+def form(site: Site, snapshot: Snapshot, decision: Decision, outdoor_c: float) -> Iterator[Violation]:
+    """Find everything in a decision, and in what it is judged by, that cannot be used as it stands."""
+    yield from _numbers(snapshot, decision, outdoor_c)
+    yield from _interval(decision)
+    yield from _names(site, decision)
+    for caps in decision.pools:
+        if caps.pool in site.pools:
+            yield from pool_form(site, caps)
+    for order in decision.jobs:
+        if not whole(order.gpus) or order.gpus < 0:
+            yield _malformed("job.size", order.job, order.gpus, "GPU", allowed=0.0, says="an order is for a whole number of GPUs")
+    for job in snapshot.jobs:
+        if not whole(job.gpus) or any(instant.tzinfo is None for instant in (job.submit, job.deadline)):
+            yield _malformed("job.form", job.id, job.gpus, "GPU", says="a job has a whole number of GPUs and aware instants")
+
+
+def pool_form(site: Site, caps: PoolCaps) -> Iterator[Violation]:
+    """Find the caps and counts of one pool of the site that cannot be sent."""
+    pool = site.pools[caps.pool]
+    model = site.gpu_models[pool.gpu_model]
+    for place, cap_w in ((caps.pool, caps.cap_w), *((f"{caps.pool}/{g.workload}", g.cap_w) for g in caps.groups)):
+        if not whole(cap_w):
+            yield _malformed("cap.whole", place, cap_w, "W", says="a cap is a whole number of watts")
+        elif not model.min_cap_w <= cap_w <= model.max_cap_w:
+            bound_w = model.min_cap_w if cap_w < model.min_cap_w else model.max_cap_w
+            yield _malformed(
+                "cap.range", place, cap_w, "W", allowed=bound_w, says=f"settable is {model.min_cap_w} to {model.max_cap_w} W"
+            )
+    for group in caps.groups:
+        if not whole(group.gpus) or group.gpus < 0:
+            yield _malformed(
+                "group.size",
+                f"{caps.pool}/{group.workload}",
+                group.gpus,
+                "GPU",
+                allowed=0.0,
+                says="a group is a whole number of GPUs",
+            )
+    counted = [group.gpus for group in caps.groups if whole(group.gpus)]
+    if sum(counted) > pool.gpus:
+        yield _malformed(
+            "pool.holds", caps.pool, sum(counted), "GPU", allowed=pool.gpus, says="the groups name more GPUs than the pool has"
+        )
+
+
+def _malformed(rule: str, asset: str, amount: float | None, unit: str, *, says: str, allowed: float | None = None) -> Violation:
+    return Violation(rule, asset, number(amount), unit, number(allowed), says, "plant")
+
+
+def _numbers(snapshot: Snapshot, decision: Decision, outdoor_c: float) -> Iterator[Violation]:
+    found: list[tuple[str, float | None, str]] = [
+        ("outdoor_c", outdoor_c, "degC"),
+        *((f"hall/{hall}", value, "degC") for hall, value in snapshot.hall_c.items()),
+        *((f"battery/{battery}", value, "kWh") for battery, value in snapshot.battery_kwh.items()),
+        *((f"pool/{pool}", value, "kW") for pool, value in snapshot.pool_kw.items()),
+        *((f"cooling/{plant}", value, "kW") for plant, value in snapshot.cooling_kw.items()),
+        *((f"feeder/{feeder}", value, "kW") for feeder, value in snapshot.feeder_kw.items()),
+        *((f"job/{job.id}", job.work_gpu_h, "GPUh") for job in snapshot.jobs),
+        ("peak_so_far_kw", snapshot.peak_so_far_kw, "kW"),
+        *((f"battery/{order.battery}", order.power_kw, "kW") for order in decision.batteries),
+        *((f"cooling/{order.plant}/{hall}", value, "degC") for order in decision.cooling for hall, value in order.hall_c),
+    ]
+    optional = (
+        ("import_limit_kw", decision.import_limit_kw, "kW"),
+        ("import_kw", snapshot.import_kw, "kW"),
+        ("snapshot.outdoor_c", snapshot.outdoor_c, "degC"),
+    )
+    found += [told for told in optional if told[1] is not None]
+    for place, value, unit in found:
+        if not finite(value):
+            yield _malformed("number.finite", place, value, unit, says="not a finite number")
+
+
+def _interval(decision: Decision) -> Iterator[Violation]:
+    aware = decision.at.tzinfo is not None and decision.until.tzinfo is not None
+    if not aware or not decision.at < decision.until:
+        seconds = (decision.until - decision.at).total_seconds() if aware else None
+        yield _malformed(
+            "decision.interval", "site", seconds, "s", allowed=0.0, says="a decision ends after it starts, at aware instants"
+        )
+
+
+def _names(site: Site, decision: Decision) -> Iterator[Violation]:
+    sent = Counter(caps.pool for caps in decision.pools)
+    for pool in sorted({*site.pools, *sent}):
+        expected = int(pool in site.pools)
+        if sent[pool] != expected:
+            yield _malformed(
+                "pool.once", pool, sent[pool], "", allowed=expected, says="every pool of the site is sent exactly one message"
+            )
+    twice = Counter(
+        [f"battery/{order.battery}" for order in decision.batteries] + [f"job/{order.job}" for order in decision.jobs]
+    )
+    for place, count in sorted(twice.items()):
+        if count > 1:
+            yield _malformed("order.once", place, count, "", allowed=1.0, says="more than one order for the same thing")
+    for order in decision.batteries:
+        if order.battery not in site.batteries:
+            yield _malformed("battery.known", order.battery, order.power_kw, "kW", says="the site has no such battery")

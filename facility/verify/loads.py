@@ -1,0 +1,154 @@
+"""What caps make the site draw, in plain arithmetic: no solver, no arrays, nothing shared with the model.
+
+    draw(cap)     measured points joined by straight lines; above the last point a cap does nothing
+    pool          = sum gpus * (draw + host_run) + idle gpus * (idle + host_idle)                   expected, / 1000
+    pool at worst = the `gpus` highest caps among all that may be in force + gpus * host_run        / 1000
+    heat          = pools + hall base + (outdoor - set-point) / R                                   of the halls of one plant
+    cooling       = s * max(heat, min_load * design) / COP + pumps * max(l^2, ..) + fans * max(l^3, ..) + misc
+    feeder        = net + loss * |net|,   net = pools + bases + cooling + batteries + feeders below
+
+| symbol | meaning | unit |
+|---|---|---|
+| s | share of heat that free cooling leaves: 0 below, 1 above its thresholds, linear between | 1 |
+| COP | max(cop_min, cop_at_25c - cop_loss_per_k * (outdoor - 25)) | 1 |
+| l | heat / design heat | 1 |
+| R | thermal resistance of the hall's envelope | K/kW |
+
+Heat is that of a steady hall at its set-point (`start_c`). A message to a pool may be lost, or reach some of its nodes only,
+so of every cap that may be in force any GPU may have the highest: the sum over GPUs of the maximum is never more than the
+highest `gpus` of them all, and some loss attains it.
+Source of the plant's shape: Sun et al. 2020, Zhao et al. 2024.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from facility.decision import Decision, PoolCaps
+from facility.site import Curve, Pool, Site
+from facility.snapshot import Job, Snapshot
+
+
+def at_cap(curve: Curve, cap_w: float) -> tuple[float, float]:
+    """Tell the draw (W) and relative speed of a GPU under `cap_w`.
+
+    Below the lowest measured cap the draw is that point's, a bound from above, and the speed 0, one from below.
+    """
+    points = sorted(curve.points, key=lambda point: point.cap_w)
+    low = points[0]
+    if cap_w < low.cap_w:
+        return low.draw_w, 0.0
+    for high in points[1:]:
+        if cap_w < high.cap_w:
+            share = (cap_w - low.cap_w) / (high.cap_w - low.cap_w)
+            return low.draw_w + share * (high.draw_w - low.draw_w), low.speed + share * (high.speed - low.speed)
+        low = high
+    return low.draw_w, low.speed
+
+
+def work_of(site: Site, pool_id: str, workload: str, jobs: Mapping[str, Job]) -> str | None:
+    """Tell the kind of work (a curve's name) that `workload` does in this pool; None where it does not belong there."""
+    contract, job = site.contracts.get(workload), jobs.get(workload)
+    if contract is not None and contract.gpus and contract.pool == pool_id:
+        return contract.curve
+    return job.curve if job is not None and job.pool == pool_id else None
+
+
+def pool_kw(site: Site, caps: PoolCaps, jobs: Mapping[str, Job]) -> float:
+    """Sum the IT power expected of one pool under `caps`, kW, hosts included. Work without a curve is taken to draw its cap."""
+    pool = site.pools[caps.pool]
+    model = site.gpu_models[pool.gpu_model]
+    total_w, idle = 0.0, pool.gpus
+    for group in caps.groups:
+        curve = model.curves.get(work_of(site, caps.pool, group.workload, jobs) or "")
+        draw_w = group.cap_w if curve is None else at_cap(curve, group.cap_w)[0]
+        total_w += group.gpus * (draw_w + pool.host_run_w)
+        idle -= group.gpus
+    return (total_w + idle * (model.idle_w + pool.host_idle_w)) / 1000
+
+
+def worst_pool_kw(pool: Pool, in_force: Sequence[PoolCaps]) -> float:
+    """Sum the IT power of one pool at worst, kW, where each of `in_force` may hold for any of its GPUs."""
+    caps = [(group.cap_w, group.gpus) for sent in in_force for group in sent.groups]
+    caps += [(sent.cap_w, max(pool.gpus - sum(group.gpus for group in sent.groups), 0)) for sent in in_force]
+    total_w, left = pool.gpus * pool.host_run_w, pool.gpus
+    for cap_w, gpus in sorted(caps, reverse=True):
+        taken = min(gpus, left)
+        total_w += taken * cap_w
+        left -= taken
+    return total_w / 1000
+
+
+def plant_heat_kw(site: Site, it_kw: Mapping[str, float], outdoor_c: float) -> dict[str, float]:
+    """Sum the heat that each cooling plant must remove to hold its halls at their set-points, kW, for IT power by pool, kW."""
+    heat = dict.fromkeys(site.cooling_plants, 0.0)
+    for hall_id, hall in site.halls.items():
+        if hall.thermal is not None:
+            inflow_kw = (outdoor_c - hall.thermal.start_c) / hall.thermal.resistance_k_per_kw
+            pools_kw = sum(kw for pool, kw in it_kw.items() if site.pools[pool].hall == hall_id)
+            heat[hall.thermal.cooling_plant] += max(pools_kw + hall.base_kw + inflow_kw, 0.0)
+    return heat
+
+
+def steady_cooling_kw(site: Site, plant_id: str, heat_kw: float, outdoor_c: float) -> float:
+    """Tell the electric power of a cooling plant that removes `heat_kw` without end, kW."""
+    plant = site.cooling_plants[plant_id]
+    full_c, none_c = plant.free_cooling_full_below_c, plant.free_cooling_none_above_c
+    if full_c < outdoor_c < none_c:
+        chilled_share = (outdoor_c - full_c) / (none_c - full_c)
+    else:
+        chilled_share = 0.0 if outdoor_c <= full_c else 1.0
+    cop = max(plant.cop_min, plant.cop_at_25c - plant.cop_loss_per_k * (outdoor_c - 25.0))
+    chiller_kw = chilled_share * max(heat_kw, plant.min_load_share * plant.design_heat_kw) / cop
+    load = heat_kw / plant.design_heat_kw
+    pumps_kw = plant.pump_kw * max(load**2, plant.pump_min_share)
+    return chiller_kw + pumps_kw + plant.fan_kw * max(load**3, plant.fan_min_share) + plant.misc_kw
+
+
+def feeder_kw(
+    site: Site, it_kw: Mapping[str, float], heat_it_kw: Mapping[str, float], battery_kw: Mapping[str, float], outdoor_c: float
+) -> dict[str, float]:
+    """Sum the power into every feeder, kW, its own losses included.
+
+    `it_kw` is the IT power by pool, `heat_it_kw` the one whose heat the plants remove (the same, unless a surge is quicker
+    than they are), `battery_kw` the batteries' power, charging positive. A plant removes at most its `max_heat_kw`. Losses go
+    with the size of what passes, also when it flows back.
+    """
+    net = dict.fromkeys(site.feeders, 0.0)
+    for pool, kw in it_kw.items():
+        net[site.pools[pool].feeder] += kw
+    for hall in site.halls.values():
+        net[hall.feeder] += hall.base_kw
+    for plant_id, heat_kw in plant_heat_kw(site, heat_it_kw, outdoor_c).items():
+        plant = site.cooling_plants[plant_id]
+        net[plant.feeder] += steady_cooling_kw(site, plant_id, min(heat_kw, plant.max_heat_kw), outdoor_c)
+    for battery, kw in battery_kw.items():
+        net[site.batteries[battery].feeder] += kw
+
+    below: defaultdict[str | None, list[str]] = defaultdict(list)
+    for feeder_id, feeder in site.feeders.items():
+        below[feeder.parent].append(feeder_id)
+    loads: dict[str, float] = {}
+
+    def into(feeder_id: str) -> float:
+        passes_kw = net[feeder_id] + sum(into(child) for child in below[feeder_id])
+        loads[feeder_id] = passes_kw + site.feeders[feeder_id].loss_share * abs(passes_kw)
+        return loads[feeder_id]
+
+    for root in below[None]:
+        into(root)
+    return loads
+
+
+def expected_it_kw(site: Site, decision: Decision, snapshot: Snapshot) -> dict[str, float]:
+    """Sum the IT power expected of each pool under a decision, kW, hosts included."""
+    jobs = {job.id: job for job in snapshot.jobs}
+    return {caps.pool: pool_kw(site, caps, jobs) for caps in decision.pools}
+
+
+def expected_kw(site: Site, decision: Decision, snapshot: Snapshot, outdoor_c: float) -> dict[str, float]:
+    """Sum the power expected into every feeder under a decision, kW, losses included; a discharging battery lowers it."""
+    battery_kw = {order.battery: order.power_kw for order in decision.batteries}
+    it_kw = expected_it_kw(site, decision, snapshot)
+    return feeder_kw(site, it_kw, it_kw, battery_kw, outdoor_c)

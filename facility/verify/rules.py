@@ -1,0 +1,218 @@
+"""The second opinion: every limit of a decision, recomputed from the decision itself in plain arithmetic.
+
+It shares no code with the model that made the plan. `verify` returns what is broken; nothing means accepted. A cap is only
+ever sent after this said so.
+
+    expected import <= limit;  expected power of a feeder <= rating;  its power at worst <= rating * margin
+    heat of a plant <= what it removes;  a hall above its allowable band gets no more power;  min <= stored energy <= capacity
+    a rental that may not pause has all its GPUs;  its mean speed >= floor;  a job runs inside its window, whole where rigid
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from facility.decision import BatteryOrder, Decision, PoolCaps
+from facility.site import Battery, LimitWindow, Site
+from facility.snapshot import Job, Snapshot
+from facility.verify.form import form
+from facility.verify.loads import at_cap, expected_it_kw, expected_kw, feeder_kw, plant_heat_kw, work_of, worst_pool_kw
+from facility.verify.violation import SLACK, Violation, finite, over, under
+
+Earlier = int | PoolCaps | Sequence[int | PoolCaps]
+"""Caps of one pool that may still be in force: one cap for all its GPUs (W), a message, or several of either."""
+
+
+def verify(
+    site: Site, snapshot: Snapshot, decision: Decision, *, outdoor_c: float, sent_cap_w: Mapping[str, Earlier] | None = None
+) -> tuple[Violation, ...]:
+    """Tell what `decision` breaks at `outdoor_c` (degC), the gravest kind first; an empty tuple means accepted.
+
+    `sent_cap_w` holds, by pool, what was enforced or sent before and is not known to have ended: then every subset of this
+    decision's messages may be lost. Of that, only what the decision makes worse counts: a decrease is never refused for the
+    height it starts from. What is not a number is a violation, never an exception.
+    """
+    earlier = {pool: _messages(pool, sent) for pool, sent in (sent_cap_w or {}).items() if pool in site.pools}
+    malformed = [*form(site, snapshot, decision, outdoor_c)]
+    malformed += [found for messages in earlier.values() for caps in messages for found in _unusable(caps)]
+    if malformed:
+        return tuple(malformed)
+    it_kw, jobs = expected_it_kw(site, decision, snapshot), {job.id: job for job in snapshot.jobs}
+    found = [
+        *_feeders(site, snapshot, decision, outdoor_c),
+        *_worst_feeders(site, decision, outdoor_c, it_kw, earlier),
+        *_cooling(site, snapshot, it_kw, outdoor_c),
+        *(v for order in decision.batteries for v in _battery(site.batteries[order.battery], order, snapshot, decision)),
+        *_workloads(site, decision, jobs),
+        *_jobs(decision, jobs),
+        *_firm(site, decision),
+    ]
+    return tuple(sorted(found, key=lambda violation: ("plant", "grid", "contract").index(violation.tier)))
+
+
+def _messages(pool: str, sent: Earlier) -> list[PoolCaps]:
+    several: Sequence[int | PoolCaps] = (sent,) if isinstance(sent, (int, float, PoolCaps)) else sent
+    return [caps if isinstance(caps, PoolCaps) else PoolCaps(pool, caps) for caps in several]
+
+
+def _unusable(caps: PoolCaps) -> Iterator[Violation]:
+    # What agents report may lie outside the settable range; that must not stand in the way of a decrease.
+    for value in (caps.cap_w, *(number for group in caps.groups for number in (group.gpus, group.cap_w))):
+        if not finite(value):
+            yield Violation("number.finite", f"sent/{caps.pool}", None, "W", None, "not a finite number", "plant")
+
+
+def _worst_feeders(
+    site: Site, decision: Decision, outdoor_c: float, it_kw: Mapping[str, float], earlier: Mapping[str, Sequence[PoolCaps]]
+) -> Iterator[Violation]:
+    """Find feeders that every GPU at its highest cap would take past their margin; a discharging battery helps nobody here.
+
+    GPUs surge within seconds and cooling follows within minutes, so the plants draw what this decision's own heat needs.
+    """
+    charge_kw = {order.battery: max(order.power_kw, 0.0) for order in decision.batteries}
+
+    def loads(in_force: Mapping[str, Sequence[PoolCaps]]) -> dict[str, float]:
+        worst_kw = {pool: worst_pool_kw(site.pools[pool], messages) for pool, messages in in_force.items()}
+        return feeder_kw(site, worst_kw, it_kw, charge_kw, outdoor_c)
+
+    now = {caps.pool: (caps,) for caps in decision.pools}
+    alone = loads(now)
+    mixed = loads({pool: (*messages, *earlier.get(pool, ())) for pool, messages in now.items()}) if earlier else alone
+    before = loads({pool: earlier.get(pool) or messages for pool, messages in now.items()}) if earlier else alone
+    for name, feeder in site.feeders.items():
+        most_kw = feeder.rating_kw * feeder.worst_case_margin
+        says = "every GPU at its cap, with base, cooling, charging and losses, is more than this feeder may carry"
+        fired = over(Violation("feeder.worst_case", name, alone[name], "kW", most_kw, says, "plant"))
+        if not fired and mixed[name] > before[name] + SLACK:
+            says = "with some messages lost, old and new caps together are more than this feeder may carry"
+            fired = over(Violation("feeder.worst_case", name, mixed[name], "kW", most_kw, says, "plant"))
+        yield from fired
+
+
+def _feeders(site: Site, snapshot: Snapshot, decision: Decision, outdoor_c: float) -> Iterator[Violation]:
+    loads = expected_kw(site, decision, snapshot, outdoor_c)
+    for name, feeder in site.feeders.items():
+        says = "expected power is above the rating"
+        yield from over(Violation("feeder.carries", name, abs(loads[name]), "kW", feeder.rating_kw, says, "plant"))
+    import_kw = max(sum(kw for name, kw in loads.items() if site.feeders[name].parent is None), 0.0)
+    limit_kw = decision.import_limit_kw
+    if limit_kw is None:
+        limit_kw = import_limit_kw(site, decision.at, decision.until)
+    says = "expected import is above the grid's limit"
+    yield from over(Violation("grid.limit", site.grid.feed, import_kw, "kW", limit_kw, says, "grid"))
+
+
+def import_limit_kw(site: Site, start: datetime, end: datetime) -> float:
+    """Tell the site's own import limit in [start, end), kW: the lowest of the daily windows it touches, by the local clock."""
+    zone = ZoneInfo(site.timezone)
+    limits = [site.grid.import_limit_kw]
+    instant, last = start, min(end, start + timedelta(hours=25))
+    while instant < last:
+        local = instant.astimezone(zone).strftime("%H:%M")
+        limits += [window.import_limit_kw for window in site.grid.limit_windows if _inside(window, local)]
+        instant = instant.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    return min(limits)
+
+
+def _inside(window: LimitWindow, local: str) -> bool:
+    return window.from_local <= local < window.to_local
+
+
+def _cooling(site: Site, snapshot: Snapshot, it_kw: Mapping[str, float], outdoor_c: float) -> Iterator[Violation]:
+    for plant_id, heat_kw in plant_heat_kw(site, it_kw, outdoor_c).items():
+        most_kw, says = site.cooling_plants[plant_id].max_heat_kw, "its halls give off more heat than the plant removes"
+        yield from over(Violation("cooling.removes_heat", plant_id, heat_kw, "kW", most_kw, says, "plant"))
+    for hall_id, hall in site.halls.items():
+        hall_c = snapshot.hall_c.get(hall_id)
+        if hall.thermal is None or hall_c is None or hall_c <= hall.thermal.allowable_max_c:
+            continue
+        pools = [pool for pool in it_kw if site.pools[pool].hall == hall_id]
+        was_kw = sum(snapshot.pool_kw.get(pool, _idle_kw(site, pool)) for pool in pools)
+        if sum(it_kw[pool] for pool in pools) > was_kw + SLACK:
+            says = "the hall is above its allowable band and would be given more power"
+            yield Violation("hall.temperature", hall_id, hall_c, "degC", hall.thermal.allowable_max_c, says, "plant")
+
+
+def _idle_kw(site: Site, pool_id: str) -> float:
+    pool = site.pools[pool_id]
+    return pool.gpus * (site.gpu_models[pool.gpu_model].idle_w + pool.host_idle_w) / 1000
+
+
+def _battery(battery: Battery, order: BatteryOrder, snapshot: Snapshot, decision: Decision) -> Iterator[Violation]:
+    power_kw, name = order.power_kw, order.battery
+    most_kw = battery.charge_kw if power_kw > 0 else battery.discharge_kw
+    yield from over(Violation("battery.power", name, abs(power_kw), "kW", most_kw, "more than it takes in or gives", "plant"))
+    stored_kwh = snapshot.battery_kwh.get(name)
+    if stored_kwh is None:
+        return
+    hours = (decision.until - decision.at).total_seconds() / 3600
+    after_kwh = stored_kwh + hours * (power_kw * battery.efficiency if power_kw > 0 else power_kw / battery.efficiency)
+    least_kwh = battery.min_share * battery.capacity_kwh
+    if power_kw > 0:
+        says = "it would be charged past its capacity"
+        yield from over(Violation("battery.energy", name, after_kwh, "kWh", battery.capacity_kwh, says, "plant"))
+    elif power_kw < 0:
+        says = "it would be discharged below its lowest share"
+        yield from under(Violation("battery.energy", name, after_kwh, "kWh", least_kwh, says, "plant"))
+
+
+def _workloads(site: Site, decision: Decision, jobs: Mapping[str, Job]) -> Iterator[Violation]:
+    for caps in decision.pools:
+        for group in caps.groups:
+            if work_of(site, caps.pool, group.workload, jobs) is None:
+                says = "no contract and no job of this name runs in this pool"
+                yield Violation("group.known", f"{caps.pool}/{group.workload}", group.gpus, "GPU", 0.0, says, "plant")
+
+
+def _jobs(decision: Decision, jobs: Mapping[str, Job]) -> Iterator[Violation]:
+    orders = {order.job: order for order in decision.jobs}
+    grouped = Counter[str]()
+    for caps in decision.pools:
+        for group in caps.groups:
+            grouped[group.workload] += group.gpus
+    for name, order in orders.items():
+        if name not in jobs:
+            yield Violation("job.known", name, order.gpus, "GPU", 0.0, "an order for a job that nobody submitted", "plant")
+        elif order.action == "hold":
+            yield from over(Violation("job.holds", name, grouped[name], "GPU", 0.0, "ordered to hold, and given GPUs", "plant"))
+        else:
+            says = "its groups name more GPUs than were ordered"
+            yield from over(Violation("job.ordered", name, grouped[name], "GPU", order.gpus, says, "plant"))
+    for name, job in jobs.items():
+        ordered = orders[name].gpus if name in orders and orders[name].action == "run" else 0
+        yield from _job(job, {grouped[name], ordered} - {0}, decision.at)
+
+
+def _job(job: Job, gpus: AbstractSet[int], at: datetime) -> Iterator[Violation]:
+    """Judge one job that is given any of these numbers of GPUs."""
+    for given in gpus:
+        yield from over(Violation("job.size", job.id, given, "GPU", job.gpus, "more GPUs than the job can use", "plant"))
+        if not job.elastic:
+            says = "a rigid job runs with all its GPUs or none"
+            yield from under(Violation("job.rigid", job.id, given, "GPU", job.gpus, says, "plant"))
+    early_s, late_s = (job.submit - at).total_seconds(), (at - job.deadline).total_seconds()
+    if gpus and early_s > 0:
+        yield Violation("job.window", job.id, early_s, "s", 0.0, "it would run before it was submitted", "contract")
+    if gpus and late_s >= 0:
+        yield Violation("job.window", job.id, late_s, "s", 0.0, "it would run past its deadline", "contract")
+
+
+def _firm(site: Site, decision: Decision) -> Iterator[Violation]:
+    groups = {caps.pool: caps.groups for caps in decision.pools}
+    for name, contract in site.contracts.items():
+        if not contract.gpus or contract.pool is None or contract.curve is None:
+            continue
+        curve = site.gpu_models[site.pools[contract.pool].gpu_model].curves[contract.curve]
+        mine = [group for group in groups[contract.pool] if group.workload == name]
+        gpus = sum(group.gpus for group in mine)
+        yield from over(Violation("firm.gpus", name, gpus, "GPU", contract.gpus, "more GPUs than were rented", "contract"))
+        if not contract.pausable:
+            says = "a rental that may not pause has all its GPUs"
+            yield from under(Violation("firm.gpus", name, gpus, "GPU", contract.gpus, says, "contract"))
+        speed = sum(group.gpus * at_cap(curve, group.cap_w)[1] for group in mine) / contract.gpus
+        says = "mean speed is below the floor"
+        yield from under(Violation("firm.floor", name, speed, "1", contract.floor_speed, says, "contract"))
