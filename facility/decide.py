@@ -90,11 +90,12 @@ def decision_of(site: Site, snapshot: Snapshot, bounds: Bounds, plan: Plan, edge
         cooling=tuple(
             CoolingOrder(
                 plant.id,
-                tuple((hall.id, round(float(plan.schedule.hall_c[hall.id][0]), 2)) for hall in plan.problem.plant_halls(plant)),
+                tuple((hall.id, round(float(plan.schedule.hall_c[hall.id][0]), 3)) for hall in plan.problem.plant_halls(plant)),
             )
             for plant in plan.problem.cooling_plants
         ),
         import_limit_kw=bounds.import_limit_kw[0],
+        first_step_s=(edges[1] - edges[0]).total_seconds(),
     )
 
 

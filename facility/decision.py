@@ -65,3 +65,5 @@ class Decision:
     cooling: tuple[CoolingOrder, ...] = ()
     import_limit_kw: float | None = None
     """The grid limit this decision was made for, kW."""
+    first_step_s: float | None = None
+    """How long the plan's first step lasts, s: at its end the halls have the temperatures of `cooling`. None: not told."""

@@ -66,7 +66,9 @@ class MqttBus:
         self._connections = self._unreadable = 0
         self._complained = False
 
-        self._client = client = _Client(self._put_back, self._aim, self._complain, client_id=client_id, protocol=VERSIONS[version])
+        self._client = client = _Client(
+            self._put_back, self._aim, self._complain, client_id=client_id, protocol=VERSIONS[version]
+        )
         client.suppress_exceptions = True
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_message, client.on_subscribe = self._on_message, self._on_subscribe

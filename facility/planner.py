@@ -83,8 +83,12 @@ def plan(request: Request) -> Planned | Undecided:
         table = read_jobs(request.jobs, site, start=start, end=end, timezone=request.timezone, jobs_from=request.jobs_from)
         jobs, left_out = table.jobs, table.left_out
         assumed += table.notes
-    assumed += [f"hall {i}: starts at {h.thermal.start_c:g} degC" for i, h in site.halls.items() if h.thermal]
-    assumed += [f"battery {i}: starts at {100 * b.start_share:g} %" for i, b in site.batteries.items()]
+    starts_c = sorted({h.thermal.start_c for h in site.halls.values() if h.thermal})
+    if starts_c:
+        assumed.append(f"halls: start at their thermal.start_c, {' or '.join(f'{c:g}' for c in starts_c)} degC")
+    charged = sorted({b.start_share for b in site.batteries.values()})
+    if charged:
+        assumed.append(f"batteries: start at their start_share, {' or '.join(f'{100 * share:g} %' for share in charged)}")
     snapshot = Snapshot(at=start, jobs=jobs, peak_so_far_kw=request.peak_so_far_kw)
     outcome = decide(site, snapshot, forecast, bounds(site, (), start, edges), edges, request.budget_s)
     if isinstance(outcome, Undecided):

@@ -12,11 +12,11 @@ from models import workload
 from models.account import TINY, Account, account
 from models.baseline import baseline
 from models.horizon import Floats
-from models.job import Job
-from models.rounding import Room, meet_work, round_down, schedule_of
+from models.rounding import Room, meet_floors, meet_work, round_down, schedule_of
 from models.schedule import Schedule
+from models.settle import settle
 from models.site import Problem, build
-from models.solve import Certificate, Infeasible, Session, Solved, TimedOut, values
+from models.solve import Certificate, Infeasible, Outcome, Session, Solved, TimedOut, values
 
 ROUNDING_RESERVE = 1e-5
 """Share of every electrical limit that the program leaves for rounding."""
@@ -65,15 +65,13 @@ def make_plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut
     build_s = time.perf_counter() - started
     deadline = time.perf_counter() + budget_s
 
-    solved, rounds = _solve(session, model, problem, deadline)
+    solved = _solve(session, model, deadline)
     if not isinstance(solved, Solved):
         return solved
     bound = solved.objective
-    if _settle(session, model, problem):
-        settled, more = _solve(session, model, problem, deadline)
-        if not isinstance(settled, Solved):
-            return settled
-        solved, rounds = settled, rounds + more
+    solved = settle(session, model, problem, lambda: _solve(session, model, deadline)) or solved
+    if not isinstance(solved, Solved):
+        return solved
 
     reference = baseline(problem)
     reference_account = account(problem, reference)
@@ -85,7 +83,7 @@ def make_plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut
     rows, columns = session.shape
     gap = (result.objective - bound) / max(1.0, abs(bound))
     status: Status = "breached" if result.is_breached else "rounded_worse" if gap > ROUNDED_WORSE else "optimal"
-    record = SolveRecord(rows, columns, build_s, session.run_seconds, rounds, bound, gap, solved.certificate)
+    record = SolveRecord(rows, columns, build_s, session.run_seconds, session.runs, bound, gap, solved.certificate)
     return Plan(problem, schedule, result, reference_account, status, record, _marginal_prices(session, solved))
 
 
@@ -99,60 +97,19 @@ def _reserve(problem: Problem) -> Problem:
     )
 
 
-def _solve(session: Session, model: Any, problem: Problem, deadline: float) -> tuple[Solved | Infeasible | TimedOut, int]:
-    """Solve, adding the ladder rows a solution breaks until none is broken; the number of rounds beside it."""
-    for round_number in range(1, 100):
+def _solve(session: Session, model: Any, deadline: float) -> Outcome:
+    """Solve, adding the ladder rows a solution breaks until none is broken; `model` then holds the solution."""
+    for _ in range(100):
         outcome = session.solve(max(deadline - time.perf_counter(), 0.1))
         if not isinstance(outcome, Solved):
-            return outcome, round_number
+            return outcome
         session.load(outcome)
         block = model.workload
         broken = workload.broken_rungs({index: v.value or 0.0 for index, v in block.gpus.items()})
         if not broken:
-            return outcome, round_number
+            return outcome
         session.add_differences([(block.gpus[w, k, t], block.gpus[w, k - 1, t]) for w, k, t in broken])
-    return TimedOut(0.0, "the ladder rows did not settle in 100 rounds"), 100
-
-
-def _settle(session: Session, model: Any, problem: Problem) -> bool:
-    """Fix what must be one way or the other now: a battery's direction, and whether a rigid job runs in the first step."""
-    fixed: list[Any] = []
-    at: list[float] = []
-    for store in problem.batteries:
-        block = model.battery[store.id]
-        for t in model.STEPS:
-            charge, discharge = block.charge_kw[t].value or 0.0, block.discharge_kw[t].value or 0.0
-            if min(charge, discharge) > TINY:
-                fixed.append(block.charge_kw[t] if charge < discharge else block.discharge_kw[t])
-                at.append(0.0)
-    gpus = model.workload.gpus
-    free = {p.id: p.available[0] for p in problem.pools}
-    wanted: list[tuple[float, int, Job]] = []
-    for w, load in enumerate(problem.workloads):
-        if (w, 0, 0) not in gpus:
-            continue
-        now = gpus[w, 0, 0].value or 0.0
-        share = float(problem.cells.share[w, 0])
-        ordered = bool(load.order) and load.order[0] == "run"
-        if not isinstance(load, Job) or load.elastic or (now >= load.gpus * share - TINY) or (now <= TINY and not ordered):
-            free[load.pool] -= now
-        elif ordered or any((gpus[w, 0, t].value or 0.0) > TINY for t in model.workload.WINDOW[w] if t):
-            wanted.append((2.0 if ordered else now / load.gpus, w, load))
-        else:
-            free[load.pool] -= now
-    for part, w, load in sorted(wanted, key=lambda item: (-item[0], item[1])):
-        whole = load.gpus * float(problem.cells.share[w, 0])
-        run = part >= 0.5 and whole <= free[load.pool] + TINY and load.work_gpu_h >= whole * problem.horizon.hours[0]
-        free[load.pool] -= whole if run else 0.0
-        fixed.append(gpus[w, 0, 0])
-        at.append(whole if run else 0.0)
-        if not run:
-            upper = [gpus[w, k, 0] for k in range(1, len(problem.cells.ladder(w, 0))) if (w, k, 0) in gpus]
-            fixed += upper
-            at += [0.0] * len(upper)
-    if fixed:
-        session.fix(fixed, at)
-    return bool(fixed)
+    return TimedOut(0.0, "the ladder rows did not settle in 100 rounds")
 
 
 def _round(problem: Problem, model: Any) -> Schedule:
@@ -175,11 +132,22 @@ def _round(problem: Problem, model: Any) -> Schedule:
     }
     cells = round_down(problem, gpus)
     room = Room(problem, schedule_of(problem, cells, battery_kw, hall_c))
-    meet_work(problem, cells, _target_gpu_h(problem, model, gpus), room)
+    meet_floors(problem, cells, _target_speed(problem, gpus), room)
+    meet_work(problem, cells, _target_gpu_h(problem, model), room)
     return schedule_of(problem, cells, battery_kw, hall_c)
 
 
-def _target_gpu_h(problem: Problem, model: Any, gpus: Floats) -> Floats:
+def _target_speed(problem: Problem, gpus: Floats) -> Floats:
+    """Sum of GPU speeds each firm workload is to reach: its floor, or what the program reached of it, shape (F, T)."""
+    target = np.zeros((len(problem.firms), len(problem.horizon)))
+    for w, firm in enumerate(problem.firms):
+        for t in range(len(problem.horizon)):
+            step = problem.cells.ladder(w, t).speed_step
+            target[w, t] = min(firm.floor_speed * firm.gpus, float(step @ gpus[w, : len(step), t]))
+    return target
+
+
+def _target_gpu_h(problem: Problem, model: Any) -> Floats:
     """Work each job is to do inside the horizon, GPU h, shape (J,)."""
     first = len(problem.firms)
     target = np.zeros(len(problem.jobs))

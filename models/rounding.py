@@ -1,11 +1,11 @@
 """Rounding: from a solution of the program to what can be sent.
 
 A rigid job runs on all its GPUs or waits; inside a step it may start, pause or end once, so a fraction of a step is a time,
-not a part of a gang. An elastic job runs on whole GPUs. Caps become integer watts, always downwards: of n GPUs at a planned
+not a part of a gang. An elastic job, or a rental that may pause, runs on whole GPUs. Caps become integer watts, always downwards: of n GPUs at a planned
 250.4 W some get 251 W and the others 250 W, so that a workload gives away less than one GPU's watt a step.
 
 What a job lost that way it gets back where its limits leave room - by running longer in a step it shares, or by a watt more -
-and the last step is then cut so that its work is met exactly, never exceeded.
+and the last step is then cut so that its work is met exactly, never exceeded. A rental gets back what lies below its floor.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.account import Account, account
+from models.account import account
 from models.gpu import Ladder
 from models.horizon import Floats
 from models.job import Job
 from models.pool import Pool
 from models.schedule import Groups, Schedule
 from models.site import Problem
+from models.workload import Workload
 
 SNAP = 1e-7
 MARGIN = 1.02
-"""Room is taken with this much to spare, for cooling power is not quite straight."""
+"""Room is taken with this much to spare."""
 
 
 @dataclass
@@ -80,18 +81,9 @@ class Room:
 
     def __init__(self, problem: Problem, schedule: Schedule) -> None:
         state = account(problem, schedule)
-        parent = {f.id: f.parent for f in problem.feeders}
-        number = {f.id: i for i, f in enumerate(problem.feeders)}
         rating = np.array([f.rating_kw for f in problem.feeders])[:, None]
         margin = np.array([f.worst_case_margin for f in problem.feeders])[:, None]
         self._pool = {p.id: i for i, p in enumerate(problem.pools)}
-        self._above: dict[str, list[int]] = {}
-        for p in problem.pools:
-            node: str | None = p.feeder
-            self._above[p.id] = []
-            while node is not None:
-                self._above[p.id].append(number[node])
-                node = parent[node]
         self._gpus = np.array([p.available for p in problem.pools])
         for w, workload in enumerate(problem.workloads):
             self._gpus[self._pool[workload.pool]] -= state.running[w]
@@ -101,52 +93,51 @@ class Room:
             self._grid_kw = np.minimum(self._grid_kw, peak_kw + 1.0 - state.import_kw)
         self._kw = rating - state.feeder_kw
         self._worst_kw = rating * margin - state.feeder_worst_kw
-        self._import_per_kw = {p.id: _import_per_kw(problem, p, state) for p in problem.pools}
+        self._per_kw = {p.id: _per_kw(problem, p) for p in problem.pools}
 
     def take(self, pool: str, t: int, gpus: float, draw_kw: float, cap_kw: float) -> bool:
         """Take GPUs, kW of draw and kW of caps (means over the step) in a pool and step; False, and nothing, if not there."""
-        above = self._above[pool]
-        p = self._pool[pool]
-        factor = float(self._import_per_kw[pool][t])
-        draw_kw, cap_kw = factor * draw_kw, factor * cap_kw
+        p, (above, cooling, at_grid) = self._pool[pool], self._per_kw[pool]
+        load_kw, worst_kw = (above * kw + cooling[:, t] * draw_kw for kw in (draw_kw, cap_kw))
+        import_kw = at_grid[t] * draw_kw
         fits = (
             gpus <= self._gpus[p, t] + SNAP
-            and draw_kw <= max(self._grid_kw[t], 0.0)
-            and all(draw_kw <= max(self._kw[f, t], 0.0) for f in above)
-            and all(cap_kw <= max(self._worst_kw[f, t], 0.0) for f in above)
+            and import_kw <= max(self._grid_kw[t], 0.0)
+            and (load_kw <= np.maximum(self._kw[:, t], 0.0)).all()
+            and (worst_kw <= np.maximum(self._worst_kw[:, t], 0.0)).all()
         )
         if fits:
             self._gpus[p, t] -= gpus
-            self._grid_kw[t] -= draw_kw
-            for f in above:
-                self._kw[f, t] -= draw_kw
-                self._worst_kw[f, t] -= cap_kw
+            self._grid_kw[t] -= import_kw
+            self._kw[:, t] -= load_kw
+            self._worst_kw[:, t] -= worst_kw
         return bool(fits)
 
 
-def _import_per_kw(problem: Problem, pool: Pool, state: Account) -> Floats:
-    """What a kW more in `pool` adds at the grid by step: its cooling and the losses on the way, shape (T,)."""
-    losses = MARGIN * max(_losses(problem, f.id) for f in problem.feeders)
+def _per_kw(problem: Problem, pool: Pool) -> tuple[Floats, Floats, Floats]:
+    """What a kW more in `pool` adds: itself on each feeder, shape (F,), its cooling there, (F, T), and both at the grid, (T,)."""
+    steps = len(problem.horizon)
+    on, cooling = MARGIN * _path(problem, pool.feeder), np.zeros((len(problem.feeders), steps))
     plant_id = next(z.cooling_plant for z in problem.halls if z.id == pool.hall)
     for plant in problem.cooling_plants:
         if plant.id == plant_id:
-            heat = sum(
-                z.base_kw + sum(state.pool_kw[i] for i, p in enumerate(problem.pools) if p.hall == z.id)
-                for z in problem.plant_halls(plant)
-            )
-            power = plant.chiller.power_kw
-            return losses * (1 + (power(heat * 1.01 + 1, problem.outdoor_c) - power(heat, problem.outdoor_c)) / (heat * 0.01 + 1))
-    return np.full(len(problem.horizon), losses)
+            most = plant.chiller.max_heat_kw
+            power = [plant.chiller.power_kw(np.asarray(heat), problem.outdoor_c) for heat in (0.999 * most, most)]
+            cooling = MARGIN * np.outer(_path(problem, plant.feeder), (power[1] - power[0]) / (0.001 * most))
+    root = problem.feeders.index(problem.root)
+    return on, cooling, on[root] + cooling[root]
 
 
-def _losses(problem: Problem, feeder_id: str) -> float:
-    """What a kW under a feeder has grown to at the root."""
-    by_id = {f.id: f for f in problem.feeders}
-    factor, node = 1.0, by_id.get(feeder_id)
-    while node is not None:
+def _path(problem: Problem, feeder_id: str) -> Floats:
+    """What a kW under a feeder has grown to, losses included, on each feeder up to the root; zero elsewhere, shape (F,)."""
+    number = {f.id: i for i, f in enumerate(problem.feeders)}
+    grown, node, factor = np.zeros(len(number)), problem.feeders[number[feeder_id]], 1.0
+    while True:
         factor *= 1 + node.loss_share
-        node = by_id.get(node.parent) if node.parent else None
-    return factor
+        grown[number[node.id]] = factor
+        if node.parent is None:
+            return grown
+        node = problem.feeders[number[node.parent]]
 
 
 def round_down(problem: Problem, gpus: Floats) -> dict[int, list[Cell]]:
@@ -159,18 +150,28 @@ def round_down(problem: Problem, gpus: Floats) -> dict[int, list[Cell]]:
         most = float(index.share[w, t])
         if isinstance(workload, Job) and not workload.elastic:
             count, share = workload.gpus, running / workload.gpus
-        elif isinstance(workload, Job):
+        elif workload.may_pause:
             count = max(1, int(np.ceil(running / most - SNAP)))
             share = running / count
         else:
-            count, share = int(running + 1e-6), 1.0
+            count, share = workload.gpus, 1.0
         if share >= most - 1e-6:
             share = most
         if count and share > SNAP:
             raised = np.minimum.accumulate(np.clip(gpus[w, : len(ladder), t] / running, 0.0, 1.0))
-            draw_w = float(raised @ np.diff(ladder.draw_w, prepend=0.0))
-            cells[w].append(Cell(w, t, share, _parts(count, ladder, draw_w), ladder))
+            cells[w].append(Cell(w, t, share, _parts(count, ladder, raised), ladder))
     return cells
+
+
+def meet_floors(problem: Problem, cells: dict[int, list[Cell]], target_speed: Floats, room: Room) -> None:
+    """Give firm workloads back what rounding took below their floors; `target_speed` by firm workload and step. In place."""
+    for w, firm in enumerate(problem.firms):
+        for i, cell in enumerate(cells[w]):
+            mine = [cell]
+            short = float(target_speed[w, cell.t]) - cell.share * cell.speed
+            while short > SNAP and (gained := _raise_one(problem, firm, mine, room)) is not None:
+                short -= gained / float(problem.horizon.h[cell.t])
+            cells[w][i] = mine[0]
 
 
 def meet_work(problem: Problem, cells: dict[int, list[Cell]], target_gpu_h: Floats, room: Room) -> None:
@@ -202,24 +203,25 @@ def schedule_of(problem: Problem, cells: dict[int, list[Cell]], battery_kw: dict
     return Schedule(Groups.of(rows), battery_kw, hall_c)
 
 
-def _parts(count: int, ladder: Ladder, draw_w: float) -> list[tuple[int, int]]:
-    """`count` GPUs with a mean draw of at most `draw_w`, as (GPUs, cap W) at integer caps."""
-    rung = int(np.searchsorted(ladder.draw_w, draw_w + 1e-9, side="right")) - 1
-    rung = min(max(rung, 0), len(ladder) - 1)
-    cap = ladder.cap_w[rung]
-    if rung == len(ladder) - 1:
-        return [(count, int(cap + SNAP))]
-    way = min(max((draw_w - ladder.draw_w[rung]) / (ladder.draw_w[rung + 1] - ladder.draw_w[rung]), 0.0), 1.0)
-    if ladder.joined[rung + 1]:
-        exact = cap + way * (ladder.cap_w[rung + 1] - cap)
-        low = int(exact + SNAP)
-        up = int(count * (exact - low) + SNAP)
-        return _merged([(count - up, low), (up, low + 1)])
-    up = int(count * way + SNAP)
-    rest_w = (count * way - up) * (ladder.draw_w[rung + 1] - ladder.draw_w[rung])
-    between = int(np.interp(ladder.draw_w[rung] + rest_w, ladder.curve.draw_w, ladder.curve.cap_w) + SNAP)
-    middle = 1 if up < count and between > cap else 0
-    return _merged([(count - up - middle, int(cap)), (middle, between), (up, int(ladder.cap_w[rung + 1]))])
+def _parts(count: int, ladder: Ladder, raised: Floats) -> list[tuple[int, int]]:
+    """`count` GPUs, the shares `raised[k]` of them at rung k or higher, as (GPUs, cap W) at integer caps and never above."""
+    low, top = int((raised >= 1 - SNAP).sum()) - 1, int((raised > SNAP).sum()) - 1
+    if top == low + 1 and ladder.joined[top]:
+        exact = ladder.cap_w[low] + float(raised[top]) * (ladder.cap_w[top] - ladder.cap_w[low])
+        cap = int(exact + SNAP)
+        up = int(count * (exact - cap) + SNAP)
+        return _merged([(count - up, cap), (up, cap + 1)])
+    reach = count * np.append(raised, 0.0)
+    whole = np.floor(reach + SNAP).astype(int)
+    parts = [(int(n), int(cap + SNAP)) for n, cap in zip(whole[:-1] - whole[1:], ladder.cap_w, strict=True)]
+    for n in set(whole[low + 1 : top + 1].tolist()):
+        rung = int((whole > n).sum()) - 1
+        part = np.clip(reach[rung + 1 : -1] - n, 0.0, 1.0)
+        draw_w = ladder.draw_w[rung] + float(part @ np.diff(ladder.draw_w)[rung:])
+        cap_w = ladder.cap_w[rung] + float(part @ np.diff(ladder.cap_w)[rung:])
+        between_w = min(cap_w, float(np.interp(draw_w, ladder.curve.draw_w, ladder.curve.cap_w)))
+        parts += [(-1, int(ladder.cap_w[rung] + SNAP)), (1, int(between_w + SNAP))]
+    return _merged(parts)
 
 
 def _merged(parts: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -243,24 +245,24 @@ def _extend(problem: Problem, job: Job, mine: list[Cell], missing: float, room: 
     return missing
 
 
-def _raise_one(problem: Problem, job: Job, mine: list[Cell], room: Room) -> float | None:
+def _raise_one(problem: Problem, load: Workload, mine: list[Cell], room: Room) -> float | None:
     """Give one GPU of one step a watt more; the work gained (GPU h), or None where no limit leaves room."""
     for i, cell in enumerate(mine):
         higher = cell.raised()
         if higher is None:
             continue
         draw_kw = cell.share * (higher.draw_kw - cell.draw_kw)
-        if room.take(job.pool, cell.t, 0.0, draw_kw, cell.share * (higher.cap_kw - cell.cap_kw)):
+        if room.take(load.pool, cell.t, 0.0, draw_kw, cell.share * (higher.cap_kw - cell.cap_kw)):
             mine[i] = higher
             return float(problem.horizon.h[cell.t]) * cell.share * (higher.speed - cell.speed)
     return None
 
 
 def _run_elsewhere(problem: Problem, job: Job, w: int, mine: list[Cell], missing: float, room: Room) -> float:
-    """Run for a moment in a step the job has to itself, at the first rung; the work still missing, GPU h."""
+    """Run for a moment in a later step the job has to itself, at the first rung; the work still missing, GPU h."""
     index, taken = problem.cells, {cell.t for cell in mine}
     for t in np.flatnonzero(index.share[w] > SNAP).tolist():
-        if t in taken or (job.order and job.order[t] == "hold"):
+        if t in taken or t == 0:
             continue
         ladder = index.ladder(w, t)
         cell = Cell(w, t, 0.0, [(job.gpus, int(ladder.cap_w[0]))], ladder)

@@ -100,6 +100,7 @@ class Session:
         self._highs = self._pass()
         self.build_seconds = time.perf_counter() - started
         self.run_seconds = 0.0
+        self.runs = 0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -180,6 +181,7 @@ class Session:
         self._highs.run()
         seconds = time.perf_counter() - started
         self.run_seconds += seconds
+        self.runs += 1
         status = self._highs.getModelStatus()
         if status in (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible):
             return Infeasible(self._highs.modelStatusToString(status))

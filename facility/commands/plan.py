@@ -50,7 +50,8 @@ def _make_folder(out: Path | None) -> None:
 
 
 def _print(console: Console, planned: Planned, numbers: dict[str, Any], out: Path | None) -> None:
-    table = Table(title=f"{numbers['site']}  {numbers['start']} to {numbers['end']}", title_justify="left", show_edge=False)
+    console.print(f"{numbers['site']}, {numbers['start']} to {numbers['end']}", highlight=False, markup=False)
+    table = Table(show_edge=False)
     table.add_column("")
     table.add_column("plan", justify="right")
     table.add_column("baseline", justify="right")

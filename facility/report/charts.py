@@ -9,25 +9,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from html import escape
-from itertools import groupby
+from itertools import cycle
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from facility.planner import Planned
+from facility.report.local_clock import Clock
 from facility.report.tables import JOB_COLUMNS, job_rows
 from models.horizon import Floats
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, RED, GREY = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a8a8a"
+CLEAR = "rgba(0,0,0,0)"
 BY_POOL = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED)
 MOST_JOBS = 200
 MOST_CELLS = 60_000
-MOST_LABELS = 9
-TICKS_MIN = (15, 30, 60, 120, 180, 360, 720, 1440)
 LONGEST_LABEL = 14
 
 Trace = dict[str, Any]
@@ -35,7 +34,7 @@ Trace = dict[str, Any]
 
 @dataclass(frozen=True)
 class Panel:
-    """One chart: its heading, a sentence under it, its height (px), traces and the vertical axis; `layout` is what else it needs."""
+    """One chart: heading, a sentence under it, height (px), traces and vertical axis; `layout` is what else it needs."""
 
     title: str
     note: str
@@ -61,17 +60,21 @@ class Charts:
                 yield panel
 
     def data(self, panels: Sequence[Panel]) -> dict[str, Any]:
-        """What the page's script draws: Plotly's data and layout of each panel, and once for all of them the time of each step,
-        `minutes` since the start and as `said` by the local clock, which lines and the heat map lack."""
+        """What the page's script draws: Plotly's data and layout of each panel.
+
+        Lines and the heat map lack their time, which stands here once: `minutes` since the start, and as `said` by the local
+        clock.
+        """
         figures = [{"data": list(panel.traces), "layout": self.layout(panel)} for panel in panels]
         return {"minutes": self._clock.minutes, "said": self._clock.said, "figures": figures}
 
     def power(self) -> Panel:
         """What the site draws, kW."""
-        state, said = self._plan.account, "Battery: charging counts up, discharging down." if self._problem.batteries else ""
+        state = self._plan.account
+        said = "Battery: charging counts up, discharging down." if self._problem.batteries else ""
         traces = [
-            self._line("import", state.import_kw, BLUE, width=2.5),
-            self._line("import limit", np.asarray(self._problem.grid.limit_kw), RED, dash="dash"),
+            self._line("import", state.import_kw, BLUE, width=2.5) | {"zorder": 1},
+            self._line("import limit", np.asarray(self._problem.grid.limit_kw), RED, dash="dash") | {"zorder": 2},
             self._line("baseline import", self._plan.baseline.import_kw, GREY),
             self._line("IT", state.it_kw, GREEN),
         ]
@@ -79,7 +82,7 @@ class Charts:
             traces.append(self._line("cooling", state.cooling_kw.sum(axis=0), SKY))
         if len(state.battery_kw):
             traces.append(self._line("battery", state.battery_kw.sum(axis=0), PURPLE))
-        return Panel("Power", said, 340, traces, {"title": {"text": "kW"}, "hoverformat": ",.1f"})
+        return Panel("Power", said, 340, traces, {"title": {"text": "kW"}, "hoverformat": ",.1f", "rangemode": "tozero"})
 
     def price(self) -> Panel:
         """What energy costs."""
@@ -119,8 +122,8 @@ class Charts:
             trace["line"]["shape"] = "linear"
         shapes = [_band(z, {"line": {"width": 0}, "fillcolor": GREEN, "opacity": 0.12, "layer": "below"}) for z in _bands(zones)]
         shapes += [_top(c) for c in sorted({z.allowable_max_c for z in zones})]
-        lowest = min(min(z.recommended_min_c for z in zones), *map(min, curves.values())) - 1
-        highest = max(max(z.allowable_max_c for z in zones), *map(max, curves.values())) + 1
+        lowest = min(*(z.recommended_min_c for z in zones), *map(min, curves.values())) - 1
+        highest = max(*(z.allowable_max_c for z in zones), *map(max, curves.values())) + 1
         note = "Shaded: the recommended band. Dashed: the most that is allowable."
         y = {"title": {"text": "degC"}, "hoverformat": ".2f", "range": [lowest, highest]}
         return Panel("Hall temperatures", note, 260, traces, y, {"shapes": shapes, "showlegend": True})
@@ -143,7 +146,7 @@ class Charts:
             "y": [_name(name, full=True) for name in shown],
             "z": [[None if np.isnan(cap) else round(cap, 1) for cap in caps] for caps in mean_w.tolist()],
             "colorscale": "Cividis",
-            "colorbar": {"orientation": "h", "thickness": 8, "y": 1, "yanchor": "bottom", "title": {"text": "W", "side": "right"}},
+            "colorbar": {"orientation": "h", "thickness": 8, "y": 1, "yanchor": "bottom", "ticksuffix": " W"},
             "hovertemplate": "%{y}<br>%{customdata}<br>%{z} W<extra></extra>",
         }
         note = "The mean power cap of the GPUs that run; blank where none does." + self._left_off(len(shown) - len(firms))
@@ -156,35 +159,35 @@ class Charts:
         window: Trace = _bars("submit to deadline", GREY, 0.9) | {"opacity": 0.3}
         runs = {name: _bars(f"runs in {name}", color, 0.6) for name, color in self._colors.items()}
         for job in self._jobs:
-            lasts = job["finish"] or (f"unfinished: {job['done_gpu_h']:,.1f} of {job['work_gpu_h']:,.1f} GPU h")
-            told = [_name(job["job_id"], full=True), f"{job['num_gpus']} GPUs in {_name(job['pool'])}", _name(job["reason"], full=True)]
-            told += [f"{what} {self._clock.local(when)}" for what in ("submit", "start", "deadline") if (when := job[what])]
-            told.append(f"finish {self._clock.local(lasts) if job['finish'] else lasts}")
-            text = "<br>".join(told)
+            told = [job["job_id"], f"{job['num_gpus']} GPUs in {job['pool']}", job["reason"]]
+            told += [f"{what} {self._clock.local(job[what])}" for what in ("submit", "start", "finish", "deadline") if job[what]]
+            told.append(f"{job['done_gpu_h']:,.1f} of {job['work_gpu_h']:,.1f} GPU h done")
+            text = "<br>".join(_name(line, full=True) for line in told)
             _add_bar(window, job["job_id"], self._clock.clipped(job["submit"], job["deadline"]), text)
             if job["start"]:
-                ended = job["finish"] or job["last_run"]
-                _add_bar(runs[self._pool_name(job["pool"])], job["job_id"], self._clock.clipped(job["start"], ended), text)
+                ran = self._clock.clipped(job["start"], job["finish"] or job["last_run"])
+                _add_bar(runs[self._label(job["pool"])], job["job_id"], ran, text)
         traces = [window, *(trace for trace in runs.values() if trace["y"])]
         note = "A bar from start to finish, pauses included; grey behind it, the time from submission to deadline."
-        layout = {"barmode": "overlay", "hovermode": "closest"}
-        return Panel("Jobs", note + self._left_off(len(self._jobs)), *_rows(traces, [job["job_id"] for job in self._jobs]), layout)
+        rows = _rows(traces, [job["job_id"] for job in self._jobs])
+        return Panel("Jobs", note + self._left_off(len(self._jobs)), *rows, {"barmode": "overlay", "hovermode": "closest"})
 
     def layout(self, panel: Panel) -> dict[str, Any]:
         """Plotly's layout of a panel; colours of text and grid are the page's, by CSS."""
         at, text = self._clock.ticks()
-        x = {"range": [0, self._clock.minutes[-1]], "tickvals": at, "ticktext": text, "unifiedhovertitle": {"text": "%{customdata}"}}
-        grid = {"gridcolor": GREY, "zeroline": False, "automargin": True}
+        ticks = {"tickvals": at, "ticktext": text, "tickangle": 0}
+        grid = {"gridcolor": GREY, "zeroline": False, "automargin": True, "ticks": "outside", "tickcolor": CLEAR}
         return {
             "height": panel.height_px,
-            "margin": {"l": 56, "r": 14, "t": 12, "b": 40},
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
+            "margin": {"l": 56, "r": 14, "t": 32, "b": 40},
+            "paper_bgcolor": CLEAR,
+            "plot_bgcolor": CLEAR,
             "font": {"family": "system-ui, sans-serif", "size": 12},
             "hovermode": "x unified",
             "showlegend": len(panel.traces) > 1,
+            "modebar": {"bgcolor": CLEAR, "color": GREY, "activecolor": BLUE},
             "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-            "xaxis": grid | {"showspikes": False} | x,
+            "xaxis": grid | ticks | {"range": [0, self._clock.minutes[-1]], "unifiedhovertitle": {"text": "%{customdata}"}},
             "yaxis": grid | {"zeroline": True, "zerolinecolor": GREY} | panel.y,
             **panel.layout,
         }
@@ -208,19 +211,18 @@ class Charts:
 
     @cached_property
     def _colors(self) -> dict[str, str]:
-        """Colour by pool; of many pools the largest have one each, and the others share grey."""
-        sizes = sorted(self._problem.pools, key=lambda p: -max(p.available))
-        if len(sizes) <= len(BY_POOL):
-            return dict(zip((_name(p.id) for p in self._problem.pools), BY_POOL, strict=False))
-        return dict(zip((_name(p.id) for p in sizes), BY_POOL, strict=False)) | {"other pools": GREY}
+        """Colour by label of a pool."""
+        labels = dict.fromkeys(self._label(p.id) for p in self._problem.pools)
+        return dict(zip(labels, cycle(BY_POOL)))
 
-    def _pool_name(self, pool: str) -> str:
-        return _name(pool) if _name(pool) in self._colors else "other pools"
+    def _label(self, pool: str) -> str:
+        """A pool's name, or that of its GPU model where the pools are more than the colours."""
+        return _name(pool if len(self._problem.pools) <= len(BY_POOL) else self._planned.site.pools[pool].gpu_model)
 
     def _by_pool(self, by_workload: Floats, pools: Sequence[str]) -> dict[str, Floats]:
         total: dict[str, Floats] = defaultdict(lambda: np.zeros(len(self._problem.horizon)))
         for values, pool in zip(by_workload, pools, strict=True):
-            total[self._pool_name(pool)] = total[self._pool_name(pool)] + values
+            total[self._label(pool)] = total[self._label(pool)] + values
         return dict(total)
 
     def _line(self, name: str, values: Floats, color: str, **line: Any) -> Trace:
@@ -234,43 +236,6 @@ class Charts:
         }
 
 
-class Clock:
-    """The plan's time: minutes since its start, and what the site's local clock shows then."""
-
-    def __init__(self, edges: Sequence[datetime], zone: ZoneInfo) -> None:
-        self._start, self._end, self._zone = edges[0], edges[-1], zone
-        self.minutes = [round((edge - edges[0]) / timedelta(minutes=1), 3) for edge in edges]
-        self.said = [f"{edge.astimezone(zone):%a %d %b %H:%M %Z}" for edge in edges]
-
-    def local(self, instant: str) -> str:
-        """An ISO 8601 instant by the local clock."""
-        return f"{datetime.fromisoformat(instant).astimezone(self._zone):%a %d %b %H:%M}"
-
-    def clipped(self, begins: str, ends: str) -> tuple[float, float]:
-        """Minutes since the start of both instants, inside the plan."""
-        first, last = (min(max(datetime.fromisoformat(at), self._start), self._end) - self._start for at in (begins, ends))
-        return first / timedelta(minutes=1), last / timedelta(minutes=1)
-
-    def ticks(self) -> tuple[list[float], list[str]]:
-        """Minutes and labels of at most nine round local times; a day's first one carries its date."""
-        span_min = self.minutes[-1]
-        days = max(1, -(-int(span_min / 1440) // MOST_LABELS))
-        every = next((m for m in TICKS_MIN if span_min / m <= MOST_LABELS), 1440 * days)
-        at = self._start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        found: list[tuple[float, datetime]] = []
-        while at <= self._end:
-            local = at.astimezone(self._zone)
-            round_time = (local.hour * 60 + local.minute) % min(every, 1440) == 0
-            if at >= self._start and round_time and local.toordinal() % days == 0:
-                found.append(((at - self._start) / timedelta(minutes=1), local))
-            at += timedelta(minutes=15)
-        labels: list[str] = []
-        for _, day in groupby(found, key=lambda tick: tick[1].date()):
-            first, *rest = (local for _, local in day)
-            labels += [f"{first:%H:%M}<br>{first:%a %d %b}", *(f"{local:%H:%M}" for local in rest)]
-        return [minute for minute, _ in found], labels
-
-
 def _rows(traces: Sequence[Trace], names: Sequence[str]) -> tuple[int, Sequence[Trace], dict[str, Any]]:
     """Height, traces and vertical axis of a chart with a row per name, the first one on top."""
     each_px = min(max(1400 // len(names), 6), 20)
@@ -282,13 +247,15 @@ def _rows(traces: Sequence[Trace], names: Sequence[str]) -> tuple[int, Sequence[
 
 def _bars(name: str, color: str, width: float) -> Trace:
     empty: dict[str, list[Any]] = {"base": [], "x": [], "y": [], "text": []}
-    fixed = {"type": "bar", "orientation": "h", "name": name, "marker": {"color": color}, "width": width, "textposition": "none"}
-    return fixed | empty | {"hovertemplate": "%{text}<extra></extra>"}
+    drawn = {"type": "bar", "orientation": "h", "marker": {"color": color}, "width": width, "textposition": "none"}
+    return {"name": name, **drawn, **empty, "hovertemplate": "%{text}<extra></extra>"}
 
 
 def _add_bar(trace: Trace, job_id: str, span: tuple[float, float], text: str) -> None:
-    for key, value in (("base", round(span[0], 3)), ("x", round(span[1] - span[0], 3)), ("y", _name(job_id, full=True)), ("text", text)):
-        trace[key].append(value)
+    trace["base"].append(round(span[0], 3))
+    trace["x"].append(round(span[1] - span[0], 3))
+    trace["y"].append(_name(job_id, full=True))
+    trace["text"].append(text)
 
 
 def _bands(zones: Sequence[Any]) -> list[tuple[float, float]]:
@@ -300,7 +267,8 @@ def _band(band: tuple[float, float], style: dict[str, Any]) -> dict[str, Any]:
 
 
 def _top(at_c: float) -> dict[str, Any]:
-    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": at_c, "y1": at_c, "line": {"color": RED, "dash": "dash", "width": 1.5}}
+    line = {"color": RED, "dash": "dash", "width": 1.5}
+    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": at_c, "y1": at_c, "line": line}
 
 
 def _short(values: Sequence[float]) -> list[float]:

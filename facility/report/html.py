@@ -39,12 +39,15 @@ td, th { padding: .25rem 1.25rem .25rem 0; border-bottom: 1px solid var(--rule);
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .js-plotly-plot .main-svg text { fill: var(--ink) !important; }
 .js-plotly-plot .gridlayer path, .js-plotly-plot .zerolinelayer path { stroke: var(--rule) !important; }
-.js-plotly-plot .hoverlayer .bg, .js-plotly-plot .hoverlayer .hovertext path { fill: var(--card) !important; stroke: var(--rule) !important; }
-.js-plotly-plot .modebar { opacity: .6; }
+.js-plotly-plot .hoverlayer .bg, .js-plotly-plot .hoverlayer .hovertext path { fill: var(--card) !important;
+  stroke: var(--rule) !important; }
 """
 
 DRAW = """
 const drawn = [];
+const narrow = innerWidth < 600;
+const buttons = [["toImage", "zoom2d", "pan2d", "resetScale2d"]];
+const options = {responsive: true, displaylogo: false, displayModeBar: !narrow, modeBarButtons: buttons};
 let following = false;
 const {minutes, said, figures} = JSON.parse(document.getElementById("plan").textContent);
 figures.forEach((figure, i) => {
@@ -54,14 +57,17 @@ figures.forEach((figure, i) => {
     trace.customdata = trace.z ? trace.z.map(() => said) : said;
   }
   const chart = document.getElementById("chart-" + i);
+  const axis = figure.layout.xaxis;
+  if (narrow) ["tickvals", "ticktext"].forEach(key => axis[key] = axis[key].filter((_, n) => n % 2 === 0));
   if (matchMedia("(pointer: coarse)").matches) figure.layout.dragmode = false;
-  Plotly.newPlot(chart, figure.data, figure.layout, {responsive: true, displaylogo: false});
+  Plotly.newPlot(chart, figure.data, figure.layout, options);
   drawn.push(chart);
   chart.on("plotly_relayout", async change => {
     if (following || !Object.keys(change).some(key => key.startsWith("xaxis."))) return;
     following = true;
     const range = chart.layout.xaxis.range.slice();
-    await Promise.all(drawn.filter(other => other !== chart).map(other => Plotly.relayout(other, {"xaxis.range": range.slice()})));
+    const others = drawn.filter(other => other !== chart);
+    await Promise.all(others.map(other => Plotly.relayout(other, {"xaxis.range": range.slice()})));
     following = false;
   });
 });
@@ -76,10 +82,11 @@ def write_report(planned: Planned, numbers: dict[str, Any], path: Path) -> None:
     charts = Charts(planned)
     panels = list(charts.panels())
     data = json.dumps(charts.data(panels), allow_nan=False, separators=(",", ":"))
+    title = f"{planned.site.name}, {planned.edges[0].astimezone(zone):%Y-%m-%d}"
     page = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(planned.site.name)}, {planned.edges[0].astimezone(zone):%Y-%m-%d}</title><style>{STYLE}</style></head><body>",
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>",
         *_head(planned, numbers, zone),
         *_breaches(numbers["breaches"], zone),
         *(_chart(i, panel.title, panel.note) for i, panel in enumerate(panels)),
@@ -140,13 +147,15 @@ def _chart(i: int, title: str, note: str) -> str:
 def _assumed(assumed: Sequence[str]) -> Iterable[str]:
     if assumed:
         yield "<h2>What was assumed, for nobody told</h2>"
-        yield _table(("about", "assumption"), [(about, rest.strip()) for about, _, rest in (said.partition(":") for said in assumed)])
+        parts = (said.partition(":") for said in assumed)
+        yield _table(("about", "assumption"), [(about, rest.strip()) for about, _, rest in parts])
 
 
 def _solved(solve: dict[str, Any]) -> str:
     return (
-        f'<p class="soft">A linear program of {solve["columns"]:,} columns and {solve["rows"]:,} rows, built in {solve["build_s"]:.2f} s and '
-        f"solved in {solve['solve_s']:.2f} s; rounding to what can be sent moved the objective by {100 * solve['gap']:.3f} %.</p>"
+        f'<p class="soft">A linear program of {solve["columns"]:,} columns and {solve["rows"]:,} rows, '
+        f"built in {solve['build_s']:.2f} s and solved in {solve['solve_s']:.2f} s; "
+        f"rounding to what can be sent moved the objective by {100 * solve['gap']:.3f} %.</p>"
     )
 
 

@@ -86,7 +86,8 @@ def short_table(planned: Planned) -> list[tuple[str, str, str]]:
     if ours["weighted_throughput"] is not None:
         rows.append(("weighted throughput", f"{ours['weighted_throughput']:.4f}", f"{base['weighted_throughput']:.4f}"))
     if plan.problem.jobs:
-        rows.append(("jobs' work, GPU h", *(f"{a.work_gpu_h[len(plan.problem.firms) :].sum():,.1f}" for a in (plan.account, plan.baseline))))
+        rows.append(("jobs' work, GPU h", f"{ours['job_work_gpu_h']:,.1f}", f"{base['job_work_gpu_h']:,.1f}"))
+        rows.append((f"work carried past the end, {currency}", f"{ours['carried_cost']:,.1f}", f"{base['carried_cost']:,.1f}"))
     return rows
 
 
@@ -100,6 +101,8 @@ def _figures(plan: Plan, state: Account) -> dict[str, Any]:
         "peak_cost": state.cost["peak"],
         "carbon_kg": float((state.import_kw * h) @ np.asarray(problem.grid.carbon_g_per_kwh)) / 1000,
         "weighted_throughput": _weighted_throughput(plan, state),
+        "job_work_gpu_h": float(state.work_gpu_h[len(problem.firms) :].sum()),
+        "carried_cost": state.cost["carried"],
     }
 
 

@@ -78,6 +78,7 @@ def _numbers(snapshot: Snapshot, decision: Decision, outdoor_c: float) -> Iterat
     ]
     optional = (
         ("import_limit_kw", decision.import_limit_kw, "kW"),
+        ("first_step_s", decision.first_step_s, "s"),
         ("import_kw", snapshot.import_kw, "kW"),
         ("snapshot.outdoor_c", snapshot.outdoor_c, "degC"),
     )
@@ -94,6 +95,8 @@ def _interval(decision: Decision) -> Iterator[Violation]:
         yield _malformed(
             "decision.interval", "site", seconds, "s", allowed=0.0, says="a decision ends after it starts, at aware instants"
         )
+    if finite(decision.first_step_s) and decision.first_step_s is not None and decision.first_step_s <= 0:
+        yield _malformed("decision.interval", "first_step_s", decision.first_step_s, "s", allowed=0.0, says="a step lasts some time")
 
 
 def _names(site: Site, decision: Decision) -> Iterator[Violation]:
@@ -110,6 +113,10 @@ def _names(site: Site, decision: Decision) -> Iterator[Violation]:
     for place, count in sorted(twice.items()):
         if count > 1:
             yield _malformed("order.once", place, count, "", allowed=1.0, says="more than one order for the same thing")
+    for plant in decision.cooling:
+        for hall, value in plant.hall_c:
+            if hall not in site.halls:
+                yield _malformed("hall.known", hall, value, "degC", says="the site has no such hall")
     for order in decision.batteries:
         if order.battery not in site.batteries:
             yield _malformed("battery.known", order.battery, order.power_kw, "kW", says="the site has no such battery")

@@ -3,7 +3,7 @@
     draw(cap)     measured points joined by straight lines; above the last point a cap does nothing
     pool          = sum gpus * (draw + host_run) + idle gpus * (idle + host_idle)                   expected, / 1000
     pool at worst = the `gpus` highest caps among all that may be in force + gpus * host_run        / 1000
-    heat          = pools + hall base + (outdoor - set-point) / R                                   of the halls of one plant
+    heat          = pools + hall base + (outdoor - T) / R - stored                                  of the halls of one plant
     cooling       = s * max(heat, min_load * design) / COP + pumps * max(l^2, ..) + fans * max(l^3, ..) + misc
     feeder        = net + loss * |net|,   net = pools + bases + cooling + batteries + feeders below
 
@@ -13,8 +13,11 @@
 | COP | max(cop_min, cop_at_25c - cop_loss_per_k * (outdoor - 25)) | 1 |
 | l | heat / design heat | 1 |
 | R | thermal resistance of the hall's envelope | K/kW |
+| T | the hall's temperature, the mean of the first step | degC |
+| stored | C * (temperature ordered - temperature measured) / length of the first step | kW |
 
-Heat is that of a steady hall at its set-point (`start_c`). A message to a pool may be lost, or reach some of its nodes only,
+Where a decision does not say how long its first step lasts, or a hall's temperature is not measured or not ordered, the hall
+is steady at its set-point (`start_c`), and so are all halls at worst. A message to a pool may be lost, or reach some of its nodes only,
 so of every cap that may be in force any GPU may have the highest: the sum over GPUs of the maximum is never more than the
 highest `gpus` of them all, and some loss attains it.
 Source of the plant's shape: Sun et al. 2020, Zhao et al. 2024.
@@ -24,10 +27,32 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from facility.decision import Decision, PoolCaps
 from facility.site import Curve, Pool, Site
 from facility.snapshot import Job, Snapshot
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A hall whose temperature moves: its mean (degC), and the heat that the hall itself takes up, kW (negative: gives back)."""
+
+    mean_c: float
+    stored_kw: float
+
+
+def drifts(site: Site, decision: Decision, snapshot: Snapshot) -> dict[str, Drift]:
+    """Tell how the halls move during a decision's first step, as far as that is known."""
+    found: dict[str, Drift] = {}
+    for order in decision.cooling:
+        for hall_id, wanted_c in order.hall_c:
+            thermal, now_c = site.halls[hall_id].thermal, snapshot.hall_c.get(hall_id)
+            if thermal is not None and now_c is not None and decision.first_step_s:
+                per_hour = 3600 / decision.first_step_s
+                stored_kw = thermal.heat_capacity_kwh_per_k * (wanted_c - now_c) * per_hour
+                found[hall_id] = Drift((now_c + wanted_c) / 2, stored_kw)
+    return found
 
 
 def at_cap(curve: Curve, cap_w: float) -> tuple[float, float]:
@@ -80,14 +105,17 @@ def worst_pool_kw(pool: Pool, in_force: Sequence[PoolCaps]) -> float:
     return total_w / 1000
 
 
-def plant_heat_kw(site: Site, it_kw: Mapping[str, float], outdoor_c: float) -> dict[str, float]:
-    """Sum the heat that each cooling plant must remove to hold its halls at their set-points, kW, for IT power by pool, kW."""
+def plant_heat_kw(
+    site: Site, it_kw: Mapping[str, float], outdoor_c: float, moving: Mapping[str, Drift] | None = None
+) -> dict[str, float]:
+    """Sum the heat that each cooling plant must remove so that its halls move as told, kW, for IT power by pool, kW."""
     heat = dict.fromkeys(site.cooling_plants, 0.0)
     for hall_id, hall in site.halls.items():
         if hall.thermal is not None:
-            inflow_kw = (outdoor_c - hall.thermal.start_c) / hall.thermal.resistance_k_per_kw
+            drift = (moving or {}).get(hall_id, Drift(hall.thermal.start_c, 0.0))
+            inflow_kw = (outdoor_c - drift.mean_c) / hall.thermal.resistance_k_per_kw
             pools_kw = sum(kw for pool, kw in it_kw.items() if site.pools[pool].hall == hall_id)
-            heat[hall.thermal.cooling_plant] += max(pools_kw + hall.base_kw + inflow_kw, 0.0)
+            heat[hall.thermal.cooling_plant] += max(pools_kw + hall.base_kw + inflow_kw - drift.stored_kw, 0.0)
     return heat
 
 
@@ -107,12 +135,17 @@ def steady_cooling_kw(site: Site, plant_id: str, heat_kw: float, outdoor_c: floa
 
 
 def feeder_kw(
-    site: Site, it_kw: Mapping[str, float], heat_it_kw: Mapping[str, float], battery_kw: Mapping[str, float], outdoor_c: float
+    site: Site,
+    it_kw: Mapping[str, float],
+    heat_it_kw: Mapping[str, float],
+    battery_kw: Mapping[str, float],
+    outdoor_c: float,
+    moving: Mapping[str, Drift] | None = None,
 ) -> dict[str, float]:
     """Sum the power into every feeder, kW, its own losses included.
 
     `it_kw` is the IT power by pool, `heat_it_kw` the one whose heat the plants remove (the same, unless a surge is quicker
-    than they are), `battery_kw` the batteries' power, charging positive. A plant removes at most its `max_heat_kw`. Losses go
+    than they are), `battery_kw` the batteries' power, charging positive, `moving` the halls that are not steady. A plant removes at most its `max_heat_kw`. Losses go
     with the size of what passes, also when it flows back.
     """
     net = dict.fromkeys(site.feeders, 0.0)
@@ -120,7 +153,7 @@ def feeder_kw(
         net[site.pools[pool].feeder] += kw
     for hall in site.halls.values():
         net[hall.feeder] += hall.base_kw
-    for plant_id, heat_kw in plant_heat_kw(site, heat_it_kw, outdoor_c).items():
+    for plant_id, heat_kw in plant_heat_kw(site, heat_it_kw, outdoor_c, moving).items():
         plant = site.cooling_plants[plant_id]
         net[plant.feeder] += steady_cooling_kw(site, plant_id, min(heat_kw, plant.max_heat_kw), outdoor_c)
     for battery, kw in battery_kw.items():
@@ -151,4 +184,4 @@ def expected_kw(site: Site, decision: Decision, snapshot: Snapshot, outdoor_c: f
     """Sum the power expected into every feeder under a decision, kW, losses included; a discharging battery lowers it."""
     battery_kw = {order.battery: order.power_kw for order in decision.batteries}
     it_kw = expected_it_kw(site, decision, snapshot)
-    return feeder_kw(site, it_kw, it_kw, battery_kw, outdoor_c)
+    return feeder_kw(site, it_kw, it_kw, battery_kw, outdoor_c, drifts(site, decision, snapshot))

@@ -20,7 +20,17 @@ from facility.decision import BatteryOrder, Decision, PoolCaps
 from facility.site import Battery, LimitWindow, Site
 from facility.snapshot import Job, Snapshot
 from facility.verify.form import form
-from facility.verify.loads import at_cap, expected_it_kw, expected_kw, feeder_kw, plant_heat_kw, work_of, worst_pool_kw
+from facility.verify.loads import (
+    Drift,
+    at_cap,
+    drifts,
+    expected_it_kw,
+    expected_kw,
+    feeder_kw,
+    plant_heat_kw,
+    work_of,
+    worst_pool_kw,
+)
 from facility.verify.violation import SLACK, Violation, finite, over, under
 
 Earlier = int | PoolCaps | Sequence[int | PoolCaps]
@@ -42,10 +52,11 @@ def verify(
     if malformed:
         return tuple(malformed)
     it_kw, jobs = expected_it_kw(site, decision, snapshot), {job.id: job for job in snapshot.jobs}
+    moving = drifts(site, decision, snapshot)
     found = [
         *_feeders(site, snapshot, decision, outdoor_c),
-        *_worst_feeders(site, decision, outdoor_c, it_kw, earlier),
-        *_cooling(site, snapshot, it_kw, outdoor_c),
+        *_worst_feeders(site, decision, outdoor_c, it_kw, moving, earlier),
+        *_cooling(site, snapshot, it_kw, moving, outdoor_c),
         *(v for order in decision.batteries for v in _battery(site.batteries[order.battery], order, snapshot, decision)),
         *_workloads(site, decision, jobs),
         *_jobs(decision, jobs),
@@ -67,7 +78,12 @@ def _unusable(caps: PoolCaps) -> Iterator[Violation]:
 
 
 def _worst_feeders(
-    site: Site, decision: Decision, outdoor_c: float, it_kw: Mapping[str, float], earlier: Mapping[str, Sequence[PoolCaps]]
+    site: Site,
+    decision: Decision,
+    outdoor_c: float,
+    it_kw: Mapping[str, float],
+    moving: Mapping[str, Drift],
+    earlier: Mapping[str, Sequence[PoolCaps]],
 ) -> Iterator[Violation]:
     """Find feeders that every GPU at its highest cap would take past their margin; a discharging battery helps nobody here.
 
@@ -77,7 +93,7 @@ def _worst_feeders(
 
     def loads(in_force: Mapping[str, Sequence[PoolCaps]]) -> dict[str, float]:
         worst_kw = {pool: worst_pool_kw(site.pools[pool], messages) for pool, messages in in_force.items()}
-        return feeder_kw(site, worst_kw, it_kw, charge_kw, outdoor_c)
+        return feeder_kw(site, worst_kw, it_kw, charge_kw, outdoor_c, moving)
 
     now = {caps.pool: (caps,) for caps in decision.pools}
     alone = loads(now)
@@ -122,8 +138,10 @@ def _inside(window: LimitWindow, local: str) -> bool:
     return window.from_local <= local < window.to_local
 
 
-def _cooling(site: Site, snapshot: Snapshot, it_kw: Mapping[str, float], outdoor_c: float) -> Iterator[Violation]:
-    for plant_id, heat_kw in plant_heat_kw(site, it_kw, outdoor_c).items():
+def _cooling(
+    site: Site, snapshot: Snapshot, it_kw: Mapping[str, float], moving: Mapping[str, Drift], outdoor_c: float
+) -> Iterator[Violation]:
+    for plant_id, heat_kw in plant_heat_kw(site, it_kw, outdoor_c, moving).items():
         most_kw, says = site.cooling_plants[plant_id].max_heat_kw, "its halls give off more heat than the plant removes"
         yield from over(Violation("cooling.removes_heat", plant_id, heat_kw, "kW", most_kw, says, "plant"))
     for hall_id, hall in site.halls.items():
@@ -149,7 +167,7 @@ def _battery(battery: Battery, order: BatteryOrder, snapshot: Snapshot, decision
     stored_kwh = snapshot.battery_kwh.get(name)
     if stored_kwh is None:
         return
-    hours = (decision.until - decision.at).total_seconds() / 3600
+    hours = (decision.first_step_s or (decision.until - decision.at).total_seconds()) / 3600
     after_kwh = stored_kwh + hours * (power_kw * battery.efficiency if power_kw > 0 else power_kw / battery.efficiency)
     least_kwh = battery.min_share * battery.capacity_kwh
     if power_kw > 0:

@@ -403,3 +403,48 @@ def test_the_highest_cap_is_accepted_and_one_watt_more_is_not() -> None:
     assert highest_cap(site_with(feeders__pdu__rating_kw=5.4), decision(batteries=(BatteryOrder("b", 1.0),)), "p", 10.0) == 200
     assert highest_cap(site_with(feeders__pdu__rating_kw=1), decision(), "p", 10.0) == 100
     assert highest_cap(site_with(), decision(), "p", 10.0) == 400
+
+
+def warming(by_k: float, step_s: float | None = 900) -> Decision:
+    """Return the decision with an order that lets the hall warm from half of `by_k` below 24 degC to half of it above."""
+    return decision(cooling=(CoolingOrder("plant", (("h", 24 + by_k / 2),)),), first_step_s=step_s)
+
+
+def test_a_hall_that_warms_takes_up_heat_that_its_plant_need_not_remove() -> None:
+    """0.02 K in a quarter of an hour around 24 degC store 10 * 0.02 * 4 = 0.8 kW: 3.38 - 0.8 = 2.58 kW are to be removed.
+
+    At 38 degC, COP 3.85, steady: heat 5.38, cooling 5.38 / 3.85 + 0.289444 + 0.155720872 + 0.5; warming: heat 4.58, cooling
+    4.58 / 3.85 + 0.209764 + 0.15 + 0.5.
+    """
+    measured = replace(SNAPSHOT, hall_c={"h": 23.99})
+    assert broken(site_with(cooling_plants__plant__max_heat_kw=2.5801), warming(0.02), measured) == set()
+    assert broken(site_with(cooling_plants__plant__max_heat_kw=2.5799), warming(0.02), measured) == {"cooling.removes_heat"}
+    steady_kw = (4.38 + 5.38 / 3.85 + 0.289444 + 0.155720872 + 0.5) * 1.02
+    warming_kw = (4.38 + 4.58 / 3.85 + 0.209764 + 0.15 + 0.5) * 1.02
+    assert expected_kw(site_with(), warming(0.02), measured, 38.0)["main"] == pytest.approx(warming_kw)
+    assert expected_kw(site_with(), warming(0.02), SNAPSHOT, 38.0)["main"] == pytest.approx(steady_kw)
+    assert expected_kw(site_with(), warming(0.02, None), measured, 38.0)["main"] == pytest.approx(steady_kw)
+    assert expected_kw(site_with(), decision(first_step_s=900), measured, 38.0)["main"] == pytest.approx(steady_kw)
+
+
+def test_a_hall_that_cools_down_gives_its_plant_more_to_remove_and_none_removes_less_than_nothing() -> None:
+    """0.02 K down make 3.38 + 0.8 = 4.18 kW; 2 K up would store 80 kW."""
+    cooling = replace(SNAPSHOT, hall_c={"h": 24.01})
+    assert broken(site_with(cooling_plants__plant__max_heat_kw=4.1801), warming(-0.02), cooling) == set()
+    assert broken(site_with(cooling_plants__plant__max_heat_kw=4.1799), warming(-0.02), cooling) == {"cooling.removes_heat"}
+    coasting = replace(SNAPSHOT, hall_c={"h": 23.0})
+    assert broken(site_with(cooling_plants__plant__max_heat_kw=0.001), warming(2), coasting) == set()
+
+
+def test_a_plans_order_to_a_battery_is_judged_over_its_first_step_only() -> None:
+    """-3 kW for 5 min take 0.25 / 0.9 = 0.278 kWh; for a quarter of an hour they would take 0.833 kWh."""
+    stored = replace(SNAPSHOT, battery_kwh={"b": 1.3})
+    made = decision(batteries=(BatteryOrder("b", -3.0),))
+    assert broken(site_with(), replace(made, first_step_s=300), stored) == set()
+    assert broken(site_with(), made, stored) == {"battery.energy"}
+
+
+def test_orders_for_no_hall_of_the_site_and_steps_without_length_are_malformed() -> None:
+    assert broken(site_with(), decision(cooling=(CoolingOrder("plant", (("x", 24.0),)),))) == {"hall.known"}
+    assert broken(site_with(), decision(first_step_s=0.0)) == {"decision.interval"}
+    assert broken(site_with(), decision(first_step_s=math.nan)) == {"number.finite"}

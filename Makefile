@@ -1,0 +1,63 @@
+# Everything a fresh Debian or Ubuntu machine with Python >= 3.11 and make needs: `make demo` and `make test` set up by themselves.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: demo test check types lint layers setup lock clean help
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
+
+demo: $(READY) mosquitto ## broker, simulated site, daemon and page; FOR=2min stops by itself
+	@$(BIN)/facility demo $(if $(FOR),--for $(FOR))
+
+test: $(READY) mosquitto ## every test
+	$(BIN)/python -m pytest
+
+check: $(READY) types lint layers docs test ## types, lint, layers, docs, tests
+
+types: $(READY) ## mypy --strict
+	$(BIN)/mypy
+
+lint: $(READY) ## ruff
+	$(BIN)/ruff check .
+
+layers: $(READY) ## imports go down only
+	$(BIN)/lint-imports
+
+docs: $(READY) ## doctests, and the README's map of the house is true
+	$(BIN)/python -m pytest --doctest-modules models facility tests/test_readme.py
+
+setup: $(READY) mosquitto ## virtual environment and broker, nothing else
+
+lock: ## pin what pyproject.toml asks for, with hashes
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+		--extra dev pyproject.toml -o requirements.lock
+
+clean: ## remove what was made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "facility needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "installing python3-venv through the system's package manager"; $(call install,python3-venv); }
+	@echo "installing into $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+.PHONY: mosquitto docs
+mosquitto:
+	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || { \
+		echo "installing mosquitto through the system's package manager"; $(call install,mosquitto mosquitto-clients); }
+	@command -v mosquitto_pub >/dev/null || { \
+		echo "installing mosquitto-clients through the system's package manager"; $(call install,mosquitto-clients); }
+
+# The tests and the demonstration start brokers of their own on free ports; the one of the package is not needed running.
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+define install
+$(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $(1) >/dev/null
+endef

@@ -1,0 +1,171 @@
+"""Settle: what the program leaves between and reality does not.
+
+The program lets a battery charge and discharge at once, and a gang run on part of its GPUs. A plan's battery goes one way; and
+in the first step, which is what is sent, a rigid job runs, waits, or finishes inside it. Each is fixed to the side its solution
+leans to and the program is solved again, until nothing is left between. Where that breaks a limit or a promise, the other side
+is tried, least sure job first, and kept where it breaks less of a limit, or no more and costs less. What an operator orders to run is fixed the same way; only a limit of the
+plant or of the grid makes it wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from models.account import TINY
+from models.job import Job
+from models.site import Problem
+from models.solve import Outcome, Session, Solved, values
+
+ALMOST_ALL = 1 - 1e-9
+"""A job fixed to finish inside the first step is left this much of its work, so that its row stays feasible."""
+TRIES = 10
+"""At most this many jobs are tried the other way round."""
+
+
+def settle(session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome]) -> Outcome | None:
+    """Fix what is between and `solve` again until nothing is; None where nothing was. `model` holds the solution."""
+    outcome: Outcome | None = None
+    settled: dict[int, float] = {}
+    while True:
+        torn = _torn(problem, model)
+        gangs = {} if torn else _gangs(problem, model, settled)
+        if not torn and not gangs:
+            return outcome
+        before = _over(model), _owed(model)
+        settled |= gangs
+        session.fix(torn, [0.0] * len(torn))
+        outcome = _solve_at(session, model, gangs, solve)
+        if isinstance(outcome, Solved) and gangs:
+            outcome = _turn(session, model, problem, solve, outcome, list(gangs), settled, before)
+        if not isinstance(outcome, Solved):
+            return outcome
+
+
+def _turn(
+    session: Session,
+    model: Any,
+    problem: Problem,
+    solve: Callable[[], Outcome],
+    best: Solved,
+    gangs: list[int],
+    settled: dict[int, float],
+    before: tuple[float, float],
+) -> Outcome:
+    """Try `gangs` (surest first) the other way round while more is broken than `before`; `settled` is kept up to date."""
+    over, owed = _over(model), _owed(model)
+    shown = best
+    for w in gangs[: -TRIES - 1 : -1]:
+        if over <= before[0] + TINY and owed <= before[1] + TINY:
+            break
+        job = problem.jobs[w - len(problem.firms)]
+        other = 0.0 if settled[w] else _most(problem, job, w)
+        if (_is_ordered(job) and over <= before[0] + TINY) or other > _free(problem, job.pool, settled) + settled[w]:
+            continue
+        outcome = _solve_at(session, model, {w: other}, solve)
+        if not isinstance(outcome, Solved):
+            return outcome
+        shown = outcome
+        if (round(_over(model) - over, 5), outcome.objective) < (0.0, best.objective - TINY):
+            best, settled[w] = outcome, other
+            over, owed = _over(model), _owed(model)
+        else:
+            _fix(session, model, {w: settled[w]})
+    return best if shown is best else solve()
+
+
+def _solve_at(session: Session, model: Any, gangs: dict[int, float], solve: Callable[[], Outcome]) -> Outcome:
+    _fix(session, model, gangs)
+    return solve()
+
+
+def _fix(session: Session, model: Any, gangs: dict[int, float]) -> None:
+    """Fix on how many GPUs each of `gangs` runs in the first step."""
+    session.fix([model.workload.gpus[w, 0, 0] for w in gangs], list(gangs.values()))
+
+
+def _over(model: Any) -> float:
+    """Sum of all that is above a limit of the plant or the grid, kW and K."""
+    slacks = [model.grid.over_limit_kw]
+    slacks += [slack for f in model.feeder.values() for slack in (f.over_rating_kw, f.over_worst_kw)]
+    slacks += [hall.too_hot_k for hall in model.hall.values() if hall.component("too_hot_k") is not None]
+    return _sum(slacks)
+
+
+def _owed(model: Any) -> float:
+    """Sum of the work promised and not done, GPU h."""
+    return _sum([model.firm.short_gpu_h, model.job.unfinished_gpu_h])
+
+
+def _sum(slacks: Iterable[Any]) -> float:
+    return float(sum(values(slack.values()).sum() for slack in slacks))
+
+
+def _torn(problem: Problem, model: Any) -> list[Any]:
+    """The lesser of charge and discharge wherever a battery does both."""
+    torn = []
+    for store in problem.batteries:
+        block = model.battery[store.id]
+        for t in model.STEPS:
+            charge, discharge = block.charge_kw[t].value or 0.0, block.discharge_kw[t].value or 0.0
+            if min(charge, discharge) > TINY:
+                torn.append(block.charge_kw[t] if charge < discharge else block.discharge_kw[t])
+    return torn
+
+
+def _gangs(problem: Problem, model: Any, settled: dict[int, float]) -> dict[int, float]:
+    """On how many GPUs, mean over the first step, each job left between is to run there (zero: wait), the surest first."""
+    free = {p.id: p.available[0] for p in problem.pools}
+    between: list[tuple[float, int, float]] = []
+    for w, load in enumerate(problem.workloads):
+        now = _gpus(model, w, 0)
+        if isinstance(load, Job) and w not in settled and (_is_ordered(load) or (TINY < now and not load.elastic)):
+            most = _most(problem, load, w)
+            if now < most - TINY and _has_more(model, load, w):
+                lean = 2.0 if _is_ordered(load) else now / most if _can_wait(problem, load, w) else 1.0
+                between.append((lean, w, most))
+                continue
+        free[load.pool] -= now
+    gangs = {}
+    for lean, w, most in sorted(between, key=lambda item: (-item[0], item[1])):
+        job = problem.jobs[w - len(problem.firms)]
+        fits = job.elastic or (lean >= 0.5 and most <= free[job.pool] + TINY)
+        gangs[w] = max(0.0, min(most, free[job.pool])) if fits else 0.0
+        free[job.pool] -= gangs[w]
+    return gangs
+
+
+def _is_ordered(job: Job) -> bool:
+    return bool(job.order) and job.order[0] == "run"
+
+
+def _free(problem: Problem, pool: str, settled: dict[int, float]) -> float:
+    """GPUs of a pool that nothing must have in the first step."""
+    available = next(p.available[0] for p in problem.pools if p.id == pool)
+    must = sum(f.gpus for f in problem.firms if f.pool == pool and not f.may_pause)
+    return available - must - sum(gpus for w, gpus in settled.items() if problem.workloads[w].pool == pool)
+
+
+def _most(problem: Problem, job: Job, w: int) -> float:
+    """The GPUs `job` can run on in the first step, mean over it: all in its window, less where it finishes inside."""
+    until_done = job.work_gpu_h / (problem.horizon.hours[0] * problem.cells.ladder(w, 0).speed[0])
+    return min(job.gpus * float(problem.cells.share[w, 0]), until_done * ALMOST_ALL)
+
+
+def _can_wait(problem: Problem, job: Job, w: int) -> bool:
+    """Whether the rest of its window is long enough for `job`, whatever else is there."""
+    index, h = problem.cells, problem.horizon.h
+    later = sum(float(h[t] * index.share[w, t]) * index.ladder(w, t).speed[-1] for t in range(1, len(h)))
+    return job.work_gpu_h <= job.gpus * later + job.most_carried_gpu_h(problem.horizon) + TINY
+
+
+def _has_more(model: Any, job: Job, w: int) -> bool:
+    """Whether work of `job` is left after the first step."""
+    undone = (model.job.carried_gpu_h[w].value or 0.0) + (model.job.unfinished_gpu_h[w].value or 0.0)
+    later = any(_gpus(model, w, t) > TINY for t in model.workload.WINDOW[w] if t)
+    return later or undone > TINY * max(1.0, job.work_gpu_h)
+
+
+def _gpus(model: Any, w: int, t: int) -> float:
+    gpus = model.workload.gpus
+    return float(gpus[w, 0, t].value or 0.0) if (w, 0, t) in gpus else 0.0
