@@ -1,7 +1,8 @@
 """Daemon: read, decide, verify, act, record - every cycle, and at once when an operator speaks.
 
-One thread reads the bus and answers people; it never solves. Another plans, woken by the scheduler or by an override. They
-meet under one lock that is never held during a solve, so that an override acts while a plan is being made.
+One thread reads the bus and answers people (`attend`); it never solves. Another plans (`cycle`), woken by the scheduler or by
+an override. They meet under one lock that is never held during a solve, so that an override acts while a plan is being made.
+Neither ends by an exception: a fault is logged once for each place and kind, counted in `faults`, and the next message is read.
 """
 
 from __future__ import annotations
@@ -10,109 +11,109 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from facility import __version__
 from facility.actuate import Actuator
-from facility.arbitrate import Bounds, bounds
 from facility.bus import Bus, Message
 from facility.clock import Clock
 from facility.decide import Decided, Undecided, decide
-from facility.decision import Decision, PoolCaps
-from facility.errors import InputError
-from facility.forecast import by_local_hour
+from facility.forecast import Forecast
+from facility.governor import Governor, Outcome, Situation
 from facility.journal import Journal
-from facility.messages import CapReported, OverrideClear, OverrideResult, OverrideSet, Rejected, Status, decode, encode
-from facility.overrides import OverrideDesk
-from facility.overrule import overrule
+from facility.knowledge import Knowledge
+from facility.messages import CapReported, Rejected, Status, decode
+from facility.people import People
 from facility.proposal import Proposal
-from facility.record import cycle_record
-from facility.report.current import plan_current
-from facility.signals import PAYLOADS, Signals
+from facility.pulse import Pulse, last_will
+from facility.record import cycle_record, decision_in
+from facility.report.current import plan_payload
 from facility.site import Site
-from facility.snapshot import Snapshot
-from facility.steps import rolling
-from facility.store import StoreFault
-from facility.telemetry import Telemetry
+from facility.steps import Edges, rolling
 from facility.topics import Topics
-from facility.verify import Violation, fallback_caps, highest_cap, verify
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT_DEAD_S = 5.0
-SUBSCRIPTIONS = ("tele/#", "meta/#", "grid/#", "signal/#", "cap/+/+/reported", "job/+/spec", "job/+/reported", "cooling/+/reported")
-SUBSCRIPTIONS += ("battery/+/reported", "override/#")
+FIRST_PLAN_S = 5.0
+"""How long the start waits for a plan before fallback caps are sent."""
+LOOK_S = 0.05
+"""How often, at most, the bus thread looks at the clock; in between it only reads."""
 FACTS_EVERY_S = 60.0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a cycle ended."""
-
-    mode: str
-    outcome: str
-    reason: str
+CYCLES_KEPT = timedelta(days=30)
+PATTERNS = ("tele/#", "meta/#", "grid/#", "signal/#", "override/#", "alarm/+", "job/+/spec", "job/+/reported")
+REPORTS = ("cap/+/+/reported", "cooling/+/reported", "battery/+/reported")
 
 
 class Daemon:
-    """One instance of the service on one site. `bus` must have been made with `last_will` as its will."""
+    """One instance of the service on one site. `bus` must have been made with `facility.pulse.last_will` as its will."""
 
     def __init__(self, site: Site, bus: Bus, journal: Journal, clock: Clock, *, instance: str = "daemon") -> None:
         self._site, self._bus, self._journal, self._clock, self._instance = site, bus, journal, clock, instance
         self._topics = Topics(site.bus.root, site.id)
         self._lock = threading.RLock()
-        self._telemetry, self._signals = Telemetry(site), Signals(site)
-        self._restore()
-        self._desk = OverrideDesk(site, journal, jobs=lambda: {job.id: job.pool for job in self._telemetry.snapshot(clock.now()).jobs})
-        self._actuator = Actuator(site, bus, journal, epoch := journal.next_epoch())
-        self._epoch = epoch
-        self._planned: Decided | None = None
-        self._decision: Decision | None = None
-        self._outcome = Outcome("SAFE", "safe", "no plan yet")
-        self._since = clock.now()
-        self._cycle = 0
-        self._connections = 0
-        self._beat_s = self._echo_s = self._facts_s = time.monotonic()
-        self._silent = False
-        self._states: dict[str, str] = {}
-        self._running = threading.Lock()
-        self._again = threading.Event()
+        self._planning = threading.Lock()
+        self._known = Knowledge(site, journal, clock)
+        self._people = People(site, bus, self._known.desk)
+        self._epoch = journal.next_epoch()
+        self._actuator = Actuator(site, bus, journal, self._epoch)
+        lost = f"the journal was damaged and lies at {journal.put_aside}; " if journal.put_aside is not None else ""
+        self._governor = Governor(site, self._actuator, clock.now(), f"{lost}no plan yet")
+        last = journal.last_published()
+        if last is not None and (decision := decision_in(last)) is not None:
+            self._governor.resume(decision)
+        self._pulse = Pulse(site, bus, instance)
+        self._cycle = self._connections = 0
+        self._forecast: Forecast | None = None
+        self._plan_told = b""
+        self._began_s = self._look_s = self._facts_s = time.monotonic()
+        self.faults: Counter[str] = Counter()
         self.wake: Callable[[], None] = lambda: None
         """Called when a new plan is wanted before the next cycle."""
 
+    @property
+    def outcome(self) -> Outcome:
+        """The mode, and how the last cycle ended."""
+        return self._governor.outcome
+
     def subscribe(self) -> None:
         """Ask the broker for everything the service reads."""
-        for pattern in (*SUBSCRIPTIONS, f"svc/{self._instance}/status"):
+        for pattern in (*PATTERNS, *REPORTS):
             self._bus.subscribe(f"{self._site.bus.root}/{self._site.id}/{pattern}", qos=1)
+        self._bus.subscribe(self._pulse.topic, qos=1)
+
+    def start(self) -> None:
+        """Go on where an earlier process ended: its last plan while that holds, and the overrides that still stand."""
+        with self._lock, self._survives("the start"):
+            now = self._clock.now()
+            standing = self._people.keep_up(now)
+            self._governor.start(self._known.situation(now), at_once=standing or self._journal.put_aside is not None)
 
     def attend(self, timeout_s: float) -> None:
         """Take one message, if one comes in time, and do what time asks for. The bus thread calls this for ever."""
         message = self._bus.receive(timeout_s)
         if message is not None:
-            self._take(message)
-        with self._lock:
-            self._keep_time()
+            with self._lock, self._survives("a message", f" on {message.topic[:200]}"):
+                self._take(message)
+        if message is None or time.monotonic() - self._look_s >= LOOK_S:
+            self._look_s = time.monotonic()
+            with self._lock, self._survives("keeping time"):
+                self._keep_time()
 
     def cycle(self) -> Outcome:
-        """Make a plan and act on it; a call during another one makes that one go round again. Never raises."""
-        if not self._running.acquire(blocking=False):
-            self._again.set()
-            return self._outcome
-        try:
-            while True:
-                self._again.clear()
-                outcome = self._one_cycle()
-                if not self._again.is_set():
-                    return outcome
-        finally:
-            self._running.release()
+        """Make a plan and act on it; of two calls the second waits for the first. Never raises."""
+        with self._planning, self._survives("a cycle"):
+            self._one_cycle()
+        return self._governor.outcome
 
     def close(self) -> None:
-        """Say goodbye and write down what a restart needs."""
+        """Write down what a restart needs, and say goodbye."""
         with self._lock:
-            self._remember()
+            with self._survives("writing down what is known"):
+                self._known.remember()
             self._bus.publish(last_will(self._site, self._instance, "stopped"))
 
     # --- what comes in ---------------------------------------------------------------------------------------------------
@@ -125,20 +126,26 @@ class Daemon:
         now = self._clock.now()
         match name:
             case "override_set" | "override_clear":
-                self._answer(name, ids["target"], message)
+                if self._people.answer(name, ids["target"], message, now, self._limits):
+                    self._act(now)
+            case "override_state":
+                self._people.correct(ids["target"], message, now)
+            case "alarm":
+                self._people.correct_alarm(ids["alarm"], message)
             case "status":
-                self._echo_s = time.monotonic()
-            case name if name in PAYLOADS:
-                with self._lock:
-                    if refused := self._signals.accept(name, message.payload):
-                        log.warning("%s refused: %s", message.topic, refused)
-            case "override_result" | "override_state":
+                self._pulse.echo()
+            case "override_result":
                 pass
             case _:
-                with self._lock:
-                    self._telemetry.accept(message, now)
-                    if name == "cap_reported" and message.payload:
-                        self._read_back(ids["pool"], message.payload, now)
+                if self._known.accept(name, ids.get("feed"), message, now) and self._governor.in_force is not None:
+                    self._act(now)
+                if name == "cap_reported" and message.payload:
+                    self._read_back(ids["pool"], message.payload, now)
+
+    def _act(self, now: datetime) -> None:
+        """What is commanded has changed: bring it into force now, and ask for a plan around it."""
+        self.wake()
+        self._governor.enforce(self._known.situation(now))
 
     def _read_back(self, pool: str, payload: bytes, now: datetime) -> None:
         try:
@@ -146,257 +153,129 @@ class Daemon:
         except Rejected:
             return
         if pool in self._site.pools and self._actuator.read_back(pool, report) and self._actuator.waiting:
-            self._actuator.release(self._telemetry.snapshot(now), self._outdoor_c(now), now)
-
-    def _answer(self, name: str, target: str, message: Message) -> None:
-        """Answer an operator and, where the command acts, bring it into force before anything else."""
-        now = self._clock.now()
-        with self._lock:
-            try:
-                if name == "override_set":
-                    request = decode(message.payload, OverrideSet)
-                    result = self._desk.set(target, request, now=now, retained=message.retain, limits=self._limits)
-                else:
-                    result = self._desk.clear(target, decode(message.payload, OverrideClear), now, retained=message.retain)
-            except Rejected as rejected:
-                result = OverrideResult(id=rejected.id, status="rejected", reason=rejected.reason)
-            self._tell(target, result, message)
-            if result.status in {"accepted", "clamped", "cleared"}:
-                self._enforce(now)
-                self.wake()
-
-    def _tell(self, target: str, result: OverrideResult, message: Message | None = None) -> None:
-        payload = encode(result)
-        self._bus.publish(Message(self._topics.override(target, "result"), payload, qos=1))
-        if message is not None and message.response_topic:
-            self._bus.publish(Message(message.response_topic, payload, qos=1, correlation=message.correlation))
-        self._show(target)
-
-    def _show(self, target: str) -> None:
-        """Publish what is in force on a target, retained."""
-        state = self._desk.state(target, self._clock.now())
-        payload = encode(state) if state is not None else b""
-        topic = self._topics.override(target, "state")
-        if payload or topic in self._states:
-            self._bus.publish(Message(topic, payload, qos=1, retain=True))
-        self._states[topic] = target
-        if not payload:
-            del self._states[topic]
+            here = self._known.situation(now)
+            self._actuator.release(here.snapshot, here.outdoor_c, now)
 
     def _limits(self, proposal: Proposal) -> tuple[float | None, str]:
-        """The highest cap that keeps every feeder within its margin; other kinds are not limited further."""
-        kind, _, rest = proposal.target.partition("/")
-        if proposal.kind != "cap_w" or kind != "pool" or self._decision is None:
+        """The highest cap that every feeder carries, as things are; other kinds are not limited further."""
+        if proposal.kind != "cap_w" or proposal.value is None:
             return None, ""
-        pool = rest.split("/")[-1]
-        highest = highest_cap(self._site, self._decision, pool, self._outdoor_c(self._clock.now()))
-        return float(highest), f"above {highest} W the sum of caps would not fit under the feeders"
+        now = self._clock.now()
+
+        def holds(cap_w: int) -> bool:
+            tried = replace(proposal, value=float(cap_w), start=now, end=now + timedelta(hours=1))
+            return self._governor.accepts(self._known.situation(now, (*self._known.desk.standing(now), tried)))
+
+        low, high = min(model.min_cap_w for model in self._site.gpu_models.values()), int(proposal.value)
+        if low >= high or holds(high):
+            return None, ""
+        while low < high - 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if holds(middle) else (low, middle)
+        return float(low), f"above {low} W the sum of caps would not fit under the feeders"
 
     # --- what time asks for ----------------------------------------------------------------------------------------------
 
     def _keep_time(self) -> None:
         now, real_s = self._clock.now(), time.monotonic()
-        for proposal in self._desk.expire(now):
-            log.info("override %s ended", proposal.id)
-            self._enforce(now)
-            self.wake()
-        for target, notice in self._desk.notices():
-            self._tell(target, notice)
+        if self._people.keep_up(now):
+            self._act(now)
+        if self._governor.in_force is None and real_s - self._began_s > FIRST_PLAN_S:
+            self._governor.safe(self._known.situation(now), self._governor.outcome.reason)
+        elif self._governor.lapsed(now):
+            self._governor.keep(self._known.situation(now))
         if self._bus.connections != self._connections:
             self._connections = self._bus.connections
-            self._echo_s = real_s
-            self._republish(now)
-        if real_s - self._beat_s >= self._site.control.heartbeat_s:
-            self._beat_s = real_s
-            self._bus.publish(Message(self._topics.status(self._instance), encode(self._status(now)), qos=1, retain=True))
-        silent = real_s - self._echo_s > HEARTBEAT_DEAD_S
-        if silent != self._silent:
-            self._silent = silent
-            log.log(logging.WARNING if silent else logging.INFO, "the broker %s", "does not answer" if silent else "answers again")
+            self._pulse.echo()
+            self._actuator.republish(now)
+            self._people.republish(now)
+            self._tell_plan()
+        if self._pulse.due():
+            self._pulse.beat(self._status(now))
         if real_s - self._facts_s >= FACTS_EVERY_S:
             self._facts_s = real_s
-            self._remember()
+            self._known.remember()
 
     def _status(self, now: datetime) -> Status:
+        outcome = self._governor.outcome
         return Status(
             instance=self._instance,
-            mode=self._outcome.mode,  # type: ignore[arg-type]
+            mode=outcome.mode,
             cycle=self._cycle,
             heartbeat=int(now.timestamp() * 1000),
-            since=self._since,
-            reason=self._outcome.reason[:1000],
+            since=outcome.since,
+            reason=outcome.reason[:1000],
             version=__version__,
             epoch=self._epoch,
             seq=self._actuator.seq,
-            plan_id=self._plan_id() or None,
+            plan_id=self._governor.plan_id or None,
+            alarms=self._people.alarms,
         )
 
-    def _republish(self, now: datetime) -> None:
-        self._actuator.republish(now)
-        for proposal in self._desk.active(now):
-            self._states.setdefault(self._topics.override(proposal.target, "state"), proposal.target)
-        for target in list(self._states.values()):
-            self._show(target)
-        self._publish_plan(now)
+    def _tell_plan(self) -> None:
+        if self._plan_told:
+            self._bus.publish(Message(self._topics.plan(), self._plan_told, qos=1, retain=True))
 
     # --- the cycle -------------------------------------------------------------------------------------------------------
 
-    def _one_cycle(self) -> Outcome:
-        started = time.monotonic()
+    def _one_cycle(self) -> None:
         now = self._clock.now()
         edges = rolling(now)
         with self._lock:
             self._cycle += 1
-            snapshot = self._telemetry.snapshot(now)
-            proposals = self._desk.standing(now)
-            asked = self._bounds(snapshot, proposals, now)
-            forecast = self._signals.forecast(edges)
-        if snapshot.outdoor_c is not None:
-            forecast.outdoor_c[0] = snapshot.outdoor_c
-        found: Decided | Undecided
+            proposals = self._known.desk.standing(now)
+            made = self._known.situation(now, proposals, edges)
+            forecast = self._known.forecast(edges)
+        forecast.outdoor_c[0] = made.outdoor_c
+        found = self._find(made, forecast, edges)
+        with self._lock:
+            here = self._known.situation(self._clock.now())
+            try:
+                self._governor.conclude(found, f"{now:%Y%m%dT%H%M%SZ}-{self._epoch}-{self._cycle}", made, here)
+            except Exception as error:
+                self._governor.safe(here, f"the plan could not be sent: {type(error).__name__}: {error}")
+                raise
+            finally:
+                if self._governor.plan is found:
+                    self._forecast = forecast
+                self._write_down(made, proposals, forecast, here.now)
+
+    def _find(self, made: Situation, forecast: Forecast, edges: Edges) -> Decided | Undecided:
+        """Solve; what goes wrong in there is an outcome, not the end."""
+        if made.asked.mode != "normal":
+            return Undecided(f"an operator drives: {made.asked.mode}")
         try:
-            if asked.mode in {"manual", "freeze", "stop"} and self._decision is not None:
-                found = Undecided(f"an operator drives: {asked.mode}")
-            else:
-                found = decide(self._site, snapshot, forecast, asked, edges, self._site.control.solver_budget_s)
+            return decide(self._site, made.snapshot, forecast, made.asked, edges, self._site.control.solver_budget_s)
         except Exception as error:
             log.exception("the planner failed")
-            found = Undecided(f"the planner failed: {type(error).__name__}: {error}")
-        with self._lock:
-            outcome, decision, verdict = self._conclude(found, self._clock.now())
-            self._enter(outcome)
-            record = cycle_record(self._cycle, now, outcome.mode, outcome.outcome, outcome.reason, snapshot, proposals, decision, verdict)
-            try:
-                self._journal.record_cycle(record)
-                self._journal.prune(now - timedelta(days=30))
-            except StoreFault:
-                log.exception("the cycle could not be recorded")
-            self._publish_plan(now)
-        log.debug("cycle %d: %s in %.2f s", self._cycle, outcome.outcome, time.monotonic() - started)
-        return outcome
+            return Undecided(f"the planner failed: {type(error).__name__}: {error}")
 
-    def _conclude(self, found: Decided | Undecided, now: datetime) -> tuple[Outcome, Decision, tuple[Violation, ...]]:
-        """Verify and send the new decision; else hold the last one; else fall back."""
-        snapshot = self._telemetry.snapshot(now)
-        asked = self._bounds(snapshot, self._desk.standing(now), now)
-        mode = "MANUAL" if asked.mode != "normal" else "NORMAL"
-        reason = ""
-        if isinstance(found, Decided):
-            decision = self._ruled(found.decision, snapshot, asked, now)
-            verdict = verify(self._site, snapshot, decision, outdoor_c=self._outdoor_c(now))
-            fatal = _fatal(verdict, found)
-            if not fatal:
-                self._planned = found
-                self._send(decision, snapshot, now)
-                said = "; ".join(v.says for v in verdict) if verdict else f"plan {self._plan_id()} verified"
-                return Outcome(mode, "published", said), decision, verdict
-            reason = f"the verifier refused the plan: {fatal[0].rule} of {fatal[0].asset}: {fatal[0].says}"
-        else:
-            reason = found.reason
-        if self._decision is not None:
-            base = self._planned.decision if self._planned is not None else self._decision
-            decision = self._ruled(self._renewed(base, snapshot, now), snapshot, asked, now)
-            verdict = verify(self._site, snapshot, decision, outdoor_c=self._outdoor_c(now))
-            if not any(v.tier == "plant" for v in verdict):
-                self._send(decision, snapshot, now)
-                held = "MANUAL" if mode == "MANUAL" else "HOLD"
-                return Outcome(held, "published" if mode == "MANUAL" else "held", reason), decision, verdict
-        decision = self._fallback(now)
-        self._send(decision, snapshot, now)
-        return Outcome("SAFE", "safe", reason), decision, ()
+    def _write_down(self, made: Situation, proposals: tuple[Proposal, ...], forecast: Forecast, now: datetime) -> None:
+        """Tell the plan, and keep the cycle in the journal."""
+        governor, outcome = self._governor, self._governor.outcome
+        if governor.plan is not None and self._forecast is not None:
+            self._plan_told = plan_payload(
+                self._site, governor.plan, self._forecast, governor.plan_id, now, outcome.mode, outcome.reason
+            )
+            self._tell_plan()
+        with self._survives("the journal"):
+            self._journal.record_cycle(
+                cycle_record(self._cycle, outcome, made.snapshot, proposals, forecast, governor.in_force, governor.verdict)
+            )
+            self._journal.prune(made.now - CYCLES_KEPT)
 
-    def _enforce(self, now: datetime) -> None:
-        """Bring what operators command into force now, on the last plan's decision, without a solver."""
-        if self._decision is None:
-            return
-        snapshot = self._telemetry.snapshot(now)
-        asked = self._bounds(snapshot, self._desk.standing(now), now)
-        base = self._planned.decision if self._planned is not None else self._decision
-        decision = self._ruled(self._renewed(base, snapshot, now), snapshot, asked, now)
-        verdict = verify(self._site, snapshot, decision, outdoor_c=self._outdoor_c(now))
-        if any(v.tier == "plant" for v in verdict):
-            worst = next(v for v in verdict if v.tier == "plant")
-            log.warning("held back by the verifier: %s of %s: %s", worst.rule, worst.asset, worst.says)
-            return
-        self._send(decision, snapshot, now)
-        if asked.mode != "normal" and self._outcome.mode != "MANUAL":
-            self._enter(Outcome("MANUAL", "published", f"an operator drives: {asked.mode}"))
-
-    def _send(self, decision: Decision, snapshot: Snapshot, now: datetime) -> None:
-        self._decision = decision
-        self._actuator.send(decision, snapshot, self._outdoor_c(now), now, self._plan_id())
-
-    def _ruled(self, decision: Decision, snapshot: Snapshot, asked: Bounds, now: datetime) -> Decision:
-        return overrule(self._site, snapshot, decision, asked, self._outdoor_c(now))
-
-    def _bounds(self, snapshot: Snapshot, proposals: tuple[Proposal, ...], now: datetime) -> Bounds:
-        edges = rolling(now)
-        asked = bounds(self._site, proposals, now, edges, jobs={job.id: job.pool for job in snapshot.jobs})
-        return self._signals.limited(asked, edges)
-
-    def _renewed(self, decision: Decision, snapshot: Snapshot, now: datetime) -> Decision:
-        """An earlier decision for now: jobs that are done or unknown leave it."""
-        known = {job.id for job in snapshot.jobs if job.submit <= now < job.deadline} | set(self._site.contracts)
-        pools = tuple(replace(pool, groups=tuple(g for g in pool.groups if g.workload in known)) for pool in decision.pools)
-        jobs = tuple(order for order in decision.jobs if order.job in known)
-        until = now + timedelta(seconds=self._site.control.cap_ttl_s)
-        return replace(decision, at=now, until=until, pools=pools, jobs=jobs)
-
-    def _fallback(self, now: datetime) -> Decision:
-        """Caps that fit in 80 % of every feeder whatever runs under them."""
-        reason = "fallback caps: no verified plan"
-        pools = tuple(PoolCaps(pool, cap_w, (), reason) for pool, cap_w in fallback_caps(self._site).items())
-        return Decision(now, now + timedelta(seconds=self._site.control.cap_ttl_s), pools)
-
-    def _enter(self, outcome: Outcome) -> None:
-        if outcome.mode != self._outcome.mode:
-            log.info("%s -> %s: %s", self._outcome.mode, outcome.mode, outcome.reason)
-            self._since = self._clock.now()
-        self._outcome = outcome
-
-    def _publish_plan(self, now: datetime) -> None:
-        if self._planned is not None:
-            mode = self._outcome.mode
-            told = plan_current(self._site, self._planned, self._signals.forecast(self._planned.edges), self._plan_id(), now, mode, self._outcome.reason)
-            self._bus.publish(Message(self._topics.of("plan"), encode(told), qos=1, retain=True))
-
-    def _plan_id(self) -> str:
-        return f"{self._planned.edges[0]:%Y%m%dT%H%M%SZ}-{self._epoch}" if self._planned is not None else ""
-
-    def _outdoor_c(self, now: datetime) -> float:
-        measured = self._telemetry.snapshot(now).outdoor_c
-        if measured is not None:
-            return measured
-        return float(by_local_hour(self._site, (now, now + timedelta(hours=1)), self._site.weather.outdoor_by_hour_c)[0])
-
-    def _restore(self) -> None:
-        state = self._journal.get("telemetry")
-        if state is not None:
-            try:
-                for lost in self._telemetry.restore(state):
-                    log.warning("%s", lost)
-            except InputError:
-                log.exception("what was known before could not be read")
-
-    def _remember(self) -> None:
+    @contextmanager
+    def _survives(self, place: str, detail: str = "") -> Iterator[None]:
+        """Let nothing out; say it once for each place and kind of fault, and count it."""
         try:
-            self._journal.put("telemetry", self._telemetry.dump())
-        except StoreFault:
-            log.exception("what is known could not be written")
-
-
-def last_will(site: Site, instance: str, reason: str = "lost") -> Message:
-    """What the broker says of this instance when it goes without a word."""
-    status = Status(instance=instance, mode="offline", reason=reason)
-    return Message(Topics(site.bus.root, site.id).status(instance), encode(status), qos=1, retain=True)
+            yield
+        except Exception as error:
+            kind = f"{type(error).__name__} in {place}"
+            self.faults[kind] += 1
+            if self.faults[kind] == 1:
+                log.exception("a fault in %s%s; from now on it is only counted", place, detail)
 
 
 def instance_name() -> str:
     """A name for one process of the service."""
     return f"facility-{uuid.uuid4().hex[:8]}"
-
-
-def _fatal(verdict: tuple[Violation, ...], found: Decided) -> list[Violation]:
-    """What must not be sent: anything that endangers the plant, and a broken grid limit that the plan did not own up to."""
-    told = bool((found.plan.account.breach["over_limit_kw"][0] > 0) or (found.plan.account.breach["too_hot_k"][:, :1] > 0).any())
-    return [v for v in verdict if v.tier == "plant" or (v.tier == "grid" and not told)]

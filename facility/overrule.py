@@ -14,7 +14,7 @@ FINENESS = 1024
 
 
 def overrule(site: Site, snapshot: Snapshot, decision: Decision, bounds: Bounds, outdoor_c: float) -> Decision:
-    """`decision` with the commands of `bounds` in force: caps, held jobs, stop, and a lower import limit.
+    """`decision` with the commands of `bounds`, those of their first step, in force: caps, held jobs, stop, a lower import limit.
 
     A job told to run waits for the next plan, which knows whether there are GPUs for it.
     """
@@ -44,15 +44,16 @@ def overrule(site: Site, snapshot: Snapshot, decision: Decision, bounds: Bounds,
             bounds.reasons.get(pool.pool, pool.reason),
         )
 
+    def hold(job: str, gpus: int) -> JobOrder:
+        return JobOrder(job, "hold", gpus, None, bounds.reasons.get(job, "held by an operator"))
+
+    ordered = {order.job for order in decision.jobs}
+    told = [hold(order.job, order.gpus) if held(order.job) else order for order in decision.jobs]
+    told += [hold(job.id, job.gpus) for job in snapshot.jobs if job.id not in ordered and held(job.id)]
     ruled = replace(
         decision,
         pools=tuple(caps(pool) for pool in decision.pools),
-        jobs=tuple(
-            JobOrder(order.job, "hold", order.gpus, None, bounds.reasons.get(order.job, "held by an operator"))
-            if held(order.job)
-            else order
-            for order in decision.jobs
-        ),
+        jobs=tuple(told),
         import_limit_kw=bounds.import_limit_kw[0],
     )
     return shed(site, snapshot, ruled, bounds.import_limit_kw[0], outdoor_c)

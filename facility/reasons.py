@@ -23,8 +23,9 @@ def job_reason(plan: Plan, bounds: Bounds, w: int, edges: Edges, site: Site) -> 
     share = plan.problem.cells.share[w]
     ran = np.flatnonzero(plan.account.running[w] > TINY)
     if unfinished > TINY:
-        if job.gpus > max(plan.problem.pools[_pool(plan, job)].available):
-            return f"cannot finish: it asks for {job.gpus} GPUs, pool {job.pool} has fewer"
+        free = float(plan.problem.free_gpus(job.pool).max())
+        if job.gang > free:
+            return f"cannot finish: it asks for {job.gpus} GPUs at once, pool {job.pool} has {free:.0f} for jobs"
         return f"cannot finish: {unfinished:.3f} GPU h are left at its deadline{_binding(plan, job, share)}"
     if not len(ran):
         return f"waits past the horizon{_binding(plan, job, share) or ': it may still finish later, at the mean price'}"

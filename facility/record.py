@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Literal, cast
-
 import msgspec
 
 from facility.decision import Decision
+from facility.forecast import Forecast
+from facility.governor import Outcome
 from facility.journal import CycleRecord
 from facility.proposal import Proposal
 from facility.snapshot import Snapshot
@@ -16,23 +15,30 @@ from facility.verify import Violation
 
 def cycle_record(
     cycle: int,
-    at: datetime,
-    mode: str,
-    outcome: str,
-    reason: str,
+    outcome: Outcome,
     snapshot: Snapshot,
     proposals: tuple[Proposal, ...],
-    decision: Decision,
+    forecast: Forecast,
+    decision: Decision | None,
     verdict: tuple[Violation, ...],
 ) -> CycleRecord:
-    """The record of a cycle that began at `at`."""
+    """The record of a cycle that began at the snapshot's instant; `forecast` for `facility.steps.rolling` of that instant."""
+    expected = {name: getattr(forecast, name).tolist() for name in ("price_per_mwh", "outdoor_c", "carbon_g_per_kwh")}
     return CycleRecord(
-        at=at,
+        at=snapshot.at,
         cycle=cycle,
-        mode=mode,
-        outcome=cast("Literal['published', 'held', 'safe']", outcome),
-        reason=reason,
-        inputs=msgspec.json.encode({"snapshot": snapshot, "proposals": proposals}),
+        mode=outcome.mode,
+        outcome=outcome.outcome,
+        reason=outcome.reason,
+        inputs=msgspec.json.encode({"snapshot": snapshot, "proposals": proposals, "forecast": expected}),
         decision=msgspec.json.encode(decision),
         verdict=msgspec.json.encode(verdict),
     )
+
+
+def decision_in(record: CycleRecord) -> Decision | None:
+    """The decision of a record; None where there is none, or none that this version can read."""
+    try:
+        return msgspec.json.decode(record.decision, type=Decision | None)
+    except (msgspec.MsgspecError, ValueError):
+        return None

@@ -1,19 +1,22 @@
 """Signals: the latest step series from outside - price, carbon, weather, grid limit - and what they say for a plan's steps.
 
-A signal that covers only part of the horizon is used for that part; the site file's own values stand for the rest.
+A signal that covers only part of the horizon is used for that part; the site file's own values stand for the rest. A limit
+counts for every step that it touches, with its lowest value there. What is not believable is refused, and the one before stays.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from facility import messages as m
-from facility.arbitrate import Bounds
+from facility.arbitrate import CRITICAL_PRIORITY, Bounds
 from facility.errors import InputError
 from facility.forecast import Forecast, expect
 from facility.messages import Rejected, decode
+from facility.proposal import Proposal
 from facility.series import CARBON, OUTDOOR, PRICE, Series
 from facility.site import Site
 from facility.steps import Edges, as_datetime64
@@ -25,7 +28,9 @@ PAYLOADS: dict[str, type[m.Series]] = {
     "signal_weather": m.WeatherSignal,
     "grid_limit": m.GridLimit,
 }
-QUANTITIES = {"grid_price": PRICE.name, "grid_carbon": CARBON.name, "signal_weather": OUTDOOR.name}
+SAID = {"grid_price": "price:", "grid_carbon": "carbon:", "signal_weather": "weather:"}
+"""How `Forecast.assumed` begins where nobody told."""
+QUANTITIES = {"grid_price": PRICE, "grid_carbon": CARBON, "signal_weather": OUTDOOR}
 
 
 class Signals:
@@ -35,8 +40,10 @@ class Signals:
         self._site = site
         self._series: dict[str, Series] = {}
 
-    def accept(self, name: str, payload: bytes) -> str | None:
+    def accept(self, name: str, payload: bytes, feed: str | None = None) -> str | None:
         """Take the signal `name` (a topic's name); an empty payload withdraws it. Returns why it is refused, or None."""
+        if feed not in {None, self._site.grid.feed}:
+            return f"the site has no feed {feed}"
         if not payload:
             self._series.pop(name, None)
             return None
@@ -44,34 +51,49 @@ class Signals:
             told = decode(payload, PAYLOADS[name])
         except Rejected as rejected:
             return rejected.reason
-        if isinstance(told, m.GridPrice) and told.unit != f"{self._site.currency}/MWh":
-            return f"unit {told.unit} is not the site's, {self._site.currency}/MWh"
-        if not told.points:
-            return "it has no points"
-        self._series[name] = Series(
-            name,
-            told.unit,
-            as_datetime64([point.start for point in told.points]),
-            as_datetime64([point.end for point in told.points]),
-            np.array([point.value for point in told.points], float),
-        )
+        values = np.array([point.value for point in told.points], float)
+        if refused := self._unbelievable(name, told, values):
+            return refused
+        start, end = (as_datetime64([getattr(point, side) for point in told.points]) for side in ("start", "end"))
+        if (start >= end).any() or (start[1:] <= start[:-1]).any():
+            return "its intervals last less than a second"
+        self._series[name] = Series(name, told.unit, start, end, values)
         return None
 
     def forecast(self, edges: Edges) -> Forecast:
         """What is expected for the steps between `edges`."""
         own = expect(self._site, edges, {})
+        told = tuple(SAID[name] for name in self._series if name in SAID)
         return replace(
             own,
             price_per_mwh=self._over("grid_price", edges, own.price_per_mwh),
             carbon_g_per_kwh=self._over("grid_carbon", edges, own.carbon_g_per_kwh),
             outdoor_c=self._over("signal_weather", edges, own.outdoor_c),
-            assumed=tuple(text for text in own.assumed if not any(text.startswith(QUANTITIES[n]) for n in self._series if n in QUANTITIES)),
+            assumed=tuple(text for text in own.assumed if not text.startswith(told)),
         )
 
-    def limited(self, bounds: Bounds, edges: Edges) -> Bounds:
-        """`bounds` with the grid's own limit in them where it is lower."""
-        limit = self._over("grid_limit", edges, np.asarray(bounds.import_limit_kw, float))
-        return replace(bounds, import_limit_kw=tuple(np.minimum(limit, bounds.import_limit_kw).tolist()))
+    def limited(self, asked: Bounds, edges: Edges, proposals: Sequence[Proposal] = ()) -> Bounds:
+        """`asked` with the grid's own limit where it is lower, except while an import limit of priority 5 or less commands."""
+        series = self._series.get("grid_limit")
+        if series is None:
+            return asked
+        critical = [p for p in proposals if p.kind == "import_limit_kw" and p.priority <= CRITICAL_PRIORITY]
+        times, limits = as_datetime64(edges), list(asked.import_limit_kw)
+        for t in range(len(limits)):
+            here = (series.start < times[t + 1]) & (series.end > times[t])
+            if here.any() and not any(p.start <= edges[t] and p.end >= edges[t + 1 if t else 0] for p in critical):
+                limits[t] = min(limits[t], float(series.value[here].min()))
+        return replace(asked, import_limit_kw=tuple(limits))
+
+    def _unbelievable(self, name: str, told: m.Series, values: Floats) -> str | None:
+        if isinstance(told, m.GridPrice) and told.unit != f"{self._site.currency}/MWh":
+            return f"unit {told.unit} is not the site's, {self._site.currency}/MWh"
+        if not len(values):
+            return "it has no points"
+        low, high = (QUANTITIES[name].low, QUANTITIES[name].high) if name in QUANTITIES else (0.0, np.inf)
+        if not ((values >= low) & (values <= high)).all():
+            return f"a value is not in {low:g} to {high:g} {told.unit}"
+        return None
 
     def _over(self, name: str, edges: Edges, otherwise: Floats) -> Floats:
         series = self._series.get(name)

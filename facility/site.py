@@ -141,7 +141,7 @@ class Grid(Part):
 
     feed: Id = "main"
     import_limit_kw: Positive = Field(description="most that may be drawn, kW")
-    limit_windows: tuple[LimitWindow, ...] = Field(default=(), description="daily windows with a lower limit")
+    limit_windows: tuple[LimitWindow, ...] = Field(default=(), description="daily windows with a limit of their own; the lower of the two counts")
 
 
 class Tariff(Part):

@@ -187,12 +187,9 @@ def _ordered(site: Known) -> Iterator[Breach]:
 
 
 def _grid(site: Known) -> Iterator[Breach]:
-    limit_kw = site.get("grid", "import_limit_kw")
     spans: list[tuple[str, str]] = []
     for window in _expand(site, ("grid", "limit_windows", "*")):
-        window_kw, begin, end = (site.get(*window, key) for key in ("import_limit_kw", "from_local", "to_local"))
-        if limit_kw is not None and window_kw is not None and window_kw > limit_kw:
-            yield (*window, "import_limit_kw"), f"{window_kw} kW, above grid.import_limit_kw", f"at most {limit_kw}"
+        begin, end = (site.get(*window, key) for key in ("from_local", "to_local"))
         if begin is None or end is None or end <= begin:
             continue
         for a, z in spans:

@@ -27,8 +27,11 @@ TINY = 1e-6
 
 @dataclass(frozen=True)
 class Account:
-    """Arrays by asset (in the problem's order) and step; kW, degC, GPU hours, money. `breach` holds, by family, the amount
-    above the limit: by feeder and step, hall and step, step, firm workload and step, or job."""
+    """Arrays by asset (in the problem's order) and step; kW, degC, GPU hours, money.
+
+    `heat_kw` is what each cooling plant removes. `breach` holds, by family, the amount above the limit: by feeder and step,
+    hall and step, step, firm workload and step, or job.
+    """
 
     import_kw: Floats
     it_kw: Floats
@@ -41,6 +44,7 @@ class Account:
     running: Floats
     work_gpu_h: Floats
     carried_gpu_h: Floats
+    heat_kw: Floats
     breach: dict[str, Floats]
     cost: dict[str, float]
 
@@ -64,11 +68,11 @@ def account(problem: Problem, schedule: Schedule) -> Account:
 
     pool_kw, worst_kw = _pools(problem, schedule)
     hall_c, removed = _halls(problem, schedule, pool_kw)
-    plants = [
-        c.chiller.power_kw(sum((removed[z.id] for z in problem.plant_halls(c)), np.zeros(steps)), problem.outdoor_c)
-        for c in problem.cooling_plants
-    ]
-    cooling_kw = np.array(plants).reshape(len(plants), steps)
+    plants = problem.cooling_plants
+    heat = [sum((removed[z.id] for z in problem.plant_halls(c)), np.zeros(steps)) for c in plants]
+    heat_kw = np.array(heat).reshape(len(plants), steps)
+    power = [c.chiller.power_kw(q, problem.outdoor_c) for c, q in zip(plants, heat, strict=True)]
+    cooling_kw = np.array(power).reshape(len(plants), steps)
     battery_kw = np.array([schedule.battery_kw[b.id] for b in problem.batteries]).reshape(len(problem.batteries), steps)
     load, worst = _feeders(problem, pool_kw, worst_kw, cooling_kw, battery_kw)
     import_kw = np.maximum(load[problem.root.id], 0.0)
@@ -104,6 +108,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         groups.running(len(workloads), steps),
         work,
         carried,
+        heat_kw,
         breach,
         cost,
     )

@@ -55,7 +55,7 @@ def add(block: Any, firms: dict[int, Firm], workloads: Any) -> None:
     block.short_gpu_h = pyo.Var(block.PROMISED, workloads.STEPS, bounds=(0, None))
 
     @block.Constraint(block.MUST_RUN, workloads.STEPS)
-    def runs(b: Any, w: int, t: int) -> Any:
+    def runs(_b: Any, w: int, t: int) -> Any:
         return workloads.gpus[w, 0, t] == workloads.size[w] * workloads.share[w, t]
 
     @block.Constraint(block.PROMISED, workloads.STEPS)

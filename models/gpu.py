@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -148,9 +149,9 @@ def ladder(curve: Curve, host: Host, *, may_pause: bool) -> Ladder:
     for i in index[1:]:
         if draw[i] > draw[useful[-1]] + 1e-9 and speed[i] > speed[useful[-1]] + 1e-12:
             useful.append(i)
-    joined = (True, *(b == a + 1 for a, b in zip(useful, useful[1:], strict=False)))
-    pick = lambda v: tuple(float(v[i]) for i in useful)  # noqa: E731
-    return Ladder(curve, host, pick(cap), pick(draw), pick(speed), joined)
+    joined = (True, *(b == a + 1 for a, b in pairwise(useful)))
+    cap_w, draw_w, speeds = (tuple(v[useful].tolist()) for v in (cap, draw, speed))
+    return Ladder(curve, host, cap_w, draw_w, speeds, joined)
 
 
 def commanded(curve: Curve, host: Host, cap_w: float) -> Ladder:

@@ -49,6 +49,11 @@ class Job(Workload):
         """A job may always wait."""
         return True
 
+    @property
+    def gang(self) -> int:
+        """All its GPUs, unless it is elastic."""
+        return 0 if self.elastic else self.gpus
+
     def window(self, horizon: Horizon) -> Floats:
         """Share of each step between arrival and deadline, shape (T,)."""
         return horizon.overlap(self.arrival_h, self.deadline_h)

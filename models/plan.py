@@ -131,10 +131,10 @@ def _round(problem: Problem, model: Any) -> Schedule:
         for z in problem.halls
     }
     cells = round_down(problem, gpus)
-    room = Room(problem, schedule_of(problem, cells, battery_kw, hall_c))
+    room = Room(problem, schedule_of(cells, battery_kw, hall_c))
     meet_floors(problem, cells, _target_speed(problem, gpus), room)
     meet_work(problem, cells, _target_gpu_h(problem, model), room)
-    return schedule_of(problem, cells, battery_kw, hall_c)
+    return schedule_of(cells, battery_kw, hall_c)
 
 
 def _target_speed(problem: Problem, gpus: Floats) -> Floats:

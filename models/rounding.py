@@ -1,8 +1,9 @@
 """Rounding: from a solution of the program to what can be sent.
 
 A rigid job runs on all its GPUs or waits; inside a step it may start, pause or end once, so a fraction of a step is a time,
-not a part of a gang. An elastic job, or a rental that may pause, runs on whole GPUs. Caps become integer watts, always downwards: of n GPUs at a planned
-250.4 W some get 251 W and the others 250 W, so that a workload gives away less than one GPU's watt a step.
+not a part of a gang. An elastic job, or a rental that may pause, runs on whole GPUs. Caps become integer watts, always
+downwards: of n GPUs at a planned 250.4 W some get 251 W and the others 250 W, so that a workload gives away less than one
+GPU's watt a step.
 
 What a job lost that way it gets back where its limits leave room - by running longer in a step it shares, or by a watt more -
 and the last step is then cut so that its work is met exactly, never exceeded. A rental gets back what lies below its floor.
@@ -66,18 +67,18 @@ class Cell:
         return sum(n * cap for n, cap in self.parts) / 1000
 
     def raised(self) -> Cell | None:
-        """The same cell with one more watt on one GPU, or None at the top of its ladder or on a gap in it."""
+        """The same cell with one more watt on one GPU, or None at the top of its ladder or below a gap in it."""
         ladder = self.ladder
         for i, (n, cap) in enumerate(self.parts):
             at = int(np.searchsorted(ladder.cap_w, cap + 1 - SNAP))
-            if n and at < len(ladder) and ladder.joined[at]:
+            if n and at < len(ladder) and (ladder.joined[at] or cap > ladder.cap_w[at - 1] + SNAP):
                 parts = [*self.parts[:i], (n - 1, cap), *self.parts[i + 1 :], (1, cap + 1)]
                 return Cell(self.w, self.t, self.share, _merged(parts), ladder)
         return None
 
 
 class Room:
-    """What is left under the limits, by step: free GPUs by pool, kW by feeder (expected and worst case) and at the grid."""
+    """What is left under the limits, by step: GPUs by pool, kW by feeder (expected, worst case), at the grid and of cooling."""
 
     def __init__(self, problem: Problem, schedule: Schedule) -> None:
         state = account(problem, schedule)
@@ -93,6 +94,10 @@ class Room:
             self._grid_kw = np.minimum(self._grid_kw, peak_kw + 1.0 - state.import_kw)
         self._kw = rating - state.feeder_kw
         self._worst_kw = rating * margin - state.feeder_worst_kw
+        most_kw = np.array([c.chiller.max_heat_kw for c in problem.cooling_plants]).reshape(-1, 1)
+        self._heat_kw = most_kw - state.heat_kw
+        cooled_by = {z.id: z.cooling_plant for z in problem.halls}
+        self._plants = {p.id: [i for i, c in enumerate(problem.cooling_plants) if c.id == cooled_by[p.hall]] for p in problem.pools}
         self._per_kw = {p.id: _per_kw(problem, p) for p in problem.pools}
 
     def take(self, pool: str, t: int, gpus: float, draw_kw: float, cap_kw: float) -> bool:
@@ -102,12 +107,15 @@ class Room:
         import_kw = at_grid[t] * draw_kw
         fits = (
             gpus <= self._gpus[p, t] + SNAP
+            and all(draw_kw <= max(self._heat_kw[i, t], 0.0) for i in self._plants[pool])
             and import_kw <= max(self._grid_kw[t], 0.0)
             and (load_kw <= np.maximum(self._kw[:, t], 0.0)).all()
             and (worst_kw <= np.maximum(self._worst_kw[:, t], 0.0)).all()
         )
         if fits:
             self._gpus[p, t] -= gpus
+            for i in self._plants[pool]:
+                self._heat_kw[i, t] -= draw_kw
             self._grid_kw[t] -= import_kw
             self._kw[:, t] -= load_kw
             self._worst_kw[:, t] -= worst_kw
@@ -189,10 +197,10 @@ def meet_work(problem: Problem, cells: dict[int, list[Cell]], target_gpu_h: Floa
                 missing = _run_elsewhere(problem, job, w, mine, missing, room)
                 break
             missing -= gained
-        _cut(problem, mine, -missing)
+        _cut(problem, mine, sum(float(h[c.t]) * c.share * c.speed for c in mine) - job.work_gpu_h)
 
 
-def schedule_of(problem: Problem, cells: dict[int, list[Cell]], battery_kw: dict[str, Floats], hall_c: dict[str, Floats]) -> Schedule:
+def schedule_of(cells: dict[int, list[Cell]], battery_kw: dict[str, Floats], hall_c: dict[str, Floats]) -> Schedule:
     """The schedule made of `cells`."""
     rows = [
         (cell.w, cell.t, n, cell.share, cap, draw, speed)

@@ -70,7 +70,8 @@ class Groups:
 @dataclass(frozen=True)
 class Schedule:
     """Groups, the net power of each battery (kW by step, positive charges) and the temperature each hall is to have at the
-    end of each step (degC by step)."""
+    end of each step (degC by step).
+    """
 
     groups: Groups
     battery_kw: Mapping[str, Floats]

@@ -3,8 +3,8 @@
 The program lets a battery charge and discharge at once, and a gang run on part of its GPUs. A plan's battery goes one way; and
 in the first step, which is what is sent, a rigid job runs, waits, or finishes inside it. Each is fixed to the side its solution
 leans to and the program is solved again, until nothing is left between. Where that breaks a limit or a promise, the other side
-is tried, least sure job first, and kept where it breaks less of a limit, or no more and costs less. What an operator orders to run is fixed the same way; only a limit of the
-plant or of the grid makes it wait.
+is tried, least sure job first, and kept where it breaks less of a limit, or no more and costs less. What an operator orders
+to run is fixed the same way; only a limit of the plant or of the grid makes it wait.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from models.job import Job
 from models.site import Problem
 from models.solve import Outcome, Session, Solved, values
 
-ALMOST_ALL = 1 - 1e-9
-"""A job fixed to finish inside the first step is left this much of its work, so that its row stays feasible."""
 TRIES = 10
 """At most this many jobs are tried the other way round."""
 
@@ -119,7 +117,7 @@ def _gangs(problem: Problem, model: Any, settled: dict[int, float]) -> dict[int,
     between: list[tuple[float, int, float]] = []
     for w, load in enumerate(problem.workloads):
         now = _gpus(model, w, 0)
-        if isinstance(load, Job) and w not in settled and (_is_ordered(load) or (TINY < now and not load.elastic)):
+        if isinstance(load, Job) and w not in settled and (_is_ordered(load) or (now > TINY and not load.elastic)):
             most = _most(problem, load, w)
             if now < most - TINY and _has_more(model, load, w):
                 lean = 2.0 if _is_ordered(load) else now / most if _can_wait(problem, load, w) else 1.0
@@ -149,7 +147,7 @@ def _free(problem: Problem, pool: str, settled: dict[int, float]) -> float:
 def _most(problem: Problem, job: Job, w: int) -> float:
     """The GPUs `job` can run on in the first step, mean over it: all in its window, less where it finishes inside."""
     until_done = job.work_gpu_h / (problem.horizon.hours[0] * problem.cells.ladder(w, 0).speed[0])
-    return min(job.gpus * float(problem.cells.share[w, 0]), until_done * ALMOST_ALL)
+    return min(job.gpus * float(problem.cells.share[w, 0]), until_done)
 
 
 def _can_wait(problem: Problem, job: Job, w: int) -> bool:

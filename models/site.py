@@ -58,7 +58,8 @@ class Problem:
         if sum(f.parent is None for f in self.feeders) != 1:
             raise ValueError("the feeder tree needs exactly one root")
         hosts = {p.id: p.host for p in self.pools}
-        object.__setattr__(self, "cells", cells(self.workloads, hosts, self.horizon))
+        free = {p.id: self.free_gpus(p.id) for p in self.pools}
+        object.__setattr__(self, "cells", cells(self.workloads, hosts, free, self.horizon))
 
     @property
     def workloads(self) -> tuple[Workload, ...]:
@@ -69,6 +70,11 @@ class Problem:
     def root(self) -> Feeder:
         """The feeder at the grid connection."""
         return next(f for f in self.feeders if f.parent is None)
+
+    def free_gpus(self, pool_id: str) -> Floats:
+        """GPUs of a pool that no firm workload keeps for itself, shape (T,)."""
+        kept = sum(f.gpus for f in self.firms if f.pool == pool_id and not f.may_pause)
+        return np.asarray(next(p.available for p in self.pools if p.id == pool_id)) - kept
 
     def leaves_first(self) -> list[Feeder]:
         """The feeders, each before its parent."""

@@ -28,7 +28,7 @@ DUAL_TOLERANCE = 1e-6
 GAP_TOLERANCE = 1e-7
 
 
-class SolverFault(RuntimeError):
+class SolverFault(RuntimeError):  # noqa: N818
     """The solver refused a call or was handed a number it must not see; a fault of the program, not of the problem."""
 
 
@@ -169,7 +169,7 @@ class Session:
         lp.row_lower_, lp.row_upper_ = self._row_lower, self._row_upper
         lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
         lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = columns.indptr, columns.indices, columns.data
-        highs = highspy.Highs()
+        highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
         for option, value in (("output_flag", False), ("threads", 1)):
             _check(highs.setOptionValue(option, value), option)
         _check(highs.passModel(lp), "passModel")

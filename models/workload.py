@@ -55,7 +55,12 @@ class Workload:
         """Whether its GPUs may stand idle."""
         raise AttributeError
 
-    def window(self, horizon: Horizon) -> Floats:
+    @property
+    def gang(self) -> int:
+        """GPUs without which it cannot run at all, at any moment."""
+        return 0
+
+    def window(self, horizon: Horizon) -> Floats:  # noqa: ARG002
         """Share of each step in which it may run, shape (T,)."""
         raise AttributeError
 
@@ -87,11 +92,14 @@ class Cells:
 
     def ladder(self, w: int, t: int) -> Ladder:
         """The ladder of workload `w` in step `t`."""
-        return self.ladders[self.ladder_of[w, t]]
+        return self.ladders[int(self.ladder_of[w, t])]
 
 
-def cells(workloads: Sequence[Workload], hosts: dict[str, Host], horizon: Horizon) -> Cells:
-    """The sparse index for `workloads`; `hosts` by pool."""
+def cells(workloads: Sequence[Workload], hosts: dict[str, Host], free: dict[str, Floats], horizon: Horizon) -> Cells:
+    """The sparse index for `workloads`; `hosts` by pool, and `free`, the GPUs a gang can have at once, shape (T,).
+
+    `gpus` is a mean over a step, by which a gang larger than its pool would fit for part of it; so it has no window there.
+    """
     ladders: dict[tuple[object, ...], int] = {}
     made: list[Ladder] = []
 
@@ -105,7 +113,7 @@ def cells(workloads: Sequence[Workload], hosts: dict[str, Host], horizon: Horizo
     ladder_of = np.zeros((len(workloads), len(horizon)), dtype=np.int64)
     for w, workload in enumerate(workloads):
         curve, host, may_pause = workload.curve, hosts[workload.pool], workload.may_pause
-        share[w] = workload.commanded_window(horizon)
+        share[w] = workload.commanded_window(horizon) * (workload.gang <= free[workload.pool])
         ladder_of[w] = number((host, curve, may_pause), lambda c=curve, h=host, p=may_pause: ladder(c, h, may_pause=p))
         for t, cap_w in enumerate(workload.cap_w):
             if cap_w is not None:
@@ -139,7 +147,7 @@ def add(block: Any, index: Cells, horizon: Horizon) -> None:
         steps = {(i, k): float(step) for i, rungs in enumerate(index.ladders) for k, step in enumerate(getattr(rungs, name))}
         setattr(block, name, pyo.Param(block.LADDERS, block.RUNG, default=0.0, initialize=steps))
 
-    def fits(b: Any, w: int, k: int, t: int) -> Any:
+    def fits(b: Any, w: int, _k: int, t: int) -> Any:
         return 0, b.size[w] * b.share[w, t]
 
     block.gpus = pyo.Var(block.WORKLOADS, block.RUNG, block.STEPS, dense=False, bounds=fits)

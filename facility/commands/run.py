@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
+import os
 import signal
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Literal, cast
@@ -16,6 +18,8 @@ from facility.config import load_site
 from facility.errors import Fault, InputError
 
 if TYPE_CHECKING:
+    from apscheduler.schedulers.background import BackgroundScheduler
+
     from facility.daemon import Daemon
     from facility.mqtt import MqttBus
 
@@ -23,6 +27,8 @@ log = logging.getLogger("facility")
 
 CONNECT_S = 3.0
 LISTEN_S = 1.5
+LAST_SOLVE_S = 1.0
+"""How long a stop waits for a solve."""
 
 
 def run_daemon(
@@ -36,12 +42,10 @@ def run_daemon(
     if mqtt not in {"3.1.1", "5"}:
         raise InputError(Fault("--mqtt", f"{mqtt!r} is not a version", "give 3.1.1 or 5"))
 
-    from apscheduler.events import EVENT_JOB_MISSED
-    from apscheduler.schedulers.background import BackgroundScheduler
-
-    from facility.daemon import Daemon, instance_name, last_will
+    from facility.daemon import Daemon, instance_name
     from facility.journal import Journal
     from facility.mqtt import MqttBus
+    from facility.pulse import last_will
 
     clock, speed = _clock(clock_text)
     stop = threading.Event()
@@ -60,51 +64,66 @@ def run_daemon(
         bus = MqttBus(broker or site.bus.broker, instance, will=last_will(site, instance), version=version)
         daemon = Daemon(site, bus, journal, clock, instance=instance)
         daemon.subscribe()
-        scheduler = BackgroundScheduler(timezone=UTC)
-        scheduler.add_listener(lambda event: log.warning("cycle of %s missed", event.scheduled_run_time), EVENT_JOB_MISSED)
-        cycle = scheduler.add_job(
-            daemon.cycle,
-            "interval",
-            seconds=site.control.cycle_s / speed,
-            coalesce=True,
-            max_instances=1,
-            misfire_grace_time=max(1, int(site.control.cycle_s / speed / 2)),
-        )
-        urgent = threading.Event()
-        daemon.wake = urgent.set
+        wanted = threading.Event()
+        daemon.wake = wanted.set
+        planner = threading.Thread(target=_plan, args=(daemon, wanted, stop), name="plan", daemon=True)
+        scheduler = _scheduler(wanted, site.control.cycle_s / speed)
         try:
             _listen_first(daemon, bus, stop)
+            daemon.start()
+            wanted.set()
+            planner.start()
             scheduler.start()
-            cycle.modify(next_run_time=datetime.now(UTC))
-            replanner = threading.Thread(target=_replan, args=(daemon, urgent, stop), name="replan", daemon=True)
-            replanner.start()
             log.info("running %s on %s as %s", site.id, broker or site.bus.broker, instance)
             while not stop.is_set():
                 daemon.attend(0.1)
         finally:
             stop.set()
-            urgent.set()
+            wanted.set()
             if scheduler.running:
                 scheduler.shutdown(wait=False)
             daemon.close()
             bus.close()
+            if planner.ident is not None:
+                planner.join(LAST_SOLVE_S)
     log.info("stopped")
+    if planner.is_alive():  # a thread inside the solver would take the interpreter down with it, and the exit code
+        logging.shutdown()
+        os._exit(0)
     return 0
+
+
+def _scheduler(wanted: threading.Event, every_s: float) -> BackgroundScheduler:
+    """Ask for a plan every `every_s` of real time. A tick while the one before is still being worked on is a missed cycle."""
+    from apscheduler.events import EVENT_JOB_MISSED
+    from apscheduler.schedulers.background import BackgroundScheduler
+
+    def tick() -> None:
+        if wanted.is_set():
+            log.warning("a cycle was missed: planning takes longer than %g s", every_s)
+        wanted.set()
+
+    scheduler = BackgroundScheduler(timezone=UTC)
+    scheduler.add_listener(lambda event: log.warning("the cycle of %s was missed", event.scheduled_run_time), EVENT_JOB_MISSED)
+    scheduler.add_job(tick, "interval", seconds=every_s, coalesce=True, max_instances=1, misfire_grace_time=max(1, int(every_s / 2)))
+    return scheduler
 
 
 def _listen_first(daemon: Daemon, bus: MqttBus, stop: threading.Event) -> None:
     """Give the broker and the retained topics a moment, so that the first plan knows what is there."""
-    bus.wait_connected(CONNECT_S)
+    until = time.monotonic() + CONNECT_S
+    while not stop.is_set() and time.monotonic() < until and not bus.wait_connected(0.1):
+        pass
     until = time.monotonic() + LISTEN_S
     while time.monotonic() < until and not stop.is_set():
         daemon.attend(0.05)
 
 
-def _replan(daemon: Daemon, urgent: threading.Event, stop: threading.Event) -> None:
-    """Make a new plan whenever somebody asks for one before the next cycle."""
+def _plan(daemon: Daemon, wanted: threading.Event, stop: threading.Event) -> None:
+    """Make a plan whenever one is wanted; what is wanted meanwhile comes next, so none is lost and none overlap."""
     while not stop.is_set():
-        urgent.wait()
-        urgent.clear()
+        wanted.wait()
+        wanted.clear()
         if not stop.is_set():
             daemon.cycle()
 
@@ -117,6 +136,8 @@ def _clock(text: str | None) -> tuple[Clock, float]:
     try:
         speed = float(speed_text)
     except ValueError:
+        speed = math.nan
+    if not 0 < speed < math.inf:
         raise InputError(Fault("--clock", f"{text!r}", "give SPEED@REALSECONDS:ISO")) from None
     real_s, sim = parse_epoch(epoch)
     return ScaledClock(real_s, sim, speed), speed

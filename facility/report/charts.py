@@ -187,7 +187,8 @@ class Charts:
             "showlegend": len(panel.traces) > 1,
             "modebar": {"bgcolor": CLEAR, "color": GREY, "activecolor": BLUE},
             "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-            "xaxis": grid | ticks | {"range": [0, self._clock.minutes[-1]], "unifiedhovertitle": {"text": "%{customdata}"}},
+            "hoverlabel": {"namelength": -1},
+            "xaxis": grid | ticks | {"range": [0, self._clock.minutes[-1]], "unifiedhovertitle": panel.y.get("title", {})},
             "yaxis": grid | {"zeroline": True, "zerolinecolor": GREY} | panel.y,
             **panel.layout,
         }

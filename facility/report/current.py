@@ -5,10 +5,28 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal, cast
 
+import msgspec
+
+from facility.bus import MAX_PAYLOAD_BYTES
 from facility.decide import Decided
 from facility.forecast import Forecast
-from facility.messages import PlanCurrent, PlanStep
+from facility.messages import PlanCurrent, PlanStep, encode
 from facility.site import Site
+
+DETAILED_STEPS = 12
+"""Steps that still name every pool's cap where the whole would not fit into one message: the first hour."""
+
+
+def plan_payload(
+    site: Site, decided: Decided, forecast: Forecast, plan_id: str, now: datetime, mode: str, reason: str
+) -> bytes:
+    """The message on `plan/current`. A site of very many pools tells their caps for the first hour only."""
+    told = plan_current(site, decided, forecast, plan_id, now, mode, reason)
+    payload = encode(told)
+    if len(payload) <= MAX_PAYLOAD_BYTES:
+        return payload
+    later = tuple(msgspec.structs.replace(step, caps_w={}) for step in told.steps[DETAILED_STEPS:])
+    return encode(msgspec.structs.replace(told, steps=told.steps[:DETAILED_STEPS] + later))
 
 
 def plan_current(

@@ -39,7 +39,7 @@ td, th { padding: .25rem 1.25rem .25rem 0; border-bottom: 1px solid var(--rule);
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .js-plotly-plot .main-svg text { fill: var(--ink) !important; }
 .js-plotly-plot .gridlayer path, .js-plotly-plot .zerolinelayer path { stroke: var(--rule) !important; }
-.js-plotly-plot .hoverlayer .bg, .js-plotly-plot .hoverlayer .hovertext path { fill: var(--card) !important;
+.js-plotly-plot .hoverlayer :is(.bg, .hovertext path, .hovertext rect) { fill: var(--card) !important;
   stroke: var(--rule) !important; }
 """
 
@@ -57,6 +57,9 @@ figures.forEach((figure, i) => {
     trace.customdata = trace.z ? trace.z.map(() => said) : said;
   }
   const chart = document.getElementById("chart-" + i);
+  if (figure.layout.hovermode === "x unified")
+    figure.data.unshift({...figure.data[0], ...{stackgroup: undefined, showlegend: false, line: {width: 0, shape: "hv"},
+      hovertemplate: "%{customdata}<extra></extra>"}});
   const axis = figure.layout.xaxis;
   if (narrow) ["tickvals", "ticktext"].forEach(key => axis[key] = axis[key].filter((_, n) => n % 2 === 0));
   if (matchMedia("(pointer: coarse)").matches) figure.layout.dragmode = false;

@@ -145,8 +145,8 @@ def feeder_kw(
     """Sum the power into every feeder, kW, its own losses included.
 
     `it_kw` is the IT power by pool, `heat_it_kw` the one whose heat the plants remove (the same, unless a surge is quicker
-    than they are), `battery_kw` the batteries' power, charging positive, `moving` the halls that are not steady. A plant removes at most its `max_heat_kw`. Losses go
-    with the size of what passes, also when it flows back.
+    than they are), `battery_kw` the batteries' power, charging positive, `moving` the halls that are not steady. A plant
+    removes at most its `max_heat_kw`. Losses go with the size of what passes, also when it flows back.
     """
     net = dict.fromkeys(site.feeders, 0.0)
     for pool, kw in it_kw.items():

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from math import isclose
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,12 @@ class Told:
         return {breach["asset"] for breach in self.summary["breaches"] if breach["family"] == family}
 
 
+def read(path: Path) -> list[Row]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def told(folder: Path, site: Path, jobs: Path | None) -> Told:
-    read = lambda path: list(csv.DictReader(path.open(encoding="utf-8")))  # noqa: E731
     done = read(folder / "jobs.csv")
     assert len({job["job_id"] for job in done}) == len(done), "a job stands twice in jobs.csv"
     return Told(
@@ -145,6 +150,9 @@ def pools_hold_what_runs(t: Told, *_: object) -> None:
         assert all(row["hours"] == step["hours"] for row in rows)
         for pool, its in t.site["pools"].items():
             assert sum(float(row["gpus"]) for row in rows if row["pool"] == pool) <= its["gpus"] + 1e-6
+            kept = sum(c.get("gpus", 0) for c in t.site["contracts"].values() if c.get("pool") == pool and not c.get("pausable"))
+            gangs = {job["job_id"]: int(job["num_gpus"]) for job in t.jobs if job["elastic"] not in ("True", "true")}
+            assert all(gangs.get(row["workload"], 0) <= its["gpus"] - kept for row in rows if row["pool"] == pool)
         for name, contract in t.site["contracts"].items():
             mine = [row for row in rows if row["workload"] == name]
             assert all(row["pool"] == contract["pool"] for row in mine)
@@ -246,7 +254,7 @@ def near(a: float, b: float) -> bool:
 def curve_of(t: Told, workload: str) -> str:
     if workload in t.site["contracts"]:
         return str(t.site["contracts"][workload]["curve"])
-    return next(job["curve"] for job in t.jobs if job["job_id"] == workload) or str(t.site["jobs"]["curve"])
+    return next(job["curve"] for job in t.jobs if job["job_id"] == workload) or t.site["jobs"]["curve"]
 
 
 def interpolated(points: list[dict[str, float]], key: str, cap_w: float) -> float:
@@ -279,7 +287,7 @@ def load(t: Told, step: Row, rows: list[Row], feeder: str) -> tuple[float, float
 
 
 def root(t: Told) -> str:
-    return next(name for name, feeder in t.site["feeders"].items() if "parent" not in feeder)
+    return next(str(name) for name, feeder in t.site["feeders"].items() if "parent" not in feeder)
 
 
 # The days.
@@ -407,7 +415,7 @@ def test_the_checker_notices_one_wrong_cell(
     folder, jobs = dear_day
     shutil.copytree(folder, tmp_path / "out")
     path = tmp_path / "out" / file
-    rows = list(csv.DictReader(path.open(encoding="utf-8")))
+    rows = read(path)
     at = next(i for i, row in enumerate(rows) if row[column] and i >= len(rows) // 2)
     rows[at][column] = str(change(rows[at][column]))
     with path.open("w", encoding="utf-8", newline="") as out:
@@ -419,7 +427,8 @@ def test_the_checker_notices_one_wrong_cell(
 
 
 @pytest.mark.parametrize(
-    "change", [{"energy_cost": 0.0}, {"status": "breached"}, {"objective": 1e9}, {"peak_kw": 1.0}, {"end": "2022-08-27T00:00:00Z"}]
+    "change",
+    [{"energy_cost": 0.0}, {"status": "breached"}, {"objective": 1e9}, {"peak_kw": 1.0}, {"end": "2022-08-27T00:00:00Z"}],
 )
 def test_the_checker_notices_a_wrong_summary(tmp_path: Path, dear_day: tuple[Path, Path], change: dict[str, object]) -> None:
     folder, jobs = dear_day
@@ -448,18 +457,24 @@ def test_impossible_jobs_are_told_with_a_remedy_and_the_rest_is_planned(tmp_path
     assert all(word in done.stdout for word in ("too-big", "too-short", "remedy"))
     assert near(next(b["amount"] for b in t.summary["breaches"] if b["asset"] == "too-short"), 8.0)
     assert t.done["too-short"]["reason"].startswith("cannot finish")
-    assert "fewer" in t.done["too-big"]["reason"]
+    assert "asks for 700 GPUs" in t.done["too-big"]["reason"]
     assert t.done["fine"]["finish"]
 
 
 def test_a_limit_below_the_firm_load_is_broken_and_told(tmp_path: Path) -> None:
-    asked = Request(str(DEMO), "2023-07-02", "2h", "1h", settings=("grid.import_limit_kw=200",))
+    asked = Request(str(DEMO), "2023-07-02", "2h", "1h", settings=("grid.import_limit_kw=200", "grid.limit_windows=[]"))
     numbers = summary(planned(asked))
     assert numbers["status"] == "breached"
     (breach,) = (b for b in numbers["breaches"] if b["family"] == "over_limit_kw")
     assert breach["from"] == numbers["start"]
     assert breach["to"] == numbers["end"]
     assert breach["amount"] == pytest.approx(numbers["peak_kw"] - 200)
+
+
+def test_a_what_if_may_lower_the_limit_below_that_of_a_daily_window(tmp_path: Path) -> None:
+    asked = Request(str(DEMO), "2023-07-02T16:00", "2h", "1h", settings=("grid.import_limit_kw=760",))
+    t = told(write(planned(asked), tmp_path / "out"), DEMO, None)
+    assert t.column("import_limit_kw") == [760, 760]
 
 
 @pytest.mark.parametrize(
@@ -484,7 +499,10 @@ def hull(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """The upper concave hull of (draw, speed), rising."""
     kept: list[tuple[float, float]] = []
     for x, y in sorted(points):
-        while len(kept) > 1 and (kept[-1][1] - kept[-2][1]) * (x - kept[-2][0]) <= (y - kept[-2][1]) * (kept[-1][0] - kept[-2][0]):
+        while len(kept) > 1:
+            (x0, y0), (x1, y1) = kept[-2:]
+            if (y1 - y0) * (x - x0) > (y - y0) * (x1 - x0):
+                break
             kept.pop()
         kept.append((x, y))
     return kept
@@ -498,7 +516,7 @@ def best_throughput(site: dict[str, Any], limit_kw: float) -> float:
         points = hull([(p["draw_w"], p["speed"]) for p in model["curves"][contract["curve"]]["points"]])
         left_w -= contract["gpus"] * points[0][0]
         total += contract["weight"] * points[0][1]
-        for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+        for (x0, y0), (x1, y1) in pairwise(points):
             floor = min(max((contract["floor_speed"] - y0) / (y1 - y0), 0.0), 1.0)
             width_w, gain = contract["gpus"] * (x1 - x0), contract["weight"] * (y1 - y0)
             left_w, total = left_w - floor * width_w, total + floor * gain

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from models import workload
+from models.battery import Battery
+from models.chiller import Chiller
+from models.cooling_plant import CoolingPlant
 from models.feeder import Feeder
 from models.firm import Firm
 from models.gpu import Curve, Host
@@ -17,6 +20,7 @@ from models.grid_connection import GridConnection
 from models.hall import Hall
 from models.horizon import Horizon
 from models.job import Job
+from models.plan import Plan, make_plan
 from models.pool import Pool
 from models.site import Problem, build
 from models.solve import Session, Solved
@@ -60,6 +64,123 @@ def a_job(work_gpu_h: float, deadline_h: float = 2.0, **terms: Any) -> Job:
 def a_firm(**terms: Any) -> Firm:
     """A rental of ten GPUs of `pool` that promises nothing; `terms` are fields of `Firm`."""
     return Firm(**({"id": "firm", "pool": "pool", "curve": ROUND, "gpus": 10} | terms))
+
+
+SATURATED = Curve((100.0, 200.0, 300.0), (98.0, 190.0, 195.0), (0.5, 0.8, 1.0))
+"""Above 200 W the cap binds ever less often: the hull over caps keeps a point that the hull over draws would not."""
+
+MEASURED = Curve((100.0, 150.0, 200.0, 250.0, 300.0), (100.0, 149.0, 197.0, 243.0, 291.0), (0.186, 0.41, 0.629, 0.76, 1.0))
+"""As measurements are: a dent at 250 W, which no hull keeps."""
+
+
+def a_random_site(seed: int, *, cooled: bool | None = None, lowest_price: float = -0.3) -> Problem:
+    """Two pools under a small tree, three to eight jobs, perhaps a rental, a battery, a cooled hall; limits from slack to absurd."""
+    rng = np.random.default_rng(seed)
+
+    def between(low: float, high: float) -> float:
+        return round(float(rng.uniform(low, high)), 2)
+
+    def perhaps(chance: float = 0.5) -> bool:
+        return bool(rng.random() < chance)
+
+    steps = int(rng.integers(2, 5))
+    horizon = Horizon(tuple(rng.choice([0.25, 0.5, 1.0, 2.0], steps).tolist()))
+    curves = (ROUND, SATURATED, MEASURED)
+    host = Host(*(float(rng.choice([0, w])) for w in (20.0, 30.0, 60.0)), min_cap_w=100.0)
+    many, few = int(rng.integers(4, 30)), int(rng.integers(1, 20))
+    row_kw, site_kw = many * 0.36, (many + few) * 0.36
+    has_plant = perhaps() if cooled is None else cooled
+    own_feeder = has_plant and perhaps()
+    design_kw = row_kw + 2
+    chiller = Chiller(
+        design_heat_kw=design_kw * 1.3,
+        max_heat_kw=design_kw * 1.3,
+        cop_at_25c=4.5,
+        cop_loss_per_k=0.05,
+        cop_min=1.5,
+        min_load_share=0.1,
+        free_full_below_c=12,
+        free_none_above_c=25,
+        pump_kw=design_kw * 0.04,
+        pump_min_share=0.2,
+        fan_kw=design_kw * 0.02,
+        fan_min_share=0.15,
+        misc_kw=design_kw * 0.02,
+    )
+    feeders = [
+        Feeder("root", None, (site_kw + 1) * between(0.6, 2)),
+        Feeder("row", "root", row_kw * between(0.5, 1.3) + 0.1, float(rng.choice([0, 0.02])), float(rng.choice([1.0, 1.25]))),
+    ]
+    if own_feeder:
+        feeders.append(Feeder("mech", "root", design_kw * between(0.1, 0.5)))
+    hall = Hall(
+        "hall",
+        "root",
+        base_kw=between(0, 1),
+        cooling_plant="plant" if has_plant else None,
+        start_c=between(20, 26),
+        heat_capacity_kwh_per_k=between(0.5, 5),
+        resistance_k_per_kw=between(1, 10),
+    )
+    pools = (
+        Pool("pool", "hall", "row", host, 300.0, tuple(float(many - perhaps()) for _ in range(steps))),
+        Pool("side", "hall", "root", host, 300.0, (float(few),) * steps),
+    )
+    jobs = []
+    for i in range(int(rng.integers(3, 9))):
+        pool = pools[int(rng.integers(2))]
+        gpus = int(rng.integers(1, max(2, int(pool.available[0]) // 2 + 2)))
+        arrival_h = between(0, horizon.end_h * 0.7) if perhaps(0.25) else 0.0
+        length_h = between(0.2, horizon.end_h * 1.3)
+        job = a_job(
+            gpus * length_h * between(0.05, 1.1),
+            arrival_h + length_h,
+            id=f"job{i}",
+            pool=pool.id,
+            curve=curves[int(rng.integers(3))],
+            gpus=gpus,
+            arrival_h=arrival_h,
+            elastic=perhaps(0.4),
+            delay_price_per_gpu_h=1e-4,
+            carry_price_per_gpu_h=between(0, 0.1),
+        )
+        jobs.append(job)
+    firm = a_firm(
+        curve=curves[int(rng.integers(3))],
+        gpus=int(rng.integers(1, max(2, many // 3))),
+        floor_speed=between(0, 0.95),
+        value_per_gpu_h=float(rng.choice([0, 0.01, 1.0])),
+        pausable=perhaps(0.3),
+    )
+    capacity_kwh = between(0.5, 5)
+    battery = Battery(
+        "battery",
+        "root",
+        capacity_kwh=capacity_kwh,
+        charge_kw=between(0.2, 3),
+        discharge_kw=between(0.2, 3),
+        efficiency=float(rng.choice([0.9, 0.95, 1.0])),
+        min_kwh=0.2 * capacity_kwh,
+        start_kwh=between(0.2, 1) * capacity_kwh,
+        wear_price_per_kwh=float(rng.choice([0, 0.02])),
+    )
+    grid = GridConnection(
+        limit_kw=tuple((site_kw + 2) * between(0.3, 1.5) for _ in range(steps)),
+        price_per_kwh=tuple(between(lowest_price, 0.5) for _ in range(steps)),
+        peak_price_per_kw=float(rng.choice([0, 0, 0.5])),
+    )
+    return Problem(
+        horizon,
+        grid,
+        np.round(rng.uniform(5, 35, steps), 1),
+        tuple(feeders),
+        (hall,),
+        pools,
+        cooling_plants=(CoolingPlant("plant", "mech" if own_feeder else "root", chiller),) if has_plant else (),
+        batteries=(battery,) if perhaps(0.6) else (),
+        firms=(firm,) if perhaps() else (),
+        jobs=tuple(jobs),
+    )
 
 
 @dataclass(frozen=True)
@@ -118,3 +239,45 @@ def firm() -> Callable[..., Firm]:
 def optimum() -> Callable[[Problem], Optimum]:
     """Solve a `Problem` exactly: see `the_optimum`."""
     return the_optimum
+
+
+@pytest.fixture(scope="session")
+def random_site() -> Callable[..., Problem]:
+    """Make a `Problem` from a seed: see `a_random_site`."""
+    return a_random_site
+
+
+@pytest.fixture(scope="session")
+def saturated() -> Curve:
+    """A curve whose caps bind ever less: see `SATURATED`."""
+    return SATURATED
+
+
+@pytest.fixture(scope="session")
+def measured() -> Curve:
+    """A curve with a dent: see `MEASURED`."""
+    return MEASURED
+
+
+@pytest.fixture(scope="session")
+def planned() -> Callable[[Problem], Plan]:
+    """Plan a `Problem`, or fail."""
+
+    def plan(problem: Problem) -> Plan:
+        outcome = make_plan(problem, 10.0)
+        assert isinstance(outcome, Plan), outcome
+        return outcome
+
+    return plan
+
+
+@pytest.fixture(scope="session")
+def sent() -> Callable[[Plan, int, int], list[tuple[int, int, float]]]:
+    """What a plan sends to workload `w` in step `t`: (GPUs, cap W, share of the step), by rising cap."""
+
+    def groups(plan: Plan, w: int, t: int) -> list[tuple[int, int, float]]:
+        g = plan.schedule.groups
+        mine = (g.w == w) & (g.t == t)
+        return sorted(zip(g.count[mine].tolist(), g.cap_w[mine].tolist(), g.share[mine].tolist(), strict=True), key=lambda x: x[1])
+
+    return groups

@@ -1,0 +1,64 @@
+"""Standby: decisions that need no solver - an earlier one that goes on, and the fallback. Pure.
+
+An earlier decision goes on with its first step: what its plan had in mind for later steps is not followed. Its batteries do
+what their energy allows, and its halls count as steady.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from datetime import datetime
+
+from facility.decision import BatteryOrder, CapGroup, Decision, PoolCaps
+from facility.site import Site
+from facility.snapshot import Snapshot
+from facility.verify import fallback_caps
+
+
+def present(site: Site, decision: Decision, snapshot: Snapshot) -> Decision:
+    """`decision` without the jobs that are done, unknown or past their deadline."""
+    known = {job.id for job in snapshot.jobs if job.submit <= snapshot.at < job.deadline} | set(site.contracts)
+    pools = tuple(replace(pool, groups=tuple(g for g in pool.groups if g.workload in known)) for pool in decision.pools)
+    return replace(decision, pools=pools, jobs=tuple(order for order in decision.jobs if order.job in known))
+
+
+def goes_on(site: Site, decision: Decision, snapshot: Snapshot, now: datetime, until: datetime) -> Decision:
+    """`decision` as it goes on from `now` until `until`."""
+    hours = (until - now).total_seconds() / 3600
+    batteries = tuple(_lasting(site, order, snapshot, hours) for order in decision.batteries)
+    return replace(present(site, decision, snapshot), at=now, until=until, batteries=batteries, first_step_s=None)
+
+
+def fallback(site: Site, snapshot: Snapshot, now: datetime, until: datetime) -> Decision:
+    """Caps that fit in 80 % of every feeder whatever runs under them; batteries rest, jobs stay as they are.
+
+    The groups name what runs, so that its power can be reckoned with; each has its pool's cap.
+    """
+    caps_w = fallback_caps(site)
+    free = {pool: part.gpus for pool, part in site.pools.items()}
+    groups: dict[str, list[CapGroup]] = defaultdict(list)
+    firm = [(name, c.pool, c.gpus) for name, c in site.contracts.items() if c.gpus and c.pool is not None]
+    for name, pool, gpus in (*firm, *((job.id, job.pool, job.gpus) for job in snapshot.jobs if job.running)):
+        if gpus <= free[pool]:
+            free[pool] -= gpus
+            groups[pool].append(CapGroup(name, gpus, caps_w[pool]))
+    pools = tuple(PoolCaps(pool, cap_w, tuple(groups[pool]), "fallback caps: no verified plan") for pool, cap_w in caps_w.items())
+    return Decision(now, until, pools, batteries=tuple(BatteryOrder(battery, 0.0) for battery in site.batteries))
+
+
+def lowest(decision: Decision, other: Decision) -> Decision:
+    """`decision` with one cap in each pool: the lowest that either of the two has there."""
+    below = {pool.pool: min([pool.cap_w, *(group.cap_w for group in pool.groups)]) for pool in other.pools}
+    pools = tuple(replace(pool, cap_w=min(pool.cap_w, below[pool.pool]), groups=()) for pool in decision.pools)
+    return replace(decision, pools=pools)
+
+
+def _lasting(site: Site, order: BatteryOrder, snapshot: Snapshot, hours: float) -> BatteryOrder:
+    """The part of an order that a battery can follow for `hours`; all of it where its energy is not known."""
+    battery, stored_kwh = site.batteries[order.battery], snapshot.battery_kwh.get(order.battery)
+    if stored_kwh is None:
+        return order
+    room_kw = max(battery.capacity_kwh - stored_kwh, 0.0) / battery.efficiency / hours
+    left_kw = max(stored_kwh - battery.min_share * battery.capacity_kwh, 0.0) * battery.efficiency / hours
+    return replace(order, power_kw=max(-left_kw, min(room_kw, order.power_kw)))

@@ -1,0 +1,195 @@
+"""Messages go out so that the feeder holds whichever of them arrive.
+
+Pools `p` and `q` have 10 GPUs of 100 to 400 W each under one feeder of 5 kW, without hosts: the caps of both may sum to 500 W a
+GPU. The fallback fills 80 %: 200 W in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facility.actuate import MOST_IN_FORCE, Actuator
+from facility.bus import MemoryBroker, MemoryBus
+from facility.ceiling import caps_of, ceiling, lower_part, sum_w
+from facility.decision import BatteryOrder, CapGroup, Decision, JobOrder, PoolCaps
+from facility.journal import Journal
+from facility.messages import CapReported
+from facility.site import Site
+from facility.snapshot import Snapshot
+
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+SITE = Site.model_validate({
+    "id": "s", "name": "s", "timezone": "UTC", "currency": "EUR", "grid": {"import_limit_kw": 100},
+    "tariff": {"energy_price_per_mwh": 50}, "weather": {"outdoor_by_hour_c": [10] * 24},
+    "gpu_models": {"g": {"min_cap_w": 100, "max_cap_w": 400, "idle_w": 50, "curves": {"train": {"source": "by hand", "points": [
+        {"cap_w": 100, "draw_w": 100, "speed": 0.2}, {"cap_w": 400, "draw_w": 400, "speed": 1}]}}}},
+    "feeders": {"main": {"rating_kw": 5}}, "halls": {"h": {"feeder": "main"}},
+    "pools": {name: {"hall": "h", "feeder": "main", "gpu_model": "g", "gpus": 10} for name in ("p", "q")},
+    "batteries": {"b": {"feeder": "main", "capacity_kwh": 10, "charge_kw": 4, "discharge_kw": 3}},
+    "jobs": {"curve": "train"},
+})  # fmt: skip
+
+
+class Desk:
+    """An actuator, an ear on the bus, and agents that report when they are told to."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.broker = MemoryBroker()
+        self.ear: MemoryBus = self.broker.connect()
+        self.ear.subscribe("#", 1)
+        self.actuator = Actuator(SITE, self.broker.connect(), journal, 7)
+        self.now = NOW
+
+    def send(self, p: PoolCaps | int, q: PoolCaps | int, **more: object) -> list[tuple[str, int]]:
+        pools = tuple(caps if isinstance(caps, PoolCaps) else PoolCaps(name, caps) for name, caps in (("p", p), ("q", q)))
+        made = Decision(self.now, self.now + timedelta(minutes=15), pools, **more)  # type: ignore[arg-type]
+        self.actuator.send(made, Snapshot(self.now), 10.0, self.now, "plan")
+        return self.heard()
+
+    def heard(self) -> list[tuple[str, int]]:
+        """The caps that were sent since the last call, in order: (pool, cap of the GPUs in no group)."""
+        found = []
+        while (message := self.ear.receive(0.0)) is not None:
+            levels = message.topic.split("/")
+            fields = msgspec.json.decode(message.payload)
+            found.append((levels[5] if levels[3] == "cap" else f"{levels[3]} {levels[4]}", fields.get("cap_w", 0)))
+        return found
+
+    def confirm(self, pool: str, seq: int | None = None, epoch: int = 7) -> list[tuple[str, int]]:
+        sent = self.actuator._sent_seq[pool] if seq is None else seq
+        report = CapReported(timestamp=0, epoch=epoch, seq=sent, enforced_cap_w=100)
+        self.actuator.read_back(pool, report)
+        self.actuator.release(Snapshot(self.now), 10.0, self.now)
+        return self.heard()
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        yield Desk(journal)
+
+
+def settled(desk: Desk, p: int, q: int) -> None:
+    desk.send(p, q)
+    desk.confirm("p")
+    desk.confirm("q")
+
+
+def test_at_the_start_every_gpu_may_have_its_highest_cap_so_all_is_sent_at_once(desk: Desk) -> None:
+    assert desk.send(300, 200) == [("p", 300), ("q", 200)]
+
+
+def test_an_increase_waits_until_the_pool_that_gives_way_has_reported(desk: Desk) -> None:
+    settled(desk, 300, 200)
+    assert desk.send(200, 300) == [("p", 200), ("q", 200)]
+    assert desk.actuator.waiting == ("q",)
+    assert desk.confirm("p") == [("q", 300)]
+    assert desk.actuator.waiting == ()
+
+
+@pytest.mark.parametrize(("seq", "epoch"), [(0, 7), (None, 6)])
+def test_a_report_of_an_older_message_or_of_another_epoch_confirms_nothing(desk: Desk, seq: int | None, epoch: int) -> None:
+    settled(desk, 300, 200)
+    desk.send(200, 300)
+    assert desk.confirm("p", seq, epoch) == []
+    assert desk.actuator.waiting == ("q",)
+
+
+def test_an_increase_that_fits_in_any_case_waits_for_nobody(desk: Desk) -> None:
+    settled(desk, 200, 200)
+    assert desk.send(200, 300) == [("p", 200), ("q", 300)]
+    assert desk.actuator.waiting == ()
+
+
+def test_the_same_again_is_no_increase(desk: Desk) -> None:
+    wide = PoolCaps("p", 100, (CapGroup("w", 5, 400), CapGroup("x", 5, 100)))
+    settled(desk, 300, 200)
+    desk.send(wide, 250)
+    desk.confirm("p")
+    desk.confirm("q")
+    assert desk.send(wide, 250) == [("p", 100), ("q", 250)]
+
+
+def test_within_a_pool_what_one_workload_gives_the_other_gets_only_after_the_report(desk: Desk) -> None:
+    """5 GPUs at 400 and 5 at 100 W are 2.5 kW; half way between they could be 10 at 400 W."""
+    settled(desk, 250, 250)
+    one = PoolCaps("p", 100, (CapGroup("w", 5, 400), CapGroup("x", 5, 100)))
+    other = PoolCaps("p", 100, (CapGroup("w", 5, 100), CapGroup("x", 5, 400)))
+    desk.send(one, 250)
+    desk.confirm("p")
+    desk.send(other, 250)
+    assert desk.actuator._in_force["p"][-1].caps.groups == (CapGroup("w", 5, 100), CapGroup("x", 5, 100))
+    desk.confirm("p")
+    assert desk.actuator._in_force["p"][-1].caps.groups == other.groups
+
+
+def test_a_message_that_both_lowers_and_raises_lowers_at_once(desk: Desk) -> None:
+    settled(desk, 300, 200)
+    desk.send(PoolCaps("p", 100, (CapGroup("w", 9, 300),)), 230)
+    while desk.actuator.waiting:
+        assert desk.confirm("p") or desk.confirm("q")
+    assert desk.send(250, 250)[0] == ("p", 100)
+
+
+def test_what_lapsed_counts_no_higher_than_the_fallback(desk: Desk) -> None:
+    """`p` was sent 300 and then 100 W and never reported; after 15 min it has 200 W at most, which leaves 300 to `q`."""
+    settled(desk, 100, 100)
+    desk.send(300, 100)
+    assert desk.send(100, 300) == [("p", 100), ("q", 100)]
+    desk.now += timedelta(minutes=16)
+    assert desk.send(100, 300) == [("p", 100), ("q", 300)]
+
+
+def test_what_may_be_in_force_stays_a_short_list(desk: Desk) -> None:
+    for i in range(5 * MOST_IN_FORCE):
+        desk.send(100 + i, 100)
+    assert len(desk.actuator._in_force["p"]) <= MOST_IN_FORCE + 2
+
+
+def test_holds_go_first_and_runs_last_and_every_number_is_greater_than_the_one_before(desk: Desk) -> None:
+    jobs = (JobOrder("runs", "run", 2), JobOrder("waits", "hold", 2))
+    desk.ear.receive(0.0)
+    pools = (PoolCaps("p", 100), PoolCaps("q", 100))
+    made = Decision(NOW, NOW + timedelta(minutes=9), pools, jobs, (BatteryOrder("b", 1.0),))
+    desk.actuator.send(made, Snapshot(NOW), 10.0, NOW, "plan")
+    messages = []
+    while (message := desk.ear.receive(0.0)) is not None:
+        messages.append(message)
+    order = [message.topic.removeprefix("facility/v1/s/").removesuffix("/desired") for message in messages]
+    assert order == ["job/waits", "cap/h/p", "cap/h/q", "battery/b", "job/runs"]
+    told = [msgspec.json.decode(message.payload) for message in messages]
+    numbers = [(t["epoch"], t["seq"]) for t in told]
+    assert numbers == sorted(set(numbers))
+    assert {datetime.fromisoformat(t["valid_until"]) for t in told} == {NOW + timedelta(minutes=9)}
+
+
+def test_after_a_reconnect_only_what_still_holds_is_said_again(desk: Desk) -> None:
+    desk.send(100, 100)
+    desk.actuator.republish(NOW + timedelta(minutes=14))
+    assert desk.heard() == [("p", 100), ("q", 100)]
+    desk.actuator.republish(NOW + timedelta(minutes=15))
+    assert desk.heard() == []
+
+
+def messages() -> st.SearchStrategy[PoolCaps]:
+    group = st.builds(CapGroup, st.sampled_from("abc"), st.integers(1, 3), st.integers(100, 400))
+    return st.builds(PoolCaps, st.just("p"), st.integers(100, 400), st.lists(group, max_size=3).map(tuple))
+
+
+@given(messages(), messages())
+def test_a_ceiling_is_above_both_messages_and_a_lower_part_raises_neither(one: PoolCaps, other: PoolCaps) -> None:
+    had, wanted = caps_of(one, 10), caps_of(other, 10)
+    most = ceiling(had, wanted)
+    assert sum(len(several) for several in most.values()) == 10
+    assert sum_w(most) >= max(sum_w(had), sum_w(wanted))
+    assert sum_w(ceiling(had, had)) == sum_w(had)
+    lowered = caps_of(lower_part(other, one, 10), 10)
+    assert sum_w(ceiling(had, lowered)) == sum_w(had)
+    assert sum_w(ceiling(wanted, lowered)) == sum_w(wanted)

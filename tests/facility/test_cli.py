@@ -1,0 +1,138 @@
+"""The command line: quick help, JSON that is JSON, and bad input answered by one sentence that names the place."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import perf_counter
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DEMO = "site_configs/demo.yaml"
+Done = subprocess.CompletedProcess[str]
+
+
+def run(*arguments: object) -> Done:
+    command = [sys.executable, "-m", "facility", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+
+
+def prices(day: str = "2023-07-01", hours: int = 72) -> list[str]:
+    start = datetime.fromisoformat(day).replace(tzinfo=UTC)
+    return ["time,price_eur_per_mwh", *(f"{start + i * timedelta(hours=1):%FT%H:%MZ},{i}" for i in range(hours))]
+
+
+def files_of_input() -> dict[str, list[str]]:
+    good = prices()
+    return {
+        "hole": [*good[:31], *good[32:]],
+        "twice": [*good[:31], good[30], *good[31:]],
+        "naive": [line.replace("Z", "") for line in good],
+        "unit": ["time,price_eur_per_kwh", *good[1:]],
+        "nan": [*good[:31], good[31].split(",")[0] + ",nan", *good[32:]],
+        "other-day": prices("2021-01-01"),
+        "jobs": ["submit_time,duration_s,num_gpus", "2023-07-02T06:00Z,60,0"],
+    }
+
+
+BAD = {
+    "hole": ("--prices", "{hole}", "row 32", "column time", "2023-07-02T05:00"),
+    "twice": ("--prices", "{twice}", "row 32", "column time", "twice"),
+    "naive": ("--prices", "{naive}", "column time", "--timezone"),
+    "unit": ("--prices", "{unit}", "row 1", "eur_per_kwh", "eur_per_mwh"),
+    "nan": ("--prices", "{nan}", "row 32", "column price_eur_per_mwh"),
+    "other-day": ("--prices", "{other-day}", "other-day.csv", "2021-01-01"),
+    "no-file": ("--prices", "nowhere.csv", "nowhere.csv", "no such file"),
+    "set-key": ("--set", "grid.import_limit=900", "--set grid.import_limit=900", "grid.import_limit_kw"),
+    "start": ("--start", "2023-02-30", "--start", "2023-02-30"),
+    "step": ("--step", "15parsecs", "--step", "15parsecs"),
+    "zero": ("--horizon", "0h", "--horizon", "0h"),
+    "out": ("--out", "{hole}", "--out", "hole.csv"),
+    "jobs": ("--jobs", "{jobs}", "row 2", "column num_gpus"),
+}
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Done]]]:
+    """What each bad input is answered; two at a time, because starting Python is most of the wait."""
+    tmp = tmp_path_factory.mktemp("bad")
+    files = {name: tmp / f"{name}.csv" for name in files_of_input()}
+    for name, lines in files_of_input().items():
+        files[name].write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with ThreadPoolExecutor(2) as pool:
+        yield {
+            name: pool.submit(run, "plan", DEMO, "--start", "2023-07-02", option, value.format(**files))
+            for name, (option, value, *_) in BAD.items()
+        }
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_answered_by_one_sentence_that_names_the_place(answers: dict[str, Future[Done]], name: str) -> None:
+    done = answers[name].result()
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    sentences = [line for line in done.stderr.splitlines() if line.startswith("facility: ")]
+    assert len(sentences) == len(done.stderr.splitlines()) == 1, done.stderr
+    for word in BAD[name][2:]:
+        assert word in sentences[0]
+
+
+def test_an_unknown_site_file_is_named() -> None:
+    done = run("plan", "site_configs/atlantis.yaml", "--start", "2023-07-02")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("facility: site_configs/atlantis.yaml: ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("plan", DEMO), ("plan", DEMO, "--start", "2023-07-02", "--fast"), ("fly",)])
+def test_wrong_use_is_an_exit_code_of_two(arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_json_is_valid_and_has_no_nan() -> None:
+    done = run("plan", "site_configs/phoenix-256gpu.yaml", "--start", "2025-05-03", "--horizon", "1h", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout, parse_constant=pytest.fail)["saving_pct"] is None
+
+
+def test_the_table_says_what_is_saved_and_what_was_assumed() -> None:
+    done = run("plan", DEMO, "--start", "2023-07-02", "--horizon", "1h")
+    assert done.returncode == 0, done.stderr
+    for said in ("energy cost, EUR", "baseline", "status: optimal", "assumed: jobs: none given"):
+        assert said in done.stdout
+
+
+def test_help_is_there_within_0_3_s() -> None:
+    waited = []
+    for _ in range(3):
+        started = perf_counter()
+        assert run("--help").returncode == 0
+        waited.append(perf_counter() - started)
+    assert min(waited) < 0.3
+
+
+def test_a_fault_of_the_program_is_said_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from facility import cli  # noqa: PLC0415 - read here, so that collecting this file stays light
+
+    def breaks(**_: object) -> None:
+        raise RuntimeError("two halves that do not fit")
+
+    monkeypatch.delenv("FACILITY_DEBUG", raising=False)
+    monkeypatch.setattr(cli, "app", breaks)
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+    assert exit_.value.code == 3
+    said = capsys.readouterr().err
+    assert "RuntimeError: two halves that do not fit" in said
+    assert "Traceback" not in said

@@ -1,0 +1,110 @@
+"""What operators command lies over a decision at once, without a solver.
+
+Pool `p`: 10 GPUs (100 to 400 W), 6 of the rental `c` at 300 W, 2 of job `j` at 400 W, the rest at 100 W. Work draws its cap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from facility.arbitrate import Bounds, bounds
+from facility.decision import CapGroup, Decision, JobOrder, PoolCaps
+from facility.overrule import overrule, shed
+from facility.proposal import Kind, Proposal
+from facility.site import Site
+from facility.snapshot import Job, Snapshot
+from facility.verify import expected_kw
+
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+SITE = Site.model_validate({
+    "id": "s", "name": "s", "timezone": "UTC", "currency": "EUR", "grid": {"import_limit_kw": 100},
+    "tariff": {"energy_price_per_mwh": 50}, "weather": {"outdoor_by_hour_c": [10] * 24},
+    "gpu_models": {"g": {"min_cap_w": 100, "max_cap_w": 400, "idle_w": 50, "curves": {"train": {"source": "by hand", "points": [
+        {"cap_w": 100, "draw_w": 100, "speed": 0.2}, {"cap_w": 400, "draw_w": 400, "speed": 1}]}}}},
+    "feeders": {"main": {"rating_kw": 100}}, "halls": {"h": {"feeder": "main"}},
+    "pools": {"p": {"hall": "h", "feeder": "main", "gpu_model": "g", "gpus": 10}},
+    "tenants": {"t": {"name": "T"}},
+    "contracts": {"c": {"tenant": "t", "kind": "reserved", "pool": "p", "gpus": 6, "curve": "train"}},
+    "jobs": {"curve": "train"},
+})  # fmt: skip
+JOB = Job("j", "p", "train", 2, 10.0, NOW, NOW + timedelta(hours=8))
+NEWER = replace(JOB, id="newer")
+SNAPSHOT = Snapshot(NOW, jobs=(JOB,))
+MADE = Decision(
+    NOW, NOW + timedelta(minutes=15), (PoolCaps("p", 100, (CapGroup("c", 6, 300), CapGroup("j", 2, 400))),), (JobOrder("j", "run", 2),)
+)
+
+
+def order(target: str, kind: Kind, value: float | None = None, priority: int = 8) -> Proposal:
+    return Proposal(f"{kind}-{target}", target, kind, value, priority, NOW, NOW + timedelta(hours=1), "ann", "because")
+
+
+def asked(*proposals: Proposal) -> Bounds:
+    return bounds(SITE, proposals, NOW, (NOW, NOW + timedelta(minutes=5)), jobs={"j": "p", "newer": "p"})
+
+
+def ruled(*proposals: Proposal, snapshot: Snapshot = SNAPSHOT) -> Decision:
+    return overrule(SITE, snapshot, MADE, asked(*proposals), 10.0)
+
+
+def caps(decision: Decision) -> dict[str, int]:
+    (pool,) = decision.pools
+    return {"": pool.cap_w} | {group.workload: group.cap_w for group in pool.groups}
+
+
+def test_without_a_command_a_decision_stays_as_it_is() -> None:
+    assert ruled() == replace(MADE, import_limit_kw=100.0)
+
+
+@pytest.mark.parametrize("target", ["pool/h/p", "hall/h", "site"])
+def test_a_cap_on_a_pool_its_hall_or_the_site_reaches_every_gpu_and_says_who_gave_it(target: str) -> None:
+    decision = ruled(order(target, "cap_w", 250))
+    assert caps(decision) == {"": 250, "c": 250, "j": 250}
+    assert "ann" in decision.pools[0].reason
+
+
+def test_a_cap_on_a_job_reaches_that_job_only() -> None:
+    assert caps(ruled(order("job/j", "cap_w", 150))) == {"": 100, "c": 300, "j": 150}
+
+
+def test_a_held_job_loses_its_gpus_and_is_told_so() -> None:
+    for proposal in (order("job/j", "hold"), order("job/j", "pause"), order("pool/h/p", "hold")):
+        decision = ruled(proposal)
+        assert caps(decision) == {"": 100, "c": 300}
+        assert [(o.job, o.action, o.until) for o in decision.jobs] == [("j", "hold", None)]
+
+
+def test_a_held_job_that_the_plan_did_not_know_is_told_too() -> None:
+    decision = ruled(order("pool/h/p", "hold"), snapshot=replace(SNAPSHOT, jobs=(JOB, NEWER)))
+    assert [(o.job, o.action) for o in decision.jobs] == [("j", "hold"), ("newer", "hold")]
+
+
+def test_a_job_made_to_run_is_not_held_with_its_pool() -> None:
+    assert [o.action for o in ruled(order("pool/h/p", "hold"), order("job/j", "run", priority=5)).jobs] == ["run"]
+
+
+def test_stop_holds_every_job_and_sets_every_gpu_to_its_lowest_cap() -> None:
+    decision = ruled(order("site", "stop"), order("pool/h/p", "cap_w", 400))
+    assert caps(decision) == {"": 100, "c": 100}
+    assert [(o.job, o.action) for o in decision.jobs] == [("j", "hold")]
+
+
+def test_an_import_limit_sheds_from_every_cap_alike_just_as_far_as_it_must() -> None:
+    """6 * 300 + 2 * 400 + 2 * 50 W = 2.7 kW; (2.7 - 0.3 - 1.6) kW / (6 * 200 + 2 * 300) W leave 5/9 of the range for 2.0 kW."""
+    decision = ruled(order("grid/main", "import_limit_kw", 2.0))
+    import_kw = expected_kw(SITE, decision, SNAPSHOT, 10.0)["main"]
+    assert 1.98 < import_kw <= 2.0
+    assert decision.import_limit_kw == 2.0
+    assert caps(decision) == {"": 100, "c": pytest.approx(100 + 200 * 11 / 18, abs=2), "j": pytest.approx(100 + 300 * 11 / 18, abs=2)}
+
+
+def test_what_cannot_be_shed_leaves_the_lowest_caps() -> None:
+    assert caps(ruled(order("grid/main", "import_limit_kw", 0.1))) == {"": 100, "c": 100, "j": 100}
+
+
+def test_nothing_is_shed_where_the_limit_holds() -> None:
+    assert shed(SITE, SNAPSHOT, MADE, 2.7, 10.0) is MADE

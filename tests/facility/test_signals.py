@@ -1,0 +1,97 @@
+"""Signals from outside count where they cover a step; where they do not, the site's own values stand."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from facility.arbitrate import Bounds, bounds
+from facility.config import load_site
+from facility.proposal import Proposal
+from facility.signals import Signals
+
+SITE = load_site("site_configs/demo.yaml")
+NOW = datetime(2026, 7, 15, 6, tzinfo=UTC)
+HOURS = tuple(NOW + timedelta(hours=i) for i in range(4))
+
+
+def series(*values: float, start: datetime = NOW, unit: str | None = None, minutes: int = 60) -> bytes:
+    edges = [start + timedelta(minutes=minutes * i) for i in range(len(values) + 1)]
+    points = [{"start": a.isoformat(), "end": b.isoformat(), "value": v} for a, b, v in zip(edges, edges[1:], values, strict=False)]
+    return json.dumps({"points": points} | ({"unit": unit} if unit else {})).encode()
+
+
+def test_a_price_counts_for_the_steps_it_covers_and_the_tariff_for_the_others() -> None:
+    signals = Signals(SITE)
+    own = signals.forecast(HOURS)
+    assert signals.accept("grid_price", series(-5.0, 300.0, unit="EUR/MWh"), "main") is None
+    told = signals.forecast(HOURS)
+    assert told.price_per_mwh.tolist() == [-5.0, 300.0, own.price_per_mwh[2]]
+    assert any(text.startswith("price") for text in own.assumed)
+    assert not any(text.startswith("price") for text in told.assumed)
+    assert any(text.startswith("weather") for text in told.assumed)
+
+
+def test_weather_and_carbon_count_and_an_empty_message_takes_them_back() -> None:
+    signals = Signals(SITE)
+    own = signals.forecast(HOURS)
+    signals.accept("signal_weather", series(1.0, 2.0, 3.0))
+    signals.accept("grid_carbon", series(10.0, 20.0, 30.0))
+    told = signals.forecast(HOURS)
+    assert (told.outdoor_c.tolist(), told.carbon_g_per_kwh.tolist()) == ([1.0, 2.0, 3.0], [10.0, 20.0, 30.0])
+    assert signals.accept("signal_weather", b"") is None
+    assert signals.forecast(HOURS).outdoor_c.tolist() == own.outdoor_c.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "feed", "why"),
+    [
+        ("grid_price", series(50.0, unit="USD/MWh"), "main", "is not the site's"),
+        ("grid_price", series(50_000.0, unit="EUR/MWh"), "main", "not in"),
+        ("grid_price", series(50.0, unit="EUR/MWh"), "other", "no feed other"),
+        ("grid_limit", series(-1.0), "main", "not in"),
+        ("signal_weather", series(900.0), None, "not in"),
+        ("signal_weather", b'{"points": []}', None, "no points"),
+        ("signal_weather", series(1.0, 2.0, minutes=0), None, "rising"),
+        ("signal_weather", b"{", None, ""),
+        ("signal_weather", b"\xff", None, ""),
+    ],
+)
+def test_what_cannot_be_believed_is_refused_and_the_signal_before_it_stays(name: str, payload: bytes, feed: str, why: str) -> None:
+    signals = Signals(SITE)
+    signals.accept(name, series(20.0, unit="EUR/MWh" if name == "grid_price" else None))
+    before = signals.forecast(HOURS), signals.limited(own_limit(), HOURS)
+    refused = signals.accept(name, payload, feed)
+    assert refused is not None
+    assert why in refused
+    after = signals.forecast(HOURS), signals.limited(own_limit(), HOURS)
+    assert before[0].price_per_mwh.tolist() == after[0].price_per_mwh.tolist()
+    assert before[0].outdoor_c.tolist() == after[0].outdoor_c.tolist()
+    assert before[1] == after[1]
+
+
+def own_limit(*proposals: Proposal) -> Bounds:
+    return bounds(SITE, proposals, NOW, HOURS)
+
+
+def test_a_limit_counts_with_its_lowest_value_in_every_step_it_touches() -> None:
+    signals = Signals(SITE)
+    signals.accept("grid_limit", series(500.0, 700.0, start=NOW + timedelta(minutes=50), minutes=20), "main")
+    assert signals.limited(own_limit(), HOURS).import_limit_kw == (500.0, 500.0, 810.0)
+
+
+def test_a_limit_above_the_sites_own_changes_nothing() -> None:
+    signals = Signals(SITE)
+    signals.accept("grid_limit", series(5000.0, 5000.0, 5000.0), "main")
+    assert signals.limited(own_limit(), HOURS).import_limit_kw == (810.0,) * 3
+
+
+@pytest.mark.parametrize(("priority", "limits"), [(5, (900.0, 900.0, 400.0)), (8, (400.0, 400.0, 400.0))])
+def test_only_an_operator_of_critical_equipment_may_pass_the_grids_limit(priority: int, limits: tuple[float, ...]) -> None:
+    signals = Signals(SITE)
+    signals.accept("grid_limit", series(400.0, 400.0, 400.0), "main")
+    raised: Any = Proposal("r", "grid/main", "import_limit_kw", 900.0, priority, NOW, HOURS[2], "ann", "")
+    assert signals.limited(own_limit(raised), HOURS, (raised,)).import_limit_kw == limits

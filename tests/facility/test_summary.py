@@ -1,0 +1,119 @@
+"""Summary: the keys that scripts rely on, valid JSON, and each broken limit told once for each stretch of time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facility.decide import Undecided
+from facility.planner import Planned, Request, plan
+from facility.report.summary import UNITS, breaches, short_table, summary
+from models.account import BREACH_FAMILIES
+from models.horizon import Floats
+
+SITES = Path(__file__).parents[2] / "site_configs"
+FIGURES = {"objective", "energy_kwh", "energy_cost", "peak_kw", "peak_cost", "carbon_kg", "weighted_throughput"}
+
+
+def made(site: str, *settings: str, peak_so_far_kw: float = 0.0) -> Planned:
+    asked = Request(str(SITES / site), "2023-07-02", "6h", "1h", settings=settings, peak_so_far_kw=peak_so_far_kw)
+    found = plan(asked)
+    assert not isinstance(found, Undecided)
+    return found
+
+
+@pytest.fixture(scope="module")
+def demo() -> Planned:
+    return made("demo.yaml")
+
+
+def with_breach(planned: Planned, family: str, amount: Floats) -> Planned:
+    """The same plan, as if it broke a limit by `amount`."""
+    decided = planned.decided
+    state = decided.plan.account
+    state = replace(state, breach=state.breach | {family: amount})
+    return replace(planned, decided=replace(decided, plan=replace(decided.plan, account=state, status="breached")))
+
+
+def test_the_keys_are_those_that_scripts_rely_on(demo: Planned) -> None:
+    numbers = summary(demo)
+    words = "site start end currency status baseline saving_pct breaches marginal_prices assumed solve"
+    assert not FIGURES.union(words.split()) - set(numbers)
+    assert not FIGURES - set(numbers["baseline"])
+    assert {"columns", "rows", "build_s", "solve_s", "gap", "certificate"} <= set(numbers["solve"])
+    assert numbers["start"] == "2023-07-01T22:00:00Z"
+    assert numbers["status"] == "optimal"
+
+
+def test_it_is_valid_json_to_the_last_digit(demo: Planned) -> None:
+    numbers = summary(demo)
+    assert json.loads(json.dumps(numbers, allow_nan=False)) == numbers
+
+
+def test_what_nobody_told_is_listed(demo: Planned) -> None:
+    said = "\n".join(summary(demo)["assumed"])
+    for word in ("price:", "weather:", "carbon:", "jobs: none given", "24 degC", "50 %"):
+        assert word in said
+
+
+def test_saving_is_a_share_of_the_baselines_absolute_cost_and_null_where_that_is_nothing() -> None:
+    free = "{energy_price_per_mwh: 0}"
+    earning = summary(made("demo.yaml", "tariff={energy_price_per_mwh: -50}"))
+    assert earning["baseline"]["energy_cost"] < 0
+    more = earning["baseline"]["energy_cost"] - earning["energy_cost"]
+    assert earning["saving_pct"] == pytest.approx(100 * more / -earning["baseline"]["energy_cost"])
+    assert earning["saving_pct"] >= 0
+    assert summary(made("demo.yaml", f"tariff={free}"))["saving_pct"] is None
+
+
+def test_a_peak_costs_what_the_month_has_seen_already() -> None:
+    numbers = summary(made("demo.yaml", "tariff.peak_price_per_kw=2", peak_so_far_kw=5000.0))
+    assert numbers["peak_cost"] == numbers["baseline"]["peak_cost"] == 10_000
+    assert numbers["peak_kw"] < 1000
+
+
+def test_carbon_is_energy_times_intensity(demo: Planned) -> None:
+    numbers = summary(demo)
+    assert numbers["carbon_kg"] == pytest.approx(numbers["energy_kwh"] * 0.363)
+
+
+def test_a_breach_is_told_once_for_each_stretch_of_time(demo: Planned) -> None:
+    over = with_breach(demo, "over_limit_kw", np.array([5.0, 9.0, 0.0, 0.0, 2.0, 0.0]))
+    first, second = breaches(over)
+    assert (first["asset"], first["from"], first["to"]) == ("main", "2023-07-01T22:00:00Z", "2023-07-02T00:00:00Z")
+    assert (first["amount"], second["amount"], first["unit"]) == (9.0, 2.0, "kW")
+    assert (second["from"], second["to"]) == ("2023-07-02T02:00:00Z", "2023-07-02T03:00:00Z")
+    assert summary(over)["status"] == "breached"
+
+
+def test_work_short_of_a_floor_is_summed_and_named_for_its_contract(demo: Planned) -> None:
+    problem = demo.decided.plan.problem
+    amount = np.zeros((len(problem.firms), len(problem.horizon)))
+    amount[1, 2:4] = 3.0
+    (breach,) = breaches(with_breach(demo, "short_gpu_h", amount))
+    assert breach["asset"] == problem.firms[1].id
+    assert (breach["amount"], breach["unit"]) == (6.0, "GPU h")
+
+
+@pytest.mark.parametrize(("family", "asset"), [("too_hot_k", "h2"), ("over_rating_kw", "ups-1"), ("over_worst_kw", "ups-1")])
+def test_a_breach_names_the_hall_or_feeder_that_it_is_in(demo: Planned, family: str, asset: str) -> None:
+    amount = np.zeros((2 if family == "too_hot_k" else len(demo.decided.plan.problem.feeders), 6))
+    amount[1, 5] = 1.5
+    (breach,) = breaches(with_breach(demo, family, amount))
+    assert (breach["asset"], breach["to"]) == (asset, "2023-07-02T04:00:00Z")
+
+
+def test_every_family_of_breaches_has_a_unit_and_a_remedy() -> None:
+    assert set(UNITS) == set(BREACH_FAMILIES)
+    assert all(unit and remedy for unit, remedy in UNITS.values())
+
+
+def test_the_short_table_sets_the_plan_beside_the_baseline(demo: Planned) -> None:
+    numbers, rows = summary(demo), {what: rest for what, *rest in short_table(demo)}
+    assert rows["energy cost, EUR"] == [f"{numbers['energy_cost']:,.1f}", f"{numbers['baseline']['energy_cost']:,.1f}"]
+    assert "jobs' work, GPU h" not in rows
+    assert "peak cost, EUR" not in rows

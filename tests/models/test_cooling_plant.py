@@ -1,0 +1,89 @@
+"""Cooling plant: straight lines that stand for the curve, from above and no further than the chord."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.chiller import Chiller
+from models.cooling_plant import CoolingPlant, secants
+from models.hall import Hall
+from models.plan import Plan
+from models.site import Problem
+
+CURVED = Chiller(100, 100, 5, 0.1, 2, 0.1, 10, 20, 4, 0.25, 8, 0.125, 1)
+SMALL = Chiller(40, 40, 5, 0, 5, 0, -99, -98, 0, 0, 0, 0, 0)
+"""Removes at most 40 kW, at a COP of 5 and nothing else."""
+
+
+def steady(site: Callable[..., Problem], price: float, chiller: Chiller, **hall: Any) -> Problem:
+    """One hour at 25 degC outside, a hall at 25 degC that 50 kW heat and that must end no hotter."""
+    zone = Hall("hall", "root", 50.0, "plant", 25.0, resistance_k_per_kw=1.0, **hall)
+    return site(
+        (1.0,), (price,), outdoor_c=25.0, gpus=0.0, halls=(zone,), cooling_plants=(CoolingPlant("plant", "root", chiller),)
+    )
+
+
+def test_what_heats_the_hall_is_removed_at_the_curves_price(site: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+    """Ending at 25 degC, with 25 outside, takes all 50 kW: 50 / 5 + 1 + 1 + 1 = 13 kW, a breakpoint of the curve.
+
+    (50 + 13) kW * 0.1 = 6.3, in the program as in the account.
+    """
+    problem = steady(site, 0.1, CURVED, heat_capacity_kwh_per_k=100.0)
+    best = optimum(problem)
+    assert best.model.cooling_plant["plant"].heat_kw[0].value == pytest.approx(50.0)
+    assert best.objective == pytest.approx(6.3)
+    plan = planned(problem)
+    assert plan.account.cooling_kw[0, 0] == pytest.approx(13.0)
+    assert plan.account.objective == pytest.approx(best.objective, abs=1e-6)
+
+
+def test_at_a_negative_price_no_more_is_burnt_than_the_chord_and_the_account_knows_the_curve(
+    site: Any, planned: Callable[[Problem], Plan], optimum: Any
+) -> None:
+    """From 5 kW at rest to 33 kW at full heat the chord is 5 + 0.28 q: 19 kW at 50 kW. -(50 + 19) * 0.1 = -6.9.
+
+    Cooling on would burn 0.28 kW more per kW, 0.028 a kW, but chill the hall (100 kWh/K) below its 25 degC by
+    (1 - exp(-1 / 100)) K per kW, at 0.5 a kWh: 0.4975. The plant itself draws 13 kW: -(50 + 13) * 0.1 = -6.3.
+    """
+    problem = steady(site, -0.1, CURVED, heat_capacity_kwh_per_k=100.0, recommended_min_c=25.0)
+    best = optimum(problem)
+    assert best.model.cooling_plant["plant"].power_kw[0].value == pytest.approx(19.0)
+    assert best.objective == pytest.approx(-6.9)
+    assert planned(problem).account.objective == pytest.approx(-6.3)
+
+
+def test_a_plant_too_small_lets_the_hall_get_too_hot_by_what_it_cannot_remove(
+    site: Any, planned: Callable[[Problem], Plan], optimum: Any
+) -> None:
+    """10 of 50 kW stay: after an hour at R C = 1 h the hall is 10 * (1 - 1 / e) = 6.32 K above what is allowed."""
+    problem = steady(site, 0.1, SMALL, heat_capacity_kwh_per_k=1.0, recommended_max_c=25.0, allowable_max_c=25.0)
+    too_hot_k = 10 * (1 - np.exp(-1.0))
+    assert optimum(problem).model.hall["hall"].too_hot_k[0].value == pytest.approx(too_hot_k)
+    plan = planned(problem)
+    assert plan.status == "breached"
+    assert plan.account.breach["too_hot_k"][0, 0] == pytest.approx(too_hot_k)
+    assert plan.account.heat_kw[0, 0] == pytest.approx(40.0)
+
+
+@given(st.floats(0, 100), st.floats(-10, 45))
+def test_the_segments_lie_on_or_above_the_curve_and_the_chord_on_or_above_them(heat_kw: float, outdoor_c: float) -> None:
+    outdoor = np.array([outdoor_c])
+    slope, intercept, chord = secants(CURVED, outdoor)
+    segments = float((intercept[:, 0] + slope[:, 0] * heat_kw).max())
+    assert segments >= float(CURVED.power_kw(np.array(heat_kw), outdoor)[0]) - 1e-9
+    assert segments <= float(chord[1, 0] + chord[0, 0] * heat_kw) + 1e-9
+
+
+@given(st.floats(-10, 45))
+def test_the_segments_meet_the_curve_at_its_breakpoints(outdoor_c: float) -> None:
+    outdoor = np.array([outdoor_c])
+    slope, intercept, _ = secants(CURVED, outdoor)
+    for heat_kw in CURVED.breakpoints_kw():
+        curve = float(CURVED.power_kw(np.array(heat_kw), outdoor)[0])
+        assert float((intercept[:, 0] + slope[:, 0] * heat_kw).max()) == pytest.approx(curve)

@@ -1,0 +1,86 @@
+"""Feeder: what passes, with losses; what could pass; what must not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from models.feeder import Feeder
+from models.gpu import Curve
+from models.hall import Hall
+from models.plan import Plan
+from models.site import Problem
+
+HALF = Curve((100.0, 200.0, 300.0), (50.0, 100.0, 150.0), (0.3, 0.8, 1.0))
+"""Draws half of what its cap allows."""
+
+
+def test_losses_are_bought_on_the_way(site: Any, job: Any, planned: Callable[[Problem], Plan]) -> None:
+    """8 GPU h on ten GPUs at 200 W: 2 kW, 2.2 kW behind the row's losses of 10 %, 2.31 kW behind the root's 5 %. At 0.1."""
+    feeders = (Feeder("row", "root", 1000.0, 0.1), Feeder("root", None, 1000.0, 0.05))
+    pool = replace(site().pools[0], feeder="row")
+    problem = site(jobs=(job(8.0),), feeders=feeders, pools=(pool,))
+    account = planned(problem).account
+    assert account.feeder_kw[:, 0].tolist() == pytest.approx([2.2, 2.31])
+    assert account.objective == pytest.approx(0.231)
+
+
+def test_the_sum_of_caps_is_kept_though_less_is_expected(
+    site: Any, firm: Any, planned: Callable[[Problem], Plan], optimum: Any
+) -> None:
+    """A rental worth 1 a GPU h wants 300 W. 2.5 kW for ten GPUs leave 250 W: speed 0.9, 9 GPU h, and 1.25 kW are drawn.
+
+    1.25 * 0.1 - 9 * 1 = -8.875. One kW more would be ten GPUs at 100 W more, though only 50 W more each are to be had.
+    """
+    problem = site((1.0,), (0.1,), firms=(firm(curve=HALF, value_per_gpu_h=1.0),), feeders=(Feeder("root", None, 2.5),))
+    assert optimum(problem).objective == pytest.approx(-8.875)
+    plan = planned(problem)
+    assert plan.account.feeder_worst_kw[0, 0] <= 2.5
+    assert plan.account.objective == pytest.approx(-8.875, abs=0.01)
+    assert plan.marginal_prices["feeder[root].carries_worst"] == pytest.approx(2 - 0.1 * 0.5)
+
+
+def test_a_margin_widens_what_the_worst_case_may_reach(site: Any, firm: Any, optimum: Any) -> None:
+    """2.4 kW * 1.25 = 3 kW are enough for ten GPUs at 300 W: -10 + 0.1 * 1.5."""
+    feeders = (Feeder("root", None, 2.4, worst_case_margin=1.25),)
+    problem = site((1.0,), (0.1,), firms=(firm(curve=HALF, value_per_gpu_h=1.0),), feeders=feeders)
+    assert optimum(problem).objective == pytest.approx(-9.85)
+
+
+def test_a_rating_below_what_must_run_is_broken_by_exactly_the_difference(
+    site: Any, firm: Any, planned: Callable[[Problem], Plan], optimum: Any
+) -> None:
+    """Ten GPUs at their lowest cap are 1 kW; 0.4 kW are rated: 0.6 kW over, expected and in the worst case.
+
+    1 * 0.1 + 10000 * (0.6 + 0.6) = 12000.1.
+    """
+    problem = site((1.0,), (0.1,), firms=(firm(),), feeders=(Feeder("root", None, 0.4),))
+    assert optimum(problem).objective == pytest.approx(12000.1)
+    account = planned(problem).account
+    assert account.breach["over_rating_kw"][0, 0] == pytest.approx(0.6)
+    assert account.breach["over_worst_kw"][0, 0] == pytest.approx(0.6)
+    assert account.objective == pytest.approx(12000.1)
+
+
+def test_base_load_counts_where_its_hall_hangs(site: Any, planned: Callable[[Problem], Plan]) -> None:
+    feeders = (Feeder("root", None, 1000.0), Feeder("aux", "root", 1000.0, 0.5))
+    account = planned(site((1.0,), (0.1,), feeders=feeders, halls=(Hall("hall", "aux", base_kw=2.0),), gpus=0.0)).account
+    assert account.feeder_kw[:, 0].tolist() == pytest.approx([3.0, 3.0])
+
+
+def test_a_tree_has_one_root_and_no_loop(site: Any) -> None:
+    with pytest.raises(ValueError, match="one root"):
+        site(feeders=(Feeder("root", None, 1.0), Feeder("other", None, 1.0)))
+    looped = site(feeders=(Feeder("root", None, 1.0), Feeder("a", "b", 1.0), Feeder("b", "a", 1.0)))
+    with pytest.raises(ValueError, match="loop"):
+        looped.leaves_first()
+
+
+def test_every_feeder_comes_before_its_parent(site: Any) -> None:
+    tree = (Feeder("root", None, 1.0), Feeder("ups", "root", 1.0), Feeder("pdu", "ups", 1.0), Feeder("aux", "root", 1.0))
+    order = [f.id for f in site(feeders=tree).leaves_first()]
+    assert order.index("pdu") < order.index("ups") < order.index("root")
+    assert order.index("aux") < order.index("root")

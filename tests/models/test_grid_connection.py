@@ -1,0 +1,71 @@
+"""Grid connection: limits, prices, peaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from models.plan import Plan
+from models.site import Problem
+
+
+def test_a_limit_moves_work_to_a_dearer_hour(site: Any, job: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+    """12 GPU h, elastic. 1 kW in the cheap hour is five GPUs at 200 W, 4 GPU h; the other 8 take 2 kW in the dear one.
+
+    0.1 * 1 + 0.3 * 2 = 0.7. One more kW then would move 4 GPU h from 0.25 * 0.3 to 0.25 * 0.1 each: 0.2.
+    """
+    problem = site(limit_kw=(1.0, 1000.0), jobs=(job(12.0, elastic=True),))
+    assert optimum(problem).objective == pytest.approx(0.7)
+    plan = planned(problem)
+    assert plan.account.import_kw[0] <= 1.0
+    assert plan.account.objective == pytest.approx(0.7, abs=1e-4)
+    assert plan.marginal_prices == {"grid.limits": pytest.approx(0.2)}
+
+
+def test_a_limit_that_does_not_bind_has_no_price(site: Any, job: Any, planned: Callable[[Problem], Plan]) -> None:
+    assert planned(site(jobs=(job(8.0),))).marginal_prices == {}
+
+
+@pytest.mark.parametrize(("so_far_kw", "objective"), [(0.0, 0.4 + 10 * 2.0), (1.5, 0.4 + 10 * 2.0), (3.0, 0.4 + 10 * 3.0)])
+def test_a_peak_costs_once_and_never_less_than_it_did(
+    site: Any, job: Any, planned: Callable[[Problem], Plan], optimum: Any, so_far_kw: float, objective: float
+) -> None:
+    """16 GPU h in two hours at one price: 2 kW in each is the least peak. 0.1 * 4 kWh + 10 * max(2, so far)."""
+    problem = site(price_per_kwh=(0.1, 0.1), peak_price_per_kw=10.0, peak_so_far_kw=so_far_kw, jobs=(job(16.0),))
+    assert optimum(problem).objective == pytest.approx(objective)
+    assert planned(problem).account.objective == pytest.approx(objective, abs=1e-3)
+
+
+def test_what_must_run_breaks_a_limit_below_it_by_exactly_the_difference(
+    site: Any, firm: Any, planned: Callable[[Problem], Plan], optimum: Any
+) -> None:
+    """Ten GPUs at 100 W are 1 kW against 0.4 kW: 1 * 0.1 + 1000 * 0.6 = 600.1."""
+    problem = site((1.0,), (0.1,), limit_kw=0.4, firms=(firm(),))
+    assert optimum(problem).objective == pytest.approx(600.1)
+    plan = planned(problem)
+    assert plan.status == "breached"
+    assert plan.account.breach["over_limit_kw"].tolist() == pytest.approx([0.6])
+    assert plan.account.objective == pytest.approx(600.1)
+
+
+def test_a_contract_goes_before_the_grid_limit(
+    site: Any, firm: Any, planned: Callable[[Problem], Plan], optimum: Any
+) -> None:
+    """Speed 0.8 takes 2 kW, 1.5 kW are to be had: 150 W each is speed 0.55. 8 - 5.5 = 2.5 GPU h short, and no kW over.
+
+    1.5 * 0.1 + 2.5 * 50 = 125.15.
+    """
+    problem = site((1.0,), (0.1,), limit_kw=1.5, firms=(firm(floor_speed=0.8),))
+    assert optimum(problem).objective == pytest.approx(125.15)
+    account = planned(problem).account
+    assert account.breach["over_limit_kw"][0] == 0.0
+    assert account.breach["short_gpu_h"][0, 0] == pytest.approx(2.5, abs=0.01)
+
+
+def test_a_job_goes_before_the_grid_limit(site: Any, job: Any, planned: Callable[[Problem], Plan]) -> None:
+    """8 GPU h by the end of an hour take 2 kW; 1 kW lets five GPUs do 4."""
+    account = planned(site((1.0,), (0.1,), limit_kw=1.0, jobs=(job(8.0, 1.0, elastic=True),))).account
+    assert account.breach["over_limit_kw"][0] == 0.0
+    assert account.breach["unfinished_gpu_h"][0] == pytest.approx(4.0, abs=0.01)
