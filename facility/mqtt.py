@@ -9,6 +9,7 @@ topic is sent, and nothing that has expired. Sessions are clean: the broker is a
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from collections import deque
@@ -72,6 +73,7 @@ class MqttBus:
         client.suppress_exceptions = True
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_message, client.on_subscribe = self._on_message, self._on_subscribe
+        client.on_socket_close = self._on_socket_close
         client.max_queued_messages_set(queue_size)
         client.reconnect_delay_set(*BACKOFF_S)
         if self._broker.username is not None:
@@ -209,6 +211,19 @@ class MqttBus:
         self._up.clear()  # and no lock: the library may hold one that a publishing thread waits for
         if was_up and not self._client.closing.is_set():
             log.warning("lost %s:%s: %s", self._broker.host, self._broker.port, reason)
+
+    def _on_socket_close(self, _client: paho.Client, _data: Any, connection: socket.socket) -> None:
+        """Read what still comes until the broker has hung up: closed with bytes unread, the connection is reset.
+
+        A reset may reach the broker before it has read that we leave cleanly, and it would send the last will.
+        """
+        until = time.monotonic() + CLOSING_S / 2
+        with suppress(OSError):
+            if self._client.closing.is_set():
+                connection.shutdown(socket.SHUT_WR)
+                connection.settimeout(CLOSING_S / 2)
+                while connection.recv(65_536) and time.monotonic() < until:
+                    pass
 
     def _complain(self, what: str) -> None:
         if not self._complained:

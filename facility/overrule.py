@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from facility.arbitrate import Bounds
@@ -56,29 +57,36 @@ def overrule(site: Site, snapshot: Snapshot, decision: Decision, bounds: Bounds,
         jobs=tuple(told),
         import_limit_kw=bounds.import_limit_kw[0],
     )
-    return shed(site, snapshot, ruled, bounds.import_limit_kw[0], outdoor_c)
+    commanded = frozenset(pool for pool, cap_w in bounds.pool_cap_w.items() if cap_w[0] is not None)
+    return shed(site, snapshot, ruled, bounds.import_limit_kw[0], outdoor_c, last=commanded)
 
 
-def shed(site: Site, snapshot: Snapshot, decision: Decision, limit_kw: float, outdoor_c: float) -> Decision:
-    """`decision` with every cap lowered by the same share of its range until the expected import is within `limit_kw`.
+def shed(
+    site: Site, snapshot: Snapshot, decision: Decision, limit_kw: float, outdoor_c: float, last: AbstractSet[str] = frozenset()
+) -> Decision:
+    """`decision` with caps lowered by the same share of their range until the expected import is within `limit_kw`.
 
-    At the lowest caps it stops: what is still above the limit then is for the next plan to hold back.
+    The pools in `last`, whose caps somebody commanded, give way only when all others are at their lowest caps. Where that does
+    not do either, all are: what is still above the limit then is for the next plan to hold back.
     """
     root = next(feeder for feeder, node in site.feeders.items() if node.parent is None)
-
-    def at(share: float) -> Decision:
-        return replace(decision, pools=tuple(_scaled(site, pool, share) for pool in decision.pools))
 
     def fits(candidate: Decision) -> bool:
         return expected_kw(site, candidate, snapshot, outdoor_c)[root] <= limit_kw
 
-    if fits(decision):
-        return decision
-    low, high = 0, FINENESS
-    while low < high - 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(at(middle / FINENESS)) else (low, middle)
-    return at(low / FINENESS)
+    for giving in (site.pools.keys() - last, last):
+
+        def at(share: float, whole: Decision = decision, some: AbstractSet[str] = giving) -> Decision:
+            return replace(whole, pools=tuple(_scaled(site, p, share) if p.pool in some else p for p in whole.pools))
+
+        if fits(decision):
+            return decision
+        low, high = 0, FINENESS
+        while low < high - 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(at(middle / FINENESS)) else (low, middle)
+        decision = at(low / FINENESS)
+    return decision
 
 
 def _scaled(site: Site, pool: PoolCaps, share: float) -> PoolCaps:

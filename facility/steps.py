@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -43,7 +44,7 @@ def local_day(date: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
 
 def horizon(edges: Edges) -> Horizon:
     """The lengths of the steps, h."""
-    return Horizon(tuple((b - a).total_seconds() / 3600 for a, b in zip(edges, edges[1:], strict=False)))
+    return Horizon(tuple((b - a).total_seconds() / 3600 for a, b in itertools.pairwise(edges)))
 
 
 def as_datetime64(edges: Sequence[datetime]) -> np.ndarray:

@@ -9,7 +9,8 @@ from facility.errors import Fault, InputError
 
 def run_check(site_file: str | None, settings: tuple[str, ...], *, schema: bool, asyncapi: bool, as_json: bool) -> int:
     """Check `site_file`; raises InputError with every fault."""
-    from facility.config import assumed_curves, load_site, schema as site_schema
+    from facility.config import assumed_curves, load_site
+    from facility.config import schema as site_schema
 
     if schema:
         print(json.dumps(site_schema(), indent=2))

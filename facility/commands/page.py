@@ -99,7 +99,7 @@ class Page:
         now = self._clock.now()
         mode = self._status.mode if self._status else "starting"
         power = self._values.get(self._meter())
-        caps = " ".join(f"{pool} {cap.groups and max(g.cap_w for g in cap.groups) or cap.cap_w} W" for pool, cap in sorted(self._caps.items()))
+        caps = " ".join(f"{pool} {(cap.groups and max(g.cap_w for g in cap.groups)) or cap.cap_w} W" for pool, cap in sorted(self._caps.items()))
         running, held = self._counts()
         return (
             f"{now.astimezone(self._zone):%a %H:%M} {mode}: {'-' if power is None else f'{power:,.0f}'} of {limit_at(self._site, now):,.0f} kW, "

@@ -79,7 +79,7 @@ figures.forEach((figure, i) => {
 
 def write_report(planned: Planned, numbers: dict[str, Any], path: Path) -> None:
     """Write the page of `planned` to `path`; `numbers` is its summary."""
-    from plotly.offline import get_plotlyjs  # noqa: PLC0415 - heavy, and only a page needs it
+    from plotly.offline import get_plotlyjs
 
     zone = ZoneInfo(planned.site.timezone)
     charts = Charts(planned)

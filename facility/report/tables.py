@@ -17,15 +17,13 @@ from models.account import TINY
 from models.horizon import Floats
 from models.job import Job
 
-JOB_COLUMNS = (
-    "job_id,tenant,pool,num_gpus,submit,start,finish,deadline,deferred_h,pauses,work_gpu_h,done_gpu_h,energy_kwh,cost,reason"
-).split(",")
+JOB_COLUMNS = ["job_id", "tenant", "pool", "num_gpus", "submit", "start", "finish", "deadline", "deferred_h", "pauses", "work_gpu_h", "done_gpu_h", "energy_kwh", "cost", "reason"]
 
 
 def write_tables(planned: Planned, folder: Path) -> None:
     """Write the three tables into `folder`."""
     _write(folder / "plan.csv", plan_columns(planned), plan_rows(planned))
-    _write(folder / "caps.csv", "time,hours,pool,workload,gpus,cap_w,draw_w,speed".split(","), cap_rows(planned))
+    _write(folder / "caps.csv", ["time", "hours", "pool", "workload", "gpus", "cap_w", "draw_w", "speed"], cap_rows(planned))
     _write(folder / "jobs.csv", JOB_COLUMNS, job_rows(planned))
 
 

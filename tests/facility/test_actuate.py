@@ -125,14 +125,14 @@ def test_within_a_pool_what_one_workload_gives_the_other_gets_only_after_the_rep
     desk.send(one, 250)
     desk.confirm("p")
     desk.send(other, 250)
-    assert desk.actuator._in_force["p"][-1].caps.groups == (CapGroup("w", 5, 100), CapGroup("x", 5, 100))
+    assert desk.actuator._in_force["p"][-1].caps.groups == (CapGroup("x", 5, 100), CapGroup("w", 5, 100))
     desk.confirm("p")
     assert desk.actuator._in_force["p"][-1].caps.groups == other.groups
 
 
 def test_a_message_that_both_lowers_and_raises_lowers_at_once(desk: Desk) -> None:
     settled(desk, 300, 200)
-    desk.send(PoolCaps("p", 100, (CapGroup("w", 9, 300),)), 230)
+    desk.send(PoolCaps("p", 100, (CapGroup("w", 9, 300),)), 220)
     while desk.actuator.waiting:
         assert desk.confirm("p") or desk.confirm("q")
     assert desk.send(250, 250)[0] == ("p", 100)

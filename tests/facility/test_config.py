@@ -215,7 +215,6 @@ FAULTS = [
         "overlaps 17:00-20:00",
         "not overlap",
     ),
-    ("kw: 95}", "kw: 101}", WINDOW + "1.import_limit_kw", "- {from_local: 20", "101 kW, above", "at most 100"),
     ("start_c: 24", "start_c: 24, allowable_max_c: 27", "halls.h1.thermal.allowable_max_c", "thermal", "27", "above rec"),
     ("fan_kw: 2", "fan_kw: 2, free_cooling_full_below_c: 25", PLANT + "free_cooling_none_above_c", "chiller", "25", "above free"),
     ("06:30", "24:00", "sample_jobs.0.submit_local", "- {submit", "no time of a day", "to 23:59"),

@@ -12,15 +12,15 @@ from models.site import Problem
 
 
 def test_a_limit_moves_work_to_a_dearer_hour(site: Any, job: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
-    """12 GPU h, elastic. 1 kW in the cheap hour is five GPUs at 200 W, 4 GPU h; the other 8 take 2 kW in the dear one.
+    """11 GPU h, elastic. 1 kW in the cheap hour is five GPUs at 200 W, 4 GPU h; the other 7 take 1.75 kWh in the dear one.
 
-    0.1 * 1 + 0.3 * 2 = 0.7. One more kW then would move 4 GPU h from 0.25 * 0.3 to 0.25 * 0.1 each: 0.2.
+    0.1 * 1 + 0.3 * 1.75 = 0.625. One more kW then would move 4 GPU h from 0.25 * 0.3 to 0.25 * 0.1 each: 0.2.
     """
-    problem = site(limit_kw=(1.0, 1000.0), jobs=(job(12.0, elastic=True),))
-    assert optimum(problem).objective == pytest.approx(0.7)
+    problem = site(limit_kw=(1.0, 1000.0), jobs=(job(11.0, elastic=True),))
+    assert optimum(problem).objective == pytest.approx(0.625)
     plan = planned(problem)
     assert plan.account.import_kw[0] <= 1.0
-    assert plan.account.objective == pytest.approx(0.7, abs=1e-4)
+    assert plan.account.objective == pytest.approx(0.625, abs=1e-3)
     assert plan.marginal_prices == {"grid.limits": pytest.approx(0.2)}
 
 

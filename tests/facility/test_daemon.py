@@ -1,0 +1,440 @@
+"""The daemon on a bus in memory, with a clock that stands still and the real solver.
+
+The site: pool `p`, 10 GPUs of 100 to 400 W, 6 of them rented by `c`, 2 wanted by job `j`; a cycle of 300 s, caps that last 900 s.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import facility.daemon as room
+from facility.bus import MemoryBroker, MemoryBus, Message
+from facility.clock import ManualClock
+from facility.daemon import Daemon
+from facility.decide import Undecided
+from facility.journal import Journal
+from facility.pulse import last_will
+from facility.site import Site
+from facility.store import StoreFault
+
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+POINTS = [{"cap_w": 100, "draw_w": 100, "speed": 0.2}, {"cap_w": 400, "draw_w": 390, "speed": 1}]
+SITE = Site.model_validate({
+    "id": "s", "name": "s", "timezone": "UTC", "currency": "EUR", "grid": {"import_limit_kw": 4},
+    "tariff": {"energy_price_per_mwh": 50}, "weather": {"outdoor_by_hour_c": [10] * 24},
+    "gpu_models": {"g": {"min_cap_w": 100, "max_cap_w": 400, "idle_w": 50, "curves": {"train": {"source": "by hand", "points": POINTS}}}},
+    "feeders": {"main": {"rating_kw": 5}}, "halls": {"h": {"feeder": "main"}},
+    "pools": {"p": {"hall": "h", "feeder": "main", "gpu_model": "g", "gpus": 10}},
+    "tenants": {"t": {"name": "T"}},
+    "contracts": {"c": {"tenant": "t", "kind": "reserved", "pool": "p", "gpus": 6, "curve": "train", "value_per_gpu_h": 2}},
+    "jobs": {"curve": "train"},
+})  # fmt: skip
+TIGHT = SITE.model_copy(update={"feeders": {"main": SITE.feeders["main"].model_copy(update={"rating_kw": 3.0})}})
+ROOT = "facility/v1/s"
+
+
+class House:
+    """A broker, an operator's ear on it, and a daemon that can be stopped and started."""
+
+    def __init__(self, path: Path, site: Site = SITE) -> None:
+        self.path, self.site = path, site
+        self.clock, self.broker = ManualClock(NOW), MemoryBroker()
+        self.ear: MemoryBus = self.broker.connect()
+        self.ear.subscribe(f"{ROOT}/#", 1)
+        self.wanted = 0
+        self.open()
+
+    def open(self) -> None:
+        self.journal = Journal(self.path, clock=self.clock)
+        self.bus = self.broker.connect(last_will(self.site, "daemon"))
+        self.daemon = Daemon(self.site, self.bus, self.journal, self.clock)
+        self.daemon.wake = self._wake
+        self.daemon.subscribe()
+        self.settle()
+
+    def kill(self) -> None:
+        self.bus.vanish()
+        self.journal.close()
+
+    def _wake(self) -> None:
+        self.wanted += 1
+
+    def settle(self) -> None:
+        while (message := self.bus.receive(0.0)) is not None:
+            self.bus.inbox.put(message)
+            self.daemon.attend(0.0)
+        self.daemon.attend(0.0)
+
+    def say(self, topic: str, payload: dict[str, Any] | bytes, **more: Any) -> None:
+        told = payload if isinstance(payload, bytes) else msgspec.json.encode(payload)
+        self.ear.publish(Message(f"{ROOT}/{topic}", told, qos=1, **more))
+        self.settle()
+
+    def order(self, target: str, kind: str, value: float | None = None, **more: Any) -> dict[str, Any]:
+        """Send an override and return its answer."""
+        self.heard(f"override/{target}/result")
+        request = {"id": f"{kind}-{value}", "kind": kind, "value": value, "by": "ann", "ttl_s": 600} | more
+        self.say(f"override/{target}/set", {key: v for key, v in request.items() if v is not None})
+        return self.heard(f"override/{target}/result")[0]
+
+    def heard(self, topic: str) -> list[dict[str, Any]]:
+        """What was said on a topic since the last call."""
+        found = []
+        while (message := self.ear.receive(0.0)) is not None:
+            if message.topic == f"{ROOT}/{topic}" and message.payload:
+                found.append(msgspec.json.decode(message.payload))
+        return found
+
+    def retained(self, topic: str) -> dict[str, Any] | None:
+        payload = self.broker.retained.get(f"{ROOT}/{topic}")
+        return msgspec.json.decode(payload) if payload else None
+
+    def caps(self) -> dict[str, int]:
+        sent = self.retained("cap/h/p/desired")
+        assert sent is not None
+        return {"": sent["cap_w"]} | {group["workload"]: group["cap_w"] for group in sent["groups"]}
+
+    def mode(self) -> str:
+        return self.daemon.outcome.mode
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path / "journal.sqlite")
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def planned(house: House) -> House:
+    house.say("job/j/spec", {"submit": NOW.isoformat(), "gpus": 2, "work_gpu_h": 4, "pool": "p", "deadline": (NOW + timedelta(hours=9)).isoformat()})
+    assert house.daemon.cycle().outcome == "published"
+    return house
+
+
+def no_plan(monkeypatch: pytest.MonkeyPatch, why: str = "no solver today") -> None:
+    monkeypatch.setattr(room, "decide", lambda *_: Undecided(why))
+
+
+def test_a_cycle_publishes_caps_jobs_and_the_plan(planned: House) -> None:
+    assert planned.mode() == "NORMAL"
+    assert planned.caps() == {"": 100, "c": 400, "j": 400}
+    job, plan, caps = (planned.retained(topic) for topic in ("job/j/desired", "plan/current", "cap/h/p/desired"))
+    assert job is not None and plan is not None and caps is not None
+    assert (job["action"], job["gpus"], plan["mode"]) == ("run", 2, "NORMAL")
+    assert caps["plan_id"] == plan["plan_id"]
+    assert datetime.fromisoformat(caps["valid_until"]) == NOW + timedelta(seconds=900)
+
+
+def test_an_override_is_answered_in_force_and_shown_before_any_solve(planned: House) -> None:
+    assert planned.order("pool/h/p", "cap_w", 250)["status"] == "accepted"
+    assert planned.caps() == {"": 250, "c": 250, "j": 250}
+    state = planned.retained("override/pool/h/p/state")
+    assert state is not None
+    assert [o["effective"] for o in state["overrides"]] == [250]
+    assert planned.wanted == 1
+
+
+def test_the_next_plan_keeps_to_an_override(planned: House) -> None:
+    planned.order("pool/h/p", "cap_w", 250)
+    planned.daemon.cycle()
+    plan = planned.retained("plan/current")
+    assert plan is not None
+    assert planned.mode() == "NORMAL"
+    assert plan["steps"][0]["caps_w"] == {"p": 250}
+    assert planned.caps()["c"] == 250
+
+
+def test_an_override_ends_and_everyone_is_told(planned: House) -> None:
+    planned.order("pool/h/p", "cap_w", 250)
+    planned.clock.advance(599)
+    planned.settle()
+    assert planned.caps()["c"] == 250
+    planned.clock.advance(1)
+    planned.settle()
+    assert planned.caps() == {"": 100, "c": 400, "j": 400}
+    assert planned.retained("override/pool/h/p/state") is None
+    assert planned.heard("override/pool/h/p/result")[-1]["status"] == "expired"
+    assert planned.wanted == 2
+
+
+def test_an_override_that_begins_later_acts_when_it_begins(planned: House) -> None:
+    start = (NOW + timedelta(seconds=60)).isoformat()
+    assert planned.order("pool/h/p", "cap_w", 250, start=start)["status"] == "accepted"
+    assert planned.caps()["c"] == 400
+    planned.clock.advance(60)
+    planned.settle()
+    assert planned.caps()["c"] == 250
+    assert planned.retained("override/pool/h/p/state") is not None
+    assert planned.wanted == 2
+
+
+def test_an_override_before_the_first_plan_acts_on_the_fallback_caps(house: House) -> None:
+    assert house.order("pool/h/p", "cap_w", 150)["status"] == "accepted"
+    assert (house.mode(), house.caps()) == ("SAFE", {"": 150, "c": 150})
+
+
+def test_below_the_settable_range_is_clamped_and_above_what_the_feeder_carries_too(tmp_path: Path) -> None:
+    house = House(tmp_path / "tight.sqlite", TIGHT)
+    house.daemon.cycle()
+    high, low = house.order("hall/h", "cap_w", 390), house.order("pool/h/p", "cap_w", 50)
+    assert (low["status"], low["effective"]) == ("clamped", 100)
+    assert (high["status"], high["effective"]) == ("clamped", 300)
+    house.kill()
+
+
+def test_an_import_limit_sheds_at_once(planned: House) -> None:
+    """2 kW less 100 W of idle GPUs leave each of the other 8 GPUs 237.5 W, which is a cap of 242 W."""
+    assert planned.order("grid/main", "import_limit_kw", 2.0)["status"] == "accepted"
+    assert 240 <= planned.caps()["c"] <= 242
+    planned.daemon.cycle()
+    plan = planned.retained("plan/current")
+    assert plan is not None
+    assert plan["steps"][0]["import_kw"] <= 2.0
+    assert planned.mode() == "NORMAL"
+
+
+def test_a_limit_of_the_grid_sheds_at_once_too(planned: House) -> None:
+    step = {"start": NOW.isoformat(), "end": (NOW + timedelta(hours=1)).isoformat(), "value": 2.0}
+    planned.say("grid/main/limit", {"unit": "kW", "points": [step]}, retain=True)
+    assert 240 <= planned.caps()["c"] <= 242
+
+
+def test_a_job_is_held_at_once_and_runs_again_with_the_next_plan(planned: House) -> None:
+    planned.order("job/j", "hold")
+    job = planned.retained("job/j/desired")
+    assert job is not None
+    assert (job["action"], planned.caps()) == ("hold", {"": 100, "c": 400})
+    planned.daemon.cycle()
+    assert planned.retained("job/j/desired")["action"] == "hold"  # type: ignore[index]
+    assert planned.order("job/j", "run", priority=7)["status"] == "accepted"
+    planned.daemon.cycle()
+    assert planned.retained("job/j/desired")["action"] == "run"  # type: ignore[index]
+
+
+def test_stop_acts_from_any_state_and_lets_go_without_a_jump(planned: House) -> None:
+    planned.order("site", "stop")
+    assert (planned.mode(), planned.caps()) == ("MANUAL", {"": 100, "c": 100})
+    planned.daemon.cycle()
+    assert (planned.mode(), planned.caps()) == ("MANUAL", {"": 100, "c": 100})
+    planned.say("override/site/clear", {"id": "stop-None", "by": "ann"})
+    assert (planned.mode(), planned.caps()) == ("HOLD", {"": 100, "c": 100})
+    planned.daemon.cycle()
+    assert (planned.mode(), planned.caps()) == ("NORMAL", {"": 100, "c": 400, "j": 400})
+
+
+def test_freeze_outlasts_the_caps_of_its_plan_and_a_plan_solved_meanwhile_is_not_followed(
+    planned: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    solve: Callable[..., Any] = room.decide
+
+    def interrupted(*arguments: Any) -> Any:
+        found = solve(*arguments)
+        planned.order("site", "freeze", ttl_s=7200)
+        planned.order("pool/h/p", "cap_w", 222, ttl_s=7200)
+        return found
+
+    monkeypatch.setattr(room, "decide", interrupted)
+    planned.daemon.cycle()
+    assert (planned.mode(), planned.caps()["c"]) == ("MANUAL", 222)
+    for _ in range(5):
+        planned.clock.advance(300)
+        planned.settle()
+        planned.daemon.cycle()
+    sent = planned.retained("cap/h/p/desired")
+    assert sent is not None
+    assert (planned.mode(), planned.caps()["c"]) == ("MANUAL", 222)
+    assert datetime.fromisoformat(sent["valid_until"]) == planned.clock.now() + timedelta(seconds=900)
+
+
+def test_without_a_new_plan_the_last_one_is_held_as_long_as_its_caps_last_and_no_longer(
+    planned: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_plan(monkeypatch)
+    for _ in range(2):
+        planned.clock.advance(300)
+        planned.daemon.cycle()
+        sent = planned.retained("cap/h/p/desired")
+        assert sent is not None
+        assert (planned.mode(), planned.daemon.outcome.outcome, planned.caps()["c"]) == ("HOLD", "held", 400)
+        assert datetime.fromisoformat(sent["valid_until"]) == NOW + timedelta(seconds=900)
+    planned.clock.advance(300)
+    planned.daemon.cycle()
+    assert (planned.mode(), planned.daemon.outcome.outcome) == ("SAFE", "safe")
+    assert planned.daemon.outcome.reason == "no solver today"
+
+
+def test_a_planner_that_never_returns_ends_in_fallback_caps(planned: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+    monkeypatch.setattr(room, "decide", lambda *_: release.wait(10) and Undecided("late"))
+    stuck = threading.Thread(target=planned.daemon.cycle)
+    stuck.start()
+    try:
+        assert planned.order("pool/h/p", "cap_w", 250)["status"] == "accepted"
+        planned.clock.advance(899)
+        planned.settle()
+        assert planned.mode() == "NORMAL"
+        planned.clock.advance(1)
+        planned.settle()
+        assert planned.mode() == "SAFE"
+        assert "no plan came" in planned.daemon.outcome.reason
+    finally:
+        release.set()
+        stuck.join()
+
+
+def test_an_operators_lower_cap_holds_in_safe_mode_too(planned: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned.order("pool/h/p", "cap_w", 120, ttl_s=7200)
+    no_plan(monkeypatch)
+    planned.clock.advance(900)
+    planned.daemon.cycle()
+    assert (planned.mode(), set(planned.caps().values())) == ("SAFE", {120})
+
+
+def test_a_fault_in_the_planner_is_an_outcome_and_the_next_cycle_is_normal(planned: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(room, "decide", lambda *_: 1 / 0)
+        planned.daemon.cycle()
+        assert planned.mode() == "HOLD"
+        assert "ZeroDivisionError" in planned.daemon.outcome.reason
+    planned.daemon.cycle()
+    assert planned.mode() == "NORMAL"
+
+
+def test_no_plan_at_the_start_means_fallback_caps(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_plan(monkeypatch)
+    assert house.retained("cap/h/p/desired") is None
+    house.daemon._began_s -= 6
+    house.settle()
+    assert (house.mode(), house.caps()) == ("SAFE", {"": 400, "c": 400})
+
+
+def test_a_restart_keeps_overrides_and_the_last_plan_and_counts_on(planned: House) -> None:
+    planned.order("pool/h/p", "cap_w", 250)
+    planned.daemon.cycle()
+    before = planned.retained("cap/h/p/desired")
+    planned.kill()
+    planned.broker.stop(forget=True)
+    planned.broker.start()
+    planned.clock.advance(60)
+    planned.open()
+    planned.daemon.start()
+    after = planned.retained("cap/h/p/desired")
+    assert before is not None and after is not None
+    assert (after["epoch"], after["seq"]) > (before["epoch"], before["seq"])
+    assert (planned.mode(), planned.caps()["c"]) == ("HOLD", 250)
+    assert planned.retained("override/pool/h/p/state") is not None
+
+
+def test_an_override_that_ended_while_nobody_was_there_is_taken_off_the_bus(planned: House) -> None:
+    planned.order("pool/h/p", "cap_w", 250)
+    planned.kill()
+    planned.clock.advance(3600)
+    planned.open()
+    planned.daemon.start()
+    assert planned.retained("override/pool/h/p/state") is None
+    assert planned.heard("override/pool/h/p/result")[-1]["status"] == "expired"
+
+
+def test_a_state_that_only_the_broker_remembers_is_corrected(house: House) -> None:
+    house.ear.publish(Message(f"{ROOT}/override/pool/h/p/state", b'{"overrides":[]}', qos=1, retain=True))
+    house.kill()
+    house.open()
+    assert house.retained("override/pool/h/p/state") is None
+
+
+def test_a_damaged_journal_is_told_and_starts_safe(planned: House) -> None:
+    planned.kill()
+    planned.path.write_bytes(b"not a journal" * 1000)
+    planned.open()
+    planned.daemon.start()
+    assert planned.mode() == "SAFE"
+    assert "damaged" in planned.daemon.outcome.reason
+    assert planned.retained("cap/h/p/desired") is not None
+
+
+def test_a_retained_command_is_refused_and_an_alarm_stands_until_it_is_deleted(house: House) -> None:
+    house.kill()
+    house.ear.publish(Message(f"{ROOT}/override/site/set", b'{"id":"x","kind":"stop","by":"eve"}', qos=1, retain=True))
+    house.open()
+    assert house.heard("override/site/result")[-1]["status"] == "rejected"
+    alarm = house.retained("alarm/retained-command")
+    assert alarm is not None
+    assert alarm["place"] == f"{ROOT}/override/site/set"
+    house.say("override/site/set", b"", retain=True)
+    assert house.retained("alarm/retained-command") is None
+
+
+@pytest.mark.parametrize("payload", [b"", b"{", b"[" * 60_000, b"\xff\xfe", b'{"id": 1}', b"9" * 5000, b"x" * 70_000])
+def test_garbage_is_answered_and_stops_nothing(planned: House, payload: bytes) -> None:
+    for topic in ("override/site/set", "override/site/clear", "cap/h/p/reported", "job/j/spec", "tele/site/meter/main/import_kw", "grid/main/price"):
+        planned.say(topic, payload)
+    assert planned.order("pool/h/p", "cap_w", 250)["status"] == "accepted"
+    assert not planned.daemon.faults
+
+
+def test_a_fault_in_one_message_is_counted_and_the_next_is_read(planned: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(planned.daemon._known, "accept", lambda *_: 1 / 0)
+        for _ in range(3):
+            planned.say("tele/site/meter/main/import_kw", b"1")
+    assert planned.daemon.faults == {"ZeroDivisionError in a message": 3}
+    assert planned.order("pool/h/p", "cap_w", 250)["status"] == "accepted"
+
+
+def test_a_full_disk_refuses_overrides_and_cycles_go_on(planned: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise StoreFault("disk full")
+
+    for name in ("save_override", "save_answer", "record_cycle", "put"):
+        monkeypatch.setattr(planned.journal, name, full)
+    answer = planned.order("pool/h/p", "cap_w", 250)
+    assert (answer["status"], planned.caps()["c"]) == ("rejected", 400)
+    assert planned.daemon.cycle().outcome == "published"
+
+
+def test_an_answer_also_goes_to_the_response_topic_but_never_into_our_own_tree(planned: House) -> None:
+    reply = planned.broker.connect()
+    reply.subscribe("#", 1)
+    request = b'{"id":"r%d","kind":"cap_w","value":250,"by":"ann"}'
+    planned.say("override/pool/h/p/set", request % 1, response_topic="ann/answers", correlation=b"42")
+    planned.say("override/pool/h/p/set", request % 2, response_topic=f"{ROOT}/job/j/desired", correlation=b"43")
+    planned.say("override/pool/h/p/set", request % 3, response_topic="not/#/a/topic")
+    got = []
+    while (message := reply.receive(0.0)) is not None:
+        got.append(message)
+    assert [m.correlation for m in got if m.correlation and not m.topic.endswith("/set")] == [b"42"]
+    assert [m.topic for m in got if m.correlation == b"42"][-1] == "ann/answers"
+    assert not planned.daemon.faults
+
+
+def test_after_an_outage_everything_retained_comes_back(planned: House) -> None:
+    planned.order("pool/h/p", "cap_w", 250)
+    planned.broker.stop(forget=True)
+    planned.broker.start()
+    planned.settle()
+    for topic in ("cap/h/p/desired", "job/j/desired", "plan/current", "override/pool/h/p/state"):
+        assert planned.retained(topic) is not None, topic
+
+
+def test_each_cycle_is_in_the_journal_with_what_it_was_made_from(planned: House) -> None:
+    (record,) = planned.journal.cycles()
+    inputs = msgspec.json.decode(record.inputs)
+    assert (record.mode, record.outcome, record.at) == ("NORMAL", "published", NOW)
+    assert inputs["snapshot"]["jobs"][0]["id"] == "j"
+    assert len(inputs["forecast"]["price_per_mwh"]) == 58
+    assert planned.journal.last_published() == record
+
+
+def test_a_killed_daemon_leaves_its_last_will(planned: House) -> None:
+    planned.bus.vanish()
+    status = planned.retained("svc/daemon/status")
+    assert status is not None
+    assert (status["mode"], status["reason"]) == ("offline", "lost")

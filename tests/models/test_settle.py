@@ -1,0 +1,93 @@
+"""Settle: in the first step a gang runs, waits, or finishes inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from models.plan import Plan
+from models.site import Problem
+
+Sent = Callable[[Plan, int, int], list[tuple[int, int, float]]]
+
+
+def test_a_gang_that_mostly_runs_runs_whole(site: Any, job: Any, planned: Callable[[Problem], Plan], sent: Sent, optimum: Any) -> None:
+    """A peak of 1.6 kW so far, at 10 a kW, would have eight of ten GPUs run in each of two hours for 12.8 GPU h: 0.32.
+
+    Rather ten now and six later, 16 + 0.1 * 3.2 + (2 - 1.6) * 10, than more peak later and none now.
+    """
+    problem = site(price_per_kwh=(0.1, 0.1), peak_price_per_kw=10.0, peak_so_far_kw=1.6, jobs=(job(12.8),))
+    assert optimum(problem).gpus(0, 0)[0] == pytest.approx(8.0)
+    plan = planned(problem)
+    assert sent(plan, 0, 0) == [(10, 200, 1.0)]
+    assert sent(plan, 0, 1) == [(10, 200, pytest.approx(0.6))]
+    assert plan.account.objective == pytest.approx(20.32)
+    assert plan.record.bound == pytest.approx(16.32)
+    assert plan.status == "rounded_worse"
+
+
+def test_a_gang_that_would_break_the_grid_limit_waits_though_its_contract_is_broken(
+    site: Any, job: Any, planned: Callable[[Problem], Plan], sent: Sent
+) -> None:
+    """1.2 kW now, 2 kW later, and ten GPUs are 2 kW at 200 W. The program would run six; ten would break the limit by 0.8 kW.
+
+    So 8 of 12.8 GPU h are done, less the hair of the limit that is kept back: 4.8 are left, 0.2 + 50 * 4.8.
+    """
+    plan = planned(site(price_per_kwh=(0.1, 0.1), limit_kw=(1.2, 2.0), jobs=(job(12.8),)))
+    assert sent(plan, 0, 0) == []
+    assert plan.account.breach["over_limit_kw"].tolist() == [0.0, 0.0]
+    assert plan.account.breach["unfinished_gpu_h"].tolist() == [pytest.approx(4.8, abs=1e-3)]
+    assert plan.account.objective == pytest.approx(240.2, abs=0.01)
+
+
+def test_a_gang_that_could_not_finish_later_runs_now_however_little_it_would(
+    site: Any, job: Any, planned: Callable[[Problem], Plan], sent: Sent
+) -> None:
+    """10.1 GPU h until 2 h, now dear: 10 of them fit in the cheap second hour, so the gang starts now, for all the hour."""
+    plan = planned(site(price_per_kwh=(0.3, 0.1), jobs=(job(10.1),)))
+    assert sent(plan, 0, 0) == [(10, 200, 1.0)]
+    assert not plan.account.is_breached
+
+
+def test_a_gang_that_finishes_inside_the_first_step_is_left_to_it(
+    site: Any, job: Any, planned: Callable[[Problem], Plan], sent: Sent
+) -> None:
+    plan = planned(site(jobs=(job(4.0),)))
+    assert sent(plan, 0, 0) == [(10, 200, pytest.approx(0.5))]
+    assert sent(plan, 0, 1) == []
+
+
+def test_work_that_could_be_carried_is_no_reason_to_run_part_of_a_gang(
+    site: Any, job: Any, planned: Callable[[Problem], Plan], sent: Sent
+) -> None:
+    """The limit lets six of ten GPUs run now; later costs more, and what is left may be carried: the gang waits, 8 * 0.03."""
+    plan = planned(site(limit_kw=(1.2, 2.0), jobs=(job(8.0, 5.0, carry_price_per_gpu_h=0.03),)))
+    assert len(plan.schedule.groups) == 0
+    assert plan.account.objective == pytest.approx(0.24)
+
+
+def test_of_two_gangs_that_do_not_fit_together_one_runs(
+    site: Any, job: Any, planned: Callable[[Problem], Plan], sent: Sent
+) -> None:
+    """Ten GPUs for gangs of six and seven with 9.6 and 11.2 GPU h until 3 h: one now, the other waits for its GPUs."""
+    jobs = (job(9.6, 3.0, gpus=6), job(11.2, 3.0, gpus=7, id="other"))
+    plan = planned(site((1.0, 1.0, 1.0), (0.1, 0.1, 0.1), jobs=jobs))
+    now = [sent(plan, w, 0) for w in range(2)]
+    assert sum(n for parts in now for n, _, _ in parts) <= 10
+    assert plan.account.work_gpu_h.sum(axis=1).tolist() == pytest.approx([9.6, 11.2], abs=1e-9)
+
+
+def test_the_other_side_is_tried_where_waiting_breaks_a_contract(
+    site: Any, job: Any, planned: Callable[[Problem], Plan], sent: Sent
+) -> None:
+    """Dear now, cheap later - but later another job has the GPUs until its own deadline, and none is left over.
+
+    12 GPU h until 2 h beside 10 GPU h that arrive at 1 h and end at 2 h: the second hour is the other's at 300 W. Waiting would
+    leave work undone; ten GPUs now at 300 W do 10.
+    """
+    jobs = (job(9.0, 2.0), job(9.5, 2.0, id="other", arrival_h=1.0))
+    plan = planned(site(price_per_kwh=(0.9, -0.5), jobs=jobs))
+    assert not plan.account.is_breached
+    assert sent(plan, 0, 0)[0][2] == pytest.approx(1.0)

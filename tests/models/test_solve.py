@@ -1,0 +1,164 @@
+"""Solve: three outcomes, a certificate nobody can talk into holding, and the solver's traps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+import pytest
+
+from models.site import build
+from models.solve import Certificate, Infeasible, Session, Solved, SolverFault, TimedOut, values
+
+
+def tiny(cost: float = 1.0, least: float = 1.0, most: float | None = None) -> Any:
+    """Minimise cost * x + 2 * y with x + y >= least, 0 <= x <= most, 0 <= y."""
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(bounds=(0, most))
+    m.y = pyo.Var(bounds=(0, None))
+    m.enough = pyo.Constraint(expr=m.x + m.y >= least)
+    m.money = pyo.Objective(expr=cost * m.x + 2 * m.y)
+    return m
+
+
+def solved(session: Session) -> Solved:
+    outcome = session.solve(10.0)
+    assert isinstance(outcome, Solved)
+    return outcome
+
+
+def test_an_optimum_comes_with_its_dual_and_a_certificate_that_holds() -> None:
+    """x at 1 and y at 2 a unit: 0.4 of x is all there is, 0.6 of y: 0.4 + 1.2 = 1.6. A unit more would cost 2."""
+    model = tiny(most=0.4)
+    session = Session(model)
+    outcome = solved(session)
+    assert outcome.objective == pytest.approx(1.6)
+    assert outcome.row_dual.tolist() == pytest.approx([2.0])
+    assert outcome.certificate.holds
+    session.load(outcome)
+    assert values([model.x, model.y]).tolist() == pytest.approx([0.4, 0.6])
+    assert session.shape == (1, 2)
+
+
+def test_a_constant_in_the_objective_is_kept() -> None:
+    model = tiny()
+    model.money.set_value(model.money.expr + 5)
+    assert solved(Session(model)).objective == pytest.approx(6.0)
+
+
+def test_no_point_is_told_as_infeasible() -> None:
+    model = tiny()
+    model.little = pyo.Constraint(expr=model.x + model.y <= 0.5)
+    assert isinstance(Session(model).solve(10.0), Infeasible)
+
+
+def test_no_time_is_told_as_timed_out(site: Any, job: Any) -> None:
+    jobs = tuple(job(5.0, 20.0, id=f"job{i}") for i in range(10))
+    session = Session(build(site((1.0,) * 20, (0.1,) * 20, jobs=jobs)))
+    assert isinstance(session.solve(1e-6), TimedOut)
+    assert isinstance(session.solve(10.0), Solved)
+
+
+def test_a_thousand_solves_do_not_use_up_the_budget_of_one() -> None:
+    """Each has a twentieth of the time that all take together, and none runs out of it."""
+    model = tiny()
+    session = Session(model)
+    solved(session)
+    before_s, budget_s = session.run_seconds, 0.5
+    for i in range(1000):
+        session.fix([model.x], [i % 7 / 10])
+        outcome = session.solve(budget_s)
+        assert isinstance(outcome, Solved)
+        assert outcome.objective == pytest.approx(i % 7 / 10 + 2 * (1 - i % 7 / 10))
+    assert session.runs == 1001
+    assert session.run_seconds - before_s < budget_s * 1000
+
+
+def test_the_time_limit_of_a_solve_starts_with_that_solve(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(tiny())
+    options: list[tuple[str, float]] = []
+    set_option = session._highs.setOptionValue
+    monkeypatch.setattr(session._highs, "getRunTime", lambda: 100.0)
+    monkeypatch.setattr(session._highs, "setOptionValue", lambda name, value: options.append((name, value)) or set_option(name, value))
+    session.solve(2.0)
+    assert options == [("time_limit", 102.0)]
+
+
+@pytest.mark.parametrize("cost", [float("nan"), float("inf")])
+def test_a_cost_that_is_no_number_never_reaches_the_solver(cost: float) -> None:
+    with pytest.raises(SolverFault, match="not a finite number"):
+        Session(tiny(cost=cost))
+
+
+def test_a_bound_that_is_no_number_never_reaches_the_solver() -> None:
+    with pytest.raises(SolverFault, match="not a number"):
+        Session(tiny(least=float("nan")))
+
+
+def test_a_refused_call_is_a_fault() -> None:
+    session = Session(tiny())
+    session.columns[id(session.variables[0])] = 99
+    with pytest.raises((SolverFault, IndexError)):
+        session.fix([session.variables[0]], [1.0])
+
+
+@pytest.mark.parametrize(
+    ("x", "dual"),
+    [
+        (np.array([0.0, 0.9]), np.array([1.0])),  # 0.1 short of the row
+        (np.array([1.0, -0.1]), np.array([1.0])),  # below a bound
+        (np.array([0.0, 1.0]), np.array([1.0])),  # allowed, but dearer than the other column
+        (np.array([1.0, 0.0]), np.array([0.5])),  # a dual that leaves a gap
+        (np.array([1.0, 0.0]), np.array([-1.0])),  # a dual of the wrong sign
+        (np.array([1.0, 0.0]), np.array([3.0])),  # a dual that would have a column fall for ever
+    ],
+)
+def test_the_certificate_of_a_tampered_solution_does_not_hold(x: Any, dual: Any) -> None:
+    session = Session(tiny())
+    assert session._certify(np.array([1.0, 0.0]), np.array([1.0])).holds
+    assert not session._certify(x, dual).holds
+
+
+def test_a_failed_certificate_is_tried_again_cold_and_twice_failed_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(tiny())
+    warm, good = session._highs, Certificate(0.0, 0.0, 0.0)
+    answers = [replace(good, gap=1.0), good, replace(good, primal=1.0), replace(good, dual=1.0)]
+    monkeypatch.setattr(session, "_certify", lambda x, row_dual: answers.pop(0))
+    assert isinstance(session.solve(10.0), Solved)
+    assert session._highs is not warm
+    twice = session.solve(10.0)
+    assert isinstance(twice, TimedOut)
+    assert "certificate" in twice.reason
+
+
+def test_rows_added_later_bind_and_are_certified_too() -> None:
+    """x <= y leaves half each: 0.5 + 1 = 1.5, where x alone cost 1."""
+    model = tiny()
+    session = Session(model)
+    assert solved(session).objective == pytest.approx(1.0)
+    session.add_differences([(model.x, model.y)])
+    outcome = solved(session)
+    assert outcome.objective == pytest.approx(1.5)
+    assert outcome.certificate.holds
+    assert session.shape == (2, 2)
+
+
+def test_a_fixed_variable_stays_fixed_and_can_be_fixed_elsewhere() -> None:
+    """x at 0.25 leaves 0.75 to y: 1.75. At 0.5: 1.5."""
+    model = tiny()
+    session = Session(model)
+    session.fix([model.x], [0.25])
+    assert solved(session).objective == pytest.approx(1.75)
+    session.fix([model.x], [0.5])
+    assert solved(session).objective == pytest.approx(1.5)
+
+
+def test_what_is_loaded_lies_within_the_bounds() -> None:
+    model = tiny(most=1.0)
+    session = Session(model)
+    outcome = solved(session)
+    session.load(replace(outcome, x=outcome.x + np.array([1e-9, -1e-9])))
+    assert model.x.value <= 1.0
+    assert model.y.value >= 0.0
