@@ -42,6 +42,8 @@ FIRST_PLAN_S = 5.0
 """How long the start waits for a plan before fallback caps are sent."""
 LOOK_S = 0.05
 """How often, at most, the bus thread looks at the clock; in between it only reads."""
+GUARD_S = 0.5
+"""How often the meter is held against the limit."""
 FACTS_EVERY_S = 60.0
 CYCLES_KEPT = timedelta(days=30)
 PATTERNS = ("tele/#", "meta/#", "grid/#", "signal/#", "override/#", "alarm/+", "job/+/spec", "job/+/reported")
@@ -69,7 +71,8 @@ class Daemon:
         self._cycle = self._connections = 0
         self._forecast: Forecast | None = None
         self._plan_told = b""
-        self._began_s = self._look_s = self._facts_s = time.monotonic()
+        self._closed = False
+        self._began_s = self._look_s = self._guard_s = self._facts_s = time.monotonic()
         self.faults: Counter[str] = Counter()
         self.wake: Callable[[], None] = lambda: None
         """Called when a new plan is wanted before the next cycle."""
@@ -112,6 +115,7 @@ class Daemon:
     def close(self) -> None:
         """Write down what a restart needs, and say goodbye."""
         with self._lock:
+            self._closed = True
             with self._survives("writing down what is known"):
                 self._known.remember()
             self._bus.publish(last_will(self._site, self._instance, "stopped"))
@@ -184,6 +188,9 @@ class Daemon:
             self._governor.safe(self._known.situation(now), self._governor.outcome.reason)
         elif self._governor.lapsed(now):
             self._governor.keep(self._known.situation(now))
+        if real_s - self._guard_s >= GUARD_S:
+            self._guard_s = real_s
+            self._governor.guard(self._known.situation(now))
         if self._bus.connections != self._connections:
             self._connections = self._bus.connections
             self._pulse.echo()
@@ -229,6 +236,8 @@ class Daemon:
         forecast.outdoor_c[0] = made.outdoor_c
         found = self._find(made, forecast, edges)
         with self._lock:
+            if self._closed:
+                return
             here = self._known.situation(self._clock.now())
             try:
                 self._governor.conclude(found, f"{now:%Y%m%dT%H%M%SZ}-{self._epoch}-{self._cycle}", made, here)

@@ -7,7 +7,7 @@
 
 In every mode what operators command is laid over it at once, without a solver. Nothing is sent that makes anything worse for
 the plant than what is in force already, in the verifier's eyes. When an operator lets go, what was in force goes on until the
-next plan, so that no cap jumps in between.
+next plan, so that no cap jumps in between. And whatever was expected: where the meter shows more than the limit, caps give way.
 """
 
 from __future__ import annotations
@@ -22,13 +22,18 @@ from facility.actuate import Actuator
 from facility.arbitrate import Bounds
 from facility.decide import Decided, Undecided
 from facility.decision import Decision
-from facility.overrule import overrule
+from facility.overrule import commanded, import_kw, overrule, shed
 from facility.site import Site
 from facility.snapshot import Snapshot
 from facility.standby import fallback, goes_on, lowest, present
 from facility.verify import Violation, verify
 
 log = logging.getLogger(__name__)
+
+AIM_SHARE = 0.99
+"""Share of the import limit that is aimed at when the meter showed more than the limit."""
+SETTLE = timedelta(seconds=15)
+"""How long one cut is given to show on the meter before the next."""
 
 Mode = Literal["NORMAL", "HOLD", "SAFE", "MANUAL"]
 How = Literal["published", "held", "safe"]
@@ -63,6 +68,7 @@ class Governor:
         self._base: Decision | None = None
         self.in_force: Decision | None = None
         self.verdict: tuple[Violation, ...] = ()
+        self._cut_at: datetime | None = None
         self.plan: Decided | None = None
         self.plan_id = ""
         self.outcome = Outcome("SAFE", "safe", reason, now)
@@ -122,6 +128,21 @@ class Governor:
     def keep(self, here: Situation) -> None:
         """Go on, or fall back, because what is in force has lapsed."""
         self._go_on(here, f"no plan came in the {self._ttl.total_seconds():g} s that the last one holds")
+
+    def guard(self, here: Situation) -> None:
+        """Lower caps at once by what the meter shows above the limit, until the next plan; plans only expect, meters know."""
+        measured_kw, limit_kw = here.snapshot.import_kw, here.asked.import_limit_kw[0]
+        settled = self._cut_at is None or not here.now - SETTLE < self._cut_at <= here.now
+        if measured_kw is None or self.in_force is None or measured_kw <= limit_kw or self.lapsed(here.now) or not settled:
+            return
+        self._cut_at = here.now
+        now = goes_on(self._site, self.in_force, here.snapshot, here.now, self.in_force.until)
+        target_kw = import_kw(self._site, now, here.snapshot, here.outdoor_c) - (measured_kw - AIM_SHARE * limit_kw)
+        less = shed(self._site, here.snapshot, now, target_kw, here.outdoor_c, last=commanded(here.asked))
+        said = f"the meter showed {measured_kw:.1f} of {limit_kw:g} kW"
+        decision = replace(less, pools=tuple(replace(pool, reason=said) for pool in less.pools))
+        log.debug("%s: caps give way", said)
+        self._send(decision, verify(self._site, here.snapshot, decision, outdoor_c=here.outdoor_c), here)
 
     def safe(self, here: Situation, reason: str) -> None:
         """Send the fallback caps, with what operators command laid over them as far as the verifier accepts it."""

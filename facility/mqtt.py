@@ -212,7 +212,7 @@ class MqttBus:
         if was_up and not self._client.closing.is_set():
             log.warning("lost %s:%s: %s", self._broker.host, self._broker.port, reason)
 
-    def _on_socket_close(self, _client: paho.Client, _data: Any, connection: socket.socket) -> None:
+    def _on_socket_close(self, _client: paho.Client, _data: Any, connection: Any) -> None:
         """Read what still comes until the broker has hung up: closed with bytes unread, the connection is reset.
 
         A reset may reach the broker before it has read that we leave cleanly, and it would send the last will.

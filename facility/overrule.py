@@ -30,17 +30,17 @@ def overrule(site: Site, snapshot: Snapshot, decision: Decision, bounds: Bounds,
 
     def caps(pool: PoolCaps) -> PoolCaps:
         lowest = _lowest(site, pool.pool)
-        commanded = bounds.pool_cap_w[pool.pool][0]
+        named = bounds.pool_cap_w[pool.pool][0]
         groups: dict[tuple[str, int], int] = {}
         for group in pool.groups:
             if held(group.workload):
                 continue
-            wish = bounds.job_cap_w.get(group.workload, (commanded,))[0]
+            wish = bounds.job_cap_w.get(group.workload, (named,))[0]
             cap_w = lowest if stopped else group.cap_w if wish is None else round(wish)
             groups[group.workload, cap_w] = groups.get((group.workload, cap_w), 0) + group.gpus
         return PoolCaps(
             pool.pool,
-            lowest if stopped else pool.cap_w if commanded is None else round(commanded),
+            lowest if stopped else pool.cap_w if named is None else round(named),
             tuple(CapGroup(workload, gpus, cap_w) for (workload, cap_w), gpus in groups.items()),
             bounds.reasons.get(pool.pool, pool.reason),
         )
@@ -57,8 +57,7 @@ def overrule(site: Site, snapshot: Snapshot, decision: Decision, bounds: Bounds,
         jobs=tuple(told),
         import_limit_kw=bounds.import_limit_kw[0],
     )
-    commanded = frozenset(pool for pool, cap_w in bounds.pool_cap_w.items() if cap_w[0] is not None)
-    return shed(site, snapshot, ruled, bounds.import_limit_kw[0], outdoor_c, last=commanded)
+    return shed(site, snapshot, ruled, bounds.import_limit_kw[0], outdoor_c, last=commanded(bounds))
 
 
 def shed(
@@ -69,10 +68,9 @@ def shed(
     The pools in `last`, whose caps somebody commanded, give way only when all others are at their lowest caps. Where that does
     not do either, all are: what is still above the limit then is for the next plan to hold back.
     """
-    root = next(feeder for feeder, node in site.feeders.items() if node.parent is None)
 
     def fits(candidate: Decision) -> bool:
-        return expected_kw(site, candidate, snapshot, outdoor_c)[root] <= limit_kw
+        return import_kw(site, candidate, snapshot, outdoor_c) <= limit_kw
 
     for giving in (site.pools.keys() - last, last):
 
@@ -87,6 +85,17 @@ def shed(
             low, high = (middle, high) if fits(at(middle / FINENESS)) else (low, middle)
         decision = at(low / FINENESS)
     return decision
+
+
+def commanded(bounds: Bounds) -> frozenset[str]:
+    """The pools whose cap somebody commands."""
+    return frozenset(pool for pool, cap_w in bounds.pool_cap_w.items() if cap_w[0] is not None)
+
+
+def import_kw(site: Site, decision: Decision, snapshot: Snapshot, outdoor_c: float) -> float:
+    """The power expected at the grid connection under a decision, kW."""
+    root = next(feeder for feeder, node in site.feeders.items() if node.parent is None)
+    return expected_kw(site, decision, snapshot, outdoor_c)[root]
 
 
 def _scaled(site: Site, pool: PoolCaps, share: float) -> PoolCaps:

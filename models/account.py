@@ -219,7 +219,5 @@ def _cost(
         "too_hot": TOO_HOT_PRICE_PER_KWH_H * float((capacity * breach["too_hot_k"] * h).sum()),
         "over_limit": OVER_LIMIT_PRICE_PER_KWH * float(breach["over_limit_kw"] @ h),
         "short": float(sum(f.short_price_per_gpu_h * breach["short_gpu_h"][i].sum() for i, f in enumerate(problem.firms))),
-        "unfinished": float(
-            sum(j.unfinished_price_per_gpu_h * u for j, u in zip(problem.jobs, breach["unfinished_gpu_h"], strict=True))
-        ),
+        "unfinished": float(sum(j.unfinished_price_per_gpu_h * u for j, u in zip(problem.jobs, breach["unfinished_gpu_h"], strict=True))),
     }

@@ -125,9 +125,7 @@ def _round(problem: Problem, model: Any) -> Schedule:
         for b in problem.batteries
     }
     hall_c: dict[str, Floats] = {
-        z.id: values(model.hall[z.id].temperature_c[t] for t in range(steps))
-        if z.cooling_plant is not None
-        else np.full(steps, z.start_c)
+        z.id: values(model.hall[z.id].temperature_c[t] for t in range(steps)) if z.cooling_plant is not None else np.full(steps, z.start_c)
         for z in problem.halls
     }
     cells = round_down(problem, gpus)

@@ -124,11 +124,12 @@ def _gangs(problem: Problem, model: Any, settled: dict[int, float]) -> dict[int,
                 between.append((lean, w, most))
                 continue
         free[load.pool] -= now
-    gangs = {}
+    gangs: dict[int, float] = {}
     for lean, w, most in sorted(between, key=lambda item: (-item[0], item[1])):
         job = problem.jobs[w - len(problem.firms)]
-        fits = job.elastic or (lean >= 0.5 and most <= free[job.pool] + TINY)
-        gangs[w] = max(0.0, min(most, free[job.pool])) if fits else 0.0
+        left = _free(problem, job.pool, settled | gangs) if _is_ordered(job) else free[job.pool]
+        fits = job.elastic or (lean >= 0.5 and most <= left + TINY)
+        gangs[w] = max(0.0, min(most, left)) if fits else 0.0
         free[job.pool] -= gangs[w]
     return gangs
 

@@ -137,12 +137,8 @@ def add(block: Any, index: Cells, horizon: Horizon) -> None:
 
     block.h = pyo.Param(block.STEPS, initialize=dict(enumerate(horizon.hours)))
     block.size = pyo.Param(block.WORKLOADS, initialize={w: float(x.gpus) for w, x in enumerate(index.workloads)})
-    block.share = pyo.Param(
-        block.WORKLOADS, block.STEPS, default=0.0, initialize={(w, t): float(index.share[w, t]) for w, t in running}
-    )
-    block.ladder = pyo.Param(
-        block.WORKLOADS, block.STEPS, default=0, initialize={(w, t): int(index.ladder_of[w, t]) for w, t in running}
-    )
+    block.share = pyo.Param(block.WORKLOADS, block.STEPS, default=0.0, initialize={(w, t): float(index.share[w, t]) for w, t in running})
+    block.ladder = pyo.Param(block.WORKLOADS, block.STEPS, default=0, initialize={(w, t): int(index.ladder_of[w, t]) for w, t in running})
     for name in ("speed_step", "draw_step_w", "cap_step_w"):
         steps = {(i, k): float(step) for i, rungs in enumerate(index.ladders) for k, step in enumerate(getattr(rungs, name))}
         setattr(block, name, pyo.Param(block.LADDERS, block.RUNG, default=0.0, initialize=steps))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 
 from facility.bus import Message
@@ -76,8 +77,7 @@ def _set(command: Command) -> OverrideSet:
 def _ask(site: Site, url: str, command: Command, request: OverrideSet | OverrideClear, *, as_json: bool) -> int:
     topics = Topics(site.bus.root, site.id)
     target = command.target or ""
-    verb = "set" if isinstance(request, OverrideSet) else "clear"
-    topic = topics.override(target, verb)
+    topic = topics.override(target, "set" if isinstance(request, OverrideSet) else "clear")
     with visit(url) as bus:
         bus.subscribe(topics.override(target, "result"), qos=1)
         bus.publish(Message(topic, encode(request), qos=1))
@@ -109,9 +109,11 @@ def _list(site: Site, url: str, *, as_json: bool) -> int:
         for levels in ("+", "+/+", "+/+/+"):
             bus.subscribe(f"{site.bus.root}/{site.id}/override/{levels}/state", qos=1)
         for message in heard(bus, LIST_S):
+            target = message.topic.removeprefix(f"{site.bus.root}/{site.id}/override/").removesuffix("/state")
+            states.pop(target, None)
             if message.payload:
-                target = message.topic.removeprefix(f"{site.bus.root}/{site.id}/override/").removesuffix("/state")
-                states[target] = decode(message.payload, OverrideState)
+                with suppress(Rejected):  # not the daemon's words
+                    states[target] = decode(message.payload, OverrideState)
     rows = [(target, o) for target, state in sorted(states.items()) for o in state.overrides]
     if as_json:
         print(json.dumps([{"target": t, "id": o.id, "kind": o.kind, "value": o.value, "effective": o.effective,

@@ -123,10 +123,12 @@ def steady_cooling_kw(site: Site, plant_id: str, heat_kw: float, outdoor_c: floa
     """Tell the electric power of a cooling plant that removes `heat_kw` without end, kW."""
     plant = site.cooling_plants[plant_id]
     full_c, none_c = plant.free_cooling_full_below_c, plant.free_cooling_none_above_c
-    if full_c < outdoor_c < none_c:
-        chilled_share = (outdoor_c - full_c) / (none_c - full_c)
+    if outdoor_c <= full_c:
+        chilled_share = 0.0
+    elif outdoor_c >= none_c:
+        chilled_share = 1.0
     else:
-        chilled_share = 0.0 if outdoor_c <= full_c else 1.0
+        chilled_share = (outdoor_c - full_c) / (none_c - full_c)
     cop = max(plant.cop_min, plant.cop_at_25c - plant.cop_loss_per_k * (outdoor_c - 25.0))
     chiller_kw = chilled_share * max(heat_kw, plant.min_load_share * plant.design_heat_kw) / cop
     load = heat_kw / plant.design_heat_kw

@@ -114,7 +114,8 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 @pytest.fixture
 def planned(house: House) -> House:
-    house.say("job/j/spec", {"submit": NOW.isoformat(), "gpus": 2, "work_gpu_h": 4, "pool": "p", "deadline": (NOW + timedelta(hours=9)).isoformat()})
+    deadline = NOW + timedelta(hours=9)
+    house.say("job/j/spec", {"submit": NOW.isoformat(), "gpus": 2, "work_gpu_h": 4, "pool": "p", "deadline": deadline.isoformat()})
     assert house.daemon.cycle().outcome == "published"
     return house
 
@@ -127,7 +128,9 @@ def test_a_cycle_publishes_caps_jobs_and_the_plan(planned: House) -> None:
     assert planned.mode() == "NORMAL"
     assert planned.caps() == {"": 100, "c": 400, "j": 400}
     job, plan, caps = (planned.retained(topic) for topic in ("job/j/desired", "plan/current", "cap/h/p/desired"))
-    assert job is not None and plan is not None and caps is not None
+    assert job is not None
+    assert plan is not None
+    assert caps is not None
     assert (job["action"], job["gpus"], plan["mode"]) == ("run", 2, "NORMAL")
     assert caps["plan_id"] == plan["plan_id"]
     assert datetime.fromisoformat(caps["valid_until"]) == NOW + timedelta(seconds=900)
@@ -205,6 +208,29 @@ def test_a_limit_of_the_grid_sheds_at_once_too(planned: House) -> None:
     step = {"start": NOW.isoformat(), "end": (NOW + timedelta(hours=1)).isoformat(), "value": 2.0}
     planned.say("grid/main/limit", {"unit": "kW", "points": [step]}, retain=True)
     assert 240 <= planned.caps()["c"] <= 242
+
+
+def test_what_the_meter_shows_above_the_limit_is_shed_at_once_whatever_the_plan_expected(planned: House) -> None:
+    """4.4 kW are 0.44 more than 99 % of 4 kW, of 3.22 expected; 8 GPUs draw 335 W then, under caps of 343 W."""
+
+    def meter(kw: float) -> None:
+        sample = {"value": kw, "timestamp": int(planned.clock.now().timestamp() * 1000)}
+        planned.say("tele/site/meter/main/import_kw", sample)
+        planned.daemon._guard_s -= 1
+        planned.settle()
+
+    meter(4.0)
+    assert planned.caps()["c"] == 400
+    meter(4.4)
+    assert planned.caps()["c"] == 343
+    planned.clock.advance(14)
+    meter(4.4)
+    assert planned.caps()["c"] == 343
+    planned.clock.advance(1)
+    meter(4.4)
+    assert planned.caps()["c"] < 300
+    planned.daemon.cycle()
+    assert planned.caps()["c"] == 400
 
 
 def test_a_job_is_held_at_once_and_runs_again_with_the_next_plan(planned: House) -> None:
@@ -327,7 +353,8 @@ def test_a_restart_keeps_overrides_and_the_last_plan_and_counts_on(planned: Hous
     planned.open()
     planned.daemon.start()
     after = planned.retained("cap/h/p/desired")
-    assert before is not None and after is not None
+    assert before is not None
+    assert after is not None
     assert (after["epoch"], after["seq"]) > (before["epoch"], before["seq"])
     assert (planned.mode(), planned.caps()["c"]) == ("HOLD", 250)
     assert planned.retained("override/pool/h/p/state") is not None
@@ -374,7 +401,8 @@ def test_a_retained_command_is_refused_and_an_alarm_stands_until_it_is_deleted(h
 
 @pytest.mark.parametrize("payload", [b"", b"{", b"[" * 60_000, b"\xff\xfe", b'{"id": 1}', b"9" * 5000, b"x" * 70_000])
 def test_garbage_is_answered_and_stops_nothing(planned: House, payload: bytes) -> None:
-    for topic in ("override/site/set", "override/site/clear", "cap/h/p/reported", "job/j/spec", "tele/site/meter/main/import_kw", "grid/main/price"):
+    topics = ("override/site/set", "override/site/clear", "cap/h/p/reported", "job/j/spec", "grid/main/price")
+    for topic in (*topics, "tele/site/meter/main/import_kw"):
         planned.say(topic, payload)
     assert planned.order("pool/h/p", "cap_w", 250)["status"] == "accepted"
     assert not planned.daemon.faults

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -100,6 +99,20 @@ def test_an_import_limit_sheds_from_every_cap_alike_just_as_far_as_it_must() -> 
     assert 1.98 < import_kw <= 2.0
     assert decision.import_limit_kw == 2.0
     assert caps(decision) == {"": 100, "c": pytest.approx(100 + 200 * 11 / 18, abs=2), "j": pytest.approx(100 + 300 * 11 / 18, abs=2)}
+
+
+def test_pools_whose_cap_somebody_commanded_give_way_last() -> None:
+    """Pool `q` like `p`, without a command: at its lowest caps both draw 8 * (240 + 100) + 4 * 50 W = 2.92 kW."""
+    site = SITE.model_copy(update={"pools": SITE.pools | {"q": SITE.pools["p"]}})
+    other = PoolCaps("q", 100, (CapGroup("k", 8, 400),))
+    mine = PoolCaps("p", 240, (CapGroup("c", 8, 240),))
+    made = replace(MADE, pools=(mine, other), jobs=())
+    spared = shed(site, SNAPSHOT, made, 3.0, 10.0, last={"p"})
+    assert spared.pools[0] == mine
+    assert 100 < spared.pools[1].groups[0].cap_w <= 110
+    both = shed(site, SNAPSHOT, made, 2.5, 10.0, last={"p"})
+    assert both.pools[1].groups[0].cap_w == 100
+    assert 180 <= both.pools[0].groups[0].cap_w <= 188
 
 
 def test_what_cannot_be_shed_leaves_the_lowest_caps() -> None:

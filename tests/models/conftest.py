@@ -47,7 +47,7 @@ def a_site(
     """Ten GPUs in one hall under one feeder, nothing binding; `assets` are fields of `Problem` that replace these."""
     limits = limit_kw if isinstance(limit_kw, tuple) else (limit_kw,) * len(hours)
     grid = GridConnection(limits, price_per_kwh, peak_price_per_kw=peak_price_per_kw, peak_so_far_kw=peak_so_far_kw)
-    default = {
+    default: dict[str, Any] = {
         "feeders": (Feeder("root", None, 1000.0),),
         "halls": (Hall("hall", "root"),),
         "pools": (Pool("pool", "hall", "root", host, 300.0, (gpus,) * len(hours)),),
@@ -57,13 +57,14 @@ def a_site(
 
 def a_job(work_gpu_h: float, deadline_h: float = 2.0, **terms: Any) -> Job:
     """A rigid job on ten GPUs of `pool`, in no hurry; `terms` are fields of `Job`."""
-    default = {"id": "job", "pool": "pool", "curve": ROUND, "gpus": 10, "delay_price_per_gpu_h": 0.0}
+    default: dict[str, Any] = {"id": "job", "pool": "pool", "curve": ROUND, "gpus": 10, "delay_price_per_gpu_h": 0.0}
     return Job(work_gpu_h=work_gpu_h, deadline_h=deadline_h, **(default | terms))
 
 
 def a_firm(**terms: Any) -> Firm:
     """A rental of ten GPUs of `pool` that promises nothing; `terms` are fields of `Firm`."""
-    return Firm(**({"id": "firm", "pool": "pool", "curve": ROUND, "gpus": 10} | terms))
+    default: dict[str, Any] = {"id": "firm", "pool": "pool", "curve": ROUND, "gpus": 10}
+    return Firm(**(default | terms))
 
 
 SATURATED = Curve((100.0, 200.0, 300.0), (98.0, 190.0, 195.0), (0.5, 0.8, 1.0))
@@ -86,7 +87,8 @@ def a_random_site(seed: int, *, cooled: bool | None = None, lowest_price: float 
     steps = int(rng.integers(2, 5))
     horizon = Horizon(tuple(rng.choice([0.25, 0.5, 1.0, 2.0], steps).tolist()))
     curves = (ROUND, SATURATED, MEASURED)
-    host = Host(*(float(rng.choice([0, w])) for w in (20.0, 30.0, 60.0)), min_cap_w=100.0)
+    idle_w, host_idle_w, host_run_w = (float(rng.choice([0, w])) for w in (20.0, 30.0, 60.0))
+    host = Host(idle_w, host_idle_w, host_run_w, min_cap_w=100.0)
     many, few = int(rng.integers(4, 30)), int(rng.integers(1, 20))
     row_kw, site_kw = many * 0.36, (many + few) * 0.36
     has_plant = perhaps() if cooled is None else cooled

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -34,9 +33,7 @@ def as_solved(problem: Problem, model: Any) -> Schedule:
         for t in (t for t in steps if problem.cells.share[w, t] > 0):
             rungs = problem.cells.ladder(w, t)
             reach = [model.workload.gpus[w, k, t].value for k in range(len(rungs))] + [0.0]
-            rows += [
-                (w, t, 1, reach[k] - reach[k + 1], int(rungs.cap_w[k]), rungs.draw_w[k], rungs.speed[k]) for k in range(len(rungs))
-            ]
+            rows += [(w, t, 1, reach[k] - reach[k + 1], int(rungs.cap_w[k]), rungs.draw_w[k], rungs.speed[k]) for k in range(len(rungs))]
     power = {
         b.id: values(model.battery[b.id].charge_kw[t] for t in steps) - values(model.battery[b.id].discharge_kw[t] for t in steps)
         for b in problem.batteries
@@ -123,5 +120,3 @@ def test_groups_are_ordered_and_mean_over_the_step(site: Any) -> None:
     assert groups.gpus.tolist() == [2.0, 2.0]
     assert groups.running(2, 2).tolist() == [[0.0, 2.0], [2.0, 0.0]]
     assert groups.work_gpu_h(replace(site().horizon, hours=(2.0, 1.0)), 2).tolist() == [[0.0, 0.6], [3.2, 0.0]]
-
-

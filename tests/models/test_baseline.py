@@ -17,7 +17,7 @@ from models.site import Problem
 def runs(problem: Problem, w: int) -> list[float]:
     """GPUs of workload `w` by step, as means."""
     groups: Groups = baseline(problem).groups
-    return groups.running(len(problem.workloads), len(problem.horizon))[w].tolist()
+    return [float(n) for n in groups.running(len(problem.workloads), len(problem.horizon))[w]]
 
 
 def test_jobs_run_at_once_at_the_highest_cap_in_the_order_they_came(site: Any, job: Any) -> None:

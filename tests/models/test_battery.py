@@ -29,7 +29,7 @@ def stored_kwh(problem: Problem, plan: Plan) -> list[float]:
     battery = problem.batteries[0]
     power = plan.schedule.battery_kw["battery"]
     gain = np.maximum(power, 0) * battery.efficiency - np.maximum(-power, 0) / battery.efficiency
-    return (battery.start_kwh + np.cumsum(problem.horizon.h * gain)).tolist()
+    return [float(kwh) for kwh in battery.start_kwh + np.cumsum(problem.horizon.h * gain)]
 
 
 def test_energy_is_bought_cheap_and_used_dear(site: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
@@ -79,9 +79,7 @@ def test_the_grid_limit_goes_before_a_rating(site: Any, planned: Callable[[Probl
     So the grid limit is broken by 1 kW and the rating is not: 0.1 * 2 + 1000 * 1.
     """
     feeders = (Feeder("root", None, 1.0),)
-    problem = with_battery(
-        site, (0.1, 0.1), 1.0, limit_kw=(0.0, 1000.0), start_kwh=1.0, capacity_kwh=1.0, efficiency=1.0, feeders=feeders
-    )
+    problem = with_battery(site, (0.1, 0.1), 1.0, limit_kw=(0.0, 1000.0), start_kwh=1.0, capacity_kwh=1.0, efficiency=1.0, feeders=feeders)
     assert optimum(problem).objective == pytest.approx(1000.2)
     account = planned(problem).account
     assert account.breach["over_limit_kw"].tolist() == pytest.approx([1.0, 0.0])
@@ -89,9 +87,12 @@ def test_the_grid_limit_goes_before_a_rating(site: Any, planned: Callable[[Probl
 
 
 def test_a_battery_that_discharges_lowers_the_expected_load_but_not_the_worst_case(
-    site: Any, planned: Callable[[Problem], Plan]
+    site: Any, planned: Callable[[Problem], Plan], optimum: Any
 ) -> None:
-    account = planned(with_battery(site, (0.1, 0.5))).account
+    problem = with_battery(site, (0.1, 0.5))
+    worst_kw = optimum(problem).model.feeder["root"].worst_kw
+    assert [worst_kw[t].value for t in range(2)] == pytest.approx([4.0, 2.0])
+    account = planned(problem).account
     assert account.feeder_kw[0].tolist() == pytest.approx([4.0, 0.72])
     assert account.feeder_worst_kw[0].tolist() == pytest.approx([4.0, 2.0])
 

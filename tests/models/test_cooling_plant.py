@@ -24,9 +24,7 @@ SMALL = Chiller(40, 40, 5, 0, 5, 0, -99, -98, 0, 0, 0, 0, 0)
 def steady(site: Callable[..., Problem], price: float, chiller: Chiller, **hall: Any) -> Problem:
     """One hour at 25 degC outside, a hall at 25 degC that 50 kW heat and that must end no hotter."""
     zone = Hall("hall", "root", 50.0, "plant", 25.0, resistance_k_per_kw=1.0, **hall)
-    return site(
-        (1.0,), (price,), outdoor_c=25.0, gpus=0.0, halls=(zone,), cooling_plants=(CoolingPlant("plant", "root", chiller),)
-    )
+    return site((1.0,), (price,), outdoor_c=25.0, gpus=0.0, halls=(zone,), cooling_plants=(CoolingPlant("plant", "root", chiller),))
 
 
 def test_what_heats_the_hall_is_removed_at_the_curves_price(site: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:

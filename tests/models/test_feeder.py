@@ -28,9 +28,7 @@ def test_losses_are_bought_on_the_way(site: Any, job: Any, planned: Callable[[Pr
     assert account.objective == pytest.approx(0.231)
 
 
-def test_the_sum_of_caps_is_kept_though_less_is_expected(
-    site: Any, firm: Any, planned: Callable[[Problem], Plan], optimum: Any
-) -> None:
+def test_the_sum_of_caps_is_kept_though_less_is_expected(site: Any, firm: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
     """A rental worth 1 a GPU h wants 300 W. 2.5 kW for ten GPUs leave 250 W: speed 0.9, 9 GPU h, and 1.25 kW are drawn.
 
     1.25 * 0.1 - 9 * 1 = -8.875. One kW more would be ten GPUs at 100 W more, though only 50 W more each are to be had.

@@ -12,7 +12,7 @@ from models.gpu import Curve
 from models.plan import Plan
 from models.site import Problem
 
-Sent = Callable[[Plan, int, int], list[tuple[int, int, float]]]
+Sent = Callable[[Plan, int, int], list[tuple[int, int, Any]]]
 
 
 def test_speed_is_bought_while_it_is_worth_its_energy(

@@ -16,7 +16,7 @@ POINTS = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=1,
 
 def test_between_two_points_a_cap_is_interpolated_and_above_the_last_it_does_nothing() -> None:
     """250 W is half way from 200 to 300 W: speed (0.8 + 1.0) / 2 = 0.9. 50 W is half of 100 W: half its draw, half its speed."""
-    assert ROUND.at(250.0) == (250.0, pytest.approx(0.9))
+    assert ROUND.at(250.0) == pytest.approx((250.0, 0.9))
     assert ROUND.at(400.0) == (300.0, 1.0)
     assert ROUND.at(50.0) == (50.0, 0.15)
 
@@ -72,7 +72,7 @@ def test_a_point_that_draws_no_more_and_one_that_is_no_faster_are_no_rungs() -> 
 
 def test_an_operator_leaves_one_rung_at_exactly_his_cap() -> None:
     rungs = commanded(ROUND, BARE, 250.0)
-    assert (rungs.cap_w, rungs.draw_w, rungs.speed) == ((250.0,), (250.0,), (pytest.approx(0.9),))
+    assert (*rungs.cap_w, *rungs.draw_w, *rungs.speed) == pytest.approx((250.0, 250.0, 0.9))
     assert rungs.cap_step_w.tolist() == [150.0]
 
 

@@ -50,9 +50,7 @@ def test_what_must_run_breaks_a_limit_below_it_by_exactly_the_difference(
     assert plan.account.objective == pytest.approx(600.1)
 
 
-def test_a_contract_goes_before_the_grid_limit(
-    site: Any, firm: Any, planned: Callable[[Problem], Plan], optimum: Any
-) -> None:
+def test_a_contract_goes_before_the_grid_limit(site: Any, firm: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
     """Speed 0.8 takes 2 kW, 1.5 kW are to be had: 150 W each is speed 0.55. 8 - 5.5 = 2.5 GPU h short, and no kW over.
 
     1.5 * 0.1 + 2.5 * 50 = 125.15.

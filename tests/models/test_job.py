@@ -14,7 +14,7 @@ from models.plan import Plan
 from models.site import Problem, build
 from models.solve import Session, Solved
 
-Sent = Callable[[Plan, int, int], list[tuple[int, int, float]]]
+Sent = Callable[[Plan, int, int], list[tuple[int, int, Any]]]
 
 
 def test_work_waits_for_the_cheap_hour_at_the_most_efficient_cap(
@@ -74,9 +74,7 @@ def test_at_a_negative_price_no_gpu_is_raised_that_does_not_run_and_no_work_is_d
     assert plan.account.work_gpu_h.sum() == pytest.approx(8.0, abs=1e-9)
 
 
-def test_what_its_window_cannot_hold_is_left_unfinished(
-    site: Any, job: Any, planned: Callable[[Problem], Plan], optimum: Any
-) -> None:
+def test_what_its_window_cannot_hold_is_left_unfinished(site: Any, job: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
     """25 GPU h in two hours of ten GPUs at full speed: 5 are left. 0.1 * 3 + 0.3 * 3 + 5 * 50 = 251.2."""
     problem = site(jobs=(job(25.0),))
     assert optimum(problem).objective == pytest.approx(251.2)
@@ -122,17 +120,13 @@ def test_an_operators_cap_is_the_only_cap_and_binds_the_work(
     assert plan.account.work_gpu_h.sum() == pytest.approx(9.0, abs=1e-9)
 
 
-def test_a_cap_for_some_steps_leaves_the_others_free(
-    site: Any, job: Any, planned: Callable[[Problem], Plan], sent: Sent
-) -> None:
+def test_a_cap_for_some_steps_leaves_the_others_free(site: Any, job: Any, planned: Callable[[Problem], Plan], sent: Sent) -> None:
     """Both hours are full: 9 GPU h at the commanded 250 W, 10 at 300 W."""
     plan = planned(site(jobs=(job(19.0, cap_w=(250.0, None)),)))
     assert (sent(plan, 0, 0), sent(plan, 0, 1)) == ([(10, 250, 1.0)], [(10, 300, 1.0)])
 
 
-def test_a_job_ordered_to_hold_waits_through_the_cheap_hour(
-    site: Any, job: Any, planned: Callable[[Problem], Plan], sent: Sent
-) -> None:
+def test_a_job_ordered_to_hold_waits_through_the_cheap_hour(site: Any, job: Any, planned: Callable[[Problem], Plan], sent: Sent) -> None:
     plan = planned(site(jobs=(job(8.0, order=("hold", None)),)))
     assert (sent(plan, 0, 0), sent(plan, 0, 1)) == ([], [(10, 200, 1.0)])
     assert plan.account.objective == pytest.approx(0.6)
@@ -153,14 +147,13 @@ def test_a_job_ordered_to_run_does_so_in_the_dear_hour_and_until_it_is_done(
     problem = site(price_per_kwh=(0.3, 0.1), jobs=(job(work_gpu_h, order=("run", None), elastic=elastic),))
     plan = planned(problem)
     gpus, cap_w, part = sent(plan, 0, 0)[0]
-    assert (gpus * part, cap_w) == (pytest.approx(10 * share), 200)
+    assert gpus * part == pytest.approx(10 * share)
+    assert cap_w == 200
     assert sent(plan, 0, 1) == []
     assert plan.account.objective == pytest.approx(0.075 * work_gpu_h)
 
 
-def test_an_order_to_run_does_not_break_the_grid_limit(
-    site: Any, job: Any, planned: Callable[[Problem], Plan], sent: Sent
-) -> None:
+def test_an_order_to_run_does_not_break_the_grid_limit(site: Any, job: Any, planned: Callable[[Problem], Plan], sent: Sent) -> None:
     """Ten GPUs at 200 W are 2 kW, 1 kW is to be had now: the gang waits for the second hour."""
     plan = planned(site(limit_kw=(1.0, 1000.0), jobs=(job(8.0, order=("run", None)),)))
     assert sent(plan, 0, 0) == []

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from models import plan as plan_room
 from models.account import account
+from models.baseline import baseline
 from models.job import Job
 from models.plan import Plan, make_plan
 from models.site import Problem
-from models.solve import Infeasible, TimedOut
+from models.solve import Infeasible, Session, TimedOut
 
 SEEDS = st.integers(0, 100_000)
 ANY_SITE = settings(max_examples=30, deadline=None, derandomize=True)
@@ -86,9 +87,7 @@ def test_rounding_breaks_no_limit_of_plant_or_grid_that_the_program_kept(
 @ANY_SITE
 @given(SEEDS)
 @example(391)  # a reduced cost of 1e-7 on two GPUs was a gap wider than the certificate allows
-def test_a_plan_is_certified_and_no_worse_than_its_baseline(
-    random_site: Any, planned: Callable[[Problem], Plan], seed: int
-) -> None:
+def test_a_plan_is_certified_and_no_worse_than_its_baseline(random_site: Any, planned: Callable[[Problem], Plan], seed: int) -> None:
     plan = planned(random_site(seed))
     assert plan.record.certificate.holds
     assert plan.account.objective <= plan.baseline.objective + 1e-6
@@ -114,9 +113,7 @@ def test_in_the_first_step_a_gang_runs_waits_or_finishes(random_site: Any, plann
 
 @ANY_SITE
 @given(SEEDS)
-def test_a_battery_goes_one_way_and_stays_within_what_it_holds(
-    random_site: Any, planned: Callable[[Problem], Plan], seed: int
-) -> None:
+def test_a_battery_goes_one_way_and_stays_within_what_it_holds(random_site: Any, planned: Callable[[Problem], Plan], seed: int) -> None:
     """What is sent is its net power: were it made of both at once, more would stay in it than the program thought."""
     plan = planned(random_site(seed))
     for battery in plan.problem.batteries:
@@ -164,7 +161,7 @@ def test_a_hair_of_every_electrical_limit_is_kept_back(site: Any) -> None:
 def test_where_rounding_makes_it_worse_than_the_baseline_the_baseline_is_the_plan(
     site: Any, job: Any, planned: Callable[[Problem], Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan_room, "_round", lambda problem, model: plan_room.baseline(replace(problem, jobs=())))
+    monkeypatch.setattr(plan_room, "_round", lambda problem, model: baseline(replace(problem, jobs=())))
     plan = planned(problem := site(jobs=(job(8.0),)))
     assert plan.account is plan.baseline
     assert plan.account.objective == pytest.approx(account(problem, plan.schedule).objective)
@@ -181,7 +178,7 @@ def test_an_operators_command_is_kept_though_the_baseline_without_it_is_cheaper(
 
 @pytest.mark.parametrize("outcome", [Infeasible("made up"), TimedOut(1.0, "made up")])
 def test_no_optimum_is_no_plan(site: Any, job: Any, monkeypatch: pytest.MonkeyPatch, outcome: Infeasible | TimedOut) -> None:
-    monkeypatch.setattr(plan_room.Session, "solve", lambda self, budget_s: outcome)
+    monkeypatch.setattr(Session, "solve", lambda self, budget_s: outcome)
     assert make_plan(site(jobs=(job(8.0),)), 10.0) is outcome
 
 

@@ -10,7 +10,7 @@ import pytest
 from models.plan import Plan
 from models.site import Problem
 
-Sent = Callable[[Plan, int, int], list[tuple[int, int, float]]]
+Sent = Callable[[Plan, int, int], list[tuple[int, int, Any]]]
 
 
 def test_a_gang_that_mostly_runs_runs_whole(site: Any, job: Any, planned: Callable[[Problem], Plan], sent: Sent, optimum: Any) -> None:
@@ -26,6 +26,48 @@ def test_a_gang_that_mostly_runs_runs_whole(site: Any, job: Any, planned: Callab
     assert plan.account.objective == pytest.approx(20.32)
     assert plan.record.bound == pytest.approx(16.32)
     assert plan.status == "rounded_worse"
+
+
+@pytest.mark.parametrize(("tenths", "now"), [(8, [(10, 200, 1.0)]), (3, [])])
+def test_a_gang_goes_to_the_side_it_leans_to(
+    site: Any, job: Any, planned: Callable[[Problem], Plan], sent: Sent, optimum: Any, tenths: int, now: list[Any]
+) -> None:
+    """Three hours at one price and a peak of so many tenths of 2 kW so far: the program runs so many of ten GPUs in each."""
+    jobs = (job(0.8 * 3 * tenths, 3.0),)
+    problem = site((1.0,) * 3, (0.1,) * 3, peak_price_per_kw=10.0, peak_so_far_kw=0.2 * tenths, jobs=jobs)
+    assert optimum(problem).gpus(0, 0)[0] == pytest.approx(tenths)
+    assert sent(planned(problem), 0, 0) == now
+
+
+def test_a_dozen_gangs_that_cannot_wait_all_run(site: Any, job: Any, planned: Callable[[Problem], Plan]) -> None:
+    """1.01 GPU h each until 2 h, on a GPU each, now dear: more of them than are tried the other way round."""
+    jobs = tuple(job(1.01, id=f"job{i}", gpus=1) for i in range(12))
+    plan = planned(site(price_per_kwh=(0.3, 0.1), gpus=12.0, jobs=jobs))
+    assert plan.account is not plan.baseline
+    assert not plan.account.is_breached
+
+
+def test_a_limit_is_not_broken_a_little_to_keep_a_contract(site: Any, job: Any, planned: Callable[[Problem], Plan], sent: Sent) -> None:
+    """Ten GPUs want 2 kW of 1.99. Ten watts over, for 10, would save 8 GPU h at 50; the gang waits all the same."""
+    plan = planned(site((1.0,), (0.1,), limit_kw=1.99, jobs=(job(8.0, 1.0),)))
+    assert sent(plan, 0, 0) == []
+    assert plan.account.breach["unfinished_gpu_h"].tolist() == pytest.approx([8.0])
+
+
+def test_what_is_ordered_to_run_takes_the_gpus_of_what_is_not(site: Any, job: Any, planned: Callable[[Problem], Plan], sent: Sent) -> None:
+    """All ten GPUs are due to another job that has this hour only: its 8 GPU h are left, and told."""
+    jobs = (job(8.0, order=("run", None)), job(8.0, 1.0, id="other"))
+    plan = planned(site(jobs=jobs))
+    assert sent(plan, 0, 0) == [(10, 200, pytest.approx(1.0))]
+    assert plan.account.breach["unfinished_gpu_h"].tolist() == pytest.approx([0.0, 8.0])
+
+
+def test_what_is_ordered_to_run_does_not_take_the_gpus_of_a_rental(
+    site: Any, job: Any, firm: Any, planned: Callable[[Problem], Plan], sent: Sent
+) -> None:
+    plan = planned(site(firms=(firm(gpus=4),), jobs=(job(4.8, gpus=6, order=("run", None)), job(4.8, gpus=6, id="b", order=("run", None)))))
+    assert plan.account.running[0].tolist() == [4.0, 4.0]
+    assert sorted(len(sent(plan, w, 0)) for w in (1, 2)) == [0, 1]
 
 
 def test_a_gang_that_would_break_the_grid_limit_waits_though_its_contract_is_broken(
@@ -68,9 +110,7 @@ def test_work_that_could_be_carried_is_no_reason_to_run_part_of_a_gang(
     assert plan.account.objective == pytest.approx(0.24)
 
 
-def test_of_two_gangs_that_do_not_fit_together_one_runs(
-    site: Any, job: Any, planned: Callable[[Problem], Plan], sent: Sent
-) -> None:
+def test_of_two_gangs_that_do_not_fit_together_one_runs(site: Any, job: Any, planned: Callable[[Problem], Plan], sent: Sent) -> None:
     """Ten GPUs for gangs of six and seven with 9.6 and 11.2 GPU h until 3 h: one now, the other waits for its GPUs."""
     jobs = (job(9.6, 3.0, gpus=6), job(11.2, 3.0, gpus=7, id="other"))
     plan = planned(site((1.0, 1.0, 1.0), (0.1, 0.1, 0.1), jobs=jobs))
