@@ -18,6 +18,6 @@ def __getattr__(name: str) -> Any:
     """Import what is asked for, and only that."""
     if name not in _HOME:
         raise AttributeError(f"module 'facility' has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415
+    from importlib import import_module
 
     return getattr(import_module(_HOME[name]), name)

@@ -165,7 +165,7 @@ class Actuator:
                 self._publish(self._topics.of("job_desired", job=order.job), payload, now)
 
     def _rest(self, decision: Decision, now: datetime) -> None:
-        stamp: Callable[[], dict[str, object]] = lambda: {  # noqa: E731
+        stamp: Callable[[], dict[str, object]] = lambda: {
             "epoch": self._epoch,
             "seq": self._next(),
             "issued_at": now,

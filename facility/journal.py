@@ -142,7 +142,7 @@ class Journal:
     def overrides(self) -> list[Proposal]:
         """List the overrides not yet told to have ended, oldest first."""
         columns = "id, target, kind, value, priority, start_ms, end_ms, by, reason, asked"
-        rows = self._store.read(f"SELECT {columns} FROM override WHERE ended_ms IS NULL ORDER BY n")  # noqa: S608 - own text
+        rows = self._store.read(f"SELECT {columns} FROM override WHERE ended_ms IS NULL ORDER BY n")
         return [
             Proposal(key, target, kind, value, priority, _instant(start_ms), _instant(end_ms), by, reason, asked)
             for key, target, kind, value, priority, start_ms, end_ms, by, reason, asked in rows
@@ -189,7 +189,7 @@ class Journal:
 
     def _cycles(self, which: str, limit: int) -> list[CycleRecord]:
         columns = "at_ms, cycle, mode, outcome, reason, inputs, decision, verdict"
-        rows = self._store.read(f"SELECT {columns} FROM cycle {which}", limit)  # noqa: S608 - own text
+        rows = self._store.read(f"SELECT {columns} FROM cycle {which}", limit)
         return [CycleRecord(_instant(at_ms), *rest) for at_ms, *rest in rows]
 
 

@@ -38,7 +38,7 @@ _JOB: Final = re.compile(r"job/[a-z0-9][a-z0-9-]{0,63}")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a fault
+class Refused(Exception):
     """The request does not act, for this reason."""
 
     def __init__(self, reason: str, status: Literal["rejected", "expired"] = "rejected") -> None:

@@ -28,7 +28,7 @@ class StoreBusyError(InputError):
     """Another process writes this store."""
 
 
-class StoreFault(Exception):  # noqa: N818 - a fault of the disk, not of the program
+class StoreFault(Exception):
     """The disk is full, read-only or broken: nothing of what was to be written is stored."""
 
 
@@ -108,7 +108,7 @@ class Store:
                 db.execute("PRAGMA journal_mode = WAL")
                 db.executescript(f"BEGIN; {self._tables} PRAGMA user_version = {self._version}; COMMIT;")
             elif (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-                raise sqlite3.DatabaseError(found)  # noqa: TRY301 - joins the damage that SQLite finds by itself
+                raise sqlite3.DatabaseError(found)
         except BaseException:
             db.close()
             raise
@@ -134,7 +134,7 @@ class Store:
 
 def _lock(path: Path) -> IO[str]:
     try:
-        held = Path(f"{path}.lock").open("a+", encoding="utf-8")  # noqa: SIM115 - open for life
+        held = Path(f"{path}.lock").open("a+", encoding="utf-8")
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

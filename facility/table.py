@@ -51,7 +51,7 @@ def read_table(path: str) -> pd.DataFrame:
 
 
 def _csv(path: str, data: bytes) -> pd.DataFrame:
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd
 
     if not data.strip():
         raise refused(path, "is empty", "give a file with a header and rows")
@@ -89,13 +89,13 @@ def _csv(path: str, data: bytes) -> pd.DataFrame:
 
 
 def _parquet(path: str, data: bytes) -> pd.DataFrame:
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd
 
     try:
         frame = pd.read_parquet(io.BytesIO(data), engine="pyarrow")
         for at in range(frame.shape[1]):
             frame.iloc[:, at].to_numpy()  # text is decoded only when it is looked at
-    except Exception:  # noqa: BLE001 - a damaged file makes the decoder raise almost anything
+    except Exception:
         raise refused(path, "is not readable as Parquet", "write the file again, or give a CSV file") from None
     if not isinstance(frame.index, pd.RangeIndex):  # pandas stores an index last; on paper it is the first column
         frame = frame.reset_index()
@@ -126,7 +126,7 @@ def text(column: pd.Series) -> pd.Series:
 
 def numbers(column: pd.Series) -> NDArray[np.float64]:
     """Return the cells as numbers; NaN where there is no number."""
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd
 
     return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
 
@@ -142,7 +142,7 @@ class Times:
 
 def parse_times(path: str, column: pd.Series) -> Times:
     """Read ISO 8601 times, all with an offset or all without one; unreadable and mixed ones are faults."""
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd
 
     name = str(column.name)
     if isinstance(column.dtype, pd.DatetimeTZDtype):
@@ -180,7 +180,7 @@ def localise(path: str, column: pd.Series, local: NDArray[np.datetime64], timezo
     An hour that the clock skips is a fault. One that it shows twice is told apart by the rows' order where `in_order` and
     both passes are there, else it is a fault.
     """
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd
 
     index, clock, known = pd.DatetimeIndex(local), zone(timezone), ~np.isnat(local)
     first, second = (

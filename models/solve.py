@@ -30,7 +30,7 @@ SOLVER_DUAL_TOLERANCE = 1e-9
 """The solver's own: at its usual 1e-7 a column of a few GPUs may leave more of a gap than the certificate allows."""
 
 
-class SolverFault(RuntimeError):  # noqa: N818
+class SolverFault(RuntimeError):
     """The solver refused a call or was handed a number it must not see; a fault of the program, not of the problem."""
 
 

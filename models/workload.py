@@ -60,7 +60,7 @@ class Workload:
         """GPUs without which it cannot run at all, at any moment."""
         return 0
 
-    def window(self, horizon: Horizon) -> Floats:  # noqa: ARG002
+    def window(self, horizon: Horizon) -> Floats:
         """Share of each step in which it may run, shape (T,)."""
         raise AttributeError
 

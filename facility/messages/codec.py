@@ -36,7 +36,7 @@ Gpus = Count | tuple[Name, ...]
 """How many GPUs, or which: `node-17/3`."""
 
 
-class Rejected(Exception):  # noqa: N818 - an answer to the sender, not a fault of the program
+class Rejected(Exception):
     """A payload that is not what its topic promises. `id` is its own id, where one could be read, for the answer."""
 
     def __init__(self, reason: str, command_id: str | None = None) -> None:

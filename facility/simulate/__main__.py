@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plant = Plant(site, clock.now(), wanted.seed)
         bus = MqttBus(wanted.broker or site.bus.broker, client_id=f"{site.id}-plant-{os.getpid()}")
     except InputError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - the command line's answer
+        print(error, file=sys.stderr)
         return 2
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

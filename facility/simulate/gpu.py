@@ -36,7 +36,7 @@ def through(xs: Sequence[float], ys: Sequence[float]) -> Callable[[float], float
     """Return the monotone cubic through the points (xs rising), constant beyond both ends (Fritsch and Carlson 1980)."""
     if len(xs) == 1:
         return lambda _: ys[0]
-    from scipy.interpolate import PchipInterpolator  # noqa: PLC0415 - the command line would feel it
+    from scipy.interpolate import PchipInterpolator
 
     cubic = PchipInterpolator(xs, ys)
     return lambda x: float(cubic(min(max(x, xs[0]), xs[-1])))

@@ -25,7 +25,7 @@ LONGEST_PERIOD_S = 300.0
 AS_IT_IS = Conversion(1.0, 0.0)
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a fault of the program
+class Refusal(Exception):
     """Why something is not used: a kind to count by, and words."""
 
     def __init__(self, kind: str, words: str) -> None:

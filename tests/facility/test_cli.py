@@ -123,7 +123,7 @@ def test_help_is_there_within_0_3_s() -> None:
 def test_a_fault_of_the_program_is_said_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from facility import cli  # noqa: PLC0415 - read here, so that collecting this file stays light
+    from facility import cli
 
     def breaks(**_: object) -> None:
         raise RuntimeError("two halves that do not fit")

@@ -104,7 +104,7 @@ def test_what_was_assumed_stands_on_it(planned: Planned, tmp_path: Path) -> None
 
 
 def test_every_chart_is_one_that_plotly_accepts(planned: Planned, tmp_path: Path) -> None:
-    from plotly.graph_objects import Figure  # noqa: PLC0415 - heavy
+    from plotly.graph_objects import Figure
 
     _, read, data = page(planned, tmp_path)
     for figure in data["figures"]:
