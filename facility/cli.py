@@ -27,7 +27,10 @@ app = typer.Typer(
 )
 
 SiteFile = Annotated[str, typer.Argument(help="site file, YAML", metavar="SITE", show_default=False)]
-Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a key of the site file, such as grid.import_limit_kw=900")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="change a key of the site file, such as grid.import_limit_kw=900"),
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Broker = Annotated[str | None, typer.Option(help="mqtt[s]://[user:password@]host[:port]; default: the site file's")]
 
@@ -42,11 +45,15 @@ def plan(
     weather: Annotated[str | None, typer.Option(metavar="F[:column]", help="outdoor temperature")] = None,
     carbon: Annotated[str | None, typer.Option(metavar="F[:column]", help="carbon intensity")] = None,
     jobs: Annotated[str | None, typer.Option(metavar="F", help="jobs: submit_time, duration_s, num_gpus and more")] = None,
-    jobs_from: Annotated[str | None, typer.Option(metavar="INSTANT", help="instant of the job file that is laid on --start")] = None,
+    jobs_from: Annotated[
+        str | None, typer.Option(metavar="INSTANT", help="instant of the job file that is laid on --start")
+    ] = None,
     timezone: Annotated[str | None, typer.Option(metavar="ZONE", help="zone of times that carry none")] = None,
     peak_so_far: Annotated[float, typer.Option(metavar="KW", help="highest mean of the month until --start", min=0)] = 0.0,
     settings: Settings = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="write plan.csv, caps.csv, jobs.csv, summary.json, report.html")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="write plan.csv, caps.csv, jobs.csv, summary.json, report.html")
+    ] = None,
     budget: Annotated[float, typer.Option(metavar="SECONDS", help="most time for the solver", min=0.1)] = 120.0,
     json: Json = False,
 ) -> None:
@@ -80,7 +87,9 @@ def run(
     broker: Broker = None,
     state: Annotated[Path | None, typer.Option(metavar="FILE", help="the journal; default: SITE_ID.sqlite here")] = None,
     mqtt: Annotated[str, typer.Option(help="3.1.1 or 5")] = "3.1.1",
-    clock: Annotated[str | None, typer.Option(metavar="SPEED@REAL:ISO", help="a faster clock, for rehearsals", hidden=True)] = None,
+    clock: Annotated[
+        str | None, typer.Option(metavar="SPEED@REAL:ISO", help="a faster clock, for rehearsals", hidden=True)
+    ] = None,
     settings: Settings = None,
 ) -> None:
     """Run the daemon: read, decide, verify, act, record, every cycle."""
@@ -106,8 +115,13 @@ def demo(
 def override(
     site: SiteFile,
     action: Annotated[str, typer.Argument(help="set, clear or list")],
-    target: Annotated[str | None, typer.Argument(help="site, hall/ID, pool/HALL/ID, job/ID or grid/FEED", show_default=False)] = None,
-    kind: Annotated[str | None, typer.Argument(help="cap_w, import_limit_kw, hold, release, run, pause, manual, freeze or stop", show_default=False)] = None,
+    target: Annotated[
+        str | None, typer.Argument(help="site, hall/ID, pool/HALL/ID, job/ID or grid/FEED", show_default=False)
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Argument(help="cap_w, import_limit_kw, hold, release, run, pause, manual, freeze or stop", show_default=False),
+    ] = None,
     value: Annotated[float | None, typer.Argument(help="W for cap_w, kW for import_limit_kw", show_default=False)] = None,
     ttl: Annotated[str | None, typer.Option("--for", metavar="TIME", help="how long, such as 30min; default 1h")] = None,
     priority: Annotated[int, typer.Option(help="1 life safety, 5 critical equipment, 8 manual operator", min=1, max=16)] = 8,

@@ -69,7 +69,7 @@ def parse_epoch(text: str) -> tuple[float, datetime]:
     try:
         real_s, sim = float(real), datetime.fromisoformat(instant)
     except ValueError:
-        real_s, sim = math.nan, datetime.min
+        real_s, sim = math.nan, datetime.min  # noqa: DTZ901 - the naive value is refused just below
     if not math.isfinite(real_s) or sim.tzinfo is None:
         raise InputError(
             Fault("epoch", f"{text!r}", "give REALSECONDS:ISO with an offset, such as 1787382000:2026-07-15T00:00:00Z")

@@ -6,9 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from facility.arbitrate import Bounds
 from facility.decision import BatteryOrder, CapGroup, CoolingOrder, Decision, JobOrder, PoolCaps
 from facility.forecast import Forecast
+from facility.overrides.arbitrate import Bounds
 from facility.problem import problem_of
 from facility.reasons import job_reason, pool_reason
 from facility.site import Site

@@ -35,10 +35,14 @@ def parse_instant(text: str, zone: ZoneInfo, place: str) -> tuple[datetime, bool
     try:
         found = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise InputError(Fault(place, f"{text!r} is not a date or time", "write it like 2023-07-02 or 2023-07-02T06:00+02:00")) from None
+        raise InputError(
+            Fault(place, f"{text!r} is not a date or time", "write it like 2023-07-02 or 2023-07-02T06:00+02:00")
+        ) from None
     bare = re.fullmatch(r"\d{4}-?\d{2}-?\d{2}", text.strip()) is not None
     local = found if found.tzinfo else found.replace(tzinfo=zone)
     instant = local.astimezone(UTC)
     if not bare and found.tzinfo is None and instant.astimezone(zone).replace(tzinfo=None) != found:
-        raise InputError(Fault(place, f"{text} does not exist in {zone.key}: clocks go forward", "give another time, or one with an offset"))
+        raise InputError(
+            Fault(place, f"{text} does not exist in {zone.key}: clocks go forward", "give another time, or one with an offset")
+        )
     return instant, bare

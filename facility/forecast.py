@@ -12,13 +12,13 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from facility.series import CARBON, OUTDOOR, PRICE, Series
+from facility.inputs.series import CARBON, OUTDOOR, PRICE, Series
 from facility.site import Site
 from facility.steps import Edges, as_datetime64
 from models.horizon import Floats
 
 Signals = Mapping[str, Series]
-"""Series by the name of their quantity (`facility.series.PRICE.name` and the like)."""
+"""Series by the name of their quantity (`facility.inputs.series.PRICE.name` and the like)."""
 
 
 @dataclass(frozen=True)

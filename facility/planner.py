@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from facility.arbitrate import bounds
 from facility.config import assumed_curves, load_site
 from facility.decide import Decided, Undecided, decide
 from facility.durations import parse_duration, parse_instant
 from facility.errors import Fault, InputError
 from facility.forecast import Forecast, expect
-from facility.jobfile import LeftOut, read_jobs
-from facility.series import CARBON, OUTDOOR, PRICE, Series, read_series
+from facility.inputs.jobfile import LeftOut, read_jobs
+from facility.inputs.series import CARBON, OUTDOOR, PRICE, Series, read_series
+from facility.overrides.arbitrate import bounds
 from facility.site import Site
 from facility.snapshot import Job, Snapshot
 from facility.steps import Edges, local_day, uniform
@@ -65,7 +65,11 @@ def plan(request: Request) -> Planned | Undecided:
     edges = uniform(start, end, step)
     if len(edges) > LONGEST_STEPS + 1:
         raise InputError(
-            Fault("--horizon and --step", f"they make {len(edges) - 1} steps", f"ask for at most {LONGEST_STEPS}: a longer --step or a shorter --horizon")
+            Fault(
+                "--horizon and --step",
+                f"they make {len(edges) - 1} steps",
+                f"ask for at most {LONGEST_STEPS}: a longer --step or a shorter --horizon",
+            )
         )
     signals: dict[str, Series] = {}
     for quantity, argument in ((PRICE, request.prices), (OUTDOOR, request.weather), (CARBON, request.carbon)):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from facility.arbitrate import Bounds
 from facility.forecast import Forecast, hours_between
+from facility.overrides.arbitrate import Bounds
 from facility.site import Site
 from facility.snapshot import Job as JobState
 from facility.snapshot import Snapshot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from facility.arbitrate import Bounds
+from facility.overrides.arbitrate import Bounds
 from facility.site import Site
 from facility.steps import Edges
 from models.account import TINY

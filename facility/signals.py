@@ -11,13 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from facility import messages as m
-from facility.arbitrate import CRITICAL_PRIORITY, Bounds
+from facility.bus import messages as m
+from facility.bus.messages import Rejected, decode
 from facility.errors import InputError
 from facility.forecast import Forecast, expect
-from facility.messages import Rejected, decode
-from facility.proposal import Proposal
-from facility.series import CARBON, OUTDOOR, PRICE, Series
+from facility.inputs.series import CARBON, OUTDOOR, PRICE, Series
+from facility.overrides.arbitrate import CRITICAL_PRIORITY, Bounds
+from facility.overrides.proposal import Proposal
 from facility.site import Site
 from facility.steps import Edges, as_datetime64
 from models.horizon import Floats

@@ -56,7 +56,9 @@ class Feeder(Part):
 
     rating_kw: Positive = Field(description="continuous rating, kW")
     parent: Id | None = Field(default=None, description="the feeder this one hangs under; none for the root")
-    loss_share: Annotated[float, Field(ge=0, lt=0.5)] = Field(default=0.0, description="losses as a share of what passes to its load side")
+    loss_share: Annotated[float, Field(ge=0, lt=0.5)] = Field(
+        default=0.0, description="losses as a share of what passes to its load side"
+    )
     worst_case_margin: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1.0, description="share of the rating that the worst case (every GPU at its cap) may reach"
     )
@@ -141,7 +143,9 @@ class Grid(Part):
 
     feed: Id = "main"
     import_limit_kw: Positive = Field(description="most that may be drawn, kW")
-    limit_windows: tuple[LimitWindow, ...] = Field(default=(), description="daily windows with a limit of their own; the lower of the two counts")
+    limit_windows: tuple[LimitWindow, ...] = Field(
+        default=(), description="daily windows with a limit of their own; the lower of the two counts"
+    )
 
 
 class Tariff(Part):

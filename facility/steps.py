@@ -14,7 +14,11 @@ from models.horizon import Horizon
 Edges = tuple[datetime, ...]
 """T + 1 rising UTC instants; step t is the half-open interval [edges[t], edges[t + 1])."""
 
-ROLLING = ((timedelta(minutes=5), timedelta(hours=2)), (timedelta(minutes=15), timedelta(hours=6)), (timedelta(hours=1), timedelta(hours=24)))
+ROLLING = (
+    (timedelta(minutes=5), timedelta(hours=2)),
+    (timedelta(minutes=15), timedelta(hours=6)),
+    (timedelta(hours=1), timedelta(hours=24)),
+)
 
 
 def uniform(start: datetime, end: datetime, step: timedelta) -> Edges:

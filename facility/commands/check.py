@@ -19,7 +19,7 @@ def run_check(site_file: str | None, settings: tuple[str, ...], *, schema: bool,
         raise InputError(Fault("facility check", "no site file given", "name one, or ask for --schema or --asyncapi"))
     site = load_site(site_file, settings) if site_file is not None else None
     if asyncapi:
-        from facility.topics import asyncapi as document
+        from facility.bus.topics import asyncapi as document
 
         print(json.dumps(document(site), indent=2))
         return 0

@@ -7,9 +7,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from facility.bus import Message
+from facility.bus.interface import Message
+from facility.bus.mqtt import MqttBus
 from facility.errors import Fault, InputError
-from facility.mqtt import MqttBus
 
 CONNECT_S = 5.0
 

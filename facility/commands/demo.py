@@ -19,12 +19,12 @@ from types import FrameType
 from rich.console import Console
 from rich.live import Live
 
+from facility.bus.mqtt import MqttBus
 from facility.clock import ScaledClock
 from facility.commands.page import Page
 from facility.config import load_site
 from facility.durations import parse_duration, parse_instant
 from facility.errors import Fault, InputError
-from facility.mqtt import MqttBus
 from facility.simulate.reference import Reference
 from facility.site import Site
 
@@ -53,9 +53,31 @@ def run_demo(site_file: str, speed: float, duration: str | None, start: str | No
         url, port = stack.enter_context(_broker(folder))
         epoch = f"{time.time():.3f}:{begins.isoformat()}"
         parts = {
-            "plant": [sys.executable, "-m", "facility.simulate", site_file, "--broker", url, "--speed", f"{speed:g}", "--epoch", epoch],
-            "daemon": [sys.executable, "-m", "facility", "run", site_file, "--broker", url, "--state", str(folder / "journal.sqlite"),
-                       "--clock", f"{speed:g}@{epoch}"],
+            "plant": [
+                sys.executable,
+                "-m",
+                "facility.simulate",
+                site_file,
+                "--broker",
+                url,
+                "--speed",
+                f"{speed:g}",
+                "--epoch",
+                epoch,
+            ],
+            "daemon": [
+                sys.executable,
+                "-m",
+                "facility",
+                "run",
+                site_file,
+                "--broker",
+                url,
+                "--state",
+                str(folder / "journal.sqlite"),
+                "--clock",
+                f"{speed:g}@{epoch}",
+            ],
         }
         children = {name: stack.enter_context(_child(name, command, folder)) for name, command in parts.items()}
         clock = ScaledClock(float(epoch.partition(":")[0]), begins, speed)
@@ -98,7 +120,9 @@ def _show(
 ) -> int:
     """Keep the page up to date until it is time to stop."""
     began = drawn = time.monotonic()
-    with Live(page.render(), console=console, auto_refresh=False, transient=False) if console.is_terminal else ExitStack() as live:
+    with (
+        Live(page.render(), console=console, auto_refresh=False, transient=False) if console.is_terminal else ExitStack() as live
+    ):
         while not stop.is_set() and (lasts_s is None or time.monotonic() - began < lasts_s):
             message = bus.receive(0.05)
             while message is not None:
@@ -127,7 +151,9 @@ def _broker(folder: Path) -> Iterator[tuple[str, int]]:
     """A Mosquitto of our own on a free loopback port."""
     program = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/local/bin:/usr/bin:/bin:/opt/homebrew/sbin")
     if program is None:
-        raise InputError(Fault("facility demo", "no mosquitto on this machine", "install it, such as with `apt-get install mosquitto`"))
+        raise InputError(
+            Fault("facility demo", "no mosquitto on this machine", "install it, such as with `apt-get install mosquitto`")
+        )
     with socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -166,5 +192,3 @@ def _child(name: str, command: list[str], folder: Path) -> Iterator[subprocess.P
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-
-

@@ -8,14 +8,14 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 
-from facility.bus import Message
+from facility.bus.interface import Message
+from facility.bus.messages import OverrideClear, OverrideResult, OverrideSet, OverrideState, Rejected, decode, encode
+from facility.bus.topics import Topics
 from facility.commands.client import heard, visit
 from facility.config import load_site
 from facility.durations import parse_duration
 from facility.errors import Fault, InputError
-from facility.messages import OverrideClear, OverrideResult, OverrideSet, OverrideState, Rejected, decode, encode
 from facility.site import Site
-from facility.topics import Topics
 
 ANSWER_S = 5.0
 LIST_S = 1.0
@@ -88,14 +88,26 @@ def _ask(site: Site, url: str, command: Command, request: OverrideSet | Override
                 continue
             if result.id == request.id:
                 return _told(result, as_json=as_json)
-    print(f"facility: no answer within {ANSWER_S:g} s: no daemon runs {site.id} on this broker, or it may not hear you", file=sys.stderr)
+    print(
+        f"facility: no answer within {ANSWER_S:g} s: no daemon runs {site.id} on this broker, or it may not hear you",
+        file=sys.stderr,
+    )
     return 3
 
 
 def _told(result: OverrideResult, *, as_json: bool) -> int:
     if as_json:
-        print(json.dumps({"id": result.id, "status": result.status, "effective": result.effective,
-                          "until": result.until.isoformat() if result.until else None, "reason": result.reason}))
+        print(
+            json.dumps(
+                {
+                    "id": result.id,
+                    "status": result.status,
+                    "effective": result.effective,
+                    "until": result.until.isoformat() if result.until else None,
+                    "reason": result.reason,
+                }
+            )
+        )
     else:
         effective = "" if result.effective is None else f", effective {result.effective:g}"
         until = "" if result.until is None else f", until {result.until:%Y-%m-%d %H:%M:%S} UTC"
@@ -116,12 +128,30 @@ def _list(site: Site, url: str, *, as_json: bool) -> int:
                     states[target] = decode(message.payload, OverrideState)
     rows = [(target, o) for target, state in sorted(states.items()) for o in state.overrides]
     if as_json:
-        print(json.dumps([{"target": t, "id": o.id, "kind": o.kind, "value": o.value, "effective": o.effective,
-                           "priority": o.priority, "end": o.end.isoformat(), "by": o.by, "reason": o.reason} for t, o in rows]))
+        print(
+            json.dumps(
+                [
+                    {
+                        "target": t,
+                        "id": o.id,
+                        "kind": o.kind,
+                        "value": o.value,
+                        "effective": o.effective,
+                        "priority": o.priority,
+                        "end": o.end.isoformat(),
+                        "by": o.by,
+                        "reason": o.reason,
+                    }
+                    for t, o in rows
+                ]
+            )
+        )
         return 0
     for target, o in rows:
         value = "" if o.effective is None else f" {o.effective:g}"
-        print(f"{target}: {o.kind}{value} by {o.by} (priority {o.priority}) until {o.end:%Y-%m-%d %H:%M:%S} UTC; id {o.id}; {o.reason}")
+        print(
+            f"{target}: {o.kind}{value} by {o.by} (priority {o.priority}) until {o.end:%Y-%m-%d %H:%M:%S} UTC; id {o.id}; {o.reason}"
+        )
     if not rows:
         print("no override is in force")
     return 0

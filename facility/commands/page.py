@@ -10,15 +10,25 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from facility.arbitrate import limit_at
-from facility.bus import Bus, Message
+from facility.bus.interface import Bus, Message
+from facility.bus.messages import (
+    CapDesired,
+    CapReported,
+    JobDesired,
+    JobReported,
+    OverrideState,
+    Rejected,
+    Sample,
+    Status,
+    decode,
+)
+from facility.bus.topics import Topics
 from facility.clock import ScaledClock
 from facility.forecast import by_local_hour
-from facility.messages import CapDesired, CapReported, JobDesired, JobReported, OverrideState, Rejected, Sample, Status, decode
+from facility.overrides.arbitrate import limit_at
 from facility.simulate.reference import Reference
 from facility.site import Site
 from facility.steps import rolling
-from facility.topics import Topics
 
 COST_PATIENCE_S = 900.0
 """A meter that was silent for longer than this (the site's time) adds nothing to the costs."""
@@ -99,11 +109,16 @@ class Page:
         now = self._clock.now()
         mode = self._status.mode if self._status else "starting"
         power = self._values.get(self._meter())
-        caps = " ".join(f"{pool} {(cap.groups and max(g.cap_w for g in cap.groups)) or cap.cap_w} W" for pool, cap in sorted(self._caps.items()))
+        caps = " ".join(
+            f"{pool} {(cap.groups and max(g.cap_w for g in cap.groups)) or cap.cap_w} W"
+            for pool, cap in sorted(self._caps.items())
+        )
         running, held = self._counts()
         return (
-            f"{now.astimezone(self._zone):%a %H:%M} {mode}: {'-' if power is None else f'{power:,.0f}'} of {limit_at(self._site, now):,.0f} kW, "
-            f"{self._price(now):.0f} {self._site.currency}/MWh, caps up to {caps or '-'}, jobs {running} running {held} held, {self._money()}"
+            f"{now.astimezone(self._zone):%a %H:%M} {mode}: "
+            f"{'-' if power is None else f'{power:,.0f}'} of {limit_at(self._site, now):,.0f} kW, "
+            f"{self._price(now):.0f} {self._site.currency}/MWh, caps up to {caps or '-'}, "
+            f"jobs {running} running {held} held, {self._money()}"
         )
 
     def render(self) -> RenderableType:
@@ -113,10 +128,18 @@ class Page:
         head = Table.grid(padding=(0, 2))
         mode = self._status.mode if self._status else "starting"
         colour = {"NORMAL": "green", "HOLD": "yellow", "MANUAL": "magenta", "SAFE": "red"}.get(mode, "white")
-        head.add_row(Text(f"{now.astimezone(self._zone):%A %d %B %H:%M:%S}"), Text(mode, style=f"bold {colour}"), self._status.reason if self._status else "")
+        head.add_row(
+            Text(f"{now.astimezone(self._zone):%A %d %B %H:%M:%S}"),
+            Text(mode, style=f"bold {colour}"),
+            self._status.reason if self._status else "",
+        )
         gauge = Table.grid(padding=(0, 2))
         over = power > limit
-        gauge.add_row("power", ProgressBar(total=limit, completed=min(power, limit), width=40, style="dim"), Text(f"{power:,.0f} of {limit:,.0f} kW", style="bold red" if over else ""))
+        gauge.add_row(
+            "power",
+            ProgressBar(total=limit, completed=min(power, limit), width=40, style="dim"),
+            Text(f"{power:,.0f} of {limit:,.0f} kW", style="bold red" if over else ""),
+        )
         gauge.add_row("price", "", f"{self._price(now):.1f} {self._site.currency}/MWh")
         gauge.add_row("cost", "", self._money())
         running, held = self._counts()
@@ -131,11 +154,20 @@ class Page:
             caps, report = self._caps.get(pool), self._reports.get(pool)
             groups: dict[int, int] = {}
             for group in caps.groups if caps else ():
-                groups[group.cap_w] = groups.get(group.cap_w, 0) + (group.gpus if isinstance(group.gpus, int) else len(group.gpus))
-            sent = ", ".join(f"{gpus} at {cap_w}" for cap_w, gpus in sorted(groups.items(), reverse=True)) or (str(caps.cap_w) if caps else "-")
+                groups[group.cap_w] = groups.get(group.cap_w, 0) + (
+                    group.gpus if isinstance(group.gpus, int) else len(group.gpus)
+                )
+            sent = ", ".join(f"{gpus} at {cap_w}" for cap_w, gpus in sorted(groups.items(), reverse=True)) or (
+                str(caps.cap_w) if caps else "-"
+            )
             power = self._values.get(f"{part.hall}/pool/{pool}/it_power_kw")
             table.add_row(
-                pool, str(part.gpus), sent, str(report.enforced_cap_w) if report else "-", "-" if power is None else f"{power:,.1f}", caps.reason if caps else ""
+                pool,
+                str(part.gpus),
+                sent,
+                str(report.enforced_cap_w) if report else "-",
+                "-" if power is None else f"{power:,.1f}",
+                caps.reason if caps else "",
             )
         return table
 
@@ -154,7 +186,8 @@ class Page:
 
     def _override_lines(self) -> Text:
         lines = [
-            f"override on {target}: {o.kind} {'' if o.effective is None else f'{o.effective:g}'} by {o.by} until {o.end.astimezone(self._zone):%H:%M}"
+            f"override on {target}: {o.kind} {'' if o.effective is None else f'{o.effective:g}'} by {o.by} "
+            f"until {o.end.astimezone(self._zone):%H:%M}"
             for target, state in sorted(self._overrides.items())
             for o in state.overrides
         ]

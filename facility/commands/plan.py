@@ -74,4 +74,6 @@ def _print(console: Console, planned: Planned, numbers: dict[str, Any], out: Pat
     for assumption in numbers["assumed"]:
         console.print(f"assumed: {assumption}", highlight=False, markup=False, soft_wrap=True)
     if out is not None:
-        console.print(f"written: {out}/plan.csv caps.csv jobs.csv summary.json report.html", highlight=False, markup=False, soft_wrap=True)
+        console.print(
+            f"written: {out}/plan.csv caps.csv jobs.csv summary.json report.html", highlight=False, markup=False, soft_wrap=True
+        )

@@ -20,8 +20,8 @@ from facility.errors import Fault, InputError
 if TYPE_CHECKING:
     from apscheduler.schedulers.background import BackgroundScheduler
 
-    from facility.daemon import Daemon
-    from facility.mqtt import MqttBus
+    from facility.bus.mqtt import MqttBus
+    from facility.daemon.loop import Daemon
 
 log = logging.getLogger("facility")
 
@@ -42,10 +42,10 @@ def run_daemon(
     if mqtt not in {"3.1.1", "5"}:
         raise InputError(Fault("--mqtt", f"{mqtt!r} is not a version", "give 3.1.1 or 5"))
 
-    from facility.daemon import Daemon, instance_name
-    from facility.journal import Journal
-    from facility.mqtt import MqttBus
-    from facility.pulse import last_will
+    from facility.bus.mqtt import MqttBus
+    from facility.daemon.loop import Daemon, instance_name
+    from facility.daemon.pulse import last_will
+    from facility.journal.journal import Journal
 
     clock, speed = _clock(clock_text)
     stop = threading.Event()
@@ -105,7 +105,9 @@ def _scheduler(wanted: threading.Event, every_s: float) -> BackgroundScheduler:
 
     scheduler = BackgroundScheduler(timezone=UTC)
     scheduler.add_listener(lambda event: log.warning("the cycle of %s was missed", event.scheduled_run_time), EVENT_JOB_MISSED)
-    scheduler.add_job(tick, "interval", seconds=every_s, coalesce=True, max_instances=1, misfire_grace_time=max(1, int(every_s / 2)))
+    scheduler.add_job(
+        tick, "interval", seconds=every_s, coalesce=True, max_instances=1, misfire_grace_time=max(1, int(every_s / 2))
+    )
     return scheduler
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 
+from facility.bus.messages import PlanCurrent, Rejected, Status, decode
+from facility.bus.topics import Topics
 from facility.commands.client import heard, visit
 from facility.config import load_site
-from facility.messages import PlanCurrent, Rejected, Status, decode
-from facility.topics import Topics
 
 LISTEN_S = 2.5
 
@@ -38,11 +38,21 @@ def run_status(site_file: str, settings: tuple[str, ...], broker: str | None, *,
     shown = max(alive or list(statuses.values()), key=lambda status: status.heartbeat or 0)
     if as_json:
         step = plan.steps[0] if plan and plan.steps else None
-        print(json.dumps({
-            "instance": shown.instance, "mode": shown.mode, "cycle": shown.cycle, "reason": shown.reason, "plan_id": shown.plan_id,
-            "since": shown.since.isoformat() if shown.since else None, "import_kw": step.import_kw if step else None,
-            "import_limit_kw": step.import_limit_kw if step else None, "caps_w": step.caps_w if step else None,
-        }))
+        print(
+            json.dumps(
+                {
+                    "instance": shown.instance,
+                    "mode": shown.mode,
+                    "cycle": shown.cycle,
+                    "reason": shown.reason,
+                    "plan_id": shown.plan_id,
+                    "since": shown.since.isoformat() if shown.since else None,
+                    "import_kw": step.import_kw if step else None,
+                    "import_limit_kw": step.import_limit_kw if step else None,
+                    "caps_w": step.caps_w if step else None,
+                }
+            )
+        )
     else:
         since = f" since {shown.since:%Y-%m-%d %H:%M:%S} UTC" if shown.since else ""
         print(f"{site.id}: {shown.mode}{since}, cycle {shown.cycle}: {shown.reason}")

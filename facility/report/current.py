@@ -7,19 +7,17 @@ from typing import Literal, cast
 
 import msgspec
 
-from facility.bus import MAX_PAYLOAD_BYTES
+from facility.bus.interface import MAX_PAYLOAD_BYTES
+from facility.bus.messages import PlanCurrent, PlanStep, encode
 from facility.decide import Decided
 from facility.forecast import Forecast
-from facility.messages import PlanCurrent, PlanStep, encode
 from facility.site import Site
 
 DETAILED_STEPS = 12
 """Steps that still name every pool's cap where the whole would not fit into one message: the first hour."""
 
 
-def plan_payload(
-    site: Site, decided: Decided, forecast: Forecast, plan_id: str, now: datetime, mode: str, reason: str
-) -> bytes:
+def plan_payload(site: Site, decided: Decided, forecast: Forecast, plan_id: str, now: datetime, mode: str, reason: str) -> bytes:
     """The message on `plan/current`. A site of very many pools tells their caps for the first hour only."""
     told = plan_current(site, decided, forecast, plan_id, now, mode, reason)
     payload = encode(told)

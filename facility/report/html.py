@@ -164,9 +164,7 @@ def _solved(solve: dict[str, Any]) -> str:
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[int] = ()) -> str:
     def line(tag: str, cells: Sequence[str]) -> str:
-        made = (
-            f"<{tag}{' class=number' if i in numeric else ''}>{escape(cell)}</{tag}>" for i, cell in enumerate(cells)
-        )
+        made = (f"<{tag}{' class=number' if i in numeric else ''}>{escape(cell)}</{tag}>" for i, cell in enumerate(cells))
         return f"<tr>{''.join(made)}</tr>"
 
     return f'<div class="wide"><table>{line("th", head)}{"".join(line("td", row) for row in rows)}</table></div>'

@@ -59,7 +59,12 @@ def breaches(planned: Planned) -> Iterator[dict[str, Any]]:
     problem = plan.problem
     zones = [z.id for z in problem.halls if z.cooling_plant is not None]
     feeders = [f.id for f in problem.feeders]
-    assets = {"over_rating_kw": feeders, "over_worst_kw": feeders, "too_hot_k": zones, "short_gpu_h": [f.id for f in problem.firms]}
+    assets = {
+        "over_rating_kw": feeders,
+        "over_worst_kw": feeders,
+        "too_hot_k": zones,
+        "short_gpu_h": [f.id for f in problem.firms],
+    }
     for family, amount in plan.account.breach.items():
         unit, remedy = UNITS[family]
         if family == "unfinished_gpu_h":
@@ -79,7 +84,12 @@ def short_table(planned: Planned) -> list[tuple[str, str, str]]:
     """Rows (what, plan, baseline) of the table that is printed."""
     plan, currency = planned.decided.plan, planned.site.currency
     ours, base = _figures(plan, plan.account), _figures(plan, plan.baseline)
-    said = {"energy_kwh": "energy, kWh", "energy_cost": f"energy cost, {currency}", "peak_kw": "peak, kW", "carbon_kg": "carbon, kg"}
+    said = {
+        "energy_kwh": "energy, kWh",
+        "energy_cost": f"energy cost, {currency}",
+        "peak_kw": "peak, kW",
+        "carbon_kg": "carbon, kg",
+    }
     if plan.problem.grid.peak_price_per_kw:
         said["peak_cost"] = f"peak cost, {currency}"
     rows = [(label, f"{ours[key]:,.1f}", f"{base[key]:,.1f}") for key, label in said.items()]

@@ -10,14 +10,30 @@ from typing import Any
 
 import numpy as np
 
-from facility.arbitrate import bounds
+from facility.overrides.arbitrate import bounds
 from facility.planner import Planned
 from facility.reasons import job_reason
 from models.account import TINY
 from models.horizon import Floats
 from models.job import Job
 
-JOB_COLUMNS = ["job_id", "tenant", "pool", "num_gpus", "submit", "start", "finish", "deadline", "deferred_h", "pauses", "work_gpu_h", "done_gpu_h", "energy_kwh", "cost", "reason"]
+JOB_COLUMNS = [
+    "job_id",
+    "tenant",
+    "pool",
+    "num_gpus",
+    "submit",
+    "start",
+    "finish",
+    "deadline",
+    "deferred_h",
+    "pauses",
+    "work_gpu_h",
+    "done_gpu_h",
+    "energy_kwh",
+    "cost",
+    "reason",
+]
 
 
 def write_tables(planned: Planned, folder: Path) -> None:
@@ -128,7 +144,9 @@ def run_times(planned: Planned, w: int) -> tuple[datetime | None, datetime | Non
     first, last = int(ran[0]), int(ran[-1])
     arrival_h = workload.arrival_h if isinstance(workload, Job) else 0.0
     goes_on = first + 1 < len(share) and share[first + 1] > 0
-    begins_h = float(horizon.ends[first] - share[first] * horizon.h[first]) if goes_on else max(float(horizon.starts[first]), arrival_h)
+    begins_h = (
+        float(horizon.ends[first] - share[first] * horizon.h[first]) if goes_on else max(float(horizon.starts[first]), arrival_h)
+    )
     ends_h = max(float(horizon.starts[last]), arrival_h if last == first else 0.0) + share[last] * float(horizon.h[last])
     if first == last and goes_on:
         ends_h = float(horizon.ends[last])

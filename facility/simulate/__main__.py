@@ -11,10 +11,10 @@ import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from facility.bus.mqtt import MqttBus
 from facility.clock import ScaledClock, parse_epoch
 from facility.config import load_site
 from facility.errors import InputError
-from facility.mqtt import MqttBus
 from facility.simulate.device import Device
 from facility.simulate.plant import Plant
 

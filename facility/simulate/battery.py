@@ -14,7 +14,7 @@ from facility.simulate.obedience import Obedience
 from facility.site import Battery
 
 if TYPE_CHECKING:
-    from facility.messages import BatteryDesired
+    from facility.bus.messages import BatteryDesired
 
 
 class BatteryPlant:

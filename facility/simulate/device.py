@@ -13,13 +13,23 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
 
-from facility.bus import Bus, Message
+from facility.bus.interface import Bus, Message
+from facility.bus.messages import (
+    BatteryDesired,
+    CapDesired,
+    CoolingDesired,
+    JobDesired,
+    Payload,
+    Rejected,
+    Sample,
+    decode,
+    encode,
+)
+from facility.bus.messages.codec import Report
+from facility.bus.topics import Topics
 from facility.clock import Clock
-from facility.messages import BatteryDesired, CapDesired, CoolingDesired, JobDesired, Payload, Rejected, Sample, decode, encode
-from facility.messages.codec import Report
 from facility.simulate.plant import Plant
 from facility.simulate.reports import describe, milliseconds, reports, specify, without_readings
-from facility.topics import Topics
 
 log = logging.getLogger(__name__)
 

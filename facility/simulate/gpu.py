@@ -22,7 +22,7 @@ from facility.simulate.obedience import Obedience
 from facility.site import Curve, GpuModel, Pool
 
 if TYPE_CHECKING:
-    from facility.messages import CapDesired
+    from facility.bus.messages import CapDesired
 
 RISE_S = 0.35
 """Time constant of a GPU's rise to a higher draw, s; its fall (30 ms) counts as instant."""

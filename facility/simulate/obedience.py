@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from facility.messages.codec import Order
+    from facility.bus.messages.codec import Order
 
 
 class Obedience:

@@ -23,7 +23,7 @@ from facility.simulate.scheduler import Scheduler
 from facility.site import Site
 
 if TYPE_CHECKING:
-    from facility.messages import CoolingDesired
+    from facility.bus.messages import CoolingDesired
 
 METER_NOISE_SHARE = 0.003
 THERMOMETER_NOISE_K = 0.1

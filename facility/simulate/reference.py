@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from facility.messages import JobDesired
+from facility.bus.messages import JobDesired
 from facility.simulate.plant import Plant
 from facility.site import Site
 

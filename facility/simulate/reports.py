@@ -7,13 +7,22 @@ from datetime import datetime
 
 import msgspec
 
-from facility.messages import BatteryReported, CapGroup, CapReported, CoolingReported, HallSetpoint, JobReported, JobSpec, Meta
-from facility.messages.codec import Report
+from facility.bus.messages import (
+    BatteryReported,
+    CapGroup,
+    CapReported,
+    CoolingReported,
+    HallSetpoint,
+    JobReported,
+    JobSpec,
+    Meta,
+)
+from facility.bus.messages.codec import Report
+from facility.bus.topics import Topics
 from facility.sensors import Sensor
 from facility.simulate.plant import Plant
 from facility.simulate.scheduler import RehearsedJob
 from facility.site import Site
-from facility.topics import Topics
 
 READINGS = ("draw_kw", "done_gpu_h", "power_kw", "energy_kwh")
 """Fields of a report that move all the time."""

@@ -3,7 +3,8 @@
     done += h * sum over their GPUs of speed(cap)
 
 The site's sample jobs are submitted every day at their local time. A job waits until it is told to run, or until its hold
-ends; a hold keeps its progress. After the last order's `valid_until` it goes on as it was told. An elastic job takes what is free, a rigid one all of its GPUs or none.
+ends; a hold keeps its progress. After the last order's `valid_until` it goes on as it was told. An elastic job takes what is
+free, a rigid one all of its GPUs or none.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from facility.simulate.obedience import Obedience
 from facility.site import SampleJob, Site
 
 if TYPE_CHECKING:
-    from facility.messages import JobDesired
+    from facility.bus.messages import JobDesired
 
 KEPT = timedelta(hours=1)
 """How long a finished job is still told of."""

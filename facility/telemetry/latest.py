@@ -13,8 +13,9 @@ from typing import TypeVar
 
 import msgspec
 
-from facility import messages as m
-from facility.bus import Message
+from facility.bus import messages as m
+from facility.bus.interface import Message
+from facility.bus.topics import Topics
 from facility.errors import Fault, InputError
 from facility.sensors import sensors
 from facility.site import Site
@@ -23,7 +24,6 @@ from facility.telemetry.meter import Meter, Metered
 from facility.telemetry.readings import AS_IT_IS, Reading, Readings, Refusal, instant
 from facility.telemetry.units import Conversion
 from facility.telemetry.work import Work
-from facility.topics import Topics
 
 BY_POINT = {
     ("pool", "it_power_kw"): "pool_kw",

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from facility.messages import Meta
+from facility.bus.messages import Meta
 from facility.sensors import Sensor
 from facility.telemetry.units import Conversion, conversion
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from facility.jobterms import agree
-from facility.messages import JobReported, JobSpec
+from facility.bus.messages import JobReported, JobSpec
+from facility.inputs.jobterms import agree
 from facility.site import Site
 from facility.snapshot import Job
 from facility.telemetry.readings import Refusal

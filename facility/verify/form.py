@@ -96,7 +96,9 @@ def _interval(decision: Decision) -> Iterator[Violation]:
             "decision.interval", "site", seconds, "s", allowed=0.0, says="a decision ends after it starts, at aware instants"
         )
     if finite(decision.first_step_s) and decision.first_step_s is not None and decision.first_step_s <= 0:
-        yield _malformed("decision.interval", "first_step_s", decision.first_step_s, "s", allowed=0.0, says="a step lasts some time")
+        yield _malformed(
+            "decision.interval", "first_step_s", decision.first_step_s, "s", allowed=0.0, says="a step lasts some time"
+        )
 
 
 def _names(site: Site, decision: Decision) -> Iterator[Violation]:

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facility.actuate import MOST_IN_FORCE, Actuator
-from facility.bus import MemoryBroker, MemoryBus
-from facility.ceiling import caps_of, ceiling, lower_part, sum_w
+from facility.bus.interface import MemoryBroker, MemoryBus
+from facility.bus.messages import CapReported
+from facility.daemon.actuate import MOST_IN_FORCE, Actuator
+from facility.daemon.ceiling import caps_of, ceiling, lower_part, sum_w
 from facility.decision import BatteryOrder, CapGroup, Decision, JobOrder, PoolCaps
-from facility.journal import Journal
-from facility.messages import CapReported
+from facility.journal.journal import Journal
 from facility.site import Site
 from facility.snapshot import Snapshot
 

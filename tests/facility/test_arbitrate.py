@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facility.arbitrate import Bounds, bounds, limit_at
-from facility.proposal import Proposal
+from facility.overrides.arbitrate import Bounds, bounds, limit_at
+from facility.overrides.proposal import Proposal
 from facility.site import Site
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)

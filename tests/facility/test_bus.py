@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from facility.bus import Inbox, MemoryBroker, MemoryBus, Message, Outbox, check_pattern, check_topic, matches
+from facility.bus.interface import Inbox, MemoryBroker, MemoryBus, Message, Outbox, check_pattern, check_topic, matches
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from facility.config import assumed_curves, load_site, schema
+from facility.config.strict_yaml import parse
 from facility.errors import Fault, InputError
-from facility.strict_yaml import parse
 
 SITES = Path(__file__).parents[2] / "site_configs"
 

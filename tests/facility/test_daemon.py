@@ -14,15 +14,15 @@ from typing import Any
 import msgspec
 import pytest
 
-import facility.daemon as room
-from facility.bus import MemoryBroker, MemoryBus, Message
+import facility.daemon.loop as room
+from facility.bus.interface import MemoryBroker, MemoryBus, Message
 from facility.clock import ManualClock
-from facility.daemon import Daemon
+from facility.daemon.loop import Daemon
+from facility.daemon.pulse import last_will
 from facility.decide import Undecided
-from facility.journal import Journal
-from facility.pulse import last_will
+from facility.journal.journal import Journal
+from facility.journal.store import StoreFault
 from facility.site import Site
-from facility.store import StoreFault
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 POINTS = [{"cap_w": 100, "draw_w": 100, "speed": 0.2}, {"cap_w": 400, "draw_w": 390, "speed": 1}]
@@ -115,7 +115,9 @@ def house(tmp_path: Path) -> Iterator[House]:
 @pytest.fixture
 def planned(house: House) -> House:
     deadline = NOW + timedelta(hours=9)
-    house.say("job/j/spec", {"submit": NOW.isoformat(), "gpus": 2, "work_gpu_h": 4, "pool": "p", "deadline": deadline.isoformat()})
+    house.say(
+        "job/j/spec", {"submit": NOW.isoformat(), "gpus": 2, "work_gpu_h": 4, "pool": "p", "deadline": deadline.isoformat()}
+    )
     assert house.daemon.cycle().outcome == "published"
     return house
 
@@ -324,7 +326,9 @@ def test_an_operators_lower_cap_holds_in_safe_mode_too(planned: House, monkeypat
     assert (planned.mode(), set(planned.caps().values())) == ("SAFE", {120})
 
 
-def test_a_fault_in_the_planner_is_an_outcome_and_the_next_cycle_is_normal(planned: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_in_the_planner_is_an_outcome_and_the_next_cycle_is_normal(
+    planned: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as broken:
         broken.setattr(room, "decide", lambda *_: 1 / 0)
         planned.daemon.cycle()

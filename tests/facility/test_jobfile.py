@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from facility.errors import InputError
-from facility.jobfile import JobTable, read_jobs
+from facility.inputs.jobfile import JobTable, read_jobs
 from facility.site import Site
 
 START = datetime(2023, 7, 2, tzinfo=UTC)

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from facility import journal as journal_module
+from facility.bus.messages import OverrideResult
 from facility.clock import ManualClock
 from facility.errors import InputError
-from facility.journal import IDS_KEPT, SEQ_BLOCK, CycleRecord, Journal
-from facility.messages import OverrideResult
-from facility.proposal import Proposal
-from facility.store import StoreBusyError, StoreFault
+from facility.journal import journal as journal_module
+from facility.journal.journal import IDS_KEPT, SEQ_BLOCK, CycleRecord, Journal
+from facility.journal.store import StoreBusyError, StoreFault
+from facility.overrides.proposal import Proposal
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -152,7 +152,7 @@ def test_a_forked_child_does_not_keep_the_lock(store: Path) -> None:
 def test_a_killed_writer_lets_go_and_no_number_comes_twice(store: Path) -> None:
     program = """
 import sys
-from facility.journal import Journal
+from facility.journal.journal import Journal
 journal = Journal(sys.argv[1])
 print(journal.next_epoch(), *(journal.next_seq() for _ in range(1500)), flush=True)
 sys.stdin.read()
@@ -186,7 +186,7 @@ def test_a_reader_sees_what_the_writer_commits_and_cannot_write(store: Path) -> 
 
 
 def test_another_process_reads_while_one_writes(store: Path) -> None:
-    program = "import sys; from facility.journal import Journal; print(Journal(sys.argv[1], read_only=True).get('plan'))"
+    program = "import sys; from facility.journal.journal import Journal; print(Journal(sys.argv[1], read_only=True).get('plan'))"
     with Journal(store) as writer:
         writer.put("plan", b"{}")
         done = subprocess.run(

@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 
-from facility.bus import Message
-from facility.mqtt import MqttBus
+from facility.bus.interface import Message
+from facility.bus.mqtt import MqttBus
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 pytestmark = pytest.mark.skipif(not MOSQUITTO or not shutil.which("mosquitto_pub"), reason="no Mosquitto here")
@@ -71,7 +71,9 @@ class Ear(threading.Thread):
         return json.loads(payload) if payload else None
 
     def since(self, instant: float, topic: str) -> list[Any]:
-        return [json.loads(m.payload) for at, m in list(self.heard) if at >= instant and m.topic == topic and m.payload[-1:] == b"}"]
+        return [
+            json.loads(m.payload) for at, m in list(self.heard) if at >= instant and m.topic == topic and m.payload[-1:] == b"}"
+        ]
 
 
 class House:
@@ -89,7 +91,17 @@ class House:
         self.ear = Ear(self.url)
         stack.callback(self.ear.close)
         self.plant = self.child(
-            "plant", sys.executable, "-m", "facility.simulate", SITE, "--broker", self.url, "--speed", str(SPEED), "--epoch", self.epoch
+            "plant",
+            sys.executable,
+            "-m",
+            "facility.simulate",
+            SITE,
+            "--broker",
+            self.url,
+            "--speed",
+            str(SPEED),
+            "--epoch",
+            self.epoch,
         )
         self.start_daemon()
         self.until(lambda: self.mode() == "NORMAL", 15, "a plan")
@@ -258,7 +270,9 @@ def test_a_killed_daemon_leaves_its_will_and_comes_back_with_its_overrides(house
     house.until(lambda: any(s["mode"] == "offline" and s["reason"] == "lost" for s in house.statuses()), 3, "the last will")
     house.publish(f"{ROOT}/override/site/set", json.dumps({"id": "kept", "kind": "stop", "by": "eve"}), "-r")
     house.start_daemon()
-    house.until(lambda: (house.ear.told(CAPS)["epoch"], house.ear.told(CAPS)["seq"]) > (before["epoch"], before["seq"]), 6, "caps")
+    house.until(
+        lambda: (house.ear.told(CAPS)["epoch"], house.ear.told(CAPS)["seq"]) > (before["epoch"], before["seq"]), 6, "caps"
+    )
     assert 170 < house.highest_cap() <= 180
     assert house.ear.told(f"{ROOT}/override/{POOL}/state")["overrides"][0]["id"] == "lasting"
     house.until(lambda: house.mode() == "NORMAL", 6, "a plan")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facility.bus import MAX_PAYLOAD_BYTES
-from facility.messages import (
+from facility.bus.interface import MAX_PAYLOAD_BYTES
+from facility.bus.messages import (
     Batch,
     CapDesired,
     GridEvent,
@@ -27,7 +27,7 @@ from facility.messages import (
     decode,
     encode,
 )
-from facility.topics import TABLE
+from facility.bus.topics import TABLE
 
 COMMAND = b'{"id":"a1","kind":"cap_w","value":300,"by":"ops"'
 CAP = b'{"cap_w":325,"fallback_cap_w":250,"epoch":7,"seq":1841,"issued_at":"2026-07-01T10:00:00Z","valid_until":"2026-07-01T10:15:00Z"'

@@ -21,10 +21,10 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import MQTTErrorCode
 
-from facility.bus import MAX_PAYLOAD_BYTES, Message, utc_now
+from facility.bus.interface import MAX_PAYLOAD_BYTES, Message, utc_now
+from facility.bus.messages import Rejected, Sample, decode
+from facility.bus.mqtt import MqttBus, parse_broker_url
 from facility.errors import InputError
-from facility.messages import Rejected, Sample, decode
-from facility.mqtt import MqttBus, parse_broker_url
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="needs the Mosquitto broker")
@@ -33,8 +33,8 @@ VERSIONS: tuple[Version, ...] = ("3.1.1", "5")
 
 CHILD = """
 import sys, time
-from facility.bus import Message
-from facility.mqtt import MqttBus
+from facility.bus.interface import Message
+from facility.bus.mqtt import MqttBus
 will = Message("svc/child/status", b"offline", qos=1, retain=True)
 bus = MqttBus(sys.argv[1], "child", will=will, version=sys.argv[2])
 assert bus.wait_connected(10)
@@ -376,7 +376,7 @@ def test_a_bus_without_a_broker_waits_and_closes_promptly(caplog: pytest.LogCapt
     before = time.monotonic()
     bus.close()
     assert time.monotonic() - before < 3
-    assert [record.levelname for record in caplog.records if record.name == "facility.mqtt"] == ["WARNING"]
+    assert [record.levelname for record in caplog.records if record.name == "facility.bus.mqtt"] == ["WARNING"]
 
 
 def test_a_refused_user_is_told_once_and_is_not_connected(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

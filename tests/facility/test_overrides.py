@@ -20,12 +20,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from facility.journal import Journal
-from facility.messages import OverrideClear, OverrideResult, OverrideSet
-from facility.overrides import OverrideDesk
-from facility.proposal import Proposal
+from facility.bus.messages import OverrideClear, OverrideResult, OverrideSet
+from facility.journal.journal import Journal
+from facility.journal.store import StoreFault
+from facility.overrides.desk import OverrideDesk
+from facility.overrides.proposal import Proposal
 from facility.site import Site
-from facility.store import StoreFault
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -320,9 +320,9 @@ def test_an_acknowledged_override_survives_kill_minus_9(tmp_path: Path) -> None:
     program = """
 import sys
 from datetime import datetime
-from facility.journal import Journal
-from facility.messages import OverrideSet
-from facility.overrides import OverrideDesk
+from facility.journal.journal import Journal
+from facility.bus.messages import OverrideSet
+from facility.overrides.desk import OverrideDesk
 from facility.site import Site
 desk = OverrideDesk(Site.model_validate_json(sys.argv[2]), Journal(sys.argv[1]))
 now = datetime.fromisoformat(sys.argv[3])

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from facility.arbitrate import Bounds, bounds
+from facility.daemon.overrule import overrule, shed
 from facility.decision import CapGroup, Decision, JobOrder, PoolCaps
-from facility.overrule import overrule, shed
-from facility.proposal import Kind, Proposal
+from facility.overrides.arbitrate import Bounds, bounds
+from facility.overrides.proposal import Kind, Proposal
 from facility.site import Site
 from facility.snapshot import Job, Snapshot
 from facility.verify import expected_kw
@@ -34,7 +34,10 @@ JOB = Job("j", "p", "train", 2, 10.0, NOW, NOW + timedelta(hours=8))
 NEWER = replace(JOB, id="newer")
 SNAPSHOT = Snapshot(NOW, jobs=(JOB,))
 MADE = Decision(
-    NOW, NOW + timedelta(minutes=15), (PoolCaps("p", 100, (CapGroup("c", 6, 300), CapGroup("j", 2, 400))),), (JobOrder("j", "run", 2),)
+    NOW,
+    NOW + timedelta(minutes=15),
+    (PoolCaps("p", 100, (CapGroup("c", 6, 300), CapGroup("j", 2, 400))),),
+    (JobOrder("j", "run", 2),),
 )
 
 
@@ -98,7 +101,11 @@ def test_an_import_limit_sheds_from_every_cap_alike_just_as_far_as_it_must() -> 
     import_kw = expected_kw(SITE, decision, SNAPSHOT, 10.0)["main"]
     assert 1.98 < import_kw <= 2.0
     assert decision.import_limit_kw == 2.0
-    assert caps(decision) == {"": 100, "c": pytest.approx(100 + 200 * 11 / 18, abs=2), "j": pytest.approx(100 + 300 * 11 / 18, abs=2)}
+    assert caps(decision) == {
+        "": 100,
+        "c": pytest.approx(100 + 200 * 11 / 18, abs=2),
+        "j": pytest.approx(100 + 300 * 11 / 18, abs=2),
+    }
 
 
 def test_pools_whose_cap_somebody_commanded_give_way_last() -> None:

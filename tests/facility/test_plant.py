@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from facility.bus.messages import BatteryDesired, CapDesired, CapGroup, CoolingDesired, HallSetpoint, JobDesired
 from facility.clock import ManualClock, ScaledClock, parse_epoch
 from facility.errors import InputError
-from facility.messages import BatteryDesired, CapDesired, CapGroup, CoolingDesired, HallSetpoint, JobDesired
 from facility.simulate.cooling import PlantRoom
 from facility.simulate.gpu import Behaviour
 from facility.simulate.plant import Plant

@@ -16,9 +16,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from facility.bus import MemoryBroker, MemoryBus, Message
-from facility.clock import ManualClock, SystemClock
-from facility.messages import (
+from facility.bus.interface import MemoryBroker, MemoryBus, Message
+from facility.bus.messages import (
     BatteryDesired,
     BatteryReported,
     CapDesired,
@@ -36,11 +35,12 @@ from facility.messages import (
     decode,
     encode,
 )
-from facility.mqtt import MqttBus
+from facility.bus.mqtt import MqttBus
+from facility.bus.topics import Topics
+from facility.clock import ManualClock, SystemClock
 from facility.simulate.device import Device
 from facility.simulate.plant import Plant
 from facility.site import Site
-from facility.topics import Topics
 
 START = datetime(2026, 1, 15, 11, 0, tzinfo=UTC)
 TOPICS = Topics("facility/v1", "tiny")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facility.errors import InputError
-from facility.series import CARBON, OUTDOOR, PRICE, WET_BULB, Quantity, Series, read_series
+from facility.inputs.series import CARBON, OUTDOOR, PRICE, WET_BULB, Quantity, Series, read_series
 
 DAY = datetime(2023, 7, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)

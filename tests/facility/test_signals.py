@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from facility.arbitrate import Bounds, bounds
 from facility.config import load_site
-from facility.proposal import Proposal
+from facility.overrides.arbitrate import Bounds, bounds
+from facility.overrides.proposal import Proposal
 from facility.signals import Signals
 
 SITE = load_site("site_configs/demo.yaml")
@@ -20,7 +20,9 @@ HOURS = tuple(NOW + timedelta(hours=i) for i in range(4))
 
 def series(*values: float, start: datetime = NOW, unit: str | None = None, minutes: int = 60) -> bytes:
     edges = [start + timedelta(minutes=minutes * i) for i in range(len(values) + 1)]
-    points = [{"start": a.isoformat(), "end": b.isoformat(), "value": v} for a, b, v in zip(edges, edges[1:], values, strict=False)]
+    points = [
+        {"start": a.isoformat(), "end": b.isoformat(), "value": v} for a, b, v in zip(edges, edges[1:], values, strict=False)
+    ]
     return json.dumps({"points": points} | ({"unit": unit} if unit else {})).encode()
 
 
@@ -60,7 +62,9 @@ def test_weather_and_carbon_count_and_an_empty_message_takes_them_back() -> None
         ("signal_weather", b"\xff", None, ""),
     ],
 )
-def test_what_cannot_be_believed_is_refused_and_the_signal_before_it_stays(name: str, payload: bytes, feed: str, why: str) -> None:
+def test_what_cannot_be_believed_is_refused_and_the_signal_before_it_stays(
+    name: str, payload: bytes, feed: str, why: str
+) -> None:
     signals = Signals(SITE)
     signals.accept(name, series(20.0, unit="EUR/MWh" if name == "grid_price" else None))
     before = signals.forecast(HOURS), signals.limited(own_limit(), HOURS)

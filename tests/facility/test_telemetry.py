@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from facility.bus import Message
+from facility.bus.interface import Message
 from facility.errors import InputError
 from facility.sensors import sensors
 from facility.site import Site

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facility.bus import matches
+from facility.bus.interface import matches
+from facility.bus.topics import TABLE, TARGET, Topic, Topics, asyncapi, placeholders, shape
 from facility.errors import InputError
 from facility.sensors import sensors
 from facility.site import Site
-from facility.topics import TABLE, TARGET, Topic, Topics, asyncapi, placeholders, shape
 
 TOPICS = Topics("facility/v1", "berlin")
 

@@ -1,0 +1,127 @@
+"""From bytes to types and back, and what all payloads have in common.
+
+`decode` turns bytes into a type or raises `Rejected`, whatever the bytes are. Unknown fields are ignored, so that older readers
+understand newer writers, except in a person's command, where a misspelt field must not pass for an absent one. A repeated field
+is refused everywhere but in readings, which come in tens of thousands a second and where the last one counts.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta as Rule
+from msgspec import Struct
+
+from facility.bus.interface import MAX_PAYLOAD_BYTES
+
+T = TypeVar("T", bound=Struct)
+
+Instant = Annotated[datetime, Rule(tz=True)]
+Milliseconds = Annotated[int, Rule(ge=0, le=4_102_444_800_000)]
+Count = Annotated[int, Rule(ge=0, le=10_000_000)]
+Serial = Annotated[int, Rule(ge=0, le=2**63 - 1)]
+Watts = Annotated[int, Rule(ge=0, le=10_000)]
+NonNegative = Annotated[float, Rule(ge=0)]
+Positive = Annotated[float, Rule(gt=0)]
+Share = Annotated[float, Rule(ge=0, le=1)]
+Name = Annotated[str, Rule(min_length=1, max_length=128)]
+Text = Annotated[str, Rule(max_length=1000)]
+END = r"(?!\n)$"  # in Python `$` alone lets a line feed follow
+Id = Annotated[str, Rule(pattern=rf"^[a-z0-9][a-z0-9-]*{END}", max_length=64)]
+Currency = Annotated[str, Rule(pattern=rf"^[A-Z]{{3}}{END}")]
+Gpus = Count | tuple[Name, ...]
+"""How many GPUs, or which: `node-17/3`."""
+
+
+class Rejected(Exception):
+    """A payload that is not what its topic promises. `id` is its own id, where one could be read, for the answer."""
+
+    def __init__(self, reason: str, command_id: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.id = reason, command_id
+
+
+class Payload(Struct, frozen=True, kw_only=True):
+    """What all others have in common: every instant is held in UTC."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            instant = getattr(self, name)
+            if isinstance(instant, datetime):
+                if instant.tzinfo is None:
+                    raise ValueError(f"{name} has no offset from UTC")
+                msgspec.structs.force_setattr(self, name, instant.astimezone(UTC))
+
+
+class Command(Payload, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person orders: the id that makes it idempotent, who and why."""
+
+    id: Annotated[str, Rule(min_length=1, max_length=64)]
+    by: Name
+    reason: Text = ""
+
+
+class Order(Payload, frozen=True, kw_only=True):
+    """What the service orders. Of two orders the one with the greater (epoch, seq) holds, until `valid_until`."""
+
+    epoch: Serial
+    seq: Serial
+    issued_at: Instant
+    valid_until: Instant
+    plan_id: Name | None = None
+    reason: Text = ""
+
+
+class Report(Payload, frozen=True, kw_only=True):
+    """What a device says of itself; (epoch, seq) are those of the last order it obeyed."""
+
+    timestamp: Milliseconds
+    epoch: Serial | None = None
+    seq: Serial | None = None
+
+
+def encode(payload: Struct) -> bytes:
+    """Return JSON bytes; not-a-number and infinity become null.
+
+    >>> from facility.bus.messages import Sample
+    >>> encode(Sample(412.5, 1_787_382_000_000))
+    b'{"value":412.5,"timestamp":1787382000000,"quality":1}'
+    """
+    return msgspec.json.encode(payload)
+
+
+def decode(payload: bytes, kind: type[T]) -> T:
+    """Return the payload as a `kind`; raise `Rejected`, and nothing else, for what is not one.
+
+    >>> from facility.bus.messages import Sample
+    >>> decode(b"412.5", Sample).value
+    412.5
+    """
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise Rejected("more than 64 KiB")
+    command_id = None
+    try:
+        text = payload.decode()
+        if issubclass(kind, Payload):
+            fields = json.loads(text, object_pairs_hook=_unrepeated)
+            if isinstance(fields, dict) and isinstance(fields.get("id"), str) and len(fields["id"]) <= 64:
+                command_id = fields["id"]
+        elif not text.lstrip().startswith("{"):
+            return msgspec.convert({"value": msgspec.json.decode(payload, type=float | None)}, kind)
+        return msgspec.json.decode(payload, type=kind)
+    except RecursionError:
+        raise Rejected("nested too deeply", command_id) from None
+    except (ValueError, OverflowError, msgspec.MsgspecError) as error:
+        raise Rejected(str(error)[:500], command_id) from error
+
+
+def _unrepeated(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields: dict[str, object] = {}
+    for name, value in pairs:
+        if name in fields:
+            raise ValueError(f"field {name[:64]!r} is repeated")
+        fields[name] = value
+    return fields

@@ -1,0 +1,108 @@
+"""What people ask for and are answered: overrides, rentals, quotes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta as Rule
+
+from facility.bus.messages.codec import Command, Currency, Id, Instant, Name, NonNegative, Payload, Positive, Share, Text
+from facility.overrides.proposal import Kind
+
+
+class OverrideSet(Command, frozen=True, kw_only=True):
+    """An operator's command for a target. It lasts until `end`, or `ttl_s` from its start; neither: the site's default."""
+
+    kind: Kind
+    value: NonNegative | None = None
+    priority: Annotated[int, Rule(ge=1, le=16)] = 8
+    start: Instant | None = None
+    end: Instant | None = None
+    ttl_s: Annotated[float, Rule(gt=0, le=31_536_000)] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.kind in {"cap_w", "import_limit_kw"}) != (self.value is not None):
+            raise ValueError("cap_w and import_limit_kw need a value, the other kinds have none")
+        if self.end is not None and self.ttl_s is not None:
+            raise ValueError("give end or ttl_s, not both")
+
+
+class OverrideClear(Command, frozen=True, kw_only=True):
+    """The end of an override; `id` is that of the override."""
+
+
+class OverrideResult(Payload, frozen=True, kw_only=True):
+    """The answer to a command, always."""
+
+    id: str | None
+    status: Literal["accepted", "clamped", "rejected", "duplicate", "expired", "superseded", "cleared"]
+    effective: float | None = None
+    until: Instant | None = None
+    reason: Text = ""
+
+
+class Override(Payload, frozen=True, kw_only=True):
+    """One override in force; `effective` is its value after clamping."""
+
+    id: Name
+    kind: Kind
+    value: float | None
+    effective: float | None
+    priority: int
+    start: Instant
+    end: Instant
+    by: Name
+    reason: Text = ""
+
+
+class OverrideState(Payload, frozen=True, kw_only=True):
+    """What is in force for a target now, the strongest first; an empty payload where nothing is."""
+
+    overrides: tuple[Override, ...]
+
+
+class ContractSet(Command, frozen=True, kw_only=True):
+    """A rental that comes: what the site file says of a contract, and from when to when."""
+
+    tenant: Id
+    kind: Literal["reserved", "on-demand", "spot"]
+    pool: Id
+    gpus: Annotated[int, Rule(ge=1, le=10_000_000)]
+    curve: Id
+    start: Instant
+    end: Instant
+    floor_speed: Share = 0.0
+    pausable: bool = False
+    value_per_gpu_h: NonNegative = 0.0
+    penalty_per_gpu_h: Positive = 50.0
+
+
+class ContractClear(Command, frozen=True, kw_only=True):
+    """The end of a rental before its time."""
+
+
+class ContractState(ContractSet, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """A rental in force; an empty payload where there is none."""
+
+
+class QuoteRequest(Command, frozen=True, kw_only=True):
+    """What would a rental cost, and when could it start? It may start at `start`, at the latest `within_h` later."""
+
+    gpus: Annotated[int, Rule(ge=1, le=10_000_000)]
+    hours: Positive
+    start: Instant
+    within_h: NonNegative = 0.0
+    pool: Id | None = None
+    curve: Id | None = None
+
+
+class QuoteResult(Payload, frozen=True, kw_only=True):
+    """The answer to a request; without a start it is no, and the reason says why."""
+
+    id: str | None
+    start: Instant | None = None
+    pool: Id | None = None
+    cost: float | None = None
+    currency: Currency | None = None
+    reason: Text = ""

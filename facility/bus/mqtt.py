@@ -1,0 +1,290 @@
+"""The bus over MQTT 3.1.1 or 5; the only file that knows the client library.
+
+The library's thread only moves bytes: its callbacks put messages into the inbox, ask again for every pattern after a connect,
+and never raise. Should anything else in that thread fail, it connects afresh instead of dying silently. What the broker has
+not acknowledged when the connection is lost goes back into the outbox, so that after an outage only the newest value of each
+topic is sent, and nothing that has expired. Sessions are clean: the broker is a cable, not a memory.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from facility.bus.broker import parse_broker_url, tls_context
+from facility.bus.interface import MAX_PAYLOAD_BYTES, QUEUE_SIZE, Inbox, Message, Outbox, check_pattern, check_topic, utc_now
+from facility.errors import Fault, InputError
+
+__all__ = ["MqttBus", "parse_broker_url"]
+
+log = logging.getLogger(__name__)
+
+KEEPALIVE_S = 10
+BACKOFF_S = (1, 30)
+CLOSING_S = 2.0
+VERSIONS = {"3.1.1": paho.MQTTv311, "5": paho.MQTTv5}
+
+
+class MqttBus:
+    """A `Bus` over MQTT. It connects in the background, waits 1 to 30 s between attempts, and mends itself until closed.
+
+    `queue_size` bounds the inbox, the outbox and what is on its way. With `mqtts` the broker's certificate must be signed by
+    a CA of the system, or by the one in `ca_file`; `cert_file` and `key_file` are our own. Raises InputError for a bad
+    address or an unreadable file.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        client_id: str,
+        *,
+        will: Message | None = None,
+        version: Literal["3.1.1", "5"] = "3.1.1",
+        queue_size: int = QUEUE_SIZE,
+        ca_file: Path | None = None,
+        cert_file: Path | None = None,
+        key_file: Path | None = None,
+    ) -> None:
+        self._broker, self._queue_size, self._v5 = parse_broker_url(url), queue_size, version == "5"
+        self._inbox, self._outbox = Inbox(queue_size), Outbox(queue_size)
+        self._patterns: dict[str, int] = {}
+        self._asked: dict[int | None, str] = {}
+        self._on_its_way: deque[tuple[paho.MQTTMessageInfo, Message]] = deque()
+        self._lock = threading.RLock()
+        self._up = threading.Event()
+        self._connections = self._unreadable = 0
+        self._complained = False
+
+        self._client = client = _Client(
+            self._put_back, self._aim, self._complain, client_id=client_id, protocol=VERSIONS[version]
+        )
+        client.suppress_exceptions = True
+        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.on_message, client.on_subscribe = self._on_message, self._on_subscribe
+        client.on_socket_close = self._on_socket_close
+        client.max_queued_messages_set(queue_size)
+        client.reconnect_delay_set(*BACKOFF_S)
+        if self._broker.username is not None:
+            client.username_pw_set(self._broker.username, self._broker.password)
+        if self._broker.tls:
+            client.tls_set_context(tls_context(ca_file, cert_file, key_file))
+        elif ca_file or cert_file or key_file:
+            raise InputError(Fault("broker", "certificates are given, but no TLS is asked for", "write mqtts:// in the address"))
+        if will is not None:
+            check_topic(will.topic)
+            client.will_set(will.topic, will.payload, will.qos, will.retain)
+        self._aim()
+        client.loop_start()
+
+    @property
+    def connections(self) -> int:
+        """See `Bus.connections`."""
+        return self._connections
+
+    @property
+    def connected(self) -> bool:
+        """See `Bus.connected`."""
+        return self._up.is_set()
+
+    @property
+    def dropped(self) -> int:
+        """See `Bus.dropped`."""
+        return self._inbox.dropped + self._unreadable
+
+    def wait_connected(self, timeout_s: float) -> bool:
+        """Wait until the broker has accepted us; False when it has not within `timeout_s`."""
+        return self._up.wait(timeout_s)
+
+    def publish(self, message: Message) -> bool:
+        """See `Bus.publish`."""
+        check_topic(message.topic)
+        with self._lock:
+            if self._client.closing.is_set() or message.expired(utc_now()):
+                return False
+            return self._send(message) if self._up.is_set() else self._outbox.keep(message)
+
+    def subscribe(self, pattern: str, qos: int = 0) -> None:
+        """See `Bus.subscribe`."""
+        check_pattern(pattern)
+        with self._lock:
+            self._patterns[pattern] = qos
+            if self._up.is_set():
+                self._ask(pattern, qos)
+
+    def receive(self, timeout_s: float) -> Message | None:
+        """See `Bus.receive`."""
+        return self._inbox.get(timeout_s)
+
+    def close(self) -> None:
+        """Wait up to 2 s for what is on its way, then leave cleanly."""
+        with self._lock:
+            if self._client.closing.is_set():
+                return
+            self._client.closing.set()
+            waiting = [info for info, _ in self._on_its_way]
+        deadline = time.monotonic() + CLOSING_S
+        with suppress(RuntimeError):  # the connection is gone, and with it what was on its way
+            for info in waiting:
+                info.wait_for_publish(max(deadline - time.monotonic(), 0.0))
+        self._client.disconnect()
+        self._client.ended.wait(CLOSING_S)
+
+    def _send(self, message: Message) -> bool:
+        while self._on_its_way and self._on_its_way[0][0].is_published():
+            self._on_its_way.popleft()
+        if len(self._on_its_way) >= self._queue_size:
+            return False
+        info = self._client.publish(message.topic, message.payload, message.qos, message.retain, self._properties(message))
+        if info.rc == paho.MQTT_ERR_NO_CONN:
+            self._up.clear()
+            return self._outbox.keep(message)
+        if info.rc == paho.MQTT_ERR_SUCCESS:
+            self._on_its_way.append((info, message))
+        return info.rc == paho.MQTT_ERR_SUCCESS
+
+    def _properties(self, message: Message) -> Properties | None:
+        if not self._v5:
+            return None
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        if message.response_topic is not None:
+            properties.ResponseTopic = message.response_topic
+        if message.correlation is not None:
+            properties.CorrelationData = message.correlation
+        if message.valid_until is not None:
+            left_s = (message.valid_until - utc_now()).total_seconds()
+            properties.MessageExpiryInterval = min(max(int(left_s), 0), 2**32 - 1)
+        return properties
+
+    def _ask(self, pattern: str, qos: int) -> None:
+        _, ticket = self._client.subscribe(pattern, qos)
+        self._asked[ticket] = pattern
+
+    def _aim(self) -> None:
+        properties = None
+        if self._v5:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.MaximumPacketSize = 16 * MAX_PAYLOAD_BYTES
+        self._client.connect_async(self._broker.host, self._broker.port, KEEPALIVE_S, properties=properties)
+
+    def _put_back(self) -> None:
+        """Put what was not acknowledged back into the outbox; the client calls it before each attempt to connect."""
+        with self._lock:
+            self._up.clear()
+            newer = self._outbox.take(utc_now())
+            for message in (*(message for info, message in self._on_its_way if not info.is_published()), *newer):
+                self._outbox.keep(message)
+            self._on_its_way.clear()
+            self._client.drop_out_messages()
+
+    def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self._complain(f"it refuses us: {reason}")
+            return
+        with self._lock:
+            if self._client.closing.is_set():
+                client.disconnect()
+                return
+            self._asked.clear()
+            for pattern, qos in self._patterns.items():
+                self._ask(pattern, qos)
+            self._connections += 1
+            self._complained = False
+            self._up.set()
+            for message in self._outbox.take(utc_now()):
+                self._send(message)
+        log.info("connected to %s:%s", self._broker.host, self._broker.port)
+
+    def _on_disconnect(self, _client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        was_up = self._up.is_set()
+        self._up.clear()  # and no lock: the library may hold one that a publishing thread waits for
+        if was_up and not self._client.closing.is_set():
+            log.warning("lost %s:%s: %s", self._broker.host, self._broker.port, reason)
+
+    def _on_socket_close(self, _client: paho.Client, _data: Any, connection: Any) -> None:
+        """Read what still comes until the broker has hung up: closed with bytes unread, the connection is reset.
+
+        A reset may reach the broker before it has read that we leave cleanly, and it would send the last will.
+        """
+        until = time.monotonic() + CLOSING_S / 2
+        with suppress(OSError):
+            if self._client.closing.is_set():
+                connection.shutdown(socket.SHUT_WR)
+                connection.settimeout(CLOSING_S / 2)
+                while connection.recv(65_536) and time.monotonic() < until:
+                    pass
+
+    def _complain(self, what: str) -> None:
+        if not self._complained:
+            self._complained = True
+            log.warning("%s:%s: %s; trying again", self._broker.host, self._broker.port, what)
+
+    def _on_subscribe(self, _client: paho.Client, _data: Any, ticket: int, reasons: list[Any], _properties: Any) -> None:
+        pattern = self._asked.pop(ticket, "a pattern")
+        if any(reason.is_failure for reason in reasons):
+            log.error("the broker does not let us read %s", pattern)
+
+    def _on_message(self, _client: paho.Client, _data: Any, arrived: paho.MQTTMessage) -> None:
+        try:
+            answer_to = getattr(arrived.properties, "ResponseTopic", None)
+            correlation = getattr(arrived.properties, "CorrelationData", None)
+            payload = bytes(arrived.payload[: MAX_PAYLOAD_BYTES + 1])  # enough to see that it is too long
+            self._inbox.put(Message(arrived.topic, payload, arrived.qos, arrived.retain, answer_to, correlation))
+        except Exception:  # such as a topic that is not UTF-8; nothing may get into the library's thread
+            self._unreadable += 1
+            log.debug("unreadable message", exc_info=True)
+
+
+class _Client(paho.Client):
+    """The library's client with a network thread that outlives any exception; `ended` is set when it is over.
+
+    `before_connect` is called in that thread, with no lock held, before each attempt, and `failed` when the attempt fails;
+    `aim` says anew where to connect.
+    """
+
+    def __init__(
+        self,
+        before_connect: Callable[[], None],
+        aim: Callable[[], None],
+        failed: Callable[[str], None],
+        *,
+        client_id: str,
+        protocol: MQTTProtocolVersion,
+    ) -> None:
+        super().__init__(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=protocol)
+        self._before_connect, self._aim, self._failed = before_connect, aim, failed
+        self.closing, self.ended = threading.Event(), threading.Event()
+
+    def reconnect(self) -> MQTTErrorCode:
+        """Try to connect."""
+        self._before_connect()
+        try:
+            return super().reconnect()
+        except OSError as error:
+            self._failed(f"it cannot be reached: {error}")
+            raise
+
+    def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
+        """Run the network thread."""
+        try:
+            while True:
+                try:
+                    return super().loop_forever(timeout, retry_first_connection)
+                except Exception:
+                    log.exception("the network thread failed; it connects again")
+                    if self.closing.wait(BACKOFF_S[0]):
+                        return MQTTErrorCode.MQTT_ERR_UNKNOWN
+                    self._aim()
+        finally:
+            self.ended.set()

@@ -1,0 +1,274 @@
+"""Every topic of the service, in one table: pattern, direction, quality of service, retained, payload.
+
+`Topics` builds topics of one site and takes them apart again; `asyncapi` writes the table as an AsyncAPI document (specification
+3.0.0 with the MQTT bindings 0.2.0). Directions are the service's: what is `in` it reads, what is `out` it publishes. In a pattern
+`{hall}` is one level and an id of the site file; `{target}` is what an override aims at and has one to three levels.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import msgspec
+
+from facility.bus import messages as m
+from facility.bus.broker import parse_broker_url
+from facility.errors import Fault, InputError
+from facility.site import Site
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One row of the table. `pattern` stands below `{root}/{site}/`."""
+
+    name: str
+    pattern: str
+    direction: Literal["in", "out"]
+    qos: int
+    retained: bool
+    payload: type[m.Payload | m.Sample | m.Batch]
+    summary: str
+
+
+TABLE = (
+    Topic("tele", "tele/{hall}/{asset_type}/{asset}/{point}", "in", 0, False, m.Sample, "one reading"),
+    Topic("batch", "tele/{hall}/batch/{gateway}", "in", 0, False, m.Batch, "readings of one instant, best 50 to 500 of them"),
+    Topic("meta", "meta/{hall}/{asset_type}/{asset}/{point}", "in", 1, True, m.Meta, "unit, period and range of a point"),
+    Topic("grid_limit", "grid/{feed}/limit", "in", 1, True, m.GridLimit, "most that may be imported"),
+    Topic("grid_price", "grid/{feed}/price", "in", 1, True, m.GridPrice, "price of energy"),
+    Topic("grid_carbon", "grid/{feed}/carbon", "in", 1, True, m.GridCarbon, "carbon intensity"),
+    Topic("grid_event", "grid/{feed}/event", "in", 1, True, m.GridEvent, "a called reduction; empty withdraws it"),
+    Topic("signal_weather", "signal/weather", "in", 1, True, m.WeatherSignal, "outdoor temperature, as forecast"),
+    Topic("signal_load", "signal/load", "in", 1, True, m.LoadSignal, "load that is not controlled, as forecast"),
+    Topic("cap_desired", "cap/{hall}/{pool}/desired", "out", 1, True, m.CapDesired, "caps of a pool"),
+    Topic("cap_reported", "cap/{hall}/{pool}/reported", "in", 1, True, m.CapReported, "caps that are enforced, and the draw"),
+    Topic("job_spec", "job/{job}/spec", "in", 1, True, m.JobSpec, "a job that may be deferred; empty removes it"),
+    Topic("job_desired", "job/{job}/desired", "out", 1, True, m.JobDesired, "run or hold a job"),
+    Topic("job_reported", "job/{job}/reported", "in", 1, True, m.JobReported, "where a job stands, and its GPUs"),
+    Topic("contract_set", "contract/{contract}/set", "in", 1, False, m.ContractSet, "a rental comes"),
+    Topic("contract_clear", "contract/{contract}/clear", "in", 1, False, m.ContractClear, "a rental ends"),
+    Topic("contract_result", "contract/{contract}/result", "out", 1, False, m.OverrideResult, "the answer to set or clear"),
+    Topic("contract_state", "contract/{contract}/state", "out", 1, True, m.ContractState, "a rental in force"),
+    Topic("quote_request", "quote/request", "in", 1, False, m.QuoteRequest, "what would a rental cost, when could it start"),
+    Topic("quote_result", "quote/result", "out", 1, False, m.QuoteResult, "the answer to a request"),
+    Topic("cooling_desired", "cooling/{plant}/desired", "out", 1, True, m.CoolingDesired, "temperatures to hold"),
+    Topic("cooling_reported", "cooling/{plant}/reported", "in", 1, True, m.CoolingReported, "temperatures held, power and stage"),
+    Topic("battery_desired", "battery/{battery}/desired", "out", 1, True, m.BatteryDesired, "power of a battery"),
+    Topic("battery_reported", "battery/{battery}/reported", "in", 1, True, m.BatteryReported, "power and energy of a battery"),
+    Topic("override_set", "override/{target}/set", "in", 1, False, m.OverrideSet, "an operator's command; refused when retained"),
+    Topic("override_clear", "override/{target}/clear", "in", 1, False, m.OverrideClear, "the end of an override"),
+    Topic("override_result", "override/{target}/result", "out", 1, False, m.OverrideResult, "the answer, always"),
+    Topic("override_state", "override/{target}/state", "out", 1, True, m.OverrideState, "what is in force now"),
+    Topic("plan", "plan/current", "out", 1, True, m.PlanCurrent, "the plan in force"),
+    Topic("status", "svc/{instance}/status", "out", 1, True, m.Status, "mode, cycle and heartbeat; also the last will"),
+    Topic("alarm", "alarm/{alarm}", "out", 1, True, m.Alarm, "an alarm, until it is cleared"),
+)
+
+BY_NAME = {topic.name: topic for topic in TABLE}
+
+ID = r"[a-z0-9][a-z0-9-]*"
+POINT = r"[a-z0-9][a-z0-9_-]*"
+TARGET = rf"site|(?:hall|job|grid)/{ID}|pool/{ID}/{ID}"
+TARGET_LEVELS = ("+", "+/+", "+/+/+")
+ABOUT = {
+    "asset": "what the point belongs to",
+    "asset_type": "kind of asset, such as pool, feeder, meter",
+    "target": "site, hall/{id}, pool/{hall}/{id}, job/{id} or grid/{feed}",
+}
+
+
+def placeholders(pattern: str) -> tuple[str, ...]:
+    """Return the names in braces, in order."""
+    return tuple(re.findall(r"\{(\w+)\}", pattern))
+
+
+def shape(placeholder: str) -> str:
+    """Return the regular expression of what may stand in a placeholder."""
+    return {"point": POINT, "target": TARGET}.get(placeholder, ID)
+
+
+@cache
+def _by_first_level() -> Mapping[str, tuple[tuple[str, re.Pattern[str]], ...]]:
+    found: dict[str, tuple[tuple[str, re.Pattern[str]], ...]] = {}
+    for topic in TABLE:
+        expression = re.sub(r"\{(\w+)\}", lambda hole: f"(?P<{hole[1]}>{shape(hole[1])})", topic.pattern)
+        first = topic.pattern.split("/")[0]
+        found[first] = (*found.get(first, ()), (topic.name, re.compile(expression)))
+    return found
+
+
+@dataclass(frozen=True)
+class Topics:
+    """The topics of one site, below `{root}/{site}`."""
+
+    root: str
+    site: str
+
+    def of(self, name: str, **ids: str) -> str:
+        """Build a topic of the table. Raises InputError for an id that cannot be a level, KeyError for one too few or many.
+
+        >>> Topics("facility/v1", "berlin").of("cap_desired", hall="h1", pool="h100")
+        'facility/v1/berlin/cap/h1/h100/desired'
+        """
+        pattern = BY_NAME[name].pattern
+        if set(ids) != set(placeholders(pattern)):
+            raise KeyError(f"{name} takes {placeholders(pattern)}")
+        faults = [
+            Fault(f"topic {pattern}", f"{what} {text!r} does not fit", f"use the form {shape(what)}")
+            for what, text in ids.items()
+            if not re.fullmatch(shape(what), text)
+        ]
+        if faults:
+            raise InputError(*faults)
+        return f"{self.root}/{self.site}/{pattern.format(**ids)}"
+
+    def tele(self, hall: str, asset_type: str, asset: str, point: str) -> str:
+        """Build the topic of one sensor's readings."""
+        return self.of("tele", hall=hall, asset_type=asset_type, asset=asset, point=point)
+
+    def batch(self, hall: str, gateway: str) -> str:
+        """Build the topic of a gateway's batches."""
+        return self.of("batch", hall=hall, gateway=gateway)
+
+    def meta(self, hall: str, asset_type: str, asset: str, point: str) -> str:
+        """Build the topic of a point's unit, period and range."""
+        return self.of("meta", hall=hall, asset_type=asset_type, asset=asset, point=point)
+
+    def grid(self, feed: str, what: Literal["limit", "price", "carbon", "event"]) -> str:
+        """Build the topic of a grid signal."""
+        return self.of(f"grid_{what}", feed=feed)
+
+    def cap_desired(self, hall: str, pool: str) -> str:
+        """Build the topic of a pool's caps."""
+        return self.of("cap_desired", hall=hall, pool=pool)
+
+    def cap_reported(self, hall: str, pool: str) -> str:
+        """Build the topic of a pool's enforced caps."""
+        return self.of("cap_reported", hall=hall, pool=pool)
+
+    def job(self, job: str, what: Literal["spec", "desired", "reported"]) -> str:
+        """Build a topic of a job."""
+        return self.of(f"job_{what}", job=job)
+
+    def contract(self, contract: str, what: Literal["set", "clear", "result", "state"]) -> str:
+        """Build a topic of a rental."""
+        return self.of(f"contract_{what}", contract=contract)
+
+    def quote(self, what: Literal["request", "result"]) -> str:
+        """Build a topic of quotes."""
+        return self.of(f"quote_{what}")
+
+    def cooling(self, plant: str, what: Literal["desired", "reported"]) -> str:
+        """Build a topic of a cooling plant."""
+        return self.of(f"cooling_{what}", plant=plant)
+
+    def battery(self, battery: str, what: Literal["desired", "reported"]) -> str:
+        """Build a topic of a battery."""
+        return self.of(f"battery_{what}", battery=battery)
+
+    def override(self, target: str, what: Literal["set", "clear", "result", "state"]) -> str:
+        """Build a topic of a target's overrides."""
+        return self.of(f"override_{what}", target=target)
+
+    def plan(self) -> str:
+        """Build the topic of the plan in force."""
+        return self.of("plan")
+
+    def status(self, instance: str) -> str:
+        """Build the topic of an instance's mode and heartbeat."""
+        return self.of("status", instance=instance)
+
+    def alarm(self, alarm: str) -> str:
+        """Build the topic of an alarm."""
+        return self.of("alarm", alarm=alarm)
+
+    def patterns(self, name: str) -> tuple[str, ...]:
+        """Return what to subscribe to for every topic of a name.
+
+        >>> Topics("facility/v1", "berlin").patterns("cap_reported")
+        ('facility/v1/berlin/cap/+/+/reported',)
+        """
+        pattern = re.sub(r"\{(?!target)\w+\}", "+", BY_NAME[name].pattern)
+        levels = TARGET_LEVELS if "{target}" in pattern else ("",)
+        return tuple(f"{self.root}/{self.site}/{pattern.replace('{target}', level)}" for level in levels)
+
+    def parse(self, topic: str) -> tuple[str, dict[str, str]] | None:
+        """Return the name and ids of a topic, or None for one that is not this site's or not in the table.
+
+        >>> Topics("facility/v1", "berlin").parse("facility/v1/berlin/override/pool/h1/h100/set")
+        ('override_set', {'target': 'pool/h1/h100'})
+        """
+        prefix = f"{self.root}/{self.site}/"
+        if not topic.startswith(prefix):
+            return None
+        rest = topic[len(prefix) :]
+        for name, expression in _by_first_level().get(rest.split("/", 1)[0], ()):
+            if found := expression.fullmatch(rest):
+                return name, found.groupdict()
+        return None
+
+
+def asyncapi(site: Site | None) -> dict[str, Any]:
+    """Describe every channel, operation, message and schema; with a site, its ids and its broker too."""
+    types = tuple(dict.fromkeys(topic.payload for topic in TABLE))
+    _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    root = "facility/v1" if site is None else site.bus.root
+    title = "Facility" if site is None else f"Facility {site.name}"
+    document: dict[str, Any] = {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": title,
+            "version": "1.0.0",
+            "description": "Power of a GPU data centre: readings, signals, caps, jobs, overrides, plans. JSON in UTF-8, at most 64 KiB.",
+        },
+        "defaultContentType": "application/json",
+        "channels": {topic.name: _channel(topic, f"{root}/{site.id if site else '{site}'}", site) for topic in TABLE},
+        "operations": {topic.name: _operation(topic) for topic in TABLE},
+        "components": {
+            "messages": {
+                name: {"name": name, "payload": {"$ref": f"#/components/schemas/{name}"}} for name in (t.__name__ for t in types)
+            },
+            "schemas": schemas,
+        },
+    }
+    if site is not None:
+        broker = parse_broker_url(site.bus.broker)
+        protocol = "secure-mqtt" if broker.tls else "mqtt"
+        document["servers"] = {"broker": {"host": f"{broker.host}:{broker.port}", "protocol": protocol}}
+    return document
+
+
+def _channel(topic: Topic, prefix: str, site: Site | None) -> dict[str, Any]:
+    address = f"{prefix}/{topic.pattern}"
+    channel: dict[str, Any] = {
+        "address": address,
+        "summary": topic.summary,
+        "messages": {topic.payload.__name__: {"$ref": f"#/components/messages/{topic.payload.__name__}"}},
+    }
+    if parameters := {name: _parameter(name, topic, site) for name in placeholders(address)}:
+        channel["parameters"] = parameters
+    return channel
+
+
+def _parameter(name: str, topic: Topic, site: Site | None) -> dict[str, Any]:
+    parameter: dict[str, Any] = {"description": f"{ABOUT.get(name, f'id of the {name}')}, in the form {shape(name)}"}
+    if site is not None and topic.payload not in {m.Sample, m.Batch, m.Meta}:  # those also have the hall `site`
+        ids: dict[str, Iterable[str]] = {"hall": site.halls, "pool": site.pools, "feed": [site.grid.feed]}
+        ids |= {"plant": site.cooling_plants, "battery": site.batteries}
+        if known := list(ids.get(name, ())):
+            parameter["enum"] = known
+    return parameter
+
+
+def _operation(topic: Topic) -> dict[str, Any]:
+    return {
+        "action": "receive" if topic.direction == "in" else "send",
+        "channel": {"$ref": f"#/channels/{topic.name}"},
+        "summary": topic.summary,
+        "messages": [{"$ref": f"#/channels/{topic.name}/messages/{topic.payload.__name__}"}],
+        "bindings": {"mqtt": {"qos": topic.qos, "retain": topic.retained, "bindingVersion": "0.2.0"}},
+    }

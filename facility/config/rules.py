@@ -1,0 +1,209 @@
+"""What must hold between the parts of a site file: references that lead somewhere, curves that rise, sums that fit.
+
+Each rule reads a site as far as it is valid (`Known`) and yields (path, found, remedy) for what breaks it. So a rule speaks
+even where other keys are missing or malformed, and is silent where the keys that it needs are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from difflib import get_close_matches
+from importlib import resources
+from itertools import pairwise
+from typing import Any, Protocol
+
+from facility.config.strict_yaml import KeyPath
+
+Breach = tuple[KeyPath, str, str]
+
+REFERENCES: tuple[tuple[KeyPath, str], ...] = (
+    (("feeders", "*", "parent"), "feeders"),
+    (("halls", "*", "feeder"), "feeders"),
+    (("halls", "*", "thermal", "cooling_plant"), "cooling_plants"),
+    (("cooling_plants", "*", "feeder"), "feeders"),
+    (("pools", "*", "hall"), "halls"),
+    (("pools", "*", "feeder"), "feeders"),
+    (("pools", "*", "gpu_model"), "gpu_models"),
+    (("batteries", "*", "feeder"), "feeders"),
+    (("contracts", "*", "tenant"), "tenants"),
+    (("contracts", "*", "pool"), "pools"),
+    (("jobs", "contract"), "contracts"),
+    (("sample_jobs", "*", "contract"), "contracts"),
+)
+"""A key that names another part, and where that part must stand. `*` is any id or index."""
+
+ORDERED: tuple[tuple[KeyPath, tuple[str, ...], str], ...] = (
+    (("gpu_models", "*"), ("min_cap_w", "max_cap_w"), "at least"),
+    (("halls", "*", "thermal"), ("recommended_min_c", "recommended_max_c", "allowable_max_c"), "above"),
+    (("cooling_plants", "*"), ("free_cooling_full_below_c", "free_cooling_none_above_c"), "above"),
+    (("cooling_plants", "*"), ("cop_min", "cop_at_25c"), "at least"),
+    (("batteries", "*"), ("min_share", "start_share"), "at least"),
+    (("grid", "limit_windows", "*"), ("from_local", "to_local"), "above"),
+    (("control",), ("override_default_s", "override_ceiling_s"), "at least"),
+)
+"""Keys of one part in the order in which their values rise, and whether each must be above the one before or at least it."""
+
+DRAW_OVER_CAP = 1.03
+"""A measured draw may lie this far above its cap: a GPU's power limit is a mean that it overshoots a little."""
+
+
+class Known(Protocol):
+    """A site file as far as it is valid."""
+
+    def get(self, *path: str | int) -> Any:
+        """Return the value at `path` or its default; None where it is missing or malformed."""
+
+    def malformed(self, *path: str | int) -> bool:
+        """Whether something stands at `path` that its type does not allow."""
+
+    def ids(self, *path: str | int) -> tuple[Any, ...]:
+        """Return the ids or indices at `path`, malformed parts included."""
+
+
+def breaches(site: Known) -> Iterator[Breach]:
+    """Every rule, in turn."""
+    yield from _references(site)
+    yield from _tree(site)
+    yield from _curves(site)
+    yield from _curves_exist(site)
+    yield from _pools(site)
+    yield from _ordered(site)
+    yield from _grid(site)
+    yield from _times(site)
+
+
+def nearest(word: str, known: Collection[str]) -> str:
+    """Return the remedy for a name that is not among the known ones.
+
+    >>> nearest("import_limt_kw", ["feed", "import_limit_kw"])
+    'did you mean `import_limit_kw`?'
+    """
+    if close := get_close_matches(word, known, 1):
+        return f"did you mean `{close[0]}`?"
+    names = [*list(known)[:12], "..."] if len(known) > 12 else known
+    return f"use one of {', '.join(names)}" if known else "there is none in this file"
+
+
+def _expand(site: Known, pattern: KeyPath, at: KeyPath = ()) -> Iterator[KeyPath]:
+    if not pattern:
+        yield at
+    elif pattern[0] == "*":
+        for key in site.ids(*at):
+            yield from _expand(site, pattern[1:], (*at, key))
+    else:
+        yield from _expand(site, pattern[1:], (*at, pattern[0]))
+
+
+def _references(site: Known) -> Iterator[Breach]:
+    for pattern, target in REFERENCES:
+        known = site.ids(target)
+        for path in _expand(site, pattern):
+            name = site.get(*path)
+            if name is not None and name not in known:
+                yield path, f"no `{name}` in {target}", nearest(name, known)
+
+
+def _tree(site: Known) -> Iterator[Breach]:
+    feeders = site.ids("feeders")
+    parents = {name: site.get("feeders", name, "parent") for name in feeders}
+    roots = [name for name in feeders if parents[name] is None and not site.malformed("feeders", name, "parent")]
+    if feeders and len(roots) != 1:
+        found = f"{len(roots)} roots: {', '.join(roots)}" if roots else "no root: every feeder has a parent"
+        yield ("feeders",), found, "leave `parent` out at exactly one feeder, the utility's"
+    told: set[str] = set()
+    for name in feeders:
+        walked = [name]
+        while (up := parents.get(walked[-1])) is not None and up not in walked:
+            walked.append(up)
+        if up == name and name not in told:
+            told.update(walked)
+            yield ("feeders", name, "parent"), f"a circle: {' under '.join([*walked, name])}", "hang one of them elsewhere"
+
+
+def _curves(site: Known) -> Iterator[Breach]:
+    for curve in _expand(site, ("gpu_models", "*", "curves", "*", "points")):
+        points = [(*curve, i) for i in site.ids(*curve)]
+        for point in points:
+            cap_w, draw_w = site.get(*point, "cap_w"), site.get(*point, "draw_w")
+            yield from _settable(site, str(curve[1]), (*point, "cap_w"))
+            if cap_w is not None and draw_w is not None and draw_w > DRAW_OVER_CAP * cap_w:
+                most = f"at most {DRAW_OVER_CAP * cap_w:g}, the cap + 3 %"
+                yield (*point, "draw_w"), f"{draw_w} W under a cap of {cap_w} W", most
+        for before, after in pairwise(points):
+            for key in ("cap_w", "draw_w", "speed"):
+                a, b = site.get(*before, key), site.get(*after, key)
+                if a is not None and b is not None and (b < a or (key == "cap_w" and b == a)):
+                    must = "above" if key == "cap_w" else "at least"
+                    yield (*after, key), f"{b} after {a}", f"{must} {a}: points stand by rising cap"
+        last = site.get(*points[-1], "speed") if points else None
+        if last is not None and abs(last - 1) > 1e-9:
+            yield (*points[-1], "speed"), f"{last} at the highest cap", "1.0: every speed is relative to this point"
+
+
+def _settable(site: Known, model: str | None, path: KeyPath) -> Iterator[Breach]:
+    low_w, high_w = (site.get("gpu_models", model, key) if model else None for key in ("min_cap_w", "max_cap_w"))
+    cap_w = site.get(*path)
+    if None not in (cap_w, low_w, high_w) and not low_w <= cap_w <= high_w:
+        yield path, f"{cap_w} W, outside what {model} lets be set", f"from {low_w} to {high_w}"
+
+
+def _curves_exist(site: Known) -> Iterator[Breach]:
+    curves_of = {pool: site.ids("gpu_models", site.get("pools", pool, "gpu_model") or "", "curves") for pool in site.ids("pools")}
+    for name in site.ids("contracts"):
+        curve, pool = site.get("contracts", name, "curve"), site.get("contracts", name, "pool")
+        known = curves_of.get(pool)
+        if curve is not None and known and curve not in known:
+            yield ("contracts", name, "curve"), f"no curve `{curve}` on the GPU model of pool `{pool}`", nearest(curve, known)
+    if not all(curves_of.values()):  # a pool whose model is unknown may have any curve
+        return
+    known = tuple(dict.fromkeys(curve for curves in curves_of.values() for curve in curves))
+    for path in (("jobs", "curve"), *_expand(site, ("sample_jobs", "*", "curve"))):
+        curve = site.get(*path)
+        if curve is not None and known and curve not in known:
+            yield path, f"no curve `{curve}` on the GPU model of any pool", nearest(curve, known)
+
+
+def _pools(site: Known) -> Iterator[Breach]:
+    for name in site.ids("pools"):
+        yield from _settable(site, site.get("pools", name, "gpu_model"), ("pools", name, "fallback_cap_w"))
+        gpus = site.get("pools", name, "gpus")
+        rentals = [contract for contract in site.ids("contracts") if site.get("contracts", contract, "pool") == name]
+        sold = sum(site.get("contracts", contract, "gpus") or 0 for contract in rentals)
+        if gpus is not None and sold > gpus:
+            found = f"{gpus} GPUs, but its contracts ({', '.join(rentals)}) take {sold}"
+            yield ("pools", name, "gpus"), found, f"at least {sold}, or smaller contracts"
+
+
+def _ordered(site: Known) -> Iterator[Breach]:
+    for pattern, keys, must in ORDERED:
+        for part in _expand(site, pattern):
+            for low, high in pairwise(keys):
+                a, b = site.get(*part, low), site.get(*part, high)
+                if a is not None and b is not None and (b < a or (b == a and must == "above")):
+                    remedy = f"{must} {low}, {a}"
+                    if high == "to_local":  # "HH:MM" sorts as time does
+                        remedy += "; split a window over midnight in two, one until 24:00 and one from 00:00"
+                    yield (*part, high), f"{b}", remedy
+
+
+def _grid(site: Known) -> Iterator[Breach]:
+    spans: list[tuple[str, str]] = []
+    for window in _expand(site, ("grid", "limit_windows", "*")):
+        begin, end = (site.get(*window, key) for key in ("from_local", "to_local"))
+        if begin is None or end is None or end <= begin:
+            continue
+        for a, z in spans:
+            if begin < z and a < end:
+                yield (*window, "from_local"), f"{begin}-{end} overlaps {a}-{z}", "windows that do not overlap"
+        spans.append((begin, end))
+
+
+def _times(site: Known) -> Iterator[Breach]:
+    zone = site.get("timezone")
+    zones = resources.files("tzdata").joinpath("zones").read_text(encoding="ascii").split()
+    if zone is not None and zone not in zones:
+        close = get_close_matches(zone, zones, 1)
+        yield ("timezone",), f"no time zone `{zone}`", f"an IANA zone such as {close[0] if close else 'Europe/Berlin'}"
+    for path in _expand(site, ("sample_jobs", "*", "submit_local")):
+        if site.get(*path) == "24:00":
+            yield path, "24:00, which is no time of a day", "from 00:00 to 23:59"

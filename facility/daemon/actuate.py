@@ -1,0 +1,201 @@
+"""Actuate: a decision becomes messages, in the order that is safe whatever gets lost - decreases, read-back, increases.
+
+What may be in force in a pool is everything sent since its last read-back; each GPU may obey any of it. A message after which
+this cannot be more is sent at once, and so is one that is safe even if none of the messages before it arrived. Of any other
+only the part that lowers goes ahead; the whole follows when the pools that gave way have reported back.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import reduce
+from typing import Any
+
+from facility.bus.interface import Bus, Message, utc_now
+from facility.bus.messages import BatteryDesired, CapDesired, CapReported, CoolingDesired, HallSetpoint, JobDesired, encode
+from facility.bus.messages import CapGroup as SentGroup
+from facility.bus.topics import Topics
+from facility.daemon.ceiling import Caps, caps_of, ceiling, lower_part, overloads, sum_w
+from facility.decision import Decision, PoolCaps
+from facility.journal.journal import Journal
+from facility.site import Site
+from facility.snapshot import Snapshot
+from facility.verify import fallback_caps
+
+log = logging.getLogger(__name__)
+
+MOST_IN_FORCE = 16
+"""Messages of one pool that are told apart while none is read back."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Caps of a pool that may be in force until an instant; None: nobody knows until when."""
+
+    caps: PoolCaps
+    until: datetime | None
+
+
+class Actuator:
+    """Sends decisions and remembers what may be in force. To be used under the daemon's lock."""
+
+    def __init__(self, site: Site, bus: Bus, journal: Journal, epoch: int) -> None:
+        self._site, self._bus, self._journal, self._epoch = site, bus, journal, epoch
+        self._topics = Topics(site.bus.root, site.id)
+        self._fallback_w = fallback_caps(site)
+        unknown = {pool: PoolCaps(pool, site.gpu_models[p.gpu_model].max_cap_w) for pool, p in site.pools.items()}
+        self._in_force: dict[str, list[Sent]] = {pool: [Sent(caps, None)] for pool, caps in unknown.items()}
+        self._sent_seq: dict[str, int] = {}
+        self._waiting: dict[str, PoolCaps] = {}
+        self._decision: Decision | None = None
+        self._plan_id = ""
+        self._last: dict[str, tuple[bytes, datetime]] = {}
+        self._queued = True
+        self.seq = 0
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """Pools whose increase waits for the others' read-back."""
+        return tuple(self._waiting)
+
+    def send(self, decision: Decision, snapshot: Snapshot, outdoor_c: float, now: datetime, plan_id: str) -> None:
+        """Send `decision`: holds, caps that do not rise, what may rise, cooling and batteries, jobs that run."""
+        self._decision, self._plan_id = decision, plan_id
+        self._last = {topic: kept for topic, kept in self._last.items() if kept[1] > now}
+        for pool in self._in_force:
+            self._in_force[pool] = self._still(pool, now)
+        self._jobs(decision, "hold", now)
+        before = self._before()
+        rising = {caps.pool: caps for caps in decision.pools if self._rises(caps, before[caps.pool])}
+        for caps in decision.pools:
+            if caps.pool not in rising:
+                self._caps(caps, now)
+        self._waiting = rising
+        self.release(snapshot, outdoor_c, now)
+        for caps in self._waiting.values():
+            self._caps(lower_part(caps, self._in_force[caps.pool][-1].caps, self._site.pools[caps.pool].gpus), now)
+        self._rest(decision, now)
+        self._jobs(decision, "run", now)
+
+    def release(self, snapshot: Snapshot, outdoor_c: float, now: datetime) -> None:
+        """Send the increases that are safe by now, whichever of the earlier messages were lost."""
+        decision = self._decision
+        if self._waiting and decision is not None and now < decision.until and not self._unsafe(decision, snapshot, outdoor_c):
+            waiting, self._waiting = self._waiting, {}
+            for caps in waiting.values():
+                self._caps(caps, now)
+
+    def read_back(self, pool: str, report: CapReported) -> bool:
+        """Take an agent's report; True where it confirms the last message, so that only that one counts as in force."""
+        sent = self._sent_seq.get(pool)
+        if sent is None or report.epoch != self._epoch or report.seq is None or report.seq < sent:
+            return False
+        confirmed = len(self._in_force[pool]) > 1
+        self._in_force[pool] = self._in_force[pool][-1:]
+        return confirmed
+
+    def republish(self, now: datetime) -> None:
+        """Send again what still holds, after a reconnect: the broker is a cable, not a memory."""
+        for topic, (payload, valid_until) in self._last.items():
+            if valid_until > now:
+                self._bus.publish(Message(topic, payload, qos=1, retain=True))
+
+    def _before(self) -> dict[str, Caps]:
+        """The most that may be in force in each pool."""
+        return {
+            name: reduce(ceiling, [caps_of(sent.caps, pool.gpus) for sent in self._in_force[name]])
+            for name, pool in self._site.pools.items()
+        }
+
+    def _unsafe(self, decision: Decision, snapshot: Snapshot, outdoor_c: float) -> tuple[str, ...]:
+        """Feeders that are endangered where any of the messages, old or of `decision`, do not arrive."""
+        before = self._before()
+        after = {
+            caps.pool: ceiling(before[caps.pool], caps_of(caps, self._site.pools[caps.pool].gpus)) for caps in decision.pools
+        }
+        return overloads(self._site, decision, snapshot, outdoor_c, before, after)
+
+    def _rises(self, caps: PoolCaps, before: Caps) -> bool:
+        return sum_w(ceiling(before, caps_of(caps, self._site.pools[caps.pool].gpus))) > sum_w(before)
+
+    def _still(self, pool: str, now: datetime) -> list[Sent]:
+        """What may be in force still: of what lapsed nothing is left above the fallback, and the list stays short."""
+        *old, newest = self._in_force[pool]
+        kept = [sent for sent in old if sent.until is None or sent.until > now]
+        if len(kept) < len(old):
+            kept.insert(0, Sent(PoolCaps(pool, self._fallback_w[pool]), None))
+        if len(kept) > MOST_IN_FORCE:
+            highest_w = max(cap_w for sent in kept for cap_w in (sent.caps.cap_w, *(group.cap_w for group in sent.caps.groups)))
+            kept = [Sent(PoolCaps(pool, highest_w), None)]
+        return [*dict.fromkeys(kept), newest]
+
+    def _caps(self, caps: PoolCaps, now: datetime) -> None:
+        assert self._decision is not None
+        pool, until = self._site.pools[caps.pool], self._decision.until
+        seq = self._next()
+        self._in_force[caps.pool].append(Sent(caps, until))
+        self._sent_seq[caps.pool] = seq
+        payload = CapDesired(
+            epoch=self._epoch,
+            seq=seq,
+            issued_at=now,
+            valid_until=until,
+            plan_id=self._plan_id or None,
+            reason=caps.reason[:1000],
+            cap_w=caps.cap_w,
+            fallback_cap_w=self._fallback_w[caps.pool],
+            groups=tuple(SentGroup(workload=g.workload, gpus=g.gpus, cap_w=g.cap_w) for g in caps.groups),
+        )
+        self._publish(self._topics.cap_desired(pool.hall, caps.pool), payload, now)
+
+    def _jobs(self, decision: Decision, action: str, now: datetime) -> None:
+        for order in decision.jobs:
+            if order.action == action:
+                payload = JobDesired(
+                    epoch=self._epoch,
+                    seq=self._next(),
+                    issued_at=now,
+                    valid_until=decision.until,
+                    plan_id=self._plan_id or None,
+                    reason=order.reason[:1000],
+                    action=order.action,
+                    gpus=order.gpus,
+                    until=order.until,
+                )
+                self._publish(self._topics.of("job_desired", job=order.job), payload, now)
+
+    def _rest(self, decision: Decision, now: datetime) -> None:
+        def stamp() -> dict[str, Any]:
+            return {
+                "epoch": self._epoch,
+                "seq": self._next(),
+                "issued_at": now,
+                "valid_until": decision.until,
+                "plan_id": self._plan_id or None,
+            }
+
+        for cooling in decision.cooling:
+            halls = {hall: HallSetpoint(temperature_c=c) for hall, c in cooling.hall_c}
+            self._publish(self._topics.of("cooling_desired", plant=cooling.plant), CoolingDesired(halls=halls, **stamp()), now)
+        for battery in decision.batteries:
+            order = BatteryDesired(power_kw=battery.power_kw, **stamp())
+            self._publish(self._topics.of("battery_desired", battery=battery.battery), order, now)
+
+    def _publish(self, topic: str, payload: CapDesired | JobDesired | CoolingDesired | BatteryDesired, now: datetime) -> None:
+        told, left = encode(payload), payload.valid_until - now
+        self._last[topic] = (told, payload.valid_until)
+        # The bus counts wall-clock time, which a rehearsal's clock may outrun; never too short is what matters here.
+        queued = self._bus.publish(
+            Message(topic, told, qos=1, retain=True, valid_until=utc_now() + max(left, timedelta(seconds=1)))
+        )
+        if queued != self._queued:
+            self._queued = queued
+            log.log(
+                logging.INFO if queued else logging.WARNING, "%s: %s", topic, "queued again" if queued else "could not be queued"
+            )
+
+    def _next(self) -> int:
+        self.seq = self._journal.next_seq()
+        return self.seq

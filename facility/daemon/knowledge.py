@@ -1,0 +1,76 @@
+"""Knowledge: what the meters, the outside and the operators tell, as the situation at an instant."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from facility.bus.interface import Message
+from facility.clock import Clock
+from facility.daemon.governor import Situation
+from facility.errors import InputError
+from facility.forecast import Forecast, by_local_hour
+from facility.journal.journal import Journal
+from facility.overrides.arbitrate import bounds
+from facility.overrides.desk import OverrideDesk
+from facility.overrides.proposal import Proposal
+from facility.signals import PAYLOADS, Signals
+from facility.site import Site
+from facility.steps import Edges
+from facility.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+FIRST_STEP = timedelta(minutes=5)
+FACT = "telemetry"
+
+
+class Knowledge:
+    """To be used under the daemon's lock. `desk` takes the operators' commands."""
+
+    def __init__(self, site: Site, journal: Journal, clock: Clock) -> None:
+        self._site, self._journal, self._clock = site, journal, clock
+        self._telemetry, self._signals = Telemetry(site), Signals(site)
+        self.desk = OverrideDesk(site, journal, jobs=self._pool_of)
+        state = journal.get(FACT)
+        if state is not None:
+            self._restore(state)
+
+    def accept(self, name: str, feed: str | None, message: Message, now: datetime) -> bool:
+        """Take in a signal or a reading, `name` being its topic's; True where it is a new limit of the grid."""
+        if name not in PAYLOADS:
+            self._telemetry.accept(message, now)
+            return False
+        if refused := self._signals.accept(name, message.payload, feed):
+            log.warning("%s refused: %s", message.topic, refused)
+        return name == "grid_limit" and not refused
+
+    def situation(self, now: datetime, proposals: tuple[Proposal, ...] | None = None, edges: Edges | None = None) -> Situation:
+        """What is known at `now`, and what is commanded in the steps between `edges`; in the first step alone without them."""
+        steps = edges or (now, now + FIRST_STEP)
+        standing = self.desk.standing(now) if proposals is None else proposals
+        snapshot = self._telemetry.snapshot(now)
+        asked = bounds(self._site, standing, now, steps, jobs={job.id: job.pool for job in snapshot.jobs})
+        outdoor_c = snapshot.outdoor_c
+        if outdoor_c is None:
+            hour = (now, now + timedelta(hours=1))
+            outdoor_c = float(by_local_hour(self._site, hour, self._site.weather.outdoor_by_hour_c)[0])
+        return Situation(now, snapshot, self._signals.limited(asked, steps, standing), outdoor_c)
+
+    def forecast(self, edges: Edges) -> Forecast:
+        """What is expected for the steps between `edges`."""
+        return self._signals.forecast(edges)
+
+    def remember(self) -> None:
+        """Write down what a restart must not lose. Raises StoreFault."""
+        self._journal.put(FACT, self._telemetry.dump())
+
+    def _pool_of(self) -> dict[str, str]:
+        return {job.id: job.pool for job in self._telemetry.snapshot(self._clock.now()).jobs}
+
+    def _restore(self, state: bytes) -> None:
+        try:
+            for lost in self._telemetry.restore(state):
+                log.warning("%s", lost)
+        except InputError as error:
+            log.warning("what was known before could not be read: %s", error)

@@ -1,0 +1,290 @@
+"""Daemon: read, decide, verify, act, record - every cycle, and at once when an operator speaks.
+
+One thread reads the bus and answers people (`attend`); it never solves. Another plans (`cycle`), woken by the scheduler or by
+an override. They meet under one lock that is never held during a solve, so that an override acts while a plan is being made.
+Neither ends by an exception: a fault is logged once for each place and kind, counted in `faults`, and the next message is read.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from facility import __version__
+from facility.bus.interface import Bus, Message
+from facility.bus.messages import CapReported, Rejected, Status, decode
+from facility.bus.topics import Topics
+from facility.clock import Clock
+from facility.daemon.actuate import Actuator
+from facility.daemon.governor import Governor, Outcome, Situation
+from facility.daemon.knowledge import Knowledge
+from facility.daemon.people import People
+from facility.daemon.pulse import Pulse, last_will
+from facility.daemon.record import cycle_record, decision_in
+from facility.decide import Decided, Undecided, decide
+from facility.forecast import Forecast
+from facility.journal.journal import Journal
+from facility.overrides.proposal import Proposal
+from facility.report.current import plan_payload
+from facility.site import Site
+from facility.steps import Edges, rolling
+
+log = logging.getLogger(__name__)
+
+FIRST_PLAN_S = 5.0
+"""How long the start waits for a plan before fallback caps are sent."""
+LOOK_S = 0.05
+"""How often, at most, the bus thread looks at the clock; in between it only reads."""
+GUARD_S = 0.5
+"""How often the meter is held against the limit."""
+FACTS_EVERY_S = 60.0
+CYCLES_KEPT = timedelta(days=30)
+PATTERNS = ("tele/#", "meta/#", "grid/#", "signal/#", "override/#", "alarm/+", "job/+/spec", "job/+/reported")
+REPORTS = ("cap/+/+/reported", "cooling/+/reported", "battery/+/reported")
+
+
+class Daemon:
+    """One instance of the service on one site. `bus` must have been made with `facility.daemon.pulse.last_will` as its will."""
+
+    def __init__(self, site: Site, bus: Bus, journal: Journal, clock: Clock, *, instance: str = "daemon") -> None:
+        self._site, self._bus, self._journal, self._clock, self._instance = site, bus, journal, clock, instance
+        self._topics = Topics(site.bus.root, site.id)
+        self._lock = threading.RLock()
+        self._planning = threading.Lock()
+        self._known = Knowledge(site, journal, clock)
+        self._people = People(site, bus, self._known.desk)
+        self._epoch = journal.next_epoch()
+        self._actuator = Actuator(site, bus, journal, self._epoch)
+        lost = f"the journal was damaged and lies at {journal.put_aside}; " if journal.put_aside is not None else ""
+        self._governor = Governor(site, self._actuator, clock.now(), f"{lost}no plan yet")
+        last = journal.last_published()
+        if last is not None and (decision := decision_in(last)) is not None:
+            self._governor.resume(decision)
+        self._pulse = Pulse(site, bus, instance)
+        self._cycle = self._connections = 0
+        self._forecast: Forecast | None = None
+        self._plan_told = b""
+        self._closed = False
+        self._began_s = self._look_s = self._guard_s = self._facts_s = time.monotonic()
+        self.faults: Counter[str] = Counter()
+        self.wake: Callable[[], None] = lambda: None
+        """Called when a new plan is wanted before the next cycle."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """The mode, and how the last cycle ended."""
+        return self._governor.outcome
+
+    def subscribe(self) -> None:
+        """Ask the broker for everything the service reads."""
+        for pattern in (*PATTERNS, *REPORTS):
+            self._bus.subscribe(f"{self._site.bus.root}/{self._site.id}/{pattern}", qos=1)
+        self._bus.subscribe(self._pulse.topic, qos=1)
+
+    def start(self) -> None:
+        """Go on where an earlier process ended: its last plan while that holds, and the overrides that still stand."""
+        with self._lock, self._survives("the start"):
+            now = self._clock.now()
+            standing = self._people.keep_up(now)
+            self._governor.start(self._known.situation(now), at_once=standing or self._journal.put_aside is not None)
+
+    def attend(self, timeout_s: float) -> None:
+        """Take one message, if one comes in time, and do what time asks for. The bus thread calls this for ever."""
+        message = self._bus.receive(timeout_s)
+        if message is not None:
+            with self._lock, self._survives("a message", f" on {message.topic[:200]}"):
+                self._take(message)
+        if message is None or time.monotonic() - self._look_s >= LOOK_S:
+            self._look_s = time.monotonic()
+            with self._lock, self._survives("keeping time"):
+                self._keep_time()
+
+    def cycle(self) -> Outcome:
+        """Make a plan and act on it; of two calls the second waits for the first. Never raises."""
+        with self._planning, self._survives("a cycle"):
+            self._one_cycle()
+        return self._governor.outcome
+
+    def close(self) -> None:
+        """Write down what a restart needs, and say goodbye."""
+        with self._lock:
+            self._closed = True
+            with self._survives("writing down what is known"):
+                self._known.remember()
+            self._bus.publish(last_will(self._site, self._instance, "stopped"))
+
+    # --- what comes in ---------------------------------------------------------------------------------------------------
+
+    def _take(self, message: Message) -> None:
+        found = self._topics.parse(message.topic)
+        if found is None:
+            return
+        name, ids = found
+        now = self._clock.now()
+        match name:
+            case "override_set" | "override_clear":
+                if self._people.answer(name, ids["target"], message, now, self._limits):
+                    self._act(now)
+            case "override_state":
+                self._people.correct(ids["target"], message, now)
+            case "alarm":
+                self._people.correct_alarm(ids["alarm"], message)
+            case "status":
+                self._pulse.echo()
+            case "override_result":
+                pass
+            case _:
+                if self._known.accept(name, ids.get("feed"), message, now) and self._governor.in_force is not None:
+                    self._act(now)
+                if name == "cap_reported" and message.payload:
+                    self._read_back(ids["pool"], message.payload, now)
+
+    def _act(self, now: datetime) -> None:
+        """What is commanded has changed: bring it into force now, and ask for a plan around it."""
+        self.wake()
+        self._governor.enforce(self._known.situation(now))
+
+    def _read_back(self, pool: str, payload: bytes, now: datetime) -> None:
+        try:
+            report = decode(payload, CapReported)
+        except Rejected:
+            return
+        if pool in self._site.pools and self._actuator.read_back(pool, report) and self._actuator.waiting:
+            here = self._known.situation(now)
+            self._actuator.release(here.snapshot, here.outdoor_c, now)
+
+    def _limits(self, proposal: Proposal) -> tuple[float | None, str]:
+        """The highest cap that every feeder carries, as things are; other kinds are not limited further."""
+        if proposal.kind != "cap_w" or proposal.value is None:
+            return None, ""
+        now = self._clock.now()
+
+        def holds(cap_w: int) -> bool:
+            tried = replace(proposal, value=float(cap_w), start=now, end=now + timedelta(hours=1))
+            return self._governor.accepts(self._known.situation(now, (*self._known.desk.standing(now), tried)))
+
+        low, high = min(model.min_cap_w for model in self._site.gpu_models.values()), int(proposal.value)
+        if low >= high or holds(high):
+            return None, ""
+        while low < high - 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if holds(middle) else (low, middle)
+        return float(low), f"above {low} W the sum of caps would not fit under the feeders"
+
+    # --- what time asks for ----------------------------------------------------------------------------------------------
+
+    def _keep_time(self) -> None:
+        now, real_s = self._clock.now(), time.monotonic()
+        if self._people.keep_up(now):
+            self._act(now)
+        if self._governor.in_force is None and real_s - self._began_s > FIRST_PLAN_S:
+            self._governor.safe(self._known.situation(now), self._governor.outcome.reason)
+        elif self._governor.lapsed(now):
+            self._governor.keep(self._known.situation(now))
+        if real_s - self._guard_s >= GUARD_S:
+            self._guard_s = real_s
+            self._governor.guard(self._known.situation(now))
+        if self._bus.connections != self._connections:
+            self._connections = self._bus.connections
+            self._pulse.echo()
+            self._actuator.republish(now)
+            self._people.republish(now)
+            self._tell_plan()
+        if self._pulse.due():
+            self._pulse.beat(self._status(now))
+        if real_s - self._facts_s >= FACTS_EVERY_S:
+            self._facts_s = real_s
+            self._known.remember()
+
+    def _status(self, now: datetime) -> Status:
+        outcome = self._governor.outcome
+        return Status(
+            instance=self._instance,
+            mode=outcome.mode,
+            cycle=self._cycle,
+            heartbeat=int(now.timestamp() * 1000),
+            since=outcome.since,
+            reason=outcome.reason[:1000],
+            version=__version__,
+            epoch=self._epoch,
+            seq=self._actuator.seq,
+            plan_id=self._governor.plan_id or None,
+            alarms=self._people.alarms,
+        )
+
+    def _tell_plan(self) -> None:
+        if self._plan_told:
+            self._bus.publish(Message(self._topics.plan(), self._plan_told, qos=1, retain=True))
+
+    # --- the cycle -------------------------------------------------------------------------------------------------------
+
+    def _one_cycle(self) -> None:
+        now = self._clock.now()
+        edges = rolling(now)
+        with self._lock:
+            self._cycle += 1
+            proposals = self._known.desk.standing(now)
+            made = self._known.situation(now, proposals, edges)
+            forecast = self._known.forecast(edges)
+        forecast.outdoor_c[0] = made.outdoor_c
+        found = self._find(made, forecast, edges)
+        with self._lock:
+            if self._closed:
+                return
+            here = self._known.situation(self._clock.now())
+            try:
+                self._governor.conclude(found, f"{now:%Y%m%dT%H%M%SZ}-{self._epoch}-{self._cycle}", made, here)
+            except Exception as error:
+                self._governor.safe(here, f"the plan could not be sent: {type(error).__name__}: {error}")
+                raise
+            finally:
+                if self._governor.plan is found:
+                    self._forecast = forecast
+                self._write_down(made, proposals, forecast, here.now)
+
+    def _find(self, made: Situation, forecast: Forecast, edges: Edges) -> Decided | Undecided:
+        """Solve; what goes wrong in there is an outcome, not the end."""
+        if made.asked.mode != "normal":
+            return Undecided(f"an operator drives: {made.asked.mode}")
+        try:
+            return decide(self._site, made.snapshot, forecast, made.asked, edges, self._site.control.solver_budget_s)
+        except Exception as error:
+            log.exception("the planner failed")
+            return Undecided(f"the planner failed: {type(error).__name__}: {error}")
+
+    def _write_down(self, made: Situation, proposals: tuple[Proposal, ...], forecast: Forecast, now: datetime) -> None:
+        """Tell the plan, and keep the cycle in the journal."""
+        governor, outcome = self._governor, self._governor.outcome
+        if governor.plan is not None and self._forecast is not None:
+            self._plan_told = plan_payload(
+                self._site, governor.plan, self._forecast, governor.plan_id, now, outcome.mode, outcome.reason
+            )
+            self._tell_plan()
+        with self._survives("the journal"):
+            self._journal.record_cycle(
+                cycle_record(self._cycle, outcome, made.snapshot, proposals, forecast, governor.in_force, governor.verdict)
+            )
+            self._journal.prune(made.now - CYCLES_KEPT)
+
+    @contextmanager
+    def _survives(self, place: str, detail: str = "") -> Iterator[None]:
+        """Let nothing out; say it once for each place and kind of fault, and count it."""
+        try:
+            yield
+        except Exception as error:
+            kind = f"{type(error).__name__} in {place}"
+            self.faults[kind] += 1
+            if self.faults[kind] == 1:
+                log.exception("a fault in %s%s; from now on it is only counted", place, detail)
+
+
+def instance_name() -> str:
+    """A name for one process of the service."""
+    return f"facility-{uuid.uuid4().hex[:8]}"

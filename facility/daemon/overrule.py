@@ -1,0 +1,108 @@
+"""Overrule: what operators command, laid over a decision at once, before the next plan takes it in. Pure, without a solver."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+
+from facility.decision import CapGroup, Decision, JobOrder, PoolCaps
+from facility.overrides.arbitrate import Bounds
+from facility.site import Site
+from facility.snapshot import Snapshot
+from facility.verify import expected_kw
+
+FINENESS = 1024
+
+
+def overrule(site: Site, snapshot: Snapshot, decision: Decision, bounds: Bounds, outdoor_c: float) -> Decision:
+    """`decision` with the commands of `bounds`, those of their first step, in force: caps, held jobs, stop, a lower import limit.
+
+    A job told to run waits for the next plan, which knows whether there are GPUs for it.
+    """
+    pool_of = {job.id: job.pool for job in snapshot.jobs}
+    stopped = bounds.mode == "stop"
+
+    def held(workload: str) -> bool:
+        if workload not in pool_of:
+            return False
+        named = bounds.job_orders.get(workload)
+        return stopped or (named[0] == "hold" if named else bounds.held_pools[pool_of[workload]][0])
+
+    def caps(pool: PoolCaps) -> PoolCaps:
+        lowest = _lowest(site, pool.pool)
+        named = bounds.pool_cap_w[pool.pool][0]
+        groups: dict[tuple[str, int], int] = {}
+        for group in pool.groups:
+            if held(group.workload):
+                continue
+            wish = bounds.job_cap_w.get(group.workload, (named,))[0]
+            cap_w = lowest if stopped else group.cap_w if wish is None else round(wish)
+            groups[group.workload, cap_w] = groups.get((group.workload, cap_w), 0) + group.gpus
+        return PoolCaps(
+            pool.pool,
+            lowest if stopped else pool.cap_w if named is None else round(named),
+            tuple(CapGroup(workload, gpus, cap_w) for (workload, cap_w), gpus in groups.items()),
+            bounds.reasons.get(pool.pool, pool.reason),
+        )
+
+    def hold(job: str, gpus: int) -> JobOrder:
+        return JobOrder(job, "hold", gpus, None, bounds.reasons.get(job, "held by an operator"))
+
+    ordered = {order.job for order in decision.jobs}
+    told = [hold(order.job, order.gpus) if held(order.job) else order for order in decision.jobs]
+    told += [hold(job.id, job.gpus) for job in snapshot.jobs if job.id not in ordered and held(job.id)]
+    ruled = replace(
+        decision,
+        pools=tuple(caps(pool) for pool in decision.pools),
+        jobs=tuple(told),
+        import_limit_kw=bounds.import_limit_kw[0],
+    )
+    return shed(site, snapshot, ruled, bounds.import_limit_kw[0], outdoor_c, last=commanded(bounds))
+
+
+def shed(
+    site: Site, snapshot: Snapshot, decision: Decision, limit_kw: float, outdoor_c: float, last: AbstractSet[str] = frozenset()
+) -> Decision:
+    """`decision` with caps lowered by the same share of their range until the expected import is within `limit_kw`.
+
+    The pools in `last`, whose caps somebody commanded, give way only when all others are at their lowest caps. Where that does
+    not do either, all are: what is still above the limit then is for the next plan to hold back.
+    """
+
+    def fits(candidate: Decision) -> bool:
+        return import_kw(site, candidate, snapshot, outdoor_c) <= limit_kw
+
+    for giving in (site.pools.keys() - last, last):
+
+        def at(share: float, whole: Decision = decision, some: AbstractSet[str] = giving) -> Decision:
+            return replace(whole, pools=tuple(_scaled(site, p, share) if p.pool in some else p for p in whole.pools))
+
+        if fits(decision):
+            return decision
+        low, high = 0, FINENESS
+        while low < high - 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(at(middle / FINENESS)) else (low, middle)
+        decision = at(low / FINENESS)
+    return decision
+
+
+def commanded(bounds: Bounds) -> frozenset[str]:
+    """The pools whose cap somebody commands."""
+    return frozenset(pool for pool, cap_w in bounds.pool_cap_w.items() if cap_w[0] is not None)
+
+
+def import_kw(site: Site, decision: Decision, snapshot: Snapshot, outdoor_c: float) -> float:
+    """The power expected at the grid connection under a decision, kW."""
+    root = next(feeder for feeder, node in site.feeders.items() if node.parent is None)
+    return expected_kw(site, decision, snapshot, outdoor_c)[root]
+
+
+def _scaled(site: Site, pool: PoolCaps, share: float) -> PoolCaps:
+    lowest = _lowest(site, pool.pool)
+    groups = tuple(replace(group, cap_w=lowest + int(share * (group.cap_w - lowest))) for group in pool.groups)
+    return replace(pool, cap_w=lowest + int(share * (pool.cap_w - lowest)), groups=groups)
+
+
+def _lowest(site: Site, pool_id: str) -> int:
+    return site.gpu_models[site.pools[pool_id].gpu_model].min_cap_w

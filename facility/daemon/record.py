@@ -1,0 +1,44 @@
+"""Record: one cycle as the journal keeps it, everything that went in and came out as JSON."""
+
+from __future__ import annotations
+
+import msgspec
+
+from facility.daemon.governor import Outcome
+from facility.decision import Decision
+from facility.forecast import Forecast
+from facility.journal.journal import CycleRecord
+from facility.overrides.proposal import Proposal
+from facility.snapshot import Snapshot
+from facility.verify import Violation
+
+
+def cycle_record(
+    cycle: int,
+    outcome: Outcome,
+    snapshot: Snapshot,
+    proposals: tuple[Proposal, ...],
+    forecast: Forecast,
+    decision: Decision | None,
+    verdict: tuple[Violation, ...],
+) -> CycleRecord:
+    """The record of a cycle that began at the snapshot's instant; `forecast` for `facility.steps.rolling` of that instant."""
+    expected = {name: getattr(forecast, name).tolist() for name in ("price_per_mwh", "outdoor_c", "carbon_g_per_kwh")}
+    return CycleRecord(
+        at=snapshot.at,
+        cycle=cycle,
+        mode=outcome.mode,
+        outcome=outcome.outcome,
+        reason=outcome.reason,
+        inputs=msgspec.json.encode({"snapshot": snapshot, "proposals": proposals, "forecast": expected}),
+        decision=msgspec.json.encode(decision),
+        verdict=msgspec.json.encode(verdict),
+    )
+
+
+def decision_in(record: CycleRecord) -> Decision | None:
+    """The decision of a record; None where there is none, or none that this version can read."""
+    try:
+        return msgspec.json.decode(record.decision, type=Decision | None)
+    except (msgspec.MsgspecError, ValueError):
+        return None

@@ -1,0 +1,91 @@
+"""Under which terms a job runs, where its file does not say: tenant, contract, kind of work, pool."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from facility.inputs.table import nearest
+from facility.site import Site
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What holds for a job; `pool` is None where one is still to be chosen. `faults`: column, what was found, remedy."""
+
+    tenant: str | None
+    contract: str | None
+    curve: str
+    pool: str | None
+    faults: tuple[tuple[str, str, str], ...]
+
+
+def agree(site: Site, tenant: str, contract: str, pool: str, curve: str) -> Terms:
+    """Complete what a job's row says ("" where it is silent) from the site, and say what does not fit.
+
+    A row that names neither tenant nor contract is under the site's contract of jobs. One that names a tenant only is under
+    that contract if it is this tenant's, else under the tenant's only one, else under none.
+    """
+    faults: list[tuple[str, str, str]] = []
+    curves = {name for each in site.pools for name in offered(site, each)}
+    work = curve or site.jobs.curve
+    known: dict[str, tuple[str, Collection[str]]] = {
+        "tenant": (tenant, site.tenants), "contract": (contract, site.contracts), "pool": (pool, site.pools), "curve": (work, curves),
+    }  # fmt: skip
+    for column, (cell, names) in known.items():
+        if cell and cell not in names:
+            found = f"the site has no {column} {cell!r} ({nearest(cell, sorted(names))})"
+            faults.append((column, found, f"add it to the site file, or name another {column}"))
+    if faults:
+        return Terms(None, None, curve, None, tuple(faults))
+
+    if pool and work not in offered(site, pool):
+        found = f"pool {pool} has no curve {work!r} for its {site.pools[pool].gpu_model}"
+        faults.append(("curve" if curve else "pool", found, "name another pool or curve"))
+    mine = [name for name, each in site.contracts.items() if each.tenant == tenant]
+    if contract and tenant and contract not in mine:
+        found = f"contract {contract} is {site.contracts[contract].tenant}'s, not {tenant}'s"
+        faults.append(("contract", found, "mend one of the two"))
+    if not contract and tenant and len(mine) > 1 and site.jobs.contract not in mine:
+        faults.append(("tenant", f"{tenant} has {len(mine)} contracts: {', '.join(mine)}", "name one in a column `contract`"))
+    under: str | None = contract or site.jobs.contract
+    if tenant and under not in mine:
+        under = mine[0] if mine else None
+    whose = tenant or (site.contracts[under].tenant if under else None)
+    return Terms(whose, under, work, pool or None, tuple(faults))
+
+
+def offered(site: Site, pool: str) -> Collection[str]:
+    """Kinds of work that a pool's GPU model has a curve for."""
+    return site.gpu_models[site.pools[pool].gpu_model].curves.keys()
+
+
+class Placement:
+    """Chooses pools, once per job and always alike for the same jobs in the same order."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._load_gpu_h = dict.fromkeys(site.pools, 0.0)
+        self._free = {pool: each.gpus for pool, each in site.pools.items()}
+        for each in site.contracts.values():
+            if each.pool is not None and not each.pausable:
+                self._free[each.pool] -= each.gpus
+        self._pools_by_curve: dict[str, list[str]] = {}
+
+    def add(self, pool: str, work_gpu_h: float) -> None:
+        """Count work that is placed in `pool`."""
+        self._load_gpu_h[pool] += work_gpu_h
+
+    def choose(self, curve: str, gpus: int) -> str:
+        """Return the pool with that curve with the least work per GPU free of firm rentals, among those with room for `gpus`.
+
+        Where none has room, the one with most GPUs free; of equals the first in the site file. The site has the curve.
+        """
+        pools = self._pools_by_curve.get(curve)
+        if pools is None:
+            pools = [pool for pool in self._site.pools if curve in offered(self._site, pool)]
+            self._pools_by_curve[curve] = pools
+        room = [pool for pool in pools if self._free[pool] >= gpus]
+        if room:
+            return min(room, key=lambda pool: self._load_gpu_h[pool] / self._free[pool])
+        return max(pools, key=lambda pool: self._free[pool])

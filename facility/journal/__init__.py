@@ -1,0 +1,1 @@
+"""The journal: what must survive a crash, and the file it lies in."""

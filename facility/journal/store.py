@@ -1,0 +1,157 @@
+"""A store: one SQLite file with one writer for the life of its process, and any number of readers beside it.
+
+Write-ahead logging lets readers in while the writer writes. The writer holds `<path>.lock`, which the operating system
+lets go however the process dies. A damaged file is put aside, never overwritten; one of a newer version is refused.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC
+from pathlib import Path
+from typing import IO, Any, Final
+
+from facility.clock import Clock
+from facility.errors import Fault, InputError
+
+_DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_REMEDY: Final = "name a file in a folder that can be written"
+
+
+class StoreBusyError(InputError):
+    """Another process writes this store."""
+
+
+class StoreFault(Exception):
+    """The disk is full, read-only or broken: nothing of what was to be written is stored."""
+
+
+class Store:
+    """An open store, safe to share between threads; `put_aside` is where a damaged predecessor lies, None where none was.
+
+    `tables` is the SQL that makes version `version` out of an empty file. Raises StoreBusyError for a second writer and
+    InputError for a folder that cannot be written or a newer version.
+    """
+
+    def __init__(self, path: Path, tables: str, version: int, *, read_only: bool, clock: Clock) -> None:
+        self.path = path
+        self.put_aside: Path | None = None
+        self._tables, self._version = tables, version
+        self._mutex = threading.RLock()
+        self._lock: IO[str] | None = None if read_only else _lock(path)
+        try:
+            self._db = self._open_to_read() if read_only else self._open_to_write(clock)
+        except BaseException:
+            self._unlock()
+            raise
+
+    def close(self) -> None:
+        """Close the file and let another writer in."""
+        self._db.close()
+        self._unlock()
+
+    def read(self, query: str, *values: str | int) -> list[Any]:
+        """Give all rows of a query."""
+        with self._mutex:
+            try:
+                return self._db.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise StoreFault(f"{self.path}: {error}") from error
+
+    @contextmanager
+    def write(self, *, to_disk: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction: on the disk at its end or, without `to_disk`, with the operating system. Raises StoreFault."""
+        with self._mutex:
+            try:
+                self._db.execute(f"PRAGMA synchronous = {'FULL' if to_disk else 'NORMAL'}")
+                self._db.execute("BEGIN IMMEDIATE")
+                yield self._db
+                self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise StoreFault(f"{self.path}: {error}") from error
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+
+    def _open_to_read(self) -> sqlite3.Connection:
+        try:
+            return self._checked(f"{self.path.resolve().as_uri()}?mode=ro")
+        except sqlite3.Error as error:
+            raise InputError(
+                Fault(str(self.path), f"nothing to read here ({error})", "name the store of a running site")
+            ) from error
+
+    def _open_to_write(self, clock: Clock) -> sqlite3.Connection:
+        place = f"{self.path.resolve().as_uri()}?mode=rwc"
+        try:
+            return self._prepared(place)
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF not in _DAMAGED:
+                raise InputError(Fault(str(self.path), f"cannot be opened ({error})", _REMEDY)) from error
+        self.put_aside = self.path.with_name(f"{self.path.name}.corrupt-{clock.now().astimezone(UTC):%Y%m%dT%H%M%S%fZ}")
+        for suffix in ("-shm", "-wal", ""):
+            if (part := Path(f"{self.path}{suffix}")).exists():
+                part.rename(f"{self.put_aside}{suffix}")
+        return self._prepared(place)
+
+    def _prepared(self, place: str) -> sqlite3.Connection:
+        """Open to write: make the tables where there are none, and look at every page where there are."""
+        db = self._checked(place)
+        try:
+            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.executescript(f"BEGIN; {self._tables} PRAGMA user_version = {self._version}; COMMIT;")
+            elif (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                raise sqlite3.DatabaseError(found)  # noqa: TRY301 - told like every other damage
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _checked(self, place: str) -> sqlite3.Connection:
+        db = sqlite3.connect(place, uri=True, isolation_level=None, check_same_thread=False)
+        try:
+            found = int(db.execute("PRAGMA user_version").fetchone()[0])
+        except BaseException:
+            db.close()
+            raise
+        if found > self._version:
+            db.close()
+            what = f"a store of version {found}, newer than {self._version}"
+            raise InputError(Fault(str(self.path), what, "use the newer facility, or name another store"))
+        return db
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+
+def _lock(path: Path) -> IO[str]:
+    try:
+        held = Path(f"{path}.lock").open("a+", encoding="utf-8")  # noqa: SIM115 - held for the life of the process
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            with closing(held):
+                held.seek(0)
+                found = f"process {held.read().strip() or 'unknown'} writes this store"
+            raise StoreBusyError(Fault(str(path), found, "stop that daemon first, or name another store")) from error
+        held.truncate(0)
+        held.write(f"{os.getpid()}\n")
+        held.flush()
+    except OSError as error:
+        raise InputError(Fault(str(path), f"cannot be locked ({error})", _REMEDY)) from error
+    ours = weakref.ref(held)
+
+    def let_go() -> None:  # a forked child that outlives us must not keep the lock
+        if (lock := ours()) is not None:
+            lock.close()
+
+    os.register_at_fork(after_in_child=let_go)
+    return held

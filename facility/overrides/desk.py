@@ -1,0 +1,202 @@
+"""The overrides' desk: every command of an operator is answered, and what is accepted is on the disk before the answer.
+
+The answer is one of: accepted; clamped (it acts, with another value or an earlier end than asked); rejected; expired (its end
+has passed, it never acts); duplicate (the id was answered before, it does not act again). An override ends once and for all:
+at its end, by a clear or a release, or superseded when a newer one of the same target, kind and priority starts and overlaps it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Final, Literal
+
+from facility.bus.messages import Override, OverrideClear, OverrideResult, OverrideSet, OverrideState
+from facility.journal.journal import How, Journal
+from facility.journal.store import StoreFault
+from facility.overrides.arbitrate import describe, rank
+from facility.overrides.proposal import Proposal
+from facility.overrides.rules import Limits, Refused, Rules
+from facility.site import Site
+
+MAX_STANDING: Final = 10_000
+"""Overrides that may stand at once."""
+
+Status = Literal["accepted", "clamped", "rejected", "duplicate", "expired", "superseded", "cleared"]
+
+_LONGEST_REASON: Final = 1000
+
+
+class OverrideDesk:
+    """Takes commands and keeps them in the journal; to be used by one thread.
+
+    `jobs` tells the jobs that are known, each with its pool; without it any well-formed job id is taken. Instants are UTC.
+    """
+
+    def __init__(self, site: Site, journal: Journal, *, jobs: Callable[[], Mapping[str, str]] | None = None) -> None:
+        self._site, self._journal, self._jobs = site, journal, jobs
+        self._standing = {proposal.id: proposal for proposal in journal.overrides()}  # in the order they were accepted
+        self._unstored: dict[str, tuple[datetime, How]] = {}
+        self._expired: list[Proposal] = []
+        self._notices: deque[tuple[str, OverrideResult]] = deque(maxlen=MAX_STANDING)
+
+    def set(
+        self, target: str, request: OverrideSet, *, now: datetime, retained: bool = False, limits: Limits | None = None
+    ) -> OverrideResult:
+        """Answer a command; where it acts, it is stored and in force when this returns.
+
+        `retained` says that the broker had kept the message, so that nobody knows how old it is: it is refused, and the
+        caller raises a security alarm. `limits` clamps further, such as to what a feeder carries.
+        """
+        if retained:
+            return _answer(request.id, "rejected", "it arrived retained, so it may be old; send it not retained")
+        if not request.id:
+            return _answer(None, "rejected", "it has no id; give each command an id of its own")
+        self._sweep(now)
+        try:
+            if (first := self._journal.seen(request.id)) is not None:
+                told = f"this id was answered before ({first.status}); give a new command a new id. {first.reason}"
+                return _answer(request.id, "duplicate", told, first.effective, first.until)
+            try:
+                rules = Rules(self._site, self._jobs() if self._jobs else None)
+                asked, shorter = rules.asked(target, request, now)
+                if asked.kind == "release":
+                    answer = self._release(rules, asked, now)
+                else:
+                    answer = self._accept(rules, asked, shorter, now, limits)
+            except Refused as refused:
+                answer = _answer(request.id, refused.status, str(refused))
+                self._journal.save_answer(answer, at=now)
+        except StoreFault as fault:
+            return _answer(request.id, "rejected", f"it could not be stored, so it does not act: {fault}")
+        self._sweep(now)
+        self._store_ends()
+        return answer
+
+    def clear(self, target: str, request: OverrideClear, now: datetime, *, retained: bool = False) -> OverrideResult:
+        """End the override with the request's id, in force or still to come, and answer."""
+        if retained:
+            return _answer(request.id, "rejected", "it arrived retained, so it may be old; send it not retained")
+        self._sweep(now)
+        found = self._standing.get(request.id)
+        try:
+            if not request.by.strip():
+                return _answer(request.id, "rejected", "nobody signed it; say in `by` who clears it")
+            if found is None and self._journal.seen(request.id) is not None:
+                return _answer(request.id, "cleared", "it does not act any more, or never did")
+            if found is None or found.target != target:
+                here = ", ".join(p.id for p in self._standing.values() if p.target == target) or "none"
+                return _answer(request.id, "rejected", f"no override of this id stands on {target}; there: {here}")
+            self._journal.end_override(found.id, now, "cleared")
+        except StoreFault as fault:
+            return _answer(request.id, "rejected", f"that could not be stored, so it still acts: {fault}")
+        del self._standing[found.id]
+        return _answer(request.id, "cleared", f"{request.by} cleared: {describe(found)}")
+
+    def expire(self, now: datetime) -> list[Proposal]:
+        """List what came to its end since the last call, and store that it did; a failing disk is tried again next time."""
+        self._sweep(now)
+        self._store_ends()
+        ended, self._expired = self._expired, []
+        return ended
+
+    def notices(self) -> list[tuple[str, OverrideResult]]:
+        """Take what became of earlier overrides since the last call: (target, result) of each that ended without a clear."""
+        taken = list(self._notices)
+        self._notices.clear()
+        return taken
+
+    def active(self, now: datetime) -> tuple[Proposal, ...]:
+        """List what is in force, oldest first."""
+        return tuple(proposal for proposal in self.standing(now) if proposal.active(now))
+
+    def standing(self, now: datetime) -> tuple[Proposal, ...]:
+        """List what is in force and what will be, for plans; oldest first."""
+        self._sweep(now)
+        return tuple(self._standing.values())
+
+    def state(self, target: str, now: datetime) -> OverrideState | None:
+        """Tell what is in force on a target, the strongest first; None where nothing is."""
+        here = sorted((p for p in self.active(now) if p.target == target), key=rank)
+        return OverrideState(overrides=tuple(_shown(p) for p in here)) if here else None
+
+    def _sweep(self, now: datetime) -> None:
+        """Take out what ended. It never comes back, even when the clock does."""
+        started: dict[tuple[str, str, int], list[Proposal]] = {}
+        for proposal in reversed(list(self._standing.values())):
+            alike = started.setdefault(_key(proposal), [])
+            newer = next((p for p in alike if p.start < proposal.end and proposal.start < p.end), None)
+            if proposal.start <= now:
+                alike.append(proposal)
+            if newer is not None:
+                self._end(proposal, now, "superseded", f"replaced by {newer.id}: {describe(newer)}")
+            elif proposal.end <= now:
+                self._end(proposal, now, "expired", f"its end came: {describe(proposal)}")
+                self._expired.append(proposal)
+
+    def _end(self, proposal: Proposal, now: datetime, how: How, reason: str) -> None:
+        del self._standing[proposal.id]
+        self._unstored[proposal.id] = (now, how)
+        self._notices.append((proposal.target, _answer(proposal.id, how, reason)))
+
+    def _store_ends(self) -> None:
+        with suppress(StoreFault):  # ended is ended, stored or not; what is left is tried again
+            for override, (at, how) in list(self._unstored.items()):
+                self._journal.end_override(override, at, how)
+                del self._unstored[override]
+
+    def _accept(self, rules: Rules, asked: Proposal, shorter: list[str], now: datetime, limits: Limits | None) -> OverrideResult:
+        if len(self._standing) >= MAX_STANDING:
+            raise Refused(f"{MAX_STANDING} overrides stand already; clear some first")
+        proposal, lower = rules.clamped(asked, limits)
+        rivals = (p for p in self.active(now) if rules.rivals(p, proposal) and _key(p) != _key(proposal))
+        stronger = sorted((p for p in rivals if rank(p)[:2] < rank(proposal)[:2]), key=rank)
+        words = "; ".join([describe(proposal), *shorter, *lower, *(f"weaker than {describe(p)}" for p in stronger[:3])])
+        answer = _answer(proposal.id, "clamped" if shorter or lower else "accepted", words, proposal.value, proposal.end)
+        self._journal.save_override(proposal, answer, at=now)
+        self._standing[proposal.id] = proposal
+        return answer
+
+    def _release(self, rules: Rules, asked: Proposal, now: datetime) -> OverrideResult:
+        """Let go what is held, paused or made to run on a target, as far as the sender's priority reaches."""
+        if asked.start > now:
+            raise Refused("a release acts at once; leave its start out")
+        orders = [p for p in self._standing.values() if rules.rivals(p, asked)]
+        mine = [p for p in orders if p.target == asked.target and p.priority >= asked.priority]
+        left = "; ".join(describe(p) for p in orders if p not in mine)
+        if not mine:
+            raise Refused(f"nothing to release on {asked.target} at priority {asked.priority}; {left or 'nothing is held there'}")
+        told = "; ".join(f"released: {describe(p)}" for p in mine) + (f"; still there: {left}" if left else "")
+        answer = _answer(asked.id, "cleared", told)
+        self._journal.save_answer(answer, at=now, cleared=[p.id for p in mine])
+        for proposal in mine:
+            del self._standing[proposal.id]
+            self._notices.append((asked.target, _answer(proposal.id, "cleared", f"released by {asked.by}: {describe(proposal)}")))
+        return answer
+
+
+def _key(proposal: Proposal) -> tuple[str, str, int]:
+    """Tell what a newer override must share to replace an older one."""
+    return proposal.target, proposal.kind, proposal.priority
+
+
+def _answer(
+    override: str | None, status: Status, reason: str, effective: float | None = None, until: datetime | None = None
+) -> OverrideResult:
+    return OverrideResult(id=override, status=status, effective=effective, until=until, reason=reason[:_LONGEST_REASON])
+
+
+def _shown(proposal: Proposal) -> Override:
+    return Override(
+        id=proposal.id,
+        kind=proposal.kind,
+        value=proposal.value if proposal.asked is None else proposal.asked,
+        effective=proposal.value,
+        priority=proposal.priority,
+        start=proposal.start,
+        end=proposal.end,
+        by=proposal.by,
+        reason=proposal.reason,
+    )
