@@ -99,16 +99,18 @@ def _reserve(problem: Problem) -> Problem:
 
 def _solve(session: Session, model: Any, deadline: float) -> Outcome:
     """Solve, adding the ladder rows a solution breaks until none is broken; `model` then holds the solution."""
+    added: set[workload.Rung] = set()
     for _ in range(100):
         outcome = session.solve(max(deadline - time.perf_counter(), 0.1))
         if not isinstance(outcome, Solved):
             return outcome
         session.load(outcome)
         block = model.workload
-        broken = workload.broken_rungs({index: v.value or 0.0 for index, v in block.gpus.items()})
-        if not broken:
+        rungs = workload.broken_rungs({index: v.value or 0.0 for index, v in block.gpus.items()}) - added
+        if not rungs:
             return outcome
-        session.add_differences([(block.gpus[w, k, t], block.gpus[w, k - 1, t]) for w, k, t in broken])
+        added |= rungs
+        session.add_differences([(block.gpus[w, k, t], block.gpus[w, k - 1, t]) for w, k, t in sorted(rungs)])
     return TimedOut(0.0, "the ladder rows did not settle in 100 rounds")
 
 

@@ -21,7 +21,8 @@ them and `models.solve` asks again. Jobs and firm workloads share this room; wha
 
 from __future__ import annotations
 
-from collections import defaultdict
+from abc import ABC, abstractmethod
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,10 +35,13 @@ from models.gpu import Curve, Host, Ladder, commanded, ladder
 from models.horizon import Floats, Horizon
 
 Order = Literal["run", "hold"]
+Rung = tuple[int, int, int]
+"""A cell of `gpus`: workload, rung, step."""
+FEW = 3
 
 
 @dataclass(frozen=True)
-class Workload:
+class Workload(ABC):
     """What jobs and firm workloads have in common.
 
     `cap_w` (W) and `order` are an operator's commands, one entry a step, None where nobody commands; empty means none at all.
@@ -51,18 +55,18 @@ class Workload:
     order: tuple[Order | None, ...] = ()
 
     @property
+    @abstractmethod
     def may_pause(self) -> bool:
         """Whether its GPUs may stand idle."""
-        raise AttributeError
 
     @property
     def gang(self) -> int:
         """GPUs without which it cannot run at all, at any moment."""
         return 0
 
+    @abstractmethod
     def window(self, horizon: Horizon) -> Floats:
         """Share of each step in which it may run, shape (T,)."""
-        raise AttributeError
 
     def commanded_window(self, horizon: Horizon) -> Floats:
         """Its window less the steps in which it is ordered to hold, shape (T,)."""
@@ -178,6 +182,11 @@ def worst_kw(block: Any, w: int, t: int) -> Any:
     return sum(block.cap_step_w[block.ladder[w, t], k] / 1000 * block.gpus[w, k, t] for k in rungs)
 
 
-def broken_rungs(gpus: dict[tuple[int, int, int], float], tolerance: float = 1e-6) -> list[tuple[int, int, int]]:
-    """The (w, k, t) at which a solution raises GPUs that do not run on the rung below; `gpus` by (w, k, t)."""
-    return [(w, k, t) for (w, k, t), n in gpus.items() if k and n > gpus.get((w, k - 1, t), 0.0) + tolerance]
+def broken_rungs(gpus: dict[Rung, float], tolerance: float = 1e-6) -> set[Rung]:
+    """The (w, k, t) at which a solution raises GPUs that do not run on the rung below; `gpus` by (w, k, t).
+
+    Where a step has more than a few, its other rungs would break next, as at a negative price: then they are all named.
+    """
+    broken = {(w, k, t) for (w, k, t), n in gpus.items() if k and n > gpus.get((w, k - 1, t), 0.0) + tolerance}
+    crowded = {t for t, count in Counter(t for _, _, t in broken).items() if count > FEW}
+    return broken | {(w, k, t) for (w, k, t) in gpus if k and t in crowded and (w, k - 1, t) in gpus}
