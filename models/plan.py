@@ -110,7 +110,8 @@ def _solve(session: Session, model: Any, deadline: float) -> Outcome:
         if not rungs:
             return outcome
         added |= rungs
-        session.add_differences([(block.gpus[w, k, t], block.gpus[w, k - 1, t]) for w, k, t in sorted(rungs)])
+        climbs = [((block.gpus[w, k - 1, t], 1.0), (block.gpus[w, k, t], -1.0)) for w, k, t in sorted(rungs)]
+        session.add_rows(climbs, [0.0] * len(climbs))
     return TimedOut(0.0, "the ladder rows did not settle in 100 rounds")
 
 

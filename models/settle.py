@@ -1,7 +1,8 @@
 """Settle: what the program leaves between and reality does not.
 
-The program lets a battery charge and discharge at once, and a gang run on part of its GPUs. A plan's battery goes one way; and
-in the first step, which is what is sent, a rigid job runs, waits, or finishes inside it. Each is fixed to the side its solution
+The program lets a battery charge and discharge at once, a cooling plant burn up to its chord at a negative price, and a gang
+run on part of its GPUs. A plan's battery goes one way; a plant that burnt keeps to the segment of its curve it was on; and in
+the first step, which is what is sent, a rigid job runs, waits, or finishes inside it. Each is fixed to the side its solution
 leans to and the program is solved again, until nothing is left between. Where that breaks a limit or a promise, the other side
 is tried, least sure job first, and kept where it breaks less of a limit, or no more and costs less. What an operator orders
 to run is fixed the same way; only a limit of the plant or of the grid makes it wait.
@@ -12,7 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from models.account import TINY
+from models.cooling_plant import CoolingPlant, secants
 from models.job import Job
 from models.site import Problem
 from models.solve import Outcome, Session, Solved, values
@@ -26,13 +30,14 @@ def settle(session: Session, model: Any, problem: Problem, solve: Callable[[], O
     outcome: Outcome | None = None
     settled: dict[int, float] = {}
     while True:
-        torn = _torn(problem, model)
-        gangs = {} if torn else _gangs(problem, model, settled)
-        if not torn and not gangs:
+        torn, burning = _torn(problem, model), _burning(problem, model)
+        gangs = {} if torn or burning else _gangs(problem, model, settled)
+        if not torn and not burning and not gangs:
             return outcome
         before = _over(model), _owed(model)
         settled |= gangs
         session.fix(torn, [0.0] * len(torn))
+        _keep_to_the_curve(session, model, burning)
         outcome = _solve_at(session, model, gangs, solve)
         if isinstance(outcome, Solved) and gangs:
             outcome = _turn(session, model, problem, solve, outcome, list(gangs), settled, before)
@@ -109,6 +114,34 @@ def _torn(problem: Problem, model: Any) -> list[Any]:
             if min(charge, discharge) > TINY:
                 torn.append(block.charge_kw[t] if charge < discharge else block.discharge_kw[t])
     return torn
+
+
+def _burning(problem: Problem, model: Any) -> list[tuple[CoolingPlant, int, int]]:
+    """Plants that draw more than their curve's segments say: (plant, step, segment they are on)."""
+    burning = []
+    for plant in problem.cooling_plants:
+        slope, intercept, _ = secants(plant.chiller, problem.outdoor_c)
+        block = model.cooling_plant[plant.id]
+        heat, power = values(block.heat_kw.values()), values(block.power_kw.values())
+        least = intercept + slope * heat
+        steps = np.flatnonzero(power > least.max(axis=0) * (1 + TINY) + TINY)
+        burning += [(plant, int(t), int(least[:, t].argmax())) for t in steps]
+    return burning
+
+
+def _keep_to_the_curve(session: Session, model: Any, burning: list[tuple[CoolingPlant, int, int]]) -> None:
+    """Let each of `burning` draw no more than its segment, and its heat stay on it."""
+    heats, lower, upper, rows, least = [], [], [], [], []
+    for plant, t, segment in burning:
+        block, points = model.cooling_plant[plant.id], plant.chiller.breakpoints_kw()
+        heats.append(block.heat_kw[t])
+        lower.append(float(points[segment]))
+        upper.append(float(points[segment + 1]))
+        rows.append(((block.heat_kw[t], block.slope[segment, t]), (block.power_kw[t], -1.0)))
+        least.append(-block.intercept_kw[segment, t])
+    if burning:
+        session.bound(heats, lower, upper)
+        session.add_rows(rows, least)
 
 
 def _gangs(problem: Problem, model: Any, settled: dict[int, float]) -> dict[int, float]:

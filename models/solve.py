@@ -111,28 +111,30 @@ class Session:
 
     def fix(self, variables: Sequence[Any], values: Sequence[float]) -> None:
         """Fix variables at values; the next solve starts from the last basis."""
-        columns = np.array([self.columns[id(v)] for v in variables], np.int32)
-        fixed = np.asarray(values, float)
-        self._lower[columns] = fixed
-        self._upper[columns] = fixed
-        _check(self._highs.changeColsBounds(len(columns), columns, fixed, fixed), "changeColsBounds")
+        self.bound(variables, values, values)
 
-    def add_differences(self, pairs: Sequence[tuple[Any, Any]]) -> None:
-        """Add a row `low - high >= 0` for each pair of variables (high, low)."""
-        high = np.array([self.columns[id(h)] for h, _ in pairs])
-        low = np.array([self.columns[id(v)] for _, v in pairs])
-        n = len(pairs)
-        rows = sp.csr_matrix(
-            (np.tile([1.0, -1.0], n), np.stack([low, high], axis=1).ravel(), np.arange(0, 2 * n + 1, 2)),
-            shape=(n, len(self.variables)),
-        )
+    def bound(self, variables: Sequence[Any], lower: Sequence[float], upper: Sequence[float]) -> None:
+        """Keep variables within new bounds; the next solve starts from the last basis."""
+        columns = np.array([self.columns[id(v)] for v in variables], np.int32)
+        self._lower[columns], self._upper[columns] = lower, upper
+        status = self._highs.changeColsBounds(len(columns), columns, self._lower[columns], self._upper[columns])
+        _check(status, "changeColsBounds")
+
+    def add_rows(self, terms: Sequence[Sequence[tuple[Any, float]]], lower: Sequence[float]) -> None:
+        """Add a row `sum of coefficient * variable >= lower` for each sequence of (variable, coefficient)."""
+        n = len(terms)
+        columns = np.array([self.columns[id(v)] for row in terms for v, _ in row], np.int32)
+        coefficients = np.array([c for row in terms for _, c in row], float)
+        starts = np.cumsum([0, *(len(row) for row in terms)])
+        rows = sp.csr_matrix((coefficients, columns, starts), shape=(n, len(self.variables)))
+        rows.sort_indices()
         self._a = sp.csr_matrix(sp.vstack([self._a, rows]))
-        self._row_lower = np.r_[self._row_lower, np.zeros(n)]
+        self._row_lower = np.r_[self._row_lower, lower]
         self._row_upper = np.r_[self._row_upper, np.full(n, np.inf)]
         self.row_names += [None] * n
         status = self._highs.addRows(
             n,
-            np.zeros(n),
+            np.asarray(lower, float),
             np.full(n, highspy.kHighsInf),
             rows.nnz,
             rows.indptr[:-1].astype(np.int32),

@@ -147,7 +147,8 @@ def _intervals(path: str, column: pd.Series, timezone: str | None) -> tuple[NDAr
     times = parse_times(path, column)
     if not times.aware and not times.faults:
         if timezone is None:
-            raise refused(f"{path}, column {name}", "its times have no offset", "say whose clock they show: --timezone ZONE")
+            found = f"{column.iloc[0]} and the others have no offset"
+            raise refused(place(path, int(rows[0]), name), found, "say whose clock they show: --timezone ZONE")
         if name == "timestamp_utc" and timezone not in {"UTC", "Etc/UTC"}:
             found = f"its name says UTC, --timezone says {timezone}"
             raise refused(f"{path}, column {name}", found, "write the times with Z, or name the column `time`")

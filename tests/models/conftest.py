@@ -209,8 +209,8 @@ def the_optimum(problem: Problem) -> Optimum:
     model = build(problem)
     session = Session(model)
     gpus = model.workload.gpus
-    if rows := [(gpus[w, k, t], gpus[w, k - 1, t]) for w, k, t in gpus if k]:
-        session.add_differences(rows)
+    if rows := [((gpus[w, k - 1, t], 1.0), (gpus[w, k, t], -1.0)) for w, k, t in gpus if k]:
+        session.add_rows(rows, [0.0] * len(rows))
     solved = session.solve(10.0)
     assert isinstance(solved, Solved)
     assert solved.certificate.holds

@@ -14,7 +14,9 @@ from models.chiller import Chiller
 from models.cooling_plant import CoolingPlant, secants
 from models.hall import Hall
 from models.plan import Plan
+from models.settle import settle
 from models.site import Problem
+from models.solve import Solved
 
 CURVED = Chiller(100, 100, 5, 0.1, 2, 0.1, 10, 20, 4, 0.25, 8, 0.125, 1)
 SMALL = Chiller(40, 40, 5, 0, 5, 0, -99, -98, 0, 0, 0, 0, 0)
@@ -54,6 +56,23 @@ def test_at_a_negative_price_no_more_is_burnt_than_the_chord_and_the_account_kno
     assert best.model.cooling_plant["plant"].power_kw[0].value == pytest.approx(19.0)
     assert best.objective == pytest.approx(-6.9)
     assert planned(problem).account.objective == pytest.approx(-6.3)
+
+
+def test_a_plan_settles_on_what_the_plant_draws(site: Any, optimum: Any) -> None:
+    """As above: settled, the program itself knows the 13 kW at 50 kW, a breakpoint, and -6.3 instead of -6.9."""
+    problem = steady(site, -0.1, CURVED, heat_capacity_kwh_per_k=100.0, recommended_min_c=25.0)
+    best = optimum(problem)
+
+    def again() -> Solved:
+        outcome = best.session.solve(10.0)
+        assert isinstance(outcome, Solved)
+        best.session.load(outcome)
+        return outcome
+
+    settled = settle(best.session, best.model, problem, again)
+    assert isinstance(settled, Solved)
+    assert settled.objective == pytest.approx(-6.3)
+    assert best.model.cooling_plant["plant"].power_kw[0].value == pytest.approx(13.0)
 
 
 def test_a_plant_too_small_lets_the_hall_get_too_hot_by_what_it_cannot_remove(

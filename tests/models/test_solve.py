@@ -140,7 +140,7 @@ def test_rows_added_later_bind_and_are_certified_too() -> None:
     model = tiny()
     session = Session(model)
     assert solved(session).objective == pytest.approx(1.0)
-    session.add_differences([(model.x, model.y)])
+    session.add_rows([((model.y, 1.0), (model.x, -1.0))], [0.0])
     outcome = solved(session)
     assert outcome.objective == pytest.approx(1.5)
     assert outcome.certificate.holds
