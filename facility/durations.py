@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from facility.errors import Fault, InputError
 
+FIRST_YEAR, LAST_YEAR = 1970, 2200
 UNITS_S = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -39,6 +40,8 @@ def parse_instant(text: str, zone: ZoneInfo, place: str) -> tuple[datetime, bool
             Fault(place, f"{text!r} is not a date or time", "write it like 2023-07-02 or 2023-07-02T06:00+02:00")
         ) from None
     bare = re.fullmatch(r"\d{4}-?\d{2}-?\d{2}", text.strip()) is not None
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise InputError(Fault(place, f"{text!r} is in the year {found.year}", f"give a year from {FIRST_YEAR} to {LAST_YEAR}"))
     local = found if found.tzinfo else found.replace(tzinfo=zone)
     instant = local.astimezone(UTC)
     if not bare and found.tzinfo is None and instant.astimezone(zone).replace(tzinfo=None) != found:

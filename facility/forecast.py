@@ -17,6 +17,9 @@ from facility.site import Site
 from facility.steps import Edges, as_datetime64
 from models.horizon import Floats
 
+QUARTER = timedelta(minutes=15)
+"""Every zone is a whole number of these off UTC."""
+
 Signals = Mapping[str, Series]
 """Series by the name of their quantity (`facility.inputs.series.PRICE.name` and the like)."""
 
@@ -61,9 +64,9 @@ def by_local_hour(site: Site, edges: Edges, values: Sequence[float]) -> Floats:
     """Means over each step of a daily shape given by 24 values of the site's local hour, shape (T,)."""
     zone = ZoneInfo(site.timezone)
     first = edges[0].astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    hours = int((edges[-1] - first) / timedelta(hours=1)) + 1
-    start = [first + timedelta(hours=i) for i in range(hours)]
-    begins, ends = as_datetime64(start), as_datetime64([s + timedelta(hours=1) for s in start])
+    quarters = int((edges[-1] - first) / QUARTER) + 1
+    start = [first + i * QUARTER for i in range(quarters)]
+    begins, ends = as_datetime64(start), as_datetime64([s + QUARTER for s in start])
     shape = np.array([values[s.astimezone(zone).hour] for s in start], float)
     return np.asarray(Series("site file", "", begins, ends, shape).means(as_datetime64(edges)), float)
 

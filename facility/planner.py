@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from facility.config import assumed_curves, load_site
 from facility.decide import Decided, Undecided, decide
@@ -61,6 +62,7 @@ class Planned:
 def plan(request: Request) -> Planned | Undecided:
     """Read the files of `request`, plan, and return it; InputError names every fault of the input."""
     site = load_site(request.site, request.settings)
+    _check_options(request)
     start, end, step = _span(site, request)
     edges = uniform(start, end, step)
     if len(edges) > LONGEST_STEPS + 1:
@@ -100,11 +102,26 @@ def plan(request: Request) -> Planned | Undecided:
     return Planned(site, outcome, forecast, jobs, left_out, tuple(assumed))
 
 
+def _check_options(request: Request) -> None:
+    """Refuse options that contradict each other or mean nothing; InputError tells all at once."""
+    faults = []
+    if request.timezone is not None and request.timezone not in available_timezones():
+        faults.append(Fault("--timezone", f"{request.timezone!r} is no IANA zone", "give one such as Europe/Berlin"))
+    if request.jobs_from is not None and request.jobs is None:
+        faults.append(Fault("--jobs-from", "there is no --jobs", "give the job file it is an instant of, or leave it out"))
+    if not math.isfinite(request.peak_so_far_kw):
+        faults.append(Fault("--peak-so-far", f"{request.peak_so_far_kw} is no power", "give kW"))
+    if faults:
+        raise InputError(*faults)
+
+
 def _span(site: Site, request: Request) -> tuple[datetime, datetime, timedelta]:
     """Start, end and step. A bare date without a horizon is that local calendar day."""
     zone = ZoneInfo(site.timezone)
     start, bare = parse_instant(request.start, zone, "--start")
     step = parse_duration(request.step, "--step")
+    if step % timedelta(seconds=1):
+        raise InputError(Fault("--step", f"{request.step!r} is no whole number of seconds", "give one, such as 15min"))
     if request.horizon is None:
         if not bare:
             raise InputError(Fault("--horizon", "not given, and --start is not a bare date", "give --horizon, such as 24h"))

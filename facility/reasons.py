@@ -26,6 +26,9 @@ def job_reason(plan: Plan, bounds: Bounds, w: int, edges: Edges, site: Site) -> 
         free = float(plan.problem.free_gpus(job.pool).max())
         if job.gang > free:
             return f"cannot finish: it asks for {job.gpus} GPUs at once, pool {job.pool} has {free:.0f} for jobs"
+        hours = float(share @ plan.problem.horizon.h)
+        if job.work_gpu_h > job.gpus * hours + TINY:
+            return f"cannot finish: {job.gpus} GPUs for {hours:.2f} h, arrival to deadline, are less than its work"
         return f"cannot finish: {unfinished:.3f} GPU h are left at its deadline{_binding(plan, job, share)}"
     if not len(ran):
         return f"waits past the horizon{_binding(plan, job, share) or ': it may still finish later, at the mean price'}"

@@ -67,9 +67,15 @@ class Feeder(Part):
 class Thermal(Part):
     """The air and water of a hall as one thermal state: C dT/dt = heat - removed - (T - outdoor) / R."""
 
-    heat_capacity_kwh_per_k: Positive = Field(description="effective heat capacity C, water included, kWh/K")
-    resistance_k_per_kw: Positive = Field(description="resistance R of the envelope to the outside, K/kW")
-    start_c: Finite = Field(description="temperature assumed where none was measured, degC; also the usual set-point")
+    heat_capacity_kwh_per_k: Annotated[float, Field(ge=1e-3, le=1e7)] = Field(
+        description="effective heat capacity C, water included, kWh/K"
+    )
+    resistance_k_per_kw: Annotated[float, Field(ge=1e-5, le=1e6)] = Field(
+        description="resistance R of the envelope to the outside, K/kW"
+    )
+    start_c: Annotated[float, Field(ge=-20, le=80)] = Field(
+        description="temperature assumed where none was measured, degC; also the usual set-point"
+    )
     recommended_min_c: Finite = Field(default=18.0, description="lower end of the recommended band, degC")
     recommended_max_c: Finite = Field(default=27.0, description="upper end of the recommended band, degC")
     allowable_max_c: Finite = Field(default=35.0, description="upper end of the allowable band, degC")

@@ -5,8 +5,8 @@
     power_kw[t] <= chord_intercept[t] + chord_slope[t] * heat[t]                         burns_no_more
 
 The plant's power is convex in heat (`models.chiller`). The segments are secants between points of the curve: they lie on or
-above it, so a limit that holds in the program holds in the plant. The chord from no heat to full heat lies above all of them,
-so that at a negative price no power is burnt that physics would not draw.
+above it, so a limit that holds in the program holds in the plant. The chord from no heat to full heat lies above all of them: at
+a negative price the program burns no more than that, and `models.settle` then takes away what physics would not draw.
 
 | symbol    | name                              | unit  |
 |-----------|-----------------------------------|-------|

@@ -173,4 +173,4 @@ def _marginal_prices(session: Session, solved: Solved) -> dict[str, float]:
     return saved
 
 
-_LIMITS = {"limits", "carries", "carries_worst", "recommended_max", "allowable_max", "holds", "peaks"}
+_LIMITS = {"limits", "carries", "carries_worst", "recommended_max", "allowable_max", "holds"}

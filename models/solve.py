@@ -144,22 +144,28 @@ class Session:
         _check(status, "addRows")
 
     def solve(self, budget_s: float) -> Outcome:
-        """Solve within `budget_s` seconds, warm where there is a basis; a failed certificate is tried once more, cold."""
-        first = self._run(budget_s)
-        if not isinstance(first, Solved) or first.certificate.holds:
-            return first
-        self._highs = self._pass()
-        second = self._run(max(budget_s - first.seconds, 1.0))
-        if isinstance(second, Solved) and not second.certificate.holds:
-            return TimedOut(second.seconds, f"the solver's answer failed its certificate twice: {second.certificate}")
-        return second
+        """Solve within `budget_s` seconds, warm where there is a basis.
+
+        Whatever is not an optimum with a certificate that holds is tried again cold, then by interior point.
+        """
+        deadline = time.perf_counter() + budget_s
+        outcome = self._run(budget_s)
+        for method in ("choose", "ipm"):
+            left_s = deadline - time.perf_counter()
+            if (isinstance(outcome, Solved) and outcome.certificate.holds) or left_s <= 0:
+                break
+            self._highs = self._pass(method)
+            outcome = self._run(left_s)
+        if isinstance(outcome, Solved) and not outcome.certificate.holds:
+            return TimedOut(outcome.seconds, f"the solver's answer failed its certificate every time: {outcome.certificate}")
+        return outcome
 
     def load(self, solved: Solved) -> None:
         """Write a solution into the Pyomo variables, clipped into their bounds."""
         for variable, value in zip(self.variables, np.clip(solved.x, self._lower, self._upper).tolist(), strict=True):
             variable.set_value(value, skip_validation=True)
 
-    def _pass(self) -> Any:
+    def _pass(self, method: str = "choose") -> Any:
         for name, values in (("cost", self._cost), ("matrix", self._a.data)):
             if not np.isfinite(values).all():
                 raise SolverFault(f"a {name} coefficient is not a finite number")
@@ -174,7 +180,7 @@ class Session:
         lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
         lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = columns.indptr, columns.indices, columns.data
         highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
-        for option, value in (("output_flag", False), ("threads", 1), ("dual_feasibility_tolerance", SOLVER_DUAL_TOLERANCE)):
+        for option, value in (("output_flag", False), ("threads", 1), ("solver", method), ("dual_feasibility_tolerance", SOLVER_DUAL_TOLERANCE)):
             _check(highs.setOptionValue(option, value), option)
         _check(highs.passModel(lp), "passModel")
         return highs

@@ -32,13 +32,13 @@ __all__ = ["MqttBus", "parse_broker_url"]
 log = logging.getLogger(__name__)
 
 KEEPALIVE_S = 10
-BACKOFF_S = (1, 30)
+BACKOFF_S = (1, 2)
 CLOSING_S = 2.0
 VERSIONS = {"3.1.1": paho.MQTTv311, "5": paho.MQTTv5}
 
 
 class MqttBus:
-    """A `Bus` over MQTT. It connects in the background, waits 1 to 30 s between attempts, and mends itself until closed.
+    """A `Bus` over MQTT. It connects in the background, waits 1 to 2 s between attempts, and mends itself until closed.
 
     `queue_size` bounds the inbox, the outbox and what is on its way. With `mqtts` the broker's certificate must be signed by
     a CA of the system, or by the one in `ca_file`; `cert_file` and `key_file` are our own. Raises InputError for a bad

@@ -45,7 +45,7 @@ def run_demo(site_file: str, speed: float, duration: str | None, start: str | No
     def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
         stop.set()
 
-    for name in (signal.SIGTERM, signal.SIGINT):
+    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(name, ask_to_stop)
     console = Console()
     with ExitStack() as stack:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ FINE, NO, FAULT = 0, 1, 3
 
 def run_plan(request: Request, out: Path | None, *, as_json: bool) -> int:
     """Plan and tell; 0 where every limit holds, 1 where one is broken, 3 where there is no plan."""
+    logging.getLogger("pyomo").setLevel(logging.CRITICAL)
     said = Console(stderr=True)
     _make_folder(out)
     with said.status("planning"):
@@ -30,14 +33,28 @@ def run_plan(request: Request, out: Path | None, *, as_json: bool) -> int:
             return FAULT
         numbers = summary(planned)
         if out is not None:
-            write_tables(planned, out)
-            (out / "summary.json").write_text(json.dumps(numbers, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-            write_report(planned, numbers, out / "report.html")
+            _write(planned, numbers, out)
     if as_json:
         print(json.dumps(numbers, indent=2, allow_nan=False))
     else:
         _print(Console(), planned, numbers, out)
     return NO if numbers["status"] == "breached" else FINE
+
+
+def _write(planned: Planned, numbers: dict[str, Any], out: Path) -> None:
+    """Write the files beside their places, then move them there together, so that no plan is left half new."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".plan-", dir=out) as new:
+            folder = Path(new)
+            write_tables(planned, folder)
+            (folder / "summary.json").write_text(json.dumps(numbers, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            write_report(planned, numbers, folder / "report.html")
+            for file in sorted(folder.iterdir()):
+                file.replace(out / file.name)
+    except OSError as error:
+        raise InputError(
+            Fault(f"--out {out}", f"cannot be written: {error.strerror}", "name a folder that you may write")
+        ) from None
 
 
 def _make_folder(out: Path | None) -> None:
@@ -59,8 +76,11 @@ def _print(console: Console, planned: Planned, numbers: dict[str, Any], out: Pat
         table.add_row(*row)
     console.print(table)
     saving = numbers["saving_pct"]
-    saved = "" if saving is None else f", energy cost {abs(saving):.1f} % {'below' if saving >= 0 else 'above'} the baseline's"
+    compared = saving is not None and numbers["status"] != "breached"
+    saved = f", energy cost {abs(saving):.1f} % {'below' if saving >= 0 else 'above'} the baseline's" if compared else ""
     console.print(f"status: {numbers['status']}{saved}", highlight=False)
+    if broken := sorted({breach["family"] for breach in numbers["baseline"]["breaches"]}):
+        console.print(f"the baseline breaks limits: {', '.join(broken)}", highlight=False)
     for breach in numbers["breaches"][:10]:
         console.print(
             f"breach: {breach['family']} of {breach['asset']} by {breach['amount']:.3f} {breach['unit']} "

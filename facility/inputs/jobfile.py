@@ -115,13 +115,17 @@ def read_jobs(path: str, site: Site, *, start: datetime, end: datetime, timezone
     first, last = (np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "us") for at in (start, end))
     over, later = assumed & (deadline <= first), submit >= last
     kept = ~(over | later)
+    waited = np.where(assumed & kept, np.maximum(first - submit, np.timedelta64(0, "us")), np.timedelta64(0, "us"))
+    deadline = np.minimum(deadline + waited, LAST)
     if count := rows.silent("curve", kept):
         notes.append(f"jobs: {count} without a curve run as {site.jobs.curve}")
     if count := rows.silent("contract", kept):
         under = {terms[at].contract or "no contract" for at in np.flatnonzero(kept & (rows.cells("contract") == ""))}
         notes.append(f"jobs: {count} without a contract are under {', '.join(sorted(under))}")
     if count := int(np.count_nonzero(assumed & kept)):
-        notes.append(f"jobs: {count} without a deadline have until submit + duration + {site.jobs.slack_h:g} h")
+        notes.append(
+            f"jobs: {count} without a deadline have until submit (or the plan's start) + duration + {site.jobs.slack_h:g} h"
+        )
     if count := int(np.count_nonzero((submit < first) & kept)):
         notes.append(f"jobs: {count} submitted before the plan starts; no progress is known, so their whole work is left")
     if count := rows.silent("pool", kept):

@@ -35,9 +35,9 @@ def summary(planned: Planned) -> dict[str, Any]:
         "currency": site.currency,
         "status": plan.status,
         **ours,
-        "baseline": base,
+        "baseline": {**base, "breaches": list(breaches(planned, plan.baseline))},
         "saving_pct": 100 * (base_cost - ours["energy_cost"]) / abs(base_cost) if base_cost else None,
-        "breaches": list(breaches(planned)),
+        "breaches": list(breaches(planned, plan.account)),
         "marginal_prices": plan.marginal_prices,
         "assumed": list(planned.assumed),
         "solve": {
@@ -53,7 +53,7 @@ def summary(planned: Planned) -> dict[str, Any]:
     }
 
 
-def breaches(planned: Planned) -> Iterator[dict[str, Any]]:
+def breaches(planned: Planned, state: Account) -> Iterator[dict[str, Any]]:
     """Each broken limit as one entry per asset and unbroken stretch of steps; the amount is the largest, or a sum of work."""
     plan, edges = planned.decided.plan, planned.edges
     problem = plan.problem
@@ -65,7 +65,7 @@ def breaches(planned: Planned) -> Iterator[dict[str, Any]]:
         "too_hot_k": zones,
         "short_gpu_h": [f.id for f in problem.firms],
     }
-    for family, amount in plan.account.breach.items():
+    for family, amount in state.breach.items():
         unit, remedy = UNITS[family]
         if family == "unfinished_gpu_h":
             for i in np.flatnonzero(amount > TINY).tolist():

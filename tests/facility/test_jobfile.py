@@ -78,7 +78,7 @@ def test_an_export_of_three_columns_is_enough_and_every_assumption_is_noted(writ
     assert [note.split(" ", 2)[2] for note in table.notes] == [
         "without a curve run as training",
         "without a contract are under lab-jobs",
-        "without a deadline have until submit + duration + 8 h",
+        "without a deadline have until submit (or the plan's start) + duration + 8 h",
         "without a pool go to the least loaded one with their curve",
     ]
 

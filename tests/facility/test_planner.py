@@ -541,3 +541,26 @@ def test_phoenix_keeps_its_order_and_floors_at_the_best_throughput(tmp_path: Pat
     assert near(t.summary["weighted_throughput"], sum(means) / len(means))
     best = best_throughput(t.site, 71.133)
     assert 0.999 * best <= t.summary["weighted_throughput"] <= best + 1e-9
+
+
+def test_an_hourly_shape_follows_a_local_clock_that_is_off_the_hour(tmp_path: Path) -> None:
+    """In Kolkata (UTC+5:30) the price of 00:00 local begins at 18:30 UTC."""
+    asked = Request(str(DEMO), "2026-07-15", "1h", "30min", settings=("timezone=Asia/Kolkata",))
+    t = told(write(planned(asked), tmp_path / "out"), DEMO, None)
+    assert t.column("price_eur_per_mwh") == [62, 62]
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ({"timezone": "Mars"}, "--timezone"),
+        ({"jobs_from": "2017-10-02"}, "--jobs-from"),
+        ({"peak_so_far_kw": float("inf")}, "--peak-so-far"),
+        ({"step": "0.5s"}, "--step"),
+        ({"start": "9999-12-31"}, "--start"),
+        ({"start": "0001-01-01"}, "--start"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused_with_their_name(options: dict[str, Any], place: str) -> None:
+    with pytest.raises(InputError, match=place):
+        planned(Request(**{"site": str(DEMO), "start": "2026-07-15", **options}))

@@ -123,16 +123,31 @@ def test_the_certificate_of_a_tampered_solution_does_not_hold(x: Any, dual: Any)
     assert not session._certify(x, dual).holds
 
 
-def test_a_failed_certificate_is_tried_again_cold_and_twice_failed_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_certificate_is_tried_again_cold_and_one_that_fails_every_time_is_no_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     session = Session(tiny())
     warm, good = session._highs, Certificate(0.0, 0.0, 0.0)
-    answers = [replace(good, gap=1.0), good, replace(good, primal=1.0), replace(good, dual=1.0)]
+    answers = [replace(good, gap=1.0), good, replace(good, primal=1.0), replace(good, dual=1.0), replace(good, gap=1.0)]
     monkeypatch.setattr(session, "_certify", lambda x, row_dual: answers.pop(0))
     assert isinstance(session.solve(10.0), Solved)
     assert session._highs is not warm
     twice = session.solve(10.0)
     assert isinstance(twice, TimedOut)
     assert "certificate" in twice.reason
+
+
+def test_a_solver_that_gives_up_is_asked_again_cold(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(tiny())
+    real, asked = session._run, []
+
+    def gives_up_once(budget_s: float) -> Any:
+        asked.append(budget_s)
+        return real(budget_s) if len(asked) > 1 else TimedOut(0.0, "Unknown")
+
+    monkeypatch.setattr(session, "_run", gives_up_once)
+    assert solved(session).objective == pytest.approx(1.0)
+    assert len(asked) == 2
 
 
 def test_rows_added_later_bind_and_are_certified_too() -> None:
