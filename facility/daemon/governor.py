@@ -7,7 +7,8 @@
 
 In every mode what operators command is laid over it at once, without a solver. Nothing is sent that makes anything worse for
 the plant than what is in force already, in the verifier's eyes. When an operator lets go, what was in force goes on until the
-next plan, so that no cap jumps in between. And whatever was expected: where the meter shows more than the limit, caps give way.
+next plan, so that no cap jumps in between. And whatever was expected: where the meter shows more than the limit, caps give way,
+and nothing that is sent raises them again before the meter has been within the limit for `CALM`.
 """
 
 from __future__ import annotations
@@ -16,24 +17,30 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Literal
 
 from facility.daemon.actuate import Actuator
 from facility.daemon.overrule import commanded, import_kw, overrule, shed
-from facility.daemon.standby import fallback, goes_on, lowest, present
+from facility.daemon.standby import fallback, goes_on, lowest, no_higher, present, still_there
 from facility.decide import Decided, Undecided
 from facility.decision import Decision
 from facility.overrides.arbitrate import Bounds
 from facility.site import Site
 from facility.snapshot import Snapshot
 from facility.verify import Violation, verify
+from facility.verify.violation import SLACK
 
 log = logging.getLogger(__name__)
 
 AIM_SHARE = 0.99
 """Share of the import limit that is aimed at when the meter showed more than the limit."""
 SETTLE = timedelta(seconds=15)
-"""How long one cut is given to show on the meter before the next."""
+"""How long lower caps are given to show on the meter before it is believed again."""
+CALM = timedelta(seconds=60)
+"""How long the meter must have been within the limit before what was cut may rise again."""
+AMOUNTS_TOLD = 3
+"""Violations that a reason spells out."""
 
 Mode = Literal["NORMAL", "HOLD", "SAFE", "MANUAL"]
 How = Literal["published", "held", "safe"]
@@ -47,6 +54,16 @@ class Situation:
     snapshot: Snapshot
     asked: Bounds
     outdoor_c: float
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What the meter made give way: by how much it showed more than was expected, and the caps that were sent therefore."""
+
+    excess_kw: float
+    caps: Decision
+    says: str
+    calm_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +85,9 @@ class Governor:
         self._base: Decision | None = None
         self.in_force: Decision | None = None
         self.verdict: tuple[Violation, ...] = ()
-        self._cut_at: datetime | None = None
+        self._cut: Cut | None = None
+        self._lowered_at: datetime | None = None
+        self._reason = reason
         self.plan: Decided | None = None
         self.plan_id = ""
         self.outcome = Outcome("SAFE", "safe", reason, now)
@@ -92,16 +111,15 @@ class Governor:
         elif here.now >= found.decision.until:
             reason = f"the plan came too late, {(here.now - found.decision.at).total_seconds():.0f} s after its readings"
         else:
-            snapshot = _still_there(made.snapshot, here.snapshot)
+            snapshot = still_there(made.snapshot, here.snapshot)
             planned = replace(present(self._site, found.decision, snapshot), until=here.now + self._ttl)
-            decision = overrule(self._site, snapshot, planned, here.asked, made.outdoor_c)
+            decision = self._ruled(snapshot, planned, here.asked, made.outdoor_c)
             verdict = verify(self._site, snapshot, decision, outdoor_c=made.outdoor_c)
             fatal = _fatal(verdict, found)
             if not fatal:
                 self.plan, self.plan_id, self._base = found, plan_id, planned
                 self._send(decision, verdict, here)
-                said = "; ".join(v.says for v in verdict) if verdict else f"plan {plan_id} verified"
-                self._enter(here, "NORMAL", "published", said)
+                self._enter(here, "NORMAL", "published", _told(verdict) if verdict else f"plan {plan_id} verified")
                 return
             reason = f"the verifier refused the plan: {fatal[0].rule} of {fatal[0].asset}: {fatal[0].says}"
         self._go_on(here, reason)
@@ -130,19 +148,36 @@ class Governor:
         self._go_on(here, f"no plan came in the {self._ttl.total_seconds():g} s that the last one holds")
 
     def guard(self, here: Situation) -> None:
-        """Lower caps at once by what the meter shows above the limit, until the next plan; plans only expect, meters know."""
+        """Lower caps at once by what the meter shows above the limit, until it stays within; plans only expect, meters know."""
         measured_kw, limit_kw = here.snapshot.import_kw, here.asked.import_limit_kw[0]
-        settled = self._cut_at is None or not here.now - SETTLE < self._cut_at <= here.now
-        if measured_kw is None or self.in_force is None or measured_kw <= limit_kw or self.lapsed(here.now) or not settled:
+        if measured_kw is None or self.in_force is None:
             return
-        self._cut_at = here.now
+        if measured_kw <= limit_kw:
+            self._calm(here)
+            return
+        cut = self._cut
+        if cut is not None:
+            cut = self._cut = replace(cut, calm_since=None)
+        if self.lapsed(here.now) or (self._lowered_at is not None and here.now - SETTLE < self._lowered_at <= here.now):
+            return
         now = goes_on(self._site, self.in_force, here.snapshot, here.now, self.in_force.until)
-        target_kw = import_kw(self._site, now, here.snapshot, here.outdoor_c) - (measured_kw - AIM_SHARE * limit_kw)
+        expected_kw = import_kw(self._site, now, here.snapshot, here.outdoor_c)
+        target_kw = expected_kw - (measured_kw - AIM_SHARE * limit_kw)
         less = shed(self._site, here.snapshot, now, target_kw, here.outdoor_c, last=commanded(here.asked))
-        said = f"the meter showed {measured_kw:.1f} of {limit_kw:g} kW"
-        decision = replace(less, pools=tuple(replace(pool, reason=said) for pool in less.pools))
-        log.debug("%s: caps give way", said)
+        says = f"the meter showed {measured_kw:.1f} of {limit_kw:g} kW"
+        decision = replace(less, pools=tuple(replace(pool, reason=says) for pool in less.pools))
+        log.log(logging.WARNING if cut is None else logging.DEBUG, "%s, %.1f kW were expected: caps give way", says, expected_kw)
+        self._cut, self._lowered_at = Cut(limit_kw - target_kw, decision, says), here.now
         self._send(decision, verify(self._site, here.snapshot, decision, outdoor_c=here.outdoor_c), here)
+        self._enter(here, self.outcome.mode, self.outcome.outcome, self._reason)
+
+    def tightened(self, here: Situation) -> Situation:
+        """What to plan with: the limit of the first step lowered by what the meter shows above what is expected."""
+        if self._cut is None:
+            return here
+        first_kw, *later_kw = here.asked.import_limit_kw
+        limits_kw = (max(first_kw - self._cut.excess_kw, 0.0), *later_kw)
+        return replace(here, asked=replace(here.asked, import_limit_kw=limits_kw))
 
     def safe(self, here: Situation, reason: str) -> None:
         """Send the fallback caps, with what operators command laid over them as far as the verifier accepts it."""
@@ -156,11 +191,33 @@ class Governor:
         self._enter(here, "SAFE", "safe", reason)
 
     def accepts(self, here: Situation) -> bool:
-        """Whether what is commanded in `here` could be in force now."""
+        """Whether what is commanded in `here` could be in force now, also when the meter no longer makes caps give way."""
         base = self._standing(here) or fallback(self._site, here.snapshot, here.now, here.now + self._ttl)
-        return not self._judged(base, here)[2]
+        return not self._judged(base, here, heed_meter=False)[2]
+
+    def _calm(self, here: Situation) -> None:
+        """The meter is within the limit: after a while what gave way may rise again."""
+        cut = self._cut
+        if cut is None:
+            return
+        since = cut.calm_since or here.now
+        self._cut = replace(cut, calm_since=since)
+        if here.now - since >= CALM:
+            self._cut = None
+            log.info("the meter stayed within the limit: caps may rise again")
+            self._enter(here, self.outcome.mode, self.outcome.outcome, self._reason)
+
+    def _ruled(self, snapshot: Snapshot, base: Decision, asked: Bounds, outdoor_c: float) -> Decision:
+        """`base` with the commands laid over it, and no higher than the meter allows."""
+        decision, cut = overrule(self._site, snapshot, base, asked, outdoor_c), self._cut
+        if cut is None:
+            return decision
+        limit_kw = asked.import_limit_kw[0] - cut.excess_kw
+        return no_higher(shed(self._site, snapshot, decision, limit_kw, outdoor_c, last=commanded(asked)), cut.caps)
 
     def _go_on(self, here: Situation, reason: str) -> None:
+        if here.asked.mode != "normal" and self.outcome.mode != "MANUAL" and self.in_force is not None:
+            self._base = self.in_force
         base = self._standing(here)
         if base is not None:
             decision, verdict, worse = self._judged(base, here)
@@ -182,9 +239,12 @@ class Governor:
             return None
         return goes_on(self._site, self._base, here.snapshot, here.now, self._base.until)
 
-    def _judged(self, base: Decision, here: Situation) -> tuple[Decision, tuple[Violation, ...], tuple[Violation, ...]]:
+    def _judged(
+        self, base: Decision, here: Situation, *, heed_meter: bool = True
+    ) -> tuple[Decision, tuple[Violation, ...], tuple[Violation, ...]]:
         """`base` with the commands laid over it, its verdict, and what of that is worse for the plant than what is in force."""
-        decision = overrule(self._site, here.snapshot, base, here.asked, here.outdoor_c)
+        rule = self._ruled if heed_meter else partial(overrule, self._site)
+        decision = rule(here.snapshot, base, here.asked, here.outdoor_c)
         verdict = verify(self._site, here.snapshot, decision, outdoor_c=here.outdoor_c)
         broken = [v for v in verdict if v.tier == "plant"]
         if not broken or self.in_force is None:
@@ -193,20 +253,19 @@ class Governor:
         return decision, verdict, _worse(broken, verify(self._site, here.snapshot, before, outdoor_c=here.outdoor_c))
 
     def _send(self, decision: Decision, verdict: tuple[Violation, ...], here: Situation) -> None:
-        self.in_force, self.verdict = decision, verdict
         self._actuator.send(decision, here.snapshot, here.outdoor_c, here.now, self.plan_id)
+        if self.in_force is not None:
+            was_kw, is_kw = (import_kw(self._site, d, here.snapshot, here.outdoor_c) for d in (self.in_force, decision))
+            self._lowered_at = here.now if is_kw < was_kw - SLACK else self._lowered_at
+        self.in_force, self.verdict = decision, verdict
 
     def _enter(self, here: Situation, mode: Mode, how: How, reason: str) -> None:
-        changed = mode != self.outcome.mode
+        self._reason, changed = reason, mode != self.outcome.mode
+        if self._cut is not None:
+            reason = f"{reason}; {self._cut.says}: caps give way"
         if changed:
             log.info("%s -> %s: %s", self.outcome.mode, mode, reason)
         self.outcome = Outcome(mode, how, reason, here.now if changed else self.outcome.since)
-
-
-def _still_there(made: Snapshot, now: Snapshot) -> Snapshot:
-    """The readings a plan was made from, without the jobs that have gone since."""
-    known = {job.id for job in now.jobs}
-    return replace(made, jobs=tuple(job for job in made.jobs if job.id in known))
 
 
 def _worse(broken: Sequence[Violation], before: Sequence[Violation]) -> tuple[Violation, ...]:
@@ -218,6 +277,18 @@ def _worse(broken: Sequence[Violation], before: Sequence[Violation]) -> tuple[Vi
         return amount is not None and v.amount is not None and v.amount <= amount
 
     return tuple(v for v in broken if not same(v))
+
+
+def _told(verdict: Sequence[Violation]) -> str:
+    """What the verifier found, with its numbers, as far as it fits in a line."""
+
+    def numbers(v: Violation) -> str:
+        if v.amount is None:
+            return ""
+        return f" ({v.amount:g}{f' of {v.allowed:g}' if v.allowed is not None else ''} {v.unit})"
+
+    told = [f"{v.asset}: {v.says}{numbers(v)}" for v in verdict[:AMOUNTS_TOLD]]
+    return "; ".join(told) + (f"; and {len(verdict) - AMOUNTS_TOLD} more" if len(verdict) > AMOUNTS_TOLD else "")
 
 
 def _fatal(verdict: tuple[Violation, ...], found: Decided) -> list[Violation]:

@@ -23,11 +23,13 @@ from facility.bus.messages import CapReported, Rejected, Status, decode
 from facility.bus.topics import Topics
 from facility.clock import Clock
 from facility.daemon.actuate import Actuator
+from facility.daemon.alarms import Alarms
 from facility.daemon.governor import Governor, Outcome, Situation
 from facility.daemon.knowledge import Knowledge
 from facility.daemon.people import People
 from facility.daemon.pulse import Pulse, last_will
 from facility.daemon.record import cycle_record, decision_in
+from facility.daemon.rivals import Rivals
 from facility.decide import Decided, Undecided, decide
 from facility.forecast import Forecast
 from facility.journal.journal import Journal
@@ -46,7 +48,7 @@ GUARD_S = 0.5
 """How often the meter is held against the limit."""
 FACTS_EVERY_S = 60.0
 CYCLES_KEPT = timedelta(days=30)
-PATTERNS = ("tele/#", "meta/#", "grid/#", "signal/#", "override/#", "alarm/+", "job/+/spec", "job/+/reported")
+PATTERNS = ("tele/#", "meta/#", "grid/#", "signal/#", "override/#", "alarm/+", "job/+/spec", "job/+/reported", "svc/+/status")
 REPORTS = ("cap/+/+/reported", "cooling/+/reported", "battery/+/reported")
 
 
@@ -59,19 +61,21 @@ class Daemon:
         self._lock = threading.RLock()
         self._planning = threading.Lock()
         self._known = Knowledge(site, journal, clock)
-        self._people = People(site, bus, self._known.desk)
+        self._alarms = Alarms(site, bus)
+        self._people = People(site, bus, self._known.desk, self._alarms)
         self._epoch = journal.next_epoch()
+        self._rivals = Rivals(self._alarms, self._epoch)
         self._actuator = Actuator(site, bus, journal, self._epoch)
         lost = f"the journal was damaged and lies at {journal.put_aside}; " if journal.put_aside is not None else ""
         self._governor = Governor(site, self._actuator, clock.now(), f"{lost}no plan yet")
         last = journal.last_published()
         if last is not None and (decision := decision_in(last)) is not None:
             self._governor.resume(decision)
+            self._actuator.resume(decision, clock.now())
         self._pulse = Pulse(site, bus, instance)
         self._cycle = self._connections = 0
         self._forecast: Forecast | None = None
-        self._plan_told = b""
-        self._closed = False
+        self._plan_told, self._closed = b"", False
         self._began_s = self._look_s = self._guard_s = self._facts_s = time.monotonic()
         self.faults: Counter[str] = Counter()
         self.wake: Callable[[], None] = lambda: None
@@ -86,7 +90,6 @@ class Daemon:
         """Ask the broker for everything the service reads."""
         for pattern in (*PATTERNS, *REPORTS):
             self._bus.subscribe(f"{self._site.bus.root}/{self._site.id}/{pattern}", qos=1)
-        self._bus.subscribe(self._pulse.topic, qos=1)
 
     def start(self) -> None:
         """Go on where an earlier process ended: its last plan while that holds, and the overrides that still stand."""
@@ -135,28 +138,33 @@ class Daemon:
             case "override_state":
                 self._people.correct(ids["target"], message, now)
             case "alarm":
-                self._people.correct_alarm(ids["alarm"], message)
-            case "status":
+                self._alarms.correct(ids["alarm"], message)
+            case "status" if ids["instance"] == self._instance:
                 self._pulse.echo()
+            case "status":
+                self._rivals.hear(ids["instance"], message.payload, now, retained=message.retain)
             case "override_result":
                 pass
             case _:
                 if self._known.accept(name, ids.get("feed"), message, now) and self._governor.in_force is not None:
                     self._act(now)
-                if name == "cap_reported" and message.payload:
-                    self._read_back(ids["pool"], message.payload, now)
+                if name == "cap_reported" and message.payload and ids["pool"] in self._site.pools:
+                    self._read_back(ids["pool"], message, now)
 
     def _act(self, now: datetime) -> None:
         """What is commanded has changed: bring it into force now, and ask for a plan around it."""
         self.wake()
         self._governor.enforce(self._known.situation(now))
 
-    def _read_back(self, pool: str, payload: bytes, now: datetime) -> None:
+    def _read_back(self, pool: str, message: Message, now: datetime) -> None:
         try:
-            report = decode(payload, CapReported)
+            report = decode(message.payload, CapReported)
         except Rejected:
             return
-        if pool in self._site.pools and self._actuator.read_back(pool, report) and self._actuator.waiting:
+        self._rivals.see(pool, report, now)
+        told = self._actuator.read_back(pool, report, retained=message.retain)
+        self._alarms.follow_cap(pool, self._actuator.too_high.get(pool), now, place=message.topic)
+        if told and self._actuator.waiting:
             here = self._known.situation(now)
             self._actuator.release(here.snapshot, here.outdoor_c, now)
 
@@ -191,11 +199,13 @@ class Daemon:
         if real_s - self._guard_s >= GUARD_S:
             self._guard_s = real_s
             self._governor.guard(self._known.situation(now))
+        self._rivals.look()
         if self._bus.connections != self._connections:
             self._connections = self._bus.connections
             self._pulse.echo()
             self._actuator.republish(now)
             self._people.republish(now)
+            self._alarms.republish()
             self._tell_plan()
         if self._pulse.due():
             self._pulse.beat(self._status(now))
@@ -216,7 +226,7 @@ class Daemon:
             epoch=self._epoch,
             seq=self._actuator.seq,
             plan_id=self._governor.plan_id or None,
-            alarms=self._people.alarms,
+            alarms=self._alarms.ids,
         )
 
     def _tell_plan(self) -> None:
@@ -231,7 +241,7 @@ class Daemon:
         with self._lock:
             self._cycle += 1
             proposals = self._known.desk.standing(now)
-            made = self._known.situation(now, proposals, edges)
+            made = self._governor.tightened(self._known.situation(now, proposals, edges))
             forecast = self._known.forecast(edges)
         forecast.outdoor_c[0] = made.outdoor_c
         found = self._find(made, forecast, edges)

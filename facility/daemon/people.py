@@ -1,5 +1,7 @@
 """People: operators' commands are answered, what is in force is shown, and what looks like an attack is told.
 
+An empty payload is no command: it deletes a retained one.
+
 A command that arrives retained is refused and raises an alarm until the broker holds it no more. An answer goes to the fixed
 result topic and to the response topic of MQTT 5, unless that lies in the site's own tree, where it could pass for an order.
 """
@@ -10,8 +12,9 @@ import logging
 from datetime import datetime
 
 from facility.bus.interface import Bus, Message, check_topic
-from facility.bus.messages import Alarm, OverrideClear, OverrideResult, OverrideSet, Rejected, decode, encode
+from facility.bus.messages import OverrideClear, OverrideResult, OverrideSet, Rejected, decode, encode
 from facility.bus.topics import Topics
+from facility.daemon.alarms import Alarms
 from facility.overrides.desk import OverrideDesk
 from facility.overrides.rules import Limits
 from facility.site import Site
@@ -25,19 +28,17 @@ RETAINED = "retained-command"
 class People:
     """The operators' side of the bus; to be used under the daemon's lock."""
 
-    def __init__(self, site: Site, bus: Bus, desk: OverrideDesk) -> None:
-        self._site, self._bus, self._desk = site, bus, desk
+    def __init__(self, site: Site, bus: Bus, desk: OverrideDesk, alarms: Alarms) -> None:
+        self._site, self._bus, self._desk, self._alarms = site, bus, desk, alarms
         self._topics = Topics(site.bus.root, site.id)
         self._active: dict[str, str] = {}
-        self._alarms: dict[str, Alarm] = {}
-
-    @property
-    def alarms(self) -> tuple[str, ...]:
-        """Ids of the alarms that stand."""
-        return tuple(self._alarms)
+        self._retained: set[str] = set()
 
     def answer(self, name: str, target: str, message: Message, now: datetime, limits: Limits) -> bool:
         """Answer a command, `override_set` or `override_clear`; True where something acts, or acts no more, because of it."""
+        self._watch(message, now)
+        if not message.payload:
+            return False
         try:
             if name == "override_set":
                 request = decode(message.payload, OverrideSet)
@@ -50,7 +51,6 @@ class People:
         self._tell(target, payload)
         if message.response_topic is not None and self._may_answer(message.response_topic):
             self._bus.publish(Message(message.response_topic, payload, qos=1, correlation=message.correlation))
-        self._watch(message, now)
         if result.status not in ACTS:
             return False
         self._active = self._in_force(now)
@@ -75,17 +75,10 @@ class People:
         if message.retain and message.payload and target not in self._active.values():
             self._show(target, now)
 
-    def correct_alarm(self, alarm: str, message: Message) -> None:
-        """Take an alarm off the broker that an earlier process raised; it comes again where its cause is still there."""
-        if message.retain and message.payload and alarm not in self._alarms:
-            self._bus.publish(Message(message.topic, b"", qos=1, retain=True))
-
     def republish(self, now: datetime) -> None:
-        """Say again what is in force and which alarms stand: the broker is a cable, not a memory."""
+        """Say again what is in force: the broker is a cable, not a memory."""
         for target in set(self._active.values()):
             self._show(target, now)
-        for alarm in self._alarms.values():
-            self._raise(alarm)
 
     def _in_force(self, now: datetime) -> dict[str, str]:
         return {proposal.id: proposal.target for proposal in self._desk.active(now)}
@@ -107,20 +100,13 @@ class People:
         return not topic.startswith((own, "$"))
 
     def _watch(self, message: Message, now: datetime) -> None:
-        """Raise the alarm of a retained command; clear it when its topic is emptied."""
-        standing = self._alarms.get(RETAINED)
-        if message.retain and message.payload and standing is None:
+        """Raise the alarm of a retained command; clear it when every topic that had one is emptied."""
+        if message.retain and message.payload:
+            self._retained.add(message.topic)
             cause = "a command arrived retained: whoever published it, everyone who connects would get it again"
-            alarm = Alarm(
-                id=RETAINED, severity="alarm", cause=cause, since=now, place=message.topic[:128],
-                remedy="delete the retained message (publish an empty one, retained) and see who may publish there",
-            )  # fmt: skip
-            self._alarms[RETAINED] = alarm
-            log.warning("%s: %s", message.topic, cause)
-            self._raise(alarm)
-        elif not message.payload and standing is not None and standing.place == message.topic[:128]:
-            del self._alarms[RETAINED]
-            self._bus.publish(Message(self._topics.alarm(RETAINED), b"", qos=1, retain=True))
-
-    def _raise(self, alarm: Alarm) -> None:
-        self._bus.publish(Message(self._topics.alarm(alarm.id), encode(alarm), qos=1, retain=True))
+            remedy = "delete the retained message (publish an empty one, retained) and see who may publish there"
+            self._alarms.stand(RETAINED, cause, now, place=message.topic, remedy=remedy)
+        elif not message.payload and message.topic in self._retained:
+            self._retained.discard(message.topic)
+            if not self._retained:
+                self._alarms.clear(RETAINED)

@@ -23,6 +23,12 @@ def present(site: Site, decision: Decision, snapshot: Snapshot) -> Decision:
     return replace(decision, pools=pools, jobs=tuple(order for order in decision.jobs if order.job in known))
 
 
+def still_there(made: Snapshot, now: Snapshot) -> Snapshot:
+    """The readings a plan was made from, without the jobs that have gone since."""
+    known = {job.id for job in now.jobs}
+    return replace(made, jobs=tuple(job for job in made.jobs if job.id in known))
+
+
 def goes_on(site: Site, decision: Decision, snapshot: Snapshot, now: datetime, until: datetime) -> Decision:
     """`decision` as it goes on from `now` until `until`."""
     hours = (until - now).total_seconds() / 3600
@@ -52,6 +58,22 @@ def lowest(decision: Decision, other: Decision) -> Decision:
     below = {pool.pool: min([pool.cap_w, *(group.cap_w for group in pool.groups)]) for pool in other.pools}
     pools = tuple(replace(pool, cap_w=min(pool.cap_w, below[pool.pool]), groups=()) for pool in decision.pools)
     return replace(decision, pools=pools)
+
+
+def no_higher(decision: Decision, other: Decision) -> Decision:
+    """`decision` with no workload above the cap it has in `other`; one that is not there, above the highest of its pool."""
+    pools = {pool.pool: pool for pool in other.pools}
+
+    def bounded(pool: PoolCaps) -> PoolCaps:
+        most = pools[pool.pool]
+        highest = max([most.cap_w, *(group.cap_w for group in most.groups)])
+        had: dict[str, int] = {}
+        for group in most.groups:
+            had[group.workload] = max(group.cap_w, had.get(group.workload, 0))
+        groups = tuple(replace(group, cap_w=min(group.cap_w, had.get(group.workload, highest))) for group in pool.groups)
+        return replace(pool, cap_w=min(pool.cap_w, most.cap_w), groups=groups)
+
+    return replace(decision, pools=tuple(bounded(pool) for pool in decision.pools))
 
 
 def _lasting(site: Site, order: BatteryOrder, snapshot: Snapshot, hours: float) -> BatteryOrder:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facility.bus.interface import MemoryBroker, MemoryBus
+from facility.bus.messages import CapGroup as Reported
 from facility.bus.messages import CapReported
 from facility.daemon.actuate import MOST_IN_FORCE, Actuator
 from facility.daemon.ceiling import caps_of, ceiling, lower_part, sum_w
@@ -62,10 +64,11 @@ class Desk:
             found.append((levels[5] if levels[3] == "cap" else f"{levels[3]} {levels[4]}", fields.get("cap_w", 0)))
         return found
 
-    def confirm(self, pool: str, seq: int | None = None, epoch: int = 7) -> list[tuple[str, int]]:
-        sent = self.actuator._sent_seq[pool] if seq is None else seq
-        report = CapReported(timestamp=0, epoch=epoch, seq=sent, enforced_cap_w=100)
-        self.actuator.read_back(pool, report)
+    def confirm(self, pool: str, seq: int | None = None, epoch: int = 7, cap_w: int = 100, **more: Any) -> list[tuple[str, int]]:
+        sent = self.actuator._sent_seq.get(pool) if seq is None else seq
+        retained = more.pop("retained", False)
+        report = CapReported(timestamp=0, epoch=epoch, seq=sent, enforced_cap_w=cap_w, **more)
+        self.actuator.read_back(pool, report, retained=retained)
         self.actuator.release(Snapshot(self.now), 10.0, self.now)
         return self.heard()
 
@@ -91,7 +94,7 @@ def test_an_increase_waits_until_the_pool_that_gives_way_has_reported(desk: Desk
     assert desk.send(200, 300) == [("p", 200), ("q", 200)]
     assert desk.actuator.waiting == ("q",)
     assert desk.confirm("p") == [("q", 300)]
-    assert desk.actuator.waiting == ()
+    assert not desk.actuator.waiting
 
 
 @pytest.mark.parametrize(("seq", "epoch"), [(0, 7), (None, 6)])
@@ -102,10 +105,70 @@ def test_a_report_of_an_older_message_or_of_another_epoch_confirms_nothing(desk:
     assert desk.actuator.waiting == ("q",)
 
 
+def test_a_report_of_higher_caps_than_were_sent_confirms_nothing_and_counts_as_in_force(desk: Desk) -> None:
+    settled(desk, 300, 200)
+    desk.send(200, 300)
+    assert desk.confirm("p", cap_w=400) == []
+    assert desk.actuator.waiting == ("q",)
+    assert desk.actuator.too_high == {"p": "pool p reports 400 W enforced, 200 W was sent"}
+    assert sum_w(desk.actuator._before()["p"]) == 4000
+    assert desk.confirm("p", cap_w=200) == [("q", 300)]
+    assert desk.actuator.too_high == {}
+
+
+def test_a_workload_that_has_a_higher_cap_than_was_sent_for_it_confirms_nothing(desk: Desk) -> None:
+    settled(desk, 300, 200)
+    desk.send(PoolCaps("p", 100, (CapGroup("w", 2, 150), CapGroup("x", 2, 300))), 200)
+    desk.confirm("p", cap_w=300, groups=(Reported(workload="w", gpus=2, cap_w=300),))
+    assert desk.actuator.too_high == {"p": "pool p reports 300 W enforced for w, 150 W was sent"}
+    desk.confirm("p", cap_w=300, groups=(Reported(workload="w", gpus=2, cap_w=150),))
+    assert desk.actuator.too_high == {}
+
+
+def restarted(desk: Desk, p: int, q: int) -> None:
+    pools = (PoolCaps("p", p), PoolCaps("q", q))
+    desk.actuator.resume(Decision(desk.now - timedelta(minutes=5), desk.now + timedelta(minutes=10), pools), desk.now)
+
+
+def test_after_a_restart_what_rises_waits_until_the_agents_have_reported(desk: Desk) -> None:
+    restarted(desk, 300, 200)
+    assert desk.send(200, 300) == [("p", 200), ("q", 200)]
+    assert desk.actuator.waiting == ("q",)
+    assert desk.confirm("p", cap_w=200) == []
+    assert desk.confirm("q", cap_w=200) == [("q", 300)]
+
+
+def test_after_a_restart_reports_of_earlier_orders_end_the_assumption_of_the_worst_but_retained_ones_do_not(desk: Desk) -> None:
+    restarted(desk, 200, 200)
+    for pool in ("p", "q"):
+        desk.confirm(pool, seq=3, epoch=6, cap_w=200, retained=True)
+    assert sum_w(desk.actuator._before()["p"]) == 4000
+    for pool in ("p", "q"):
+        desk.confirm(pool, seq=3, epoch=6, cap_w=200)
+    assert sum_w(desk.actuator._before()["p"]) == 2000
+    assert desk.send(200, 300) == [("p", 200), ("q", 300)]
+
+
+def test_a_report_below_what_the_journal_tells_makes_more_than_it_an_increase(desk: Desk) -> None:
+    """The journal says 300 and 200 W, but since then `p` was lowered to 100 and `q` raised to 400 W."""
+    restarted(desk, 300, 200)
+    desk.confirm("p", seq=3, epoch=6, cap_w=100)
+    desk.confirm("q", seq=4, epoch=6, cap_w=400)
+    assert desk.send(300, 200) == [("q", 200), ("p", 100)]
+    assert desk.confirm("q", cap_w=200) == [("p", 300)]
+
+
+def test_without_any_report_an_earlier_process_is_outlived_when_its_caps_have_lapsed(desk: Desk) -> None:
+    restarted(desk, 100, 100)
+    assert desk.send(200, 300) == [("p", 100), ("q", 100)]
+    desk.now += timedelta(minutes=16)
+    assert desk.send(200, 300) == [("p", 200), ("q", 300)]
+
+
 def test_an_increase_that_fits_in_any_case_waits_for_nobody(desk: Desk) -> None:
     settled(desk, 200, 200)
     assert desk.send(200, 300) == [("p", 200), ("q", 300)]
-    assert desk.actuator.waiting == ()
+    assert not desk.actuator.waiting
 
 
 def test_the_same_again_is_no_increase(desk: Desk) -> None:

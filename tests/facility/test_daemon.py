@@ -17,12 +17,15 @@ import pytest
 import facility.daemon.loop as room
 from facility.bus.interface import MemoryBroker, MemoryBus, Message
 from facility.clock import ManualClock
+from facility.daemon import rivals
+from facility.daemon.governor import _told
 from facility.daemon.loop import Daemon
 from facility.daemon.pulse import last_will
-from facility.decide import Undecided
+from facility.decide import Undecided, decide
 from facility.journal.journal import Journal
 from facility.journal.store import StoreFault
 from facility.site import Site
+from facility.verify import Violation
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 POINTS = [{"cap_w": 100, "draw_w": 100, "speed": 0.2}, {"cap_w": 400, "draw_w": 390, "speed": 1}]
@@ -212,27 +215,80 @@ def test_a_limit_of_the_grid_sheds_at_once_too(planned: House) -> None:
     assert 240 <= planned.caps()["c"] <= 242
 
 
+def meter(house: House, kw: float) -> None:
+    sample = {"value": kw, "timestamp": int(house.clock.now().timestamp() * 1000)}
+    house.say("tele/site/meter/main/import_kw", sample)
+    house.daemon._guard_s -= 1
+    house.settle()
+
+
 def test_what_the_meter_shows_above_the_limit_is_shed_at_once_whatever_the_plan_expected(planned: House) -> None:
     """4.4 kW are 0.44 more than 99 % of 4 kW, of 3.22 expected; 8 GPUs draw 335 W then, under caps of 343 W."""
-
-    def meter(kw: float) -> None:
-        sample = {"value": kw, "timestamp": int(planned.clock.now().timestamp() * 1000)}
-        planned.say("tele/site/meter/main/import_kw", sample)
-        planned.daemon._guard_s -= 1
-        planned.settle()
-
-    meter(4.0)
+    meter(planned, 4.0)
     assert planned.caps()["c"] == 400
-    meter(4.4)
+    meter(planned, 4.4)
     assert planned.caps()["c"] == 343
+    assert "the meter showed 4.4 of 4 kW" in planned.daemon.outcome.reason
     planned.clock.advance(14)
-    meter(4.4)
+    meter(planned, 4.4)
     assert planned.caps()["c"] == 343
     planned.clock.advance(1)
-    meter(4.4)
+    meter(planned, 4.4)
     assert planned.caps()["c"] < 300
+
+
+def test_a_reading_from_before_caps_were_lowered_is_not_held_against_them(planned: House) -> None:
+    planned.order("grid/main", "import_limit_kw", 2.0)
+    shed = planned.caps()
+    meter(planned, 3.2)
+    assert planned.caps() == shed
+    planned.clock.advance(15)
+    meter(planned, 3.2)
+    assert planned.caps()["c"] < shed["c"]
+
+
+def test_while_the_meter_shows_too_much_nothing_that_is_sent_raises_a_cap(
+    planned: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    planned.order("pool/h/p", "cap_w", 380)
+    for _ in range(2):
+        meter(planned, 4.4)
+        planned.clock.advance(15)
+    cut = planned.caps()
+    assert [record.levelname for record in caplog.records if "caps give way" in record.message] == ["WARNING"]
+
+    def highest() -> dict[str, int]:
+        return {workload: max(cap_w, cut[workload]) for workload, cap_w in planned.caps().items()}
+
+    looser = ("pool/h/p", "cap_w", 400), ("grid/main", "import_limit_kw", 4.2), ("site", "manual", None)
+    for target, kind, value in looser:
+        assert planned.order(target, kind, value, priority=5)["status"] == "accepted"
+        assert highest().items() <= cut.items(), kind
+    planned.say("override/site/clear", {"id": "manual-None", "by": "ann"})
+    assert highest().items() <= cut.items()
     planned.daemon.cycle()
+    assert planned.mode() == "NORMAL"
+    assert highest().items() <= cut.items()
+
+
+def test_what_gave_way_rises_again_when_the_meter_has_been_within_the_limit_for_a_minute(planned: House) -> None:
+    meter(planned, 4.4)
+    for kw, seconds, cap_w in ((3.9, 59, 343), (3.9, 1, 400)):
+        meter(planned, kw)
+        planned.clock.advance(seconds)
+        meter(planned, kw)
+        planned.daemon.cycle()
+        assert (planned.caps()["c"] > 343) == (cap_w > 343)
     assert planned.caps()["c"] == 400
+    assert "meter" not in planned.daemon.outcome.reason
+
+
+def test_manual_starts_from_what_is_in_force(planned: House) -> None:
+    planned.order("pool/h/p", "cap_w", 250, ttl_s=60)
+    planned.order("site", "manual")
+    planned.clock.advance(60)
+    planned.settle()
+    assert planned.caps() == {"": 250, "c": 250, "j": 250}
 
 
 def test_a_job_is_held_at_once_and_runs_again_with_the_next_plan(planned: House) -> None:
@@ -261,7 +317,7 @@ def test_stop_acts_from_any_state_and_lets_go_without_a_jump(planned: House) -> 
 def test_freeze_outlasts_the_caps_of_its_plan_and_a_plan_solved_meanwhile_is_not_followed(
     planned: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    solve: Callable[..., Any] = room.decide
+    solve: Callable[..., Any] = decide
 
     def interrupted(*arguments: Any) -> Any:
         found = solve(*arguments)
@@ -401,6 +457,85 @@ def test_a_retained_command_is_refused_and_an_alarm_stands_until_it_is_deleted(h
     assert alarm["place"] == f"{ROOT}/override/site/set"
     house.say("override/site/set", b"", retain=True)
     assert house.retained("alarm/retained-command") is None
+
+
+def test_the_alarm_of_retained_commands_stands_until_the_last_of_them_is_deleted(house: House) -> None:
+    house.kill()
+    topics = ("override/site/set", "override/pool/h/p/clear")
+    for topic in topics:
+        house.ear.publish(Message(f"{ROOT}/{topic}", b"{}", qos=1, retain=True))
+    house.open()
+    house.say(topics[0], b"", retain=True)
+    assert house.retained("alarm/retained-command") is not None
+    house.say(topics[1], b"", retain=True)
+    assert house.retained("alarm/retained-command") is None
+
+
+def test_an_empty_payload_is_no_command_and_gets_no_answer(house: House) -> None:
+    house.say("override/site/set", b"")
+    house.say("override/site/clear", b"", retain=True)
+    assert house.heard("override/site/result") == []
+
+
+def test_a_pool_that_reports_more_than_was_sent_is_told_until_it_reports_what_was(planned: House) -> None:
+    planned.order("pool/h/p", "cap_w", 100)
+    sent = planned.retained("cap/h/p/desired")
+    assert sent is not None
+    for cap_w, cause in ((400, "pool p reports 400 W enforced, 100 W was sent"), (100, None)):
+        report = {"timestamp": 0, "epoch": sent["epoch"], "seq": sent["seq"], "enforced_cap_w": cap_w}
+        planned.say("cap/h/p/reported", report, retain=True)
+        alarm = planned.retained("alarm/cap-p")
+        assert (alarm and alarm["cause"]) == cause
+
+
+def test_a_second_daemon_is_told_until_it_is_silent_or_says_goodbye(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    status = {"instance": "twin", "mode": "NORMAL"}
+    for goodbye in (True, False):
+        house.say("svc/twin/status", status)
+        alarm = house.retained("alarm/two-daemons")
+        assert alarm is not None
+        assert "twin" in alarm["cause"]
+        if goodbye:
+            house.say("svc/twin/status", status | {"mode": "offline"})
+        else:
+            monkeypatch.setattr(rivals, "SILENT_S", 0.0)
+            house.settle()
+        assert house.retained("alarm/two-daemons") is None
+
+
+def test_what_the_broker_remembers_of_another_daemon_and_our_own_status_are_no_second_one(house: House) -> None:
+    house.kill()
+    house.ear.publish(Message(f"{ROOT}/svc/twin/status", b'{"instance":"twin","mode":"NORMAL"}', qos=1, retain=True))
+    house.open()
+    house.say("svc/daemon/status", {"instance": "daemon", "mode": "NORMAL"})
+    assert house.retained("alarm/two-daemons") is None
+
+
+def test_a_pool_that_obeys_a_later_epoch_tells_of_a_second_daemon(planned: House) -> None:
+    sent = planned.retained("cap/h/p/desired")
+    assert sent is not None
+    report = {"timestamp": 0, "epoch": sent["epoch"] + 1, "seq": 1, "enforced_cap_w": 100}
+    planned.say("cap/h/p/reported", report, retain=True)
+    alarm = planned.retained("alarm/two-daemons")
+    assert alarm is not None
+    assert f"epoch {sent['epoch'] + 1}" in alarm["cause"]
+    planned.say("cap/h/p/reported", report | {"epoch": sent["epoch"]}, retain=True)
+    assert planned.retained("alarm/two-daemons") is None
+
+
+def test_what_could_not_be_sent_is_not_taken_to_be_in_force(planned: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = planned.daemon._governor.in_force
+    with monkeypatch.context() as broken:
+        broken.setattr(planned.daemon._actuator, "send", lambda *_: 1 / 0)
+        planned.order("pool/h/p", "cap_w", 250)
+    assert planned.daemon._governor.in_force is before
+
+
+def test_a_reason_tells_three_violations_with_their_numbers_and_how_many_more() -> None:
+    kw = Violation("r", "main", 4.5, "kW", 4.0, "too much", "grid")
+    bare = Violation("r", "p", None, "", None, "unknown pool", "plant")
+    assert _told([kw, bare]) == "main: too much (4.5 of 4 kW); p: unknown pool"
+    assert _told([bare] * 5) == "p: unknown pool; p: unknown pool; p: unknown pool; and 2 more"
 
 
 @pytest.mark.parametrize("payload", [b"", b"{", b"[" * 60_000, b"\xff\xfe", b'{"id": 1}', b"9" * 5000, b"x" * 70_000])

@@ -1,0 +1,61 @@
+"""Alarms: what a person must know stands retained on the bus until its cause is gone."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from facility.bus.interface import Bus, Message
+from facility.bus.messages import Alarm, encode
+from facility.bus.topics import Topics
+from facility.site import Site
+
+log = logging.getLogger(__name__)
+
+
+class Alarms:
+    """The alarms of this process; to be used under the daemon's lock."""
+
+    def __init__(self, site: Site, bus: Bus) -> None:
+        self._bus, self._topics = bus, Topics(site.bus.root, site.id)
+        self._standing: dict[str, Alarm] = {}
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the alarms that stand."""
+        return tuple(self._standing)
+
+    def stand(self, alarm: str, cause: str, now: datetime, *, place: str, remedy: str) -> None:
+        """Raise an alarm; where it stands already, it stays as it was told."""
+        if alarm not in self._standing:
+            log.warning("%s: %s", place, cause)
+            self._standing[alarm] = Alarm(id=alarm, severity="alarm", cause=cause, since=now, place=place[:128], remedy=remedy)
+            self._tell(self._standing[alarm])
+
+    def follow_cap(self, pool: str, cause: str | None, now: datetime, *, place: str) -> None:
+        """Raise the alarm of a pool that enforces more than was sent; clear it when there is no cause any more."""
+        alarm = f"cap-{pool}"[:64]
+        if cause is None:
+            self.clear(alarm)
+        else:
+            remedy = "see whether the pool's agent can set caps: until it reports what was sent, its higher cap is reckoned with"
+            self.stand(alarm, cause, now, place=place, remedy=remedy)
+
+    def clear(self, alarm: str) -> None:
+        """Take an alarm back, where it stands."""
+        if self._standing.pop(alarm, None) is not None:
+            log.info("the alarm %s is over", alarm)
+            self._bus.publish(Message(self._topics.alarm(alarm), b"", qos=1, retain=True))
+
+    def correct(self, alarm: str, message: Message) -> None:
+        """Take an alarm off the broker that an earlier process raised; it comes again where its cause is still there."""
+        if message.retain and message.payload and alarm not in self._standing:
+            self._bus.publish(Message(message.topic, b"", qos=1, retain=True))
+
+    def republish(self) -> None:
+        """Tell all that stand again."""
+        for alarm in self._standing.values():
+            self._tell(alarm)
+
+    def _tell(self, alarm: Alarm) -> None:
+        self._bus.publish(Message(self._topics.alarm(alarm.id), encode(alarm), qos=1, retain=True))

@@ -1,0 +1,56 @@
+"""Rivals: a second daemon that runs the same site. Two orders for one pool are no order; a person must end one of them."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+from facility.bus.messages import CapReported, Rejected, Status, decode
+from facility.daemon.alarms import Alarms
+
+TWO_DAEMONS = "two-daemons"
+SILENT_S = 10.0
+"""How long another instance must have said nothing to count as gone."""
+
+
+class Rivals:
+    """Other instances, heard by their heartbeats or seen by orders of theirs that agents obey."""
+
+    def __init__(self, alarms: Alarms, epoch: int) -> None:
+        self._alarms, self._epoch = alarms, epoch
+        self._heard_s: dict[str, float] = {}
+        self._obeying: set[str] = set()
+
+    def hear(self, instance: str, payload: bytes, now: datetime, *, retained: bool) -> None:
+        """Take the status of another instance; a retained one may be of long ago."""
+        try:
+            offline = decode(payload, Status).mode == "offline"
+        except Rejected:
+            return
+        if offline:
+            self._heard_s.pop(instance, None)
+            self.look()
+        elif not retained:
+            self._heard_s[instance] = time.monotonic()
+            self._stand(f"another daemon runs this site: {instance}", f"svc/{instance}/status", now)
+
+    def see(self, pool: str, report: CapReported, now: datetime) -> None:
+        """Take an agent's report: one that obeys a later epoch than ours does not obey us."""
+        if report.epoch is not None and report.epoch > self._epoch:
+            self._obeying.add(pool)
+            cause = f"pool {pool} obeys orders of epoch {report.epoch}, which win over ours of epoch {self._epoch}"
+            self._stand(cause, f"pool/{pool}", now)
+        elif pool in self._obeying:
+            self._obeying.discard(pool)
+            self.look()
+
+    def look(self) -> None:
+        """Forget those that have fallen silent, and take the alarm back when none is left."""
+        now_s = time.monotonic()
+        self._heard_s = {name: heard_s for name, heard_s in self._heard_s.items() if now_s - heard_s < SILENT_S}
+        if not self._heard_s and not self._obeying:
+            self._alarms.clear(TWO_DAEMONS)
+
+    def _stand(self, cause: str, place: str, now: datetime) -> None:
+        remedy = "stop one of the two; where the other is gone for good, start this one with the journal that the other wrote"
+        self._alarms.stand(TWO_DAEMONS, cause, now, place=place, remedy=remedy)
