@@ -81,6 +81,7 @@ def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bound
             carbon_g_per_kwh=tuple(forecast.carbon_g_per_kwh.tolist()),
             peak_price_per_kw=site.tariff.peak_price_per_kw,
             peak_so_far_kw=snapshot.peak_so_far_kw,
+            event_target_kw=bounds.event_target_kw,
         ),
         outdoor_c=forecast.outdoor_c,
         feeders=tuple(Feeder(i, f.parent, f.rating_kw, f.loss_share, f.worst_case_margin) for i, f in site.feeders.items()),

@@ -2,12 +2,15 @@
 
     import_kw[t] = load at the root of the feeder tree                >= 0      meters
     import_kw[t] <= limit[t] + over_limit_kw[t]                                 limits
+    import_kw[t] <= target[t] + over_event_kw[t]                                event (only in steps that an event calls)
     import_kw[t] <= peak_kw,  peak so far <= peak_kw                            peaks (only where peaks cost)
 
 | symbol        | name                                   | unit      |
 |---------------|----------------------------------------|-----------|
 | limit         | most that may be drawn                 | kW        |
 | over_limit_kw | breach: drawn above the limit          | kW        |
+| target        | most that an event allows              | kW        |
+| over_event_kw | breach: drawn above the target         | kW        |
 | peak_kw       | highest mean of the billing period     | kW        |
 | price         | of energy, may be negative             | money/kWh |
 
@@ -26,13 +29,28 @@ from models.feeder import Load
 
 @dataclass(frozen=True)
 class GridConnection:
-    """Limits and prices, one entry a step; money per kWh, per kW of peak, grams of CO2 per kWh."""
+    """Limits and prices, one entry a step; money per kWh, per kW of peak, grams of CO2 per kWh.
+
+    `event_target_kw` is None in a step that no event calls, and () where there is no event at all.
+    """
 
     limit_kw: tuple[float, ...]
     price_per_kwh: tuple[float, ...]
     carbon_g_per_kwh: tuple[float, ...] = ()
     peak_price_per_kw: float = 0.0
     peak_so_far_kw: float = 0.0
+    event_target_kw: tuple[float | None, ...] = ()
+
+    @property
+    def targets_kw(self) -> dict[int, float]:
+        """The event's target, kW, by the steps it calls."""
+        return {t: kw for t, kw in enumerate(self.event_target_kw) if kw is not None}
+
+    @property
+    def most_kw(self) -> tuple[float, ...]:
+        """The lower of limit and target in each step, kW."""
+        targets = self.targets_kw
+        return tuple(min(limit, targets.get(t, limit)) for t, limit in enumerate(self.limit_kw))
 
 
 def add(block: Any, grid: GridConnection, steps: Any, load_kw: Load) -> None:
@@ -41,6 +59,9 @@ def add(block: Any, grid: GridConnection, steps: Any, load_kw: Load) -> None:
     block.price_per_kwh = pyo.Param(steps, initialize=dict(enumerate(grid.price_per_kwh)))
     block.import_kw = pyo.Var(steps, bounds=(0, None))
     block.over_limit_kw = pyo.Var(steps, bounds=(0, None))
+    block.CALLED = pyo.Set(initialize=list(grid.targets_kw))
+    block.target_kw = pyo.Param(block.CALLED, initialize=grid.targets_kw)
+    block.over_event_kw = pyo.Var(block.CALLED, bounds=(0, None))
     block.peak_kw = pyo.Var(bounds=(grid.peak_so_far_kw, None))
     block.PEAKS = pyo.Set(initialize=range(len(grid.limit_kw)) if grid.peak_price_per_kw else [])
 
@@ -52,15 +73,22 @@ def add(block: Any, grid: GridConnection, steps: Any, load_kw: Load) -> None:
     def limits(b: Any, t: int) -> Any:
         return b.import_kw[t] <= b.limit_kw[t] + b.over_limit_kw[t]
 
+    @block.Constraint(block.CALLED)
+    def event(b: Any, t: int) -> Any:
+        return b.import_kw[t] <= b.target_kw[t] + b.over_event_kw[t]
+
     @block.Constraint(block.PEAKS)
     def peaks(b: Any, t: int) -> Any:
         return b.import_kw[t] <= b.peak_kw
 
 
-def cost(block: Any, grid: GridConnection, h: Any, steps: Any, over_limit_price_per_kwh: float) -> Any:
-    """Money for energy, peak and drawing above the limit."""
+def cost(
+    block: Any, grid: GridConnection, h: Any, steps: Any, over_limit_price_per_kwh: float, over_event_price_per_kwh: float
+) -> Any:
+    """Money for energy, peak and drawing above the limit or an event's target."""
     return (
         sum(block.price_per_kwh[t] * h[t] * block.import_kw[t] for t in steps)
         + sum(over_limit_price_per_kwh * h[t] * block.over_limit_kw[t] for t in steps)
+        + sum(over_event_price_per_kwh * h[t] * block.over_event_kw[t] for t in block.CALLED)
         + grid.peak_price_per_kw * block.peak_kw
     )

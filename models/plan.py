@@ -92,7 +92,11 @@ def _reserve(problem: Problem) -> Problem:
     keep = 1 - ROUNDING_RESERVE
     return replace(
         problem,
-        grid=replace(problem.grid, limit_kw=tuple(limit * keep for limit in problem.grid.limit_kw)),
+        grid=replace(
+            problem.grid,
+            limit_kw=tuple(limit * keep for limit in problem.grid.limit_kw),
+            event_target_kw=tuple(None if kw is None else kw * keep for kw in problem.grid.event_target_kw),
+        ),
         feeders=tuple(replace(f, rating_kw=f.rating_kw * keep) for f in problem.feeders),
     )
 
@@ -173,4 +177,4 @@ def _marginal_prices(session: Session, solved: Solved) -> dict[str, float]:
     return saved
 
 
-_LIMITS = {"limits", "carries", "carries_worst", "recommended_max", "allowable_max", "holds", "peaks"}
+_LIMITS = {"limits", "event", "carries", "carries_worst", "recommended_max", "allowable_max", "holds", "peaks"}

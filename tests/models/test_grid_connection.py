@@ -1,4 +1,4 @@
-"""Grid connection: limits, prices, peaks."""
+"""Grid connection: limits, prices, peaks, events."""
 
 from __future__ import annotations
 
@@ -67,3 +67,46 @@ def test_a_job_goes_before_the_grid_limit(site: Any, job: Any, planned: Callable
     account = planned(site((1.0,), (0.1,), limit_kw=1.0, jobs=(job(8.0, 1.0, elastic=True),))).account
     assert account.breach["over_limit_kw"][0] == 0.0
     assert account.breach["unfinished_gpu_h"][0] == pytest.approx(4.0, abs=0.01)
+
+
+def test_an_event_moves_work_to_a_dearer_hour_as_a_limit_does(
+    site: Any, job: Any, planned: Callable[[Problem], Plan], optimum: Any
+) -> None:
+    """As with a limit of 1 kW in the first hour: 0.1 * 1 + 0.3 * 1.75 = 0.625, and the second hour is free."""
+    problem = site(event_target_kw=(1.0, None), jobs=(job(11.0, elastic=True),))
+    assert optimum(problem).objective == pytest.approx(0.625)
+    plan = planned(problem)
+    assert 0.999 < plan.account.import_kw[0] <= 1.0
+    assert plan.account.import_kw[1] > 1.7
+    assert plan.account.objective == pytest.approx(0.625, abs=1e-3)
+    assert plan.marginal_prices == {"grid.event": pytest.approx(0.2)}
+    assert not plan.account.is_breached
+
+
+def test_the_lower_of_event_and_limit_counts(site: Any, job: Any, planned: Callable[[Problem], Plan]) -> None:
+    jobs = (job(8.0, elastic=True),)
+    assert planned(site(limit_kw=1.5, event_target_kw=(1.0, None), jobs=jobs)).account.import_kw[0] == pytest.approx(1.0, abs=1e-2)
+    assert planned(site(limit_kw=1.0, event_target_kw=(1.5, None), jobs=jobs)).account.import_kw[0] == pytest.approx(1.0, abs=1e-2)
+
+
+def test_a_contract_goes_before_an_event_and_what_must_run_breaks_it_by_exactly_the_difference(
+    site: Any, firm: Any, planned: Callable[[Problem], Plan], optimum: Any
+) -> None:
+    """Floor speed 0.8 on ten GPUs is 2 kW; 0.4 kW are called, and at 100 W each they still draw 1 kW, at speed 0.3.
+
+    8 - 3 = 5 GPU h short, 0.6 kW over: 1 * 0.1 + 5 * 50 + 0.6 * 500 = 550.1.
+    """
+    problem = site((1.0,), (0.1,), event_target_kw=(0.4,), firms=(firm(floor_speed=0.8),))
+    assert optimum(problem).objective == pytest.approx(550.1)
+    plan = planned(problem)
+    assert plan.status == "breached"
+    assert plan.account.breach["over_event_kw"].tolist() == pytest.approx([0.6])
+    assert plan.account.breach["short_gpu_h"][0, 0] == pytest.approx(5.0)
+    assert plan.account.cost["over_event"] == pytest.approx(300.0)
+    assert plan.account.objective == pytest.approx(550.1)
+
+
+def test_what_is_drawn_above_event_and_limit_is_owed_for_both(site: Any, firm: Any, optimum: Any) -> None:
+    """1 kW must run, 0.5 kW may be drawn in all and 0.4 kW are called: 0.5 * 1000 + 0.6 * 500 + 0.1."""
+    problem = site((1.0,), (0.1,), limit_kw=0.5, event_target_kw=(0.4,), firms=(firm(),))
+    assert optimum(problem).objective == pytest.approx(800.1)
