@@ -82,6 +82,7 @@ def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bound
             peak_price_per_kw=site.tariff.peak_price_per_kw,
             peak_so_far_kw=snapshot.peak_so_far_kw,
             event_target_kw=bounds.event_target_kw,
+            ramp_kw_per_h=site.grid.ramp_kw_per_h,
         ),
         outdoor_c=forecast.outdoor_c,
         feeders=tuple(Feeder(i, f.parent, f.rating_kw, f.loss_share, f.worst_case_margin) for i, f in site.feeders.items()),

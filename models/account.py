@@ -28,6 +28,7 @@ BREACH_FAMILIES = (
     "too_hot_k",
     "over_limit_kw",
     "over_event_kw",
+    "over_ramp_kw",
     "short_gpu_h",
     "unfinished_gpu_h",
 )
@@ -99,12 +100,14 @@ def account(problem: Problem, schedule: Schedule) -> Account:
     over_event_kw = np.zeros(steps)
     for t, target_kw in problem.grid.targets_kw.items():
         over_event_kw[t] = max(import_kw[t] - target_kw, 0.0)
+    change_kw = np.abs(np.diff(import_kw, prepend=import_kw[0]))
     breach = {
         "over_rating_kw": np.maximum(feeder_kw - rating, 0.0),
         "over_worst_kw": np.maximum(feeder_worst_kw - rating * margin, 0.0),
         "too_hot_k": np.maximum(zone_c - np.array([z.allowable_max_c for z in zones]).reshape(-1, 1), 0.0),
         "over_limit_kw": np.maximum(import_kw - np.asarray(problem.grid.limit_kw), 0.0),
         "over_event_kw": over_event_kw,
+        "over_ramp_kw": np.maximum(change_kw - np.append(np.inf, problem.grid.ramp_kw(horizon)), 0.0),
         "short_gpu_h": np.maximum(promised - work[:firms], 0.0),
         "unfinished_gpu_h": np.maximum(left - carried, 0.0),
     }
@@ -232,6 +235,7 @@ def _cost(
         "too_hot": TOO_HOT_PRICE_PER_KWH_H * float((capacity * breach["too_hot_k"] * h).sum()),
         "over_limit": OVER_LIMIT_PRICE_PER_KWH * float(breach["over_limit_kw"] @ h),
         "over_event": OVER_EVENT_PRICE_PER_KWH * float(breach["over_event_kw"] @ h),
+        "over_ramp": OVER_EVENT_PRICE_PER_KWH * float(breach["over_ramp_kw"] @ h),
         "short": float(sum(f.short_price_per_gpu_h * breach["short_gpu_h"][i].sum() for i, f in enumerate(problem.firms))),
         "unfinished": float(sum(j.unfinished_price_per_gpu_h * u for j, u in zip(problem.jobs, breach["unfinished_gpu_h"], strict=True))),
     }

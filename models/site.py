@@ -124,7 +124,7 @@ def build(problem: Problem) -> Any:
         battery.add(m.battery[store.id], store, horizon, m.STEPS)
     for node in problem.leaves_first():
         feeder.add(m.feeder[node.id], node, m.STEPS, *_attached(m, problem, node))
-    grid_connection.add(m.grid, problem.grid, m.STEPS, _of(m.feeder[problem.root.id].load_kw))
+    grid_connection.add(m.grid, problem.grid, horizon, m.STEPS, _of(m.feeder[problem.root.id].load_kw))
 
     m.cost = pyo.Objective(
         expr=grid_connection.cost(m.grid, problem.grid, m.h, m.STEPS, OVER_LIMIT_PRICE_PER_KWH, OVER_EVENT_PRICE_PER_KWH)

@@ -20,6 +20,7 @@ UNITS = {
     "too_hot_k": ("K", "more cooling capacity or less load in this hall"),
     "over_limit_kw": ("kW", "a higher import limit then, or less firm load"),
     "over_event_kw": ("kW", "a smaller reduction or a shorter event, less firm load, or lower floors"),
+    "over_ramp_kw": ("kW", "a wider grid.ramp_kw_per_h, or longer ramps of an event"),
     "short_gpu_h": ("GPU h", "a higher import limit or feeder rating then, or a lower floor"),
     "unfinished_gpu_h": ("GPU h", "a later deadline, or more GPUs or power before it"),
 }

@@ -40,6 +40,7 @@ def a_site(
     peak_price_per_kw: float = 0.0,
     peak_so_far_kw: float = 0.0,
     event_target_kw: tuple[float | None, ...] = (),
+    ramp_kw_per_h: float | None = None,
     host: Host = BARE,
     gpus: float = 10.0,
     outdoor_c: float = 20.0,
@@ -53,6 +54,7 @@ def a_site(
         peak_price_per_kw=peak_price_per_kw,
         peak_so_far_kw=peak_so_far_kw,
         event_target_kw=event_target_kw,
+        ramp_kw_per_h=ramp_kw_per_h,
     )
     default: dict[str, Any] = {
         "feeders": (Feeder("root", None, 1000.0),),

@@ -1,4 +1,4 @@
-"""Grid connection: limits, prices, peaks, events."""
+"""Grid connection: limits, prices, peaks, events, ramps."""
 
 from __future__ import annotations
 
@@ -110,3 +110,38 @@ def test_what_is_drawn_above_event_and_limit_is_owed_for_both(site: Any, firm: A
     """1 kW must run, 0.5 kW may be drawn in all and 0.4 kW are called: 0.5 * 1000 + 0.6 * 500 + 0.1."""
     problem = site((1.0,), (0.1,), limit_kw=0.5, event_target_kw=(0.4,), firms=(firm(),))
     assert optimum(problem).objective == pytest.approx(800.1)
+
+
+@pytest.mark.parametrize("price_per_kwh", [(0.1, 0.3), (0.3, 0.1)])
+def test_a_ramp_holds_the_cheap_hour_near_the_dear_one_both_ways(
+    site: Any, job: Any, planned: Callable[[Problem], Plan], optimum: Any, price_per_kwh: tuple[float, float]
+) -> None:
+    """11 GPU h at 4 a kWh below 2 kW. x and 2.75 - x, 1 kW apart: 1.875 and 0.875. 0.1 * 1.875 + 0.3 * 0.875 = 0.45.
+
+    Without the ramp, 3 kW and 0.25 kW: 0.375.
+    """
+    jobs = (job(11.0, elastic=True),)
+    assert optimum(site(price_per_kwh=price_per_kwh, jobs=jobs)).objective == pytest.approx(0.375)
+    problem = site(price_per_kwh=price_per_kwh, ramp_kw_per_h=1.0, jobs=jobs)
+    assert optimum(problem).objective == pytest.approx(0.45)
+    plan = planned(problem)
+    assert sorted(plan.account.import_kw) == pytest.approx([0.875, 1.875], abs=0.01)
+    assert abs(plan.account.import_kw[1] - plan.account.import_kw[0]) <= 1.0
+    assert not plan.account.is_breached
+    assert set(plan.marginal_prices) == {"grid.falls" if price_per_kwh[0] < price_per_kwh[1] else "grid.rises"}
+
+
+def test_a_ramp_counts_from_the_middle_of_a_step_to_the_middle_of_the_next(site: Any, job: Any, optimum: Any) -> None:
+    """Steps of 1 h and 3 h are 2 h apart: 0.5 kW/h allow 1 kW. 15 GPU h take x in the first and (3.75 - x) / 3 in each later hour.
+
+    x - (3.75 - x) / 3 = 1 at x = 1.6875: 0.1 * 1.6875 + 0.3 * 2.0625 = 0.7875.
+    """
+    problem = site((1.0, 3.0), ramp_kw_per_h=0.5, jobs=(job(15.0, 4.0, elastic=True),))
+    assert optimum(problem).objective == pytest.approx(0.7875)
+
+
+def test_a_job_goes_before_a_ramp(site: Any, job: Any, planned: Callable[[Problem], Plan]) -> None:
+    """Work of the second hour alone, from nothing in the first: 1 kW, 4 of 8 GPU h, and no faster."""
+    account = planned(site(ramp_kw_per_h=1.0, jobs=(job(8.0, arrival_h=1.0, elastic=True),))).account
+    assert account.breach["over_ramp_kw"].tolist() == [0.0, 0.0]
+    assert account.breach["unfinished_gpu_h"][0] == pytest.approx(4.0, abs=0.02)

@@ -87,6 +87,19 @@ def test_rounding_breaks_no_limit_of_plant_or_grid_that_the_program_kept(
 
 @ANY_SITE
 @given(SEEDS)
+def test_rounding_breaks_no_ramp_that_the_program_kept(
+    random_site: Any, planned: Callable[[Problem], Plan], optimum: Any, seed: int
+) -> None:
+    problem = random_site(seed)
+    ramp = 0.36 * sum(p.available[0] for p in problem.pools) * np.random.default_rng((seed, 2)).uniform(0.1, 2)
+    problem = replace(problem, grid=replace(problem.grid, ramp_kw_per_h=float(ramp)))
+    program = [slack.value for slack in optimum(problem).model.grid.over_ramp_kw.values()]
+    if np.sum(program) <= EXACT:
+        assert planned(problem).account.breach["over_ramp_kw"].sum() <= EXACT
+
+
+@ANY_SITE
+@given(SEEDS)
 @example(391)  # a reduced cost of 1e-7 on two GPUs was a gap wider than the certificate allows
 def test_a_plan_is_certified_and_no_worse_than_its_baseline(random_site: Any, planned: Callable[[Problem], Plan], seed: int) -> None:
     plan = planned(random_site(seed))
