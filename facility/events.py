@@ -21,6 +21,7 @@ from facility.steps import Edges
 from models.horizon import Floats
 
 NO_REBOUND = timedelta(hours=1)
+LONGEST_RAMP_MIN = 24 * 60.0
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,18 +11,16 @@ from facility.config import assumed_curves, load_site
 from facility.decide import Decided, Undecided, decide
 from facility.durations import parse_duration, parse_instant
 from facility.errors import Fault, InputError
-from facility.events import Event, targets_kw
+from facility.events import Event
 from facility.forecast import Forecast, expect
 from facility.inputs.events import read_events
 from facility.inputs.jobfile import LeftOut, read_jobs
 from facility.inputs.series import CARBON, OUTDOOR, PRICE, Series, read_series
 from facility.overrides.arbitrate import bounds
-from facility.problem import problem_of
+from facility.problem import called
 from facility.site import Site
 from facility.snapshot import Job, Snapshot
 from facility.steps import Edges, local_day, uniform
-from models.account import account
-from models.baseline import baseline
 
 LONGEST_STEPS = 3000
 
@@ -102,16 +100,13 @@ def plan(request: Request) -> Planned | Undecided:
     if charged:
         assumed.append(f"batteries: start at their start_share, {' or '.join(f'{100 * share:g} %' for share in charged)}")
     snapshot = Snapshot(at=start, jobs=jobs, peak_so_far_kw=request.peak_so_far_kw)
-    asked = bounds(site, (), start, edges)
     events: tuple[Event, ...] = ()
     if request.events is not None:
         told = read_events(request.events, site, timezone=request.timezone)
         events = tuple(event for event in told if event.touches(start, end))
         if len(events) < len(told):
             assumed.append(f"events: {len(told) - len(events)} of {len(told)} are at another time than this plan")
-    if events:
-        free = problem_of(site, snapshot, forecast, asked, edges)
-        asked = replace(asked, event_target_kw=targets_kw(events, edges, account(free, baseline(free)).import_kw))
+    asked = called(site, snapshot, forecast, bounds(site, (), start, edges), events, edges)
     outcome = decide(site, snapshot, forecast, asked, edges, request.budget_s)
     if isinstance(outcome, Undecided):
         return outcome

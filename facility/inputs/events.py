@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facility.errors import Fault, InputError
-from facility.events import Event
+from facility.events import LONGEST_RAMP_MIN, Event
 from facility.inputs.table import ISO_REMEDY, localise, nearest, numbers, parse_times, place, read_table, refused, text
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 AMOUNTS = ("target_kw", "reduction_pct")
 RAMP = "ramp_min"
-LONGEST_RAMP_MIN = 24 * 60.0
 
 
 def read_events(path: str, site: Site, *, timezone: str | None) -> tuple[Event, ...]:
