@@ -11,6 +11,7 @@ import numpy as np
 from models import workload
 from models.account import TINY, Account, account
 from models.baseline import baseline
+from models.cooling_plant import secants
 from models.horizon import Floats
 from models.rounding import Room, meet_floors, meet_work, round_down, schedule_of
 from models.schedule import Schedule
@@ -20,6 +21,8 @@ from models.solve import Certificate, Infeasible, Outcome, Session, Solved, Time
 
 ROUNDING_RESERVE = 1e-5
 """Share of every electrical limit that the program leaves for rounding."""
+ROUNDED_KW_AT_METER = 1.5
+"""What a kW that rounding takes may be at the meter, with cooling and losses."""
 ROUNDED_WORSE = 0.01
 """Rounding that costs more than this share of the objective is told."""
 
@@ -92,9 +95,31 @@ def _reserve(problem: Problem) -> Problem:
     keep = 1 - ROUNDING_RESERVE
     return replace(
         problem,
-        grid=replace(problem.grid, limit_kw=tuple(limit * keep for limit in problem.grid.limit_kw)),
+        grid=replace(
+            problem.grid,
+            limit_kw=tuple(limit * keep for limit in problem.grid.limit_kw),
+            event_target_kw=tuple(None if kw is None else kw * keep for kw in problem.grid.event_target_kw),
+            ramp_kw_per_h=_reserved_ramp(problem),
+        ),
         feeders=tuple(replace(f, rating_kw=f.rating_kw * keep) for f in problem.feeders),
     )
+
+
+def _reserved_ramp(problem: Problem) -> float | None:
+    """The ramp less what rounding may take from the import of one step and not of the next, kW/h.
+
+    That is two watts of a workload, and what the plants' straight lines lie above their curves, with losses.
+    """
+    ramp = problem.grid.ramp_kw_per_h
+    if ramp is None or len(problem.horizon) == 1:
+        return ramp
+    lost_kw = 0.002 * len(problem.workloads)
+    for plant in problem.cooling_plants:
+        slope, intercept, _ = secants(plant.chiller, problem.outdoor_c)
+        points = plant.chiller.breakpoints_kw()
+        middle = (points[1:, None] + points[:-1, None]) / 2
+        lost_kw += float((intercept + slope * middle - plant.chiller.power_kw(middle, problem.outdoor_c)).max())
+    return max(0.0, ramp - ROUNDED_KW_AT_METER * lost_kw / float((problem.horizon.h[1:] + problem.horizon.h[:-1]).min() / 2))
 
 
 def _solve(session: Session, model: Any, deadline: float) -> Outcome:
@@ -173,4 +198,4 @@ def _marginal_prices(session: Session, solved: Solved) -> dict[str, float]:
     return saved
 
 
-_LIMITS = {"limits", "carries", "carries_worst", "recommended_max", "allowable_max", "holds"}
+_LIMITS = {"limits", "event", "rises", "falls", "carries", "carries_worst", "recommended_max", "allowable_max", "holds"}

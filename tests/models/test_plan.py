@@ -76,12 +76,26 @@ def test_rounding_breaks_no_limit_of_plant_or_grid_that_the_program_kept(
     zones = [z for z in problem.halls if z.cooling_plant is not None]
     over = {
         "over_limit_kw": [model.grid.over_limit_kw[t].value for t in steps],
+        "over_event_kw": [slack.value for slack in model.grid.over_event_kw.values()],
         "over_rating_kw": [[model.feeder[f.id].over_rating_kw[t].value for t in steps] for f in problem.feeders],
         "over_worst_kw": [[model.feeder[f.id].over_worst_kw[t].value for t in steps] for f in problem.feeders],
         "too_hot_k": [[model.hall[z.id].too_hot_k[t].value for t in steps] for z in zones],
     }
     for family, program in over.items():
         assert result.breach[family].sum() <= np.sum(program) + EXACT, family
+
+
+@ANY_SITE
+@given(SEEDS)
+def test_rounding_breaks_no_ramp_that_the_program_kept(
+    random_site: Any, planned: Callable[[Problem], Plan], optimum: Any, seed: int
+) -> None:
+    problem = random_site(seed)
+    ramp = 0.36 * sum(p.available[0] for p in problem.pools) * np.random.default_rng((seed, 2)).uniform(0.1, 2)
+    problem = replace(problem, grid=replace(problem.grid, ramp_kw_per_h=float(ramp)))
+    program = [slack.value for slack in optimum(problem).model.grid.over_ramp_kw.values()]
+    if np.sum(program) <= EXACT:
+        assert planned(problem).account.breach["over_ramp_kw"].sum() <= EXACT
 
 
 @ANY_SITE
@@ -151,9 +165,10 @@ def test_a_plan_that_loses_nothing_to_rounding_costs_what_the_program_says(
 
 
 def test_a_hair_of_every_electrical_limit_is_kept_back(site: Any) -> None:
-    problem = site(limit_kw=100.0)
+    problem = site(limit_kw=100.0, event_target_kw=(None, 50.0))
     reserved = plan_room._reserve(problem)
     assert reserved.grid.limit_kw == pytest.approx((99.999, 99.999), abs=1e-9)
+    assert reserved.grid.event_target_kw == (None, pytest.approx(49.9995, abs=1e-9))
     assert reserved.feeders[0].rating_kw == pytest.approx(999.99)
     assert reserved.horizon == problem.horizon
 
