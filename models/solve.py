@@ -164,12 +164,15 @@ class Session:
         _check(status, "addRows")
 
     def solve(self, budget_s: float) -> Outcome:
-        """Solve within `budget_s` seconds, warm where there is a basis; a failed certificate is tried once more, cold."""
+        """Solve within `budget_s` seconds, warm where there is a basis; what fails its certificate, or stalls, is tried once more, cold."""
+        before_s = self.run_seconds
         first = self._run(budget_s)
-        if not isinstance(first, Solved) or first.certificate.holds:
+        stalled = self._highs.getModelStatus() == highspy.HighsModelStatus.kUnknown
+        if not stalled and (not isinstance(first, Solved) or first.certificate.holds):
             return first
+        seconds = self.run_seconds - before_s
         self._highs = self._pass()
-        second = self._run(max(budget_s - first.seconds, 1.0))
+        second = self._run(max(budget_s - seconds, 1.0))
         if isinstance(second, Solved) and not second.certificate.holds:
             return TimedOut(second.seconds, f"the solver's answer failed its certificate twice: {second.certificate}")
         return second

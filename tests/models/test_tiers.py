@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models import plan as plan_room
@@ -246,6 +246,7 @@ def test_no_tier_can_be_lowered_but_by_raising_a_higher_one(random_site: Any, se
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.integers(0, 100_000))
+@example(202_957)  # a warm start from the tier before left the solver without an answer
 def test_whatever_the_contradiction_there_is_a_plan(random_site: Any, planned: Callable[[Problem], Plan], seed: int) -> None:
     plan = planned(contradictory(random_site(seed), seed))
     assert plan.record.certificate.holds
