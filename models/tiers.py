@@ -46,7 +46,7 @@ class Tier:
 TIERS = (
     Tier("plant_kwh", ("over_rating_kw", "over_worst_kw", "too_hot_k"), ("over_rating", "too_hot"), 10_000.0),
     Tier("grid_limit_kwh", ("over_limit_kw",), ("over_limit",), 1_000.0),
-    Tier("grid_event_kwh", ("over_event_kw", "over_ramp_kw"), ("over_event", "over_ramp"), 300.0),
+    Tier("grid_event_kwh", ("over_event_kw", "over_ramp_kw"), ("over_event", "over_ramp"), 500.0),
     Tier("contract_gpu_h", ("short_gpu_h", "unfinished_gpu_h"), ("short", "unfinished"), 50.0),
 )
 
