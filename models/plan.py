@@ -18,6 +18,7 @@ from models.schedule import Schedule
 from models.settle import settle
 from models.site import Problem, build
 from models.solve import Certificate, Infeasible, Outcome, Session, Solved, TimedOut, values
+from models.tiers import Ranked, breaks_less
 
 ROUNDING_RESERVE = 1e-5
 """Share of every electrical limit that the program leaves for rounding."""
@@ -31,7 +32,11 @@ Status = Literal["optimal", "breached", "rounded_worse"]
 
 @dataclass(frozen=True)
 class SolveRecord:
-    """How the program was solved. `bound` is the objective before rounding, `gap` what rounding cost relative to it."""
+    """How the program was solved. `bound` is the objective before rounding, `gap` what rounding cost relative to it.
+
+    `tiers` holds the least amount that each tier of breaches had to be (`models.tiers`), empty where nothing is broken;
+    `tiers_s` is what finding them took. `weights_stand` says why breaches are ordered by their prices only, None otherwise.
+    """
 
     rows: int
     columns: int
@@ -41,6 +46,9 @@ class SolveRecord:
     bound: float
     gap: float
     certificate: Certificate
+    tiers: tuple[tuple[str, float], ...] = ()
+    tiers_s: float = 0.0
+    weights_stand: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,11 +76,16 @@ def make_plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut
     build_s = time.perf_counter() - started
     deadline = time.perf_counter() + budget_s
 
-    solved = _solve(session, model, deadline)
+    ranked = Ranked(session, model)
+
+    def solve() -> Outcome:
+        return ranked.solve(lambda latest: _solve(session, model, latest), deadline)
+
+    solved = solve()
     if not isinstance(solved, Solved):
         return solved
     bound = solved.objective
-    solved = settle(session, model, problem, lambda: _solve(session, model, deadline)) or solved
+    solved = settle(session, model, problem, solve) or solved
     if not isinstance(solved, Solved):
         return solved
 
@@ -81,12 +94,25 @@ def make_plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut
     schedule = _round(problem, model)
     result = account(problem, schedule)
     commanded = any(w.cap_w or w.order for w in problem.workloads)
-    if reference_account.objective < result.objective and not commanded:
+    breaks = breaks_less(reference_account, result)
+    if (breaks or (breaks is None and reference_account.objective < result.objective)) and not commanded:
         schedule, result = reference, reference_account
     rows, columns = session.shape
     gap = (result.objective - bound) / max(1.0, abs(bound))
     status: Status = "breached" if result.is_breached else "rounded_worse" if gap > ROUNDED_WORSE else "optimal"
-    record = SolveRecord(rows, columns, build_s, session.run_seconds, session.runs, bound, gap, solved.certificate)
+    record = SolveRecord(
+        rows,
+        columns,
+        build_s,
+        session.run_seconds,
+        session.runs,
+        bound,
+        gap,
+        solved.certificate,
+        ranked.amounts,
+        ranked.seconds,
+        ranked.weights_stand,
+    )
     return Plan(problem, schedule, result, reference_account, status, record, _marginal_prices(session, solved))
 
 

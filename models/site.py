@@ -8,7 +8,8 @@
                 grid:     import  = load at the root
 
 Never infeasible: what reality can break carries a slack with a physical meaning, priced so that life and plant go before the
-grid limit, the grid limit before a grid event, the event before contracts, contracts before comfort.
+grid limit, the grid limit before a grid event, the event before contracts, contracts before comfort. Prices are the screen;
+`tiers` makes the order exact.
 """
 
 from __future__ import annotations

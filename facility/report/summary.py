@@ -53,6 +53,9 @@ def summary(planned: Planned) -> dict[str, Any]:
             "bound": record.bound,
             "gap": record.gap,
             "certificate": {"primal": record.certificate.primal, "dual": record.certificate.dual, "gap": record.certificate.gap},
+            "tiers": dict(record.tiers),
+            "tiers_s": record.tiers_s,
+            "weights_stand": record.weights_stand,
         },
     }
 
