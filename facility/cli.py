@@ -48,6 +48,7 @@ def plan(
     jobs_from: Annotated[
         str | None, typer.Option(metavar="INSTANT", help="instant of the job file that is laid on --start")
     ] = None,
+    events: Annotated[str | None, typer.Option(metavar="F", help="grid events: start, end, target_kw or reduction_pct")] = None,
     timezone: Annotated[str | None, typer.Option(metavar="ZONE", help="zone of times that carry none")] = None,
     peak_so_far: Annotated[float, typer.Option(metavar="KW", help="highest mean of the month until --start", min=0)] = 0.0,
     settings: Settings = None,
@@ -62,7 +63,20 @@ def plan(
     from facility.planner import Request
 
     request = Request(
-        site, start, horizon, step, prices, weather, carbon, jobs, jobs_from, timezone, peak_so_far, tuple(settings or ()), budget
+        site=site,
+        start=start,
+        horizon=horizon,
+        step=step,
+        prices=prices,
+        weather=weather,
+        carbon=carbon,
+        jobs=jobs,
+        jobs_from=jobs_from,
+        events=events,
+        timezone=timezone,
+        peak_so_far_kw=peak_so_far,
+        settings=tuple(settings or ()),
+        budget_s=budget,
     )
     raise typer.Exit(run_plan(request, out, as_json=json))
 

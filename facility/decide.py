@@ -95,6 +95,7 @@ def decision_of(site: Site, snapshot: Snapshot, bounds: Bounds, plan: Plan, edge
             for plant in plan.problem.cooling_plants
         ),
         import_limit_kw=bounds.import_limit_kw[0],
+        event_target_kw=bounds.event_target_kw[0] if bounds.event_target_kw else None,
         first_step_s=(edges[1] - edges[0]).total_seconds(),
     )
 

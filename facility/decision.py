@@ -65,5 +65,7 @@ class Decision:
     cooling: tuple[CoolingOrder, ...] = ()
     import_limit_kw: float | None = None
     """The grid limit this decision was made for, kW."""
+    event_target_kw: float | None = None
+    """Most that a grid event allows in the first step, kW; None where none calls it."""
     first_step_s: float | None = None
     """How long the plan's first step lasts, s: at its end the halls have the temperatures of `cooling`. None: not told."""

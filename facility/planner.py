@@ -12,10 +12,13 @@ from facility.config import assumed_curves, load_site
 from facility.decide import Decided, Undecided, decide
 from facility.durations import parse_duration, parse_instant
 from facility.errors import Fault, InputError
+from facility.events import Event
 from facility.forecast import Forecast, expect
+from facility.inputs.events import read_events
 from facility.inputs.jobfile import LeftOut, read_jobs
 from facility.inputs.series import CARBON, OUTDOOR, PRICE, Series, read_series
 from facility.overrides.arbitrate import bounds
+from facility.problem import called
 from facility.site import Site
 from facility.snapshot import Job, Snapshot
 from facility.steps import Edges, local_day, uniform
@@ -36,6 +39,7 @@ class Request:
     carbon: str | None = None
     jobs: str | None = None
     jobs_from: str | None = None
+    events: str | None = None
     timezone: str | None = None
     peak_so_far_kw: float = 0.0
     settings: Sequence[str] = ()
@@ -52,6 +56,8 @@ class Planned:
     jobs: tuple[Job, ...]
     left_out: tuple[LeftOut, ...]
     assumed: tuple[str, ...]
+    events: tuple[Event, ...] = ()
+    """Those that ask anything of the plan's steps."""
 
     @property
     def edges(self) -> Edges:
@@ -96,10 +102,17 @@ def plan(request: Request) -> Planned | Undecided:
     if charged:
         assumed.append(f"batteries: start at their start_share, {' or '.join(f'{100 * share:g} %' for share in charged)}")
     snapshot = Snapshot(at=start, jobs=jobs, peak_so_far_kw=request.peak_so_far_kw)
-    outcome = decide(site, snapshot, forecast, bounds(site, (), start, edges), edges, request.budget_s)
+    events: tuple[Event, ...] = ()
+    if request.events is not None:
+        told = read_events(request.events, site, timezone=request.timezone)
+        events = tuple(event for event in told if event.touches(start, end))
+        if len(events) < len(told):
+            assumed.append(f"events: {len(told) - len(events)} of {len(told)} are at another time than this plan")
+    asked = called(site, snapshot, forecast, bounds(site, (), start, edges), events, edges)
+    outcome = decide(site, snapshot, forecast, asked, edges, request.budget_s)
     if isinstance(outcome, Undecided):
         return outcome
-    return Planned(site, outcome, forecast, jobs, left_out, tuple(assumed))
+    return Planned(site, outcome, forecast, jobs, left_out, tuple(assumed), events)
 
 
 def _check_options(request: Request) -> None:

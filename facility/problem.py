@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
+from facility.events import Event, targets_kw
 from facility.forecast import Forecast, hours_between
 from facility.overrides.arbitrate import Bounds
 from facility.site import Site
 from facility.snapshot import Job as JobState
 from facility.snapshot import Snapshot
 from facility.steps import Edges, horizon
+from models.account import account
+from models.baseline import baseline
 from models.battery import Battery
 from models.chiller import Chiller
 from models.cooling_plant import CoolingPlant
@@ -81,6 +87,8 @@ def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bound
             carbon_g_per_kwh=tuple(forecast.carbon_g_per_kwh.tolist()),
             peak_price_per_kw=site.tariff.peak_price_per_kw,
             peak_so_far_kw=snapshot.peak_so_far_kw,
+            event_target_kw=bounds.event_target_kw,
+            ramp_kw_per_h=site.grid.ramp_kw_per_h,
         ),
         outdoor_c=forecast.outdoor_c,
         feeders=tuple(Feeder(i, f.parent, f.rating_kw, f.loss_share, f.worst_case_margin) for i, f in site.feeders.items()),
@@ -102,6 +110,14 @@ def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bound
         firms=tuple(firm(i, c.pool) for i, c in site.contracts.items() if c.gpus and c.pool),
         jobs=tuple(job(state) for state in snapshot.jobs),
     )
+
+
+def called(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds, events: Sequence[Event], edges: Edges) -> Bounds:
+    """`bounds` with what `events` ask of each step, measured against the baseline of the same problem."""
+    if not any(event.touches(edges[0], edges[-1]) for event in events):
+        return bounds
+    free = problem_of(site, snapshot, forecast, bounds, edges)
+    return replace(bounds, event_target_kw=targets_kw(events, edges, account(free, baseline(free)).import_kw))
 
 
 def curve_of(site: Site, gpu_model: str, kind: str) -> Curve:

@@ -49,9 +49,8 @@ def pool_reason(plan: Plan, bounds: Bounds, pool_id: str) -> str:
     """Why the pool's caps are what they are now."""
     if pool_id in bounds.reasons:
         return bounds.reasons[pool_id]
-    limit = plan.problem.grid.limit_kw[0]
-    if plan.account.import_kw[0] >= limit * (1 - NEARLY):
-        return f"the grid limit of {limit:.0f} kW is reached"
+    if plan.account.import_kw[0] >= plan.problem.grid.most_kw[0] * (1 - NEARLY):
+        return f"the {_most(plan, 0)} is reached"
     for i, feeder in enumerate(plan.problem.feeders):
         if plan.account.feeder_worst_kw[i, 0] >= feeder.rating_kw * feeder.worst_case_margin * (1 - NEARLY):
             return f"the sum of caps fills feeder {feeder.id}"
@@ -62,14 +61,21 @@ def _pool(plan: Plan, job: Job) -> int:
     return next(i for i, p in enumerate(plan.problem.pools) if p.id == job.pool)
 
 
+def _most(plan: Plan, t: int) -> str:
+    """What bounds the import in step `t`, in words."""
+    grid = plan.problem.grid
+    name = "grid event's target" if grid.most_kw[t] < grid.limit_kw[t] else "grid limit"
+    return f"{name} of {grid.most_kw[t]:.0f} kW"
+
+
 def _binding(plan: Plan, job: Job, share: np.ndarray) -> str:
     """The limit that is reached throughout the steps in which the job could have run, as the end of a sentence."""
     steps = np.flatnonzero(share > 0)
     if not len(steps):
         return ""
-    limit = np.asarray(plan.problem.grid.limit_kw)[steps]
-    if (plan.account.import_kw[steps] >= limit * (1 - NEARLY)).all():
-        return f": the grid limit of {limit.min():.0f} kW is reached"
+    most = np.asarray(plan.problem.grid.most_kw)[steps]
+    if (plan.account.import_kw[steps] >= most * (1 - NEARLY)).all():
+        return f": the {_most(plan, int(steps[most.argmin()]))} is reached"
     p = _pool(plan, job)
     mine = [w for w, x in enumerate(plan.problem.workloads) if x.pool == job.pool]
     busy = plan.account.running[mine][:, steps].sum(axis=0)

@@ -2,18 +2,21 @@
 
 A signal that covers only part of the horizon is used for that part; the site file's own values stand for the rest. A limit
 counts for every step that it touches, with its lowest value there. What is not believable is refused, and the one before stays.
+A grid event is kept as it was told, for only a plan's baseline says what it asks of each step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 
 from facility.bus import messages as m
 from facility.bus.messages import Rejected, decode
 from facility.errors import InputError
+from facility.events import LONGEST_RAMP_MIN, Event
 from facility.forecast import Forecast, expect
 from facility.inputs.series import CARBON, OUTDOOR, PRICE, Series
 from facility.overrides.arbitrate import CRITICAL_PRIORITY, Bounds
@@ -28,6 +31,8 @@ PAYLOADS: dict[str, type[m.Series]] = {
     "signal_weather": m.WeatherSignal,
     "grid_limit": m.GridLimit,
 }
+EVENT = "grid_event"
+NAMES = {*PAYLOADS, EVENT}
 SAID = {"grid_price": "price:", "grid_carbon": "carbon:", "signal_weather": "weather:"}
 """How `Forecast.assumed` begins where nobody told."""
 QUANTITIES = {"grid_price": PRICE, "grid_carbon": CARBON, "signal_weather": OUTDOOR}
@@ -39,11 +44,15 @@ class Signals:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._series: dict[str, Series] = {}
+        self.events: tuple[Event, ...] = ()
+        """The grid event that was told last, if any."""
 
     def accept(self, name: str, payload: bytes, feed: str | None = None) -> str | None:
         """Take the signal `name` (a topic's name); an empty payload withdraws it. Returns why it is refused, or None."""
         if feed not in {None, self._site.grid.feed}:
             return f"the site has no feed {feed}"
+        if name == EVENT:
+            return self._accept_event(payload)
         if not payload:
             self._series.pop(name, None)
             return None
@@ -58,6 +67,20 @@ class Signals:
         if (start >= end).any() or (start[1:] <= start[:-1]).any():
             return "its intervals last less than a second"
         self._series[name] = Series(name, told.unit, start, end, values)
+        return None
+
+    def _accept_event(self, payload: bytes) -> str | None:
+        if not payload:
+            self.events = ()
+            return None
+        try:
+            told = decode(payload, m.GridEvent)
+        except Rejected as rejected:
+            return rejected.reason
+        if told.ramp_min > LONGEST_RAMP_MIN:
+            return f"ramp_min is not in 0 to {LONGEST_RAMP_MIN:g} min"
+        ramp = timedelta(minutes=told.ramp_min)
+        self.events = (Event(told.start, told.end, told.target_kw, told.reduction_pct, ramp),)
         return None
 
     def forecast(self, edges: Edges) -> Forecast:

@@ -152,6 +152,7 @@ class Grid(Part):
     limit_windows: tuple[LimitWindow, ...] = Field(
         default=(), description="daily windows with a limit of their own; the lower of the two counts"
     )
+    ramp_kw_per_h: Positive | None = Field(default=None, description="fastest change of the import, kW/h; absent: any")
 
 
 class Tariff(Part):

@@ -15,13 +15,23 @@ from models.horizon import Floats
 from models.schedule import Schedule
 from models.site import (
     COMFORT_PRICE_PER_KWH_H,
+    OVER_EVENT_PRICE_PER_KWH,
     OVER_LIMIT_PRICE_PER_KWH,
     OVER_RATING_PRICE_PER_KWH,
     TOO_HOT_PRICE_PER_KWH_H,
     Problem,
 )
 
-BREACH_FAMILIES = ("over_rating_kw", "over_worst_kw", "too_hot_k", "over_limit_kw", "short_gpu_h", "unfinished_gpu_h")
+BREACH_FAMILIES = (
+    "over_rating_kw",
+    "over_worst_kw",
+    "too_hot_k",
+    "over_limit_kw",
+    "over_event_kw",
+    "over_ramp_kw",
+    "short_gpu_h",
+    "unfinished_gpu_h",
+)
 TINY = 1e-6
 
 
@@ -87,11 +97,17 @@ def account(problem: Problem, schedule: Schedule) -> Account:
     carried = np.clip(left, 0.0, [j.most_carried_gpu_h(horizon) for j in problem.jobs])
     zones = [z for z in problem.halls if z.cooling_plant is not None]
     zone_c = np.array([hall_c[z.id] for z in zones]).reshape(len(zones), steps)
+    over_event_kw = np.zeros(steps)
+    for t, target_kw in problem.grid.targets_kw.items():
+        over_event_kw[t] = max(import_kw[t] - target_kw, 0.0)
+    change_kw = np.abs(np.diff(import_kw, prepend=import_kw[0]))
     breach = {
         "over_rating_kw": np.maximum(feeder_kw - rating, 0.0),
         "over_worst_kw": np.maximum(feeder_worst_kw - rating * margin, 0.0),
         "too_hot_k": np.maximum(zone_c - np.array([z.allowable_max_c for z in zones]).reshape(-1, 1), 0.0),
         "over_limit_kw": np.maximum(import_kw - np.asarray(problem.grid.limit_kw), 0.0),
+        "over_event_kw": over_event_kw,
+        "over_ramp_kw": np.maximum(change_kw - np.append(np.inf, problem.grid.ramp_kw(horizon)), 0.0),
         "short_gpu_h": np.maximum(promised - work[:firms], 0.0),
         "unfinished_gpu_h": np.maximum(left - carried, 0.0),
     }
@@ -218,6 +234,8 @@ def _cost(
         "over_rating": OVER_RATING_PRICE_PER_KWH * float(((breach["over_rating_kw"] + breach["over_worst_kw"]) * h).sum()),
         "too_hot": TOO_HOT_PRICE_PER_KWH_H * float((capacity * breach["too_hot_k"] * h).sum()),
         "over_limit": OVER_LIMIT_PRICE_PER_KWH * float(breach["over_limit_kw"] @ h),
+        "over_event": OVER_EVENT_PRICE_PER_KWH * float(breach["over_event_kw"] @ h),
+        "over_ramp": OVER_EVENT_PRICE_PER_KWH * float(breach["over_ramp_kw"] @ h),
         "short": float(sum(f.short_price_per_gpu_h * breach["short_gpu_h"][i].sum() for i, f in enumerate(problem.firms))),
         "unfinished": float(sum(j.unfinished_price_per_gpu_h * u for j, u in zip(problem.jobs, breach["unfinished_gpu_h"], strict=True))),
     }

@@ -2,12 +2,20 @@
 
     import_kw[t] = load at the root of the feeder tree                >= 0      meters
     import_kw[t] <= limit[t] + over_limit_kw[t]                                 limits
+    import_kw[t] <= target[t] + over_event_kw[t]                                event (only in steps that an event calls)
+    import_kw[t] - import_kw[t-1] <= ramp * between[t] + over_ramp_kw[t]        rises (only where the site limits its ramps)
+    import_kw[t-1] - import_kw[t] <= ramp * between[t] + over_ramp_kw[t]        falls
     import_kw[t] <= peak_kw,  peak so far <= peak_kw                            peaks (only where peaks cost)
 
 | symbol        | name                                   | unit      |
 |---------------|----------------------------------------|-----------|
 | limit         | most that may be drawn                 | kW        |
 | over_limit_kw | breach: drawn above the limit          | kW        |
+| target        | most that an event allows              | kW        |
+| over_event_kw | breach: drawn above the target         | kW        |
+| ramp          | fastest change of the import           | kW/h      |
+| between       | from the middle of t-1 to that of t    | h         |
+| over_ramp_kw  | breach: changed more than that         | kW        |
 | peak_kw       | highest mean of the billing period     | kW        |
 | price         | of energy, may be negative             | money/kWh |
 
@@ -19,28 +27,57 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyomo.environ as pyo
 
 from models.feeder import Load
+from models.horizon import Floats, Horizon
 
 
 @dataclass(frozen=True)
 class GridConnection:
-    """Limits and prices, one entry a step; money per kWh, per kW of peak, grams of CO2 per kWh."""
+    """Limits and prices, one entry a step; money per kWh, per kW of peak, grams of CO2 per kWh.
+
+    `event_target_kw` is None in a step that no event calls, and () where there is no event at all.
+    """
 
     limit_kw: tuple[float, ...]
     price_per_kwh: tuple[float, ...]
     carbon_g_per_kwh: tuple[float, ...] = ()
     peak_price_per_kw: float = 0.0
     peak_so_far_kw: float = 0.0
+    event_target_kw: tuple[float | None, ...] = ()
+    ramp_kw_per_h: float | None = None
+
+    def ramp_kw(self, horizon: Horizon) -> Floats:
+        """How much the import may change from the step before to each step but the first, kW, shape (T - 1,)."""
+        most = np.inf if self.ramp_kw_per_h is None else self.ramp_kw_per_h
+        return most * (horizon.h[1:] + horizon.h[:-1]) / 2
+
+    @property
+    def targets_kw(self) -> dict[int, float]:
+        """The event's target, kW, by the steps it calls."""
+        return {t: kw for t, kw in enumerate(self.event_target_kw) if kw is not None}
+
+    @property
+    def most_kw(self) -> tuple[float, ...]:
+        """The lower of limit and target in each step, kW."""
+        targets = self.targets_kw
+        return tuple(min(limit, targets.get(t, limit)) for t, limit in enumerate(self.limit_kw))
 
 
-def add(block: Any, grid: GridConnection, steps: Any, load_kw: Load) -> None:
+def add(block: Any, grid: GridConnection, horizon: Horizon, steps: Any, load_kw: Load) -> None:
     """Declare the connection on `block`; `load_kw(t)` is the load at the root of the feeder tree. Publishes `import_kw`."""
     block.limit_kw = pyo.Param(steps, initialize=dict(enumerate(grid.limit_kw)))
     block.price_per_kwh = pyo.Param(steps, initialize=dict(enumerate(grid.price_per_kwh)))
     block.import_kw = pyo.Var(steps, bounds=(0, None))
     block.over_limit_kw = pyo.Var(steps, bounds=(0, None))
+    block.CALLED = pyo.Set(initialize=list(grid.targets_kw))
+    block.target_kw = pyo.Param(block.CALLED, initialize=grid.targets_kw)
+    block.over_event_kw = pyo.Var(block.CALLED, bounds=(0, None))
+    block.RAMPED = pyo.Set(initialize=range(1, len(horizon)) if grid.ramp_kw_per_h is not None else [])
+    block.ramp_kw = pyo.Param(block.RAMPED, initialize={t: grid.ramp_kw(horizon)[t - 1] for t in block.RAMPED})
+    block.over_ramp_kw = pyo.Var(block.RAMPED, bounds=(0, None))
     block.peak_kw = pyo.Var(bounds=(grid.peak_so_far_kw, None))
     block.PEAKS = pyo.Set(initialize=range(len(grid.limit_kw)) if grid.peak_price_per_kw else [])
 
@@ -52,15 +89,31 @@ def add(block: Any, grid: GridConnection, steps: Any, load_kw: Load) -> None:
     def limits(b: Any, t: int) -> Any:
         return b.import_kw[t] <= b.limit_kw[t] + b.over_limit_kw[t]
 
+    @block.Constraint(block.CALLED)
+    def event(b: Any, t: int) -> Any:
+        return b.import_kw[t] <= b.target_kw[t] + b.over_event_kw[t]
+
+    @block.Constraint(block.RAMPED)
+    def rises(b: Any, t: int) -> Any:
+        return b.import_kw[t] - b.import_kw[t - 1] <= b.ramp_kw[t] + b.over_ramp_kw[t]
+
+    @block.Constraint(block.RAMPED)
+    def falls(b: Any, t: int) -> Any:
+        return b.import_kw[t - 1] - b.import_kw[t] <= b.ramp_kw[t] + b.over_ramp_kw[t]
+
     @block.Constraint(block.PEAKS)
     def peaks(b: Any, t: int) -> Any:
         return b.import_kw[t] <= b.peak_kw
 
 
-def cost(block: Any, grid: GridConnection, h: Any, steps: Any, over_limit_price_per_kwh: float) -> Any:
-    """Money for energy, peak and drawing above the limit."""
+def cost(
+    block: Any, grid: GridConnection, h: Any, steps: Any, over_limit_price_per_kwh: float, over_event_price_per_kwh: float
+) -> Any:
+    """Money for energy, peak, drawing above the limit or an event's target, and changing too fast."""
     return (
         sum(block.price_per_kwh[t] * h[t] * block.import_kw[t] for t in steps)
         + sum(over_limit_price_per_kwh * h[t] * block.over_limit_kw[t] for t in steps)
+        + sum(over_event_price_per_kwh * h[t] * block.over_event_kw[t] for t in block.CALLED)
+        + sum(over_event_price_per_kwh * h[t] * block.over_ramp_kw[t] for t in block.RAMPED)
         + grid.peak_price_per_kw * block.peak_kw
     )

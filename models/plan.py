@@ -11,15 +11,19 @@ import numpy as np
 from models import workload
 from models.account import TINY, Account, account
 from models.baseline import baseline
+from models.cooling_plant import secants
 from models.horizon import Floats
 from models.rounding import Room, meet_floors, meet_work, round_down, schedule_of
 from models.schedule import Schedule
 from models.settle import settle
 from models.site import Problem, build
 from models.solve import Certificate, Infeasible, Outcome, Session, Solved, TimedOut, values
+from models.tiers import Ranked, breaks_less
 
 ROUNDING_RESERVE = 1e-5
 """Share of every electrical limit that the program leaves for rounding."""
+ROUNDED_KW_AT_METER = 1.5
+"""What a kW that rounding takes may be at the meter, with cooling and losses."""
 ROUNDED_WORSE = 0.01
 """Rounding that costs more than this share of the objective is told."""
 
@@ -28,7 +32,11 @@ Status = Literal["optimal", "breached", "rounded_worse"]
 
 @dataclass(frozen=True)
 class SolveRecord:
-    """How the program was solved. `bound` is the objective before rounding, `gap` what rounding cost relative to it."""
+    """How the program was solved. `bound` is the objective before rounding, `gap` what rounding cost relative to it.
+
+    `tiers` holds the least amount that each tier of breaches had to be (`models.tiers`), empty where nothing is broken;
+    `tiers_s` is what finding them took. `weights_stand` says why breaches are ordered by their prices only, None otherwise.
+    """
 
     rows: int
     columns: int
@@ -38,6 +46,9 @@ class SolveRecord:
     bound: float
     gap: float
     certificate: Certificate
+    tiers: tuple[tuple[str, float], ...] = ()
+    tiers_s: float = 0.0
+    weights_stand: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,11 +76,16 @@ def make_plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut
     build_s = time.perf_counter() - started
     deadline = time.perf_counter() + budget_s
 
-    solved = _solve(session, model, deadline)
+    ranked = Ranked(session, model)
+
+    def solve() -> Outcome:
+        return ranked.solve(lambda latest: _solve(session, model, latest), deadline)
+
+    solved = solve()
     if not isinstance(solved, Solved):
         return solved
     bound = solved.objective
-    solved = settle(session, model, problem, lambda: _solve(session, model, deadline)) or solved
+    solved = settle(session, model, problem, solve) or solved
     if not isinstance(solved, Solved):
         return solved
 
@@ -78,12 +94,25 @@ def make_plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut
     schedule = _round(problem, model)
     result = account(problem, schedule)
     commanded = any(w.cap_w or w.order for w in problem.workloads)
-    if reference_account.objective < result.objective and not commanded:
+    breaks = breaks_less(reference_account, result)
+    if (breaks or (breaks is None and reference_account.objective < result.objective)) and not commanded:
         schedule, result = reference, reference_account
     rows, columns = session.shape
     gap = (result.objective - bound) / max(1.0, abs(bound))
     status: Status = "breached" if result.is_breached else "rounded_worse" if gap > ROUNDED_WORSE else "optimal"
-    record = SolveRecord(rows, columns, build_s, session.run_seconds, session.runs, bound, gap, solved.certificate)
+    record = SolveRecord(
+        rows,
+        columns,
+        build_s,
+        session.run_seconds,
+        session.runs,
+        bound,
+        gap,
+        solved.certificate,
+        ranked.amounts,
+        ranked.seconds,
+        ranked.weights_stand,
+    )
     return Plan(problem, schedule, result, reference_account, status, record, _marginal_prices(session, solved))
 
 
@@ -92,9 +121,31 @@ def _reserve(problem: Problem) -> Problem:
     keep = 1 - ROUNDING_RESERVE
     return replace(
         problem,
-        grid=replace(problem.grid, limit_kw=tuple(limit * keep for limit in problem.grid.limit_kw)),
+        grid=replace(
+            problem.grid,
+            limit_kw=tuple(limit * keep for limit in problem.grid.limit_kw),
+            event_target_kw=tuple(None if kw is None else kw * keep for kw in problem.grid.event_target_kw),
+            ramp_kw_per_h=_reserved_ramp(problem),
+        ),
         feeders=tuple(replace(f, rating_kw=f.rating_kw * keep) for f in problem.feeders),
     )
+
+
+def _reserved_ramp(problem: Problem) -> float | None:
+    """The ramp less what rounding may take from the import of one step and not of the next, kW/h.
+
+    That is two watts of a workload, and what the plants' straight lines lie above their curves, with losses.
+    """
+    ramp = problem.grid.ramp_kw_per_h
+    if ramp is None or len(problem.horizon) == 1:
+        return ramp
+    lost_kw = 0.002 * len(problem.workloads)
+    for plant in problem.cooling_plants:
+        slope, intercept, _ = secants(plant.chiller, problem.outdoor_c)
+        points = plant.chiller.breakpoints_kw()
+        middle = (points[1:, None] + points[:-1, None]) / 2
+        lost_kw += float((intercept + slope * middle - plant.chiller.power_kw(middle, problem.outdoor_c)).max())
+    return max(0.0, ramp - ROUNDED_KW_AT_METER * lost_kw / float((problem.horizon.h[1:] + problem.horizon.h[:-1]).min() / 2))
 
 
 def _solve(session: Session, model: Any, deadline: float) -> Outcome:
@@ -173,4 +224,4 @@ def _marginal_prices(session: Session, solved: Solved) -> dict[str, float]:
     return saved
 
 
-_LIMITS = {"limits", "carries", "carries_worst", "recommended_max", "allowable_max", "holds"}
+_LIMITS = {"limits", "event", "rises", "falls", "carries", "carries_worst", "recommended_max", "allowable_max", "holds"}

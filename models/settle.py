@@ -89,7 +89,7 @@ def _fix(session: Session, model: Any, gangs: dict[int, float]) -> None:
 
 def _over(model: Any) -> float:
     """Sum of all that is above a limit of the plant or the grid, kW and K."""
-    slacks = [model.grid.over_limit_kw]
+    slacks = [model.grid.over_limit_kw, model.grid.over_event_kw, model.grid.over_ramp_kw]
     slacks += [slack for f in model.feeder.values() for slack in (f.over_rating_kw, f.over_worst_kw)]
     slacks += [hall.too_hot_k for hall in model.hall.values() if hall.component("too_hot_k") is not None]
     return _sum(slacks)

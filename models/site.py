@@ -8,7 +8,8 @@
                 grid:     import  = load at the root
 
 Never infeasible: what reality can break carries a slack with a physical meaning, priced so that life and plant go before the
-grid limit, the grid limit before contracts, contracts before comfort.
+grid limit, the grid limit before a grid event, the event before contracts, contracts before comfort. Prices are the screen;
+`tiers` makes the order exact.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from models.workload import Cells, Workload, cells
 OVER_RATING_PRICE_PER_KWH = 10_000.0
 TOO_HOT_PRICE_PER_KWH_H = 10_000.0
 OVER_LIMIT_PRICE_PER_KWH = 1_000.0
+OVER_EVENT_PRICE_PER_KWH = 500.0
+"""Above the default penalty of a contract, 50 per GPU hour: a kWh more never buys 10 GPU hours back, an A100's best is 5.9."""
 COMFORT_PRICE_PER_KWH_H = 0.5
 
 
@@ -122,10 +125,10 @@ def build(problem: Problem) -> Any:
         battery.add(m.battery[store.id], store, horizon, m.STEPS)
     for node in problem.leaves_first():
         feeder.add(m.feeder[node.id], node, m.STEPS, *_attached(m, problem, node))
-    grid_connection.add(m.grid, problem.grid, m.STEPS, _of(m.feeder[problem.root.id].load_kw))
+    grid_connection.add(m.grid, problem.grid, horizon, m.STEPS, _of(m.feeder[problem.root.id].load_kw))
 
     m.cost = pyo.Objective(
-        expr=grid_connection.cost(m.grid, problem.grid, m.h, m.STEPS, OVER_LIMIT_PRICE_PER_KWH)
+        expr=grid_connection.cost(m.grid, problem.grid, m.h, m.STEPS, OVER_LIMIT_PRICE_PER_KWH, OVER_EVENT_PRICE_PER_KWH)
         + job.cost(m.job, m.workload)
         + firm.cost(m.firm, m.workload)
         + sum(battery.cost(m.battery[b.id], b, m.STEPS) for b in problem.batteries)

@@ -109,6 +109,26 @@ class Session:
         """Rows and columns."""
         return (len(self._row_lower), len(self.variables))
 
+    @property
+    def cost(self) -> Floats:
+        """Cost of each column, money per unit: a copy of those in force, shape (columns,)."""
+        return self._cost.copy()
+
+    def price(self, cost: Floats) -> None:
+        """Put other costs in force, one a column; certificates and objectives are of these from now on."""
+        if cost.shape != self._cost.shape or not np.isfinite(cost).all():
+            raise SolverFault("a cost coefficient is missing or not a finite number")
+        self._cost = cost.copy()
+        columns = np.arange(len(cost), dtype=np.int32)
+        _check(self._highs.changeColsCost(len(columns), columns, self._cost), "changeColsCost")
+
+    def at_least(self, row: int, lower: float) -> None:
+        """Give an added row another lower bound, -inf to lift it; the next solve starts from the last basis."""
+        if np.isnan(lower):
+            raise SolverFault("a bound is not a number")
+        self._row_lower[row] = lower
+        _check(self._highs.changeRowBounds(row, lower, highspy.kHighsInf), "changeRowBounds")
+
     def fix(self, variables: Sequence[Any], values: Sequence[float]) -> None:
         """Fix variables at values; the next solve starts from the last basis."""
         self.bound(variables, values, values)
@@ -153,6 +173,8 @@ class Session:
         for method in ("choose", "ipm"):
             left_s = deadline - time.perf_counter()
             if (isinstance(outcome, Solved) and outcome.certificate.holds) or left_s <= 0:
+                break
+            if isinstance(outcome, Infeasible) and method == "ipm":
                 break
             self._highs = self._pass(method)
             outcome = self._run(left_s)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from facility.errors import Fault, InputError
+
+if TYPE_CHECKING:
+    from facility.site import Site
 
 
 def run_check(site_file: str | None, settings: tuple[str, ...], *, schema: bool, asyncapi: bool, as_json: bool) -> int:
@@ -26,6 +31,7 @@ def run_check(site_file: str | None, settings: tuple[str, ...], *, schema: bool,
     assert site is not None
     from facility.verify import fallback_caps
 
+    warnings = list(_warnings(site))
     facts = {
         "site": site.id,
         "halls": len(site.halls),
@@ -35,13 +41,31 @@ def run_check(site_file: str | None, settings: tuple[str, ...], *, schema: bool,
         "import_limit_kw": site.grid.import_limit_kw,
         "fallback_caps_w": fallback_caps(site),
         "assumed_curves": list(assumed_curves(site)),
+        "warnings": warnings,
     }
     if as_json:
         print(json.dumps(facts, indent=2))
         return 0
-    print(f"{site_file}: fine. {site.name}: {facts['gpus']:,} GPUs in {facts['pools']} pools, {facts['halls']} halls.")
+    size = f"{facts['gpus']:,} GPUs, pools: {facts['pools']}, halls: {facts['halls']}"
+    print(f"{site_file}: {'no fault, but see the warnings' if warnings else 'fine'}. {site.name}: {size}.")
     for pool, cap_w in fallback_caps(site).items():
         print(f"fallback cap of {pool}: {cap_w} W")
     for curve in assumed_curves(site):
         print(f"assumed curve: {curve}; nobody measured it on this GPU model")
+    for warning in warnings:
+        print(f"warning: {warning}")
     return 0
+
+
+def _warnings(site: Site) -> Iterator[str]:
+    """What is no fault of the file, but cannot work: limits below what the site draws at rest, fallback caps that do not fit."""
+    from facility.verify import fallback_caps, fits
+
+    at_rest_kw = sum(hall.base_kw for hall in site.halls.values())
+    for pool in site.pools.values():
+        at_rest_kw += pool.gpus * (site.gpu_models[pool.gpu_model].idle_w + pool.host_idle_w) / 1000
+    lowest_kw = min([site.grid.import_limit_kw, *(window.import_limit_kw for window in site.grid.limit_windows)])
+    if at_rest_kw > lowest_kw:
+        yield f"idle GPUs and halls draw {at_rest_kw:,.0f} kW, more than the import limit of {lowest_kw:,.0f} kW"
+    for violation in fits(site, fallback_caps(site), max(site.weather.outdoor_by_hour_c)):
+        yield f"the fallback caps do not fit: {violation.asset} at {violation.amount:,.0f} of {violation.allowed:,.0f} kW"

@@ -81,6 +81,15 @@ def _print(console: Console, planned: Planned, numbers: dict[str, Any], out: Pat
     console.print(f"status: {numbers['status']}{saved}", highlight=False)
     if broken := sorted({breach["family"] for breach in numbers["baseline"]["breaches"]}):
         console.print(f"the baseline breaks limits: {', '.join(broken)}", highlight=False)
+    for event in numbers["events"]:
+        asked = f"{event['target_kw']:g} kW" if event["reduction_pct"] is None else f"{event['reduction_pct']:g} % less"
+        console.print(
+            f"event: {asked} from {event['start']} to {event['end']}: {event['minutes_over_target']:g} min above the target, "
+            f"{event['mean_over_delivery_pct']:.2f} % more delivered than asked",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
     for breach in numbers["breaches"][:10]:
         console.print(
             f"breach: {breach['family']} of {breach['asset']} by {breach['amount']:.3f} {breach['unit']} "

@@ -292,7 +292,8 @@ def _told(verdict: Sequence[Violation]) -> str:
 
 
 def _fatal(verdict: tuple[Violation, ...], found: Decided) -> list[Violation]:
-    """What must not be sent: anything that endangers the plant, and a broken grid limit that the plan did not own up to."""
+    """What must not be sent: anything that endangers the plant, and a broken grid limit or event that the plan did not own up to."""
     breach = found.plan.account.breach
-    told = bool(breach["over_limit_kw"][0] > 0 or (breach["too_hot_k"][:, :1] > 0).any())
-    return [v for v in verdict if v.tier == "plant" or (v.tier == "grid" and not told)]
+    hot = bool((breach["too_hot_k"][:, :1] > 0).any())
+    told = {"grid.limit": hot or breach["over_limit_kw"][0] > 0, "grid.event": hot or breach["over_event_kw"][0] > 0}
+    return [v for v in verdict if v.tier == "plant" or (v.tier == "grid" and not told.get(v.rule, False))]

@@ -9,12 +9,13 @@ from facility.bus.interface import Message
 from facility.clock import Clock
 from facility.daemon.governor import Situation
 from facility.errors import InputError
+from facility.events import Event
 from facility.forecast import Forecast, by_local_hour
 from facility.journal.journal import Journal
 from facility.overrides.arbitrate import bounds
 from facility.overrides.desk import OverrideDesk
 from facility.overrides.proposal import Proposal
-from facility.signals import PAYLOADS, Signals
+from facility.signals import NAMES, Signals
 from facility.site import Site
 from facility.steps import Edges
 from facility.telemetry import Telemetry
@@ -38,7 +39,7 @@ class Knowledge:
 
     def accept(self, name: str, feed: str | None, message: Message, now: datetime) -> bool:
         """Take in a signal or a reading, `name` being its topic's; True where it is a new limit of the grid."""
-        if name not in PAYLOADS:
+        if name not in NAMES:
             self._telemetry.accept(message, now)
             return False
         if refused := self._signals.accept(name, message.payload, feed):
@@ -60,6 +61,11 @@ class Knowledge:
     def forecast(self, edges: Edges) -> Forecast:
         """What is expected for the steps between `edges`."""
         return self._signals.forecast(edges)
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What the grid operator ordered."""
+        return self._signals.events
 
     def remember(self) -> None:
         """Write down what a restart must not lose. Raises StoreFault."""

@@ -31,9 +31,11 @@ from facility.daemon.pulse import Pulse, last_will
 from facility.daemon.record import cycle_record, decision_in
 from facility.daemon.rivals import Rivals
 from facility.decide import Decided, Undecided, decide
+from facility.events import Event
 from facility.forecast import Forecast
 from facility.journal.journal import Journal
 from facility.overrides.proposal import Proposal
+from facility.problem import called
 from facility.report.current import plan_payload
 from facility.site import Site
 from facility.steps import Edges, rolling
@@ -242,9 +244,9 @@ class Daemon:
             self._cycle += 1
             proposals = self._known.desk.standing(now)
             made = self._governor.tightened(self._known.situation(now, proposals, edges))
-            forecast = self._known.forecast(edges)
+            forecast, events = self._known.forecast(edges), self._known.events
         forecast.outdoor_c[0] = made.outdoor_c
-        found = self._find(made, forecast, edges)
+        found = self._find(made, forecast, events, edges)
         with self._lock:
             if self._closed:
                 return
@@ -259,12 +261,13 @@ class Daemon:
                     self._forecast = forecast
                 self._write_down(made, proposals, forecast, here.now)
 
-    def _find(self, made: Situation, forecast: Forecast, edges: Edges) -> Decided | Undecided:
+    def _find(self, made: Situation, forecast: Forecast, events: tuple[Event, ...], edges: Edges) -> Decided | Undecided:
         """Solve; what goes wrong in there is an outcome, not the end."""
         if made.asked.mode != "normal":
             return Undecided(f"an operator drives: {made.asked.mode}")
         try:
-            return decide(self._site, made.snapshot, forecast, made.asked, edges, self._site.control.solver_budget_s)
+            asked = called(self._site, made.snapshot, forecast, made.asked, events, edges)
+            return decide(self._site, made.snapshot, forecast, asked, edges, self._site.control.solver_budget_s)
         except Exception as error:
             log.exception("the planner failed")
             return Undecided(f"the planner failed: {type(error).__name__}: {error}")

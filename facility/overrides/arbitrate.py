@@ -56,6 +56,8 @@ class Bounds:
     """What is in force at `now`."""
     reasons: Mapping[str, str]
     """Who commands what until when, in words, by pool, job and `grid`."""
+    event_target_kw: tuple[float | None, ...] = ()
+    """Most that a grid event allows, kW; None in steps that none calls, () where there is none."""
 
 
 def bounds(

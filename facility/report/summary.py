@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from facility.events import delivery
 from facility.planner import Planned
 from facility.report.tables import instant
 from models.account import TINY, Account
@@ -18,6 +19,8 @@ UNITS = {
     "over_worst_kw": ("kW", "the sum of caps does not fit under the feeder: lower caps or move GPUs to another feeder"),
     "too_hot_k": ("K", "more cooling capacity or less load in this hall"),
     "over_limit_kw": ("kW", "a higher import limit then, or less firm load"),
+    "over_event_kw": ("kW", "a smaller reduction or a shorter event, less firm load, or lower floors"),
+    "over_ramp_kw": ("kW", "a wider grid.ramp_kw_per_h, or longer ramps of an event"),
     "short_gpu_h": ("GPU h", "a higher import limit or feeder rating then, or a lower floor"),
     "unfinished_gpu_h": ("GPU h", "a later deadline, or more GPUs or power before it"),
 }
@@ -37,6 +40,7 @@ def summary(planned: Planned) -> dict[str, Any]:
         **ours,
         "baseline": {**base, "breaches": list(breaches(planned, plan.baseline))},
         "saving_pct": 100 * (base_cost - ours["energy_cost"]) / abs(base_cost) if base_cost else None,
+        "events": list(events(planned)),
         "breaches": list(breaches(planned, plan.account)),
         "marginal_prices": plan.marginal_prices,
         "assumed": list(planned.assumed),
@@ -49,8 +53,27 @@ def summary(planned: Planned) -> dict[str, Any]:
             "bound": record.bound,
             "gap": record.gap,
             "certificate": {"primal": record.certificate.primal, "dual": record.certificate.dual, "gap": record.certificate.gap},
+            "tiers": dict(record.tiers),
+            "tiers_s": record.tiers_s,
+            "weights_stand": record.weights_stand,
         },
     }
+
+
+def events(planned: Planned) -> Iterator[dict[str, Any]]:
+    """Each grid event and how the plan keeps it."""
+    plan = planned.decided.plan
+    for event in planned.events:
+        kept = delivery(event, planned.edges, plan.baseline.import_kw, plan.account.import_kw, TINY)
+        yield {
+            "start": instant(event.start),
+            "end": instant(event.end),
+            "target_kw": event.target_kw,
+            "reduction_pct": event.reduction_pct,
+            "ramp_min": event.ramp.total_seconds() / 60,
+            "mean_over_delivery_pct": kept.mean_over_delivery_pct,
+            "minutes_over_target": kept.minutes_over_target,
+        }
 
 
 def breaches(planned: Planned, state: Account) -> Iterator[dict[str, Any]]:

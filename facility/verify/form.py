@@ -78,6 +78,7 @@ def _numbers(snapshot: Snapshot, decision: Decision, outdoor_c: float) -> Iterat
     ]
     optional = (
         ("import_limit_kw", decision.import_limit_kw, "kW"),
+        ("event_target_kw", decision.event_target_kw, "kW"),
         ("first_step_s", decision.first_step_s, "s"),
         ("import_kw", snapshot.import_kw, "kW"),
         ("snapshot.outdoor_c", snapshot.outdoor_c, "degC"),

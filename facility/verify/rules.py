@@ -120,6 +120,9 @@ def _feeders(site: Site, snapshot: Snapshot, decision: Decision, outdoor_c: floa
         limit_kw = import_limit_kw(site, decision.at, decision.until)
     says = "expected import is above the grid's limit"
     yield from over(Violation("grid.limit", site.grid.feed, import_kw, "kW", limit_kw, says, "grid"))
+    if decision.event_target_kw is not None:
+        says = "expected import is above what the grid event allows"
+        yield from over(Violation("grid.event", site.grid.feed, import_kw, "kW", decision.event_target_kw, says, "grid"))
 
 
 def import_limit_kw(site: Site, start: datetime, end: datetime) -> float:

@@ -222,6 +222,22 @@ def meter(house: House, kw: float) -> None:
     house.settle()
 
 
+@pytest.mark.parametrize("target_kw", [2.0, 0.0])
+def test_the_next_plan_keeps_to_a_grid_event_as_far_as_it_can_and_is_sent(planned: House, target_kw: float) -> None:
+    before = planned.caps()
+    told = {"start": NOW.isoformat(), "end": (NOW + timedelta(hours=1)).isoformat(), "target_kw": target_kw}
+    planned.say("grid/main/event", told, retain=True)
+    assert planned.daemon.cycle().outcome == "published"
+    plan = planned.daemon._governor.plan
+    assert plan is not None
+    assert plan.decision.event_target_kw == target_kw
+    assert (plan.plan.account.import_kw[0] <= target_kw) == (target_kw > 0)
+    assert planned.caps() != before
+    planned.say("grid/main/event", b"", retain=True)
+    assert planned.daemon.cycle().outcome == "published"
+    assert planned.caps() == before
+
+
 def test_what_the_meter_shows_above_the_limit_is_shed_at_once_whatever_the_plan_expected(planned: House) -> None:
     """4.4 kW are 0.44 more than 99 % of 4 kW, of 3.22 expected; 8 GPUs draw 335 W then, under caps of 343 W."""
     meter(planned, 4.0)

@@ -564,3 +564,50 @@ def test_an_hourly_shape_follows_a_local_clock_that_is_off_the_hour(tmp_path: Pa
 def test_options_that_mean_nothing_are_refused_with_their_name(options: dict[str, Any], place: str) -> None:
     with pytest.raises(InputError, match=place):
         planned(Request(**{"site": str(DEMO), "start": "2026-07-15", **options}))
+
+
+def test_phoenix_keeps_an_event_of_a_quarter_for_three_hours(tmp_path: Path) -> None:
+    """Ramp from 13:45, window 14:00 to 17:00, ramp to 17:15, no rebound to 18:15; one baseline of 94.844 kW throughout."""
+    file = tmp_path / "events.csv"
+    file.write_text(
+        "start,end,reduction_pct,ramp_min\n2025-05-03T14:00-07:00,2025-05-03T17:00-07:00,25,15\n2025-06-01T14:00-07:00,2025-06-01T15:00-07:00,9,\n",
+        encoding="utf-8",
+    )
+    found = planned(Request(str(PHOENIX), "2025-05-03T13:00-07:00", "6h", "5min", events=str(file)))
+    t = told(write(found, tmp_path / "out"), PHOENIX, None)
+    check(t, datetime(2025, 5, 3, 20, tzinfo=UTC), 72)
+    assert t.summary["status"] == "optimal"
+    (event,) = t.summary["events"]
+    assert (event["start"], event["end"], event["reduction_pct"], event["target_kw"], event["ramp_min"]) == (
+        "2025-05-03T21:00:00Z", "2025-05-04T00:00:00Z", 25.0, None, 15.0,
+    )  # fmt: skip
+    assert event["minutes_over_target"] == 0
+    assert 0 <= event["mean_over_delivery_pct"] < 0.5
+    assert any("1 of 2" in assumed for assumed in t.summary["assumed"])
+    drawn = t.column("import_kw")
+    base_kw = t.summary["baseline"]["energy_kwh"] / 6
+    target = [base_kw] * 9 + [base_kw * (1 - 0.25 * share) for share in (1 / 3, 2 / 3, *[1] * 38, 2 / 3, 1 / 3)] + [base_kw] * 21
+    assert all(kw <= most + 1e-6 for kw, most in zip(drawn, target, strict=True))
+    assert sum(most - kw for kw, most in zip(drawn[12:48], target[12:48], strict=True)) / 36 < 0.005 * base_kw
+    for rows in t.caps_at().values():
+        work: dict[str, float] = defaultdict(float)
+        for row in rows:
+            work[row["workload"]] += float(row["gpus"]) * float(row["speed"])
+        for name, contract in t.site["contracts"].items():
+            assert work[name] >= contract["floor_speed"] * contract["gpus"] - 1e-6
+
+
+def test_an_event_that_cannot_be_kept_is_a_breach_with_a_remedy(tmp_path: Path) -> None:
+    """256 GPUs at 100 W draw 25 kW; 10 kW are called, so contracts break and then the event, by the rest."""
+    file = tmp_path / "events.csv"
+    file.write_text("start,end,target_kw\n2025-05-03T14:00-07:00,2025-05-03T14:30-07:00,10\n", encoding="utf-8")
+    asked = Request(str(PHOENIX), "2025-05-03T14:00-07:00", "1h", "15min", events=str(file))
+    t = told(write(planned(asked), tmp_path / "out"), PHOENIX, None)
+    assert t.summary["status"] == "breached"
+    assert len(t.breached("short_gpu_h")) == len(t.site["contracts"])
+    (over,) = [breach for breach in t.summary["breaches"] if breach["family"] == "over_event_kw"]
+    assert (over["unit"], over["asset"], over["to"]) == ("kW", "main", "2025-05-03T21:30:00Z")
+    assert near(over["amount"], max(t.column("import_kw")[:2]) - 10)
+    assert max(t.column("import_kw")[:2]) < 26
+    assert over["remedy"]
+    assert t.summary["events"][0]["minutes_over_target"] == 30

@@ -9,9 +9,15 @@ from typing import Any
 import pytest
 
 from facility.config import load_site
+from facility.events import Event
+from facility.forecast import expect
 from facility.overrides.arbitrate import Bounds, bounds
 from facility.overrides.proposal import Proposal
+from facility.problem import called, problem_of
 from facility.signals import Signals
+from facility.snapshot import Snapshot
+from models.account import account
+from models.baseline import baseline
 
 SITE = load_site("site_configs/demo.yaml")
 NOW = datetime(2026, 7, 15, 6, tzinfo=UTC)
@@ -99,3 +105,51 @@ def test_only_an_operator_of_critical_equipment_may_pass_the_grids_limit(priorit
     signals.accept("grid_limit", series(400.0, 400.0, 400.0), "main")
     raised: Any = Proposal("r", "grid/main", "import_limit_kw", 900.0, priority, NOW, HOURS[2], "ann", "")
     assert signals.limited(own_limit(raised), HOURS, (raised,)).import_limit_kw == limits
+
+
+def event(**changed: Any) -> bytes:
+    told = {"start": "2026-07-15T07:00:00Z", "end": "2026-07-15T08:00:00Z", "target_kw": 400.0, "ramp_min": 30.0}
+    return json.dumps(told | changed).encode()
+
+
+def test_an_event_is_kept_until_an_empty_message_withdraws_it() -> None:
+    signals = Signals(SITE)
+    assert signals.events == ()
+    assert signals.accept("grid_event", event(), "main") is None
+    assert signals.events == (Event(HOURS[1], HOURS[2], target_kw=400.0, ramp=timedelta(minutes=30)),)
+    assert signals.accept("grid_event", b"", "main") is None
+    assert signals.events == ()
+
+
+@pytest.mark.parametrize(
+    ("payload", "feed"),
+    [
+        (event(reduction_pct=10.0), "main"),
+        (event(ramp_min=1e300), "main"),
+        (event(end="2026-07-15T07:00:00Z"), "main"),
+        (event(), "other"),
+        (b"{", "main"),
+    ],
+)
+def test_an_event_that_cannot_be_believed_is_refused_and_the_one_before_it_stays(payload: bytes, feed: str) -> None:
+    signals = Signals(SITE)
+    signals.accept("grid_event", event(), "main")
+    before = signals.events
+    assert signals.accept("grid_event", payload, feed)
+    assert signals.events == before
+
+
+def test_an_event_binds_the_steps_of_the_plan_against_its_own_baseline() -> None:
+    """Half an hour of ramp in the hour before: with steps of an hour, the lowest value of that hour is the target itself."""
+    snapshot, outlook = Snapshot(at=NOW), expect(SITE, HOURS, {})
+    asked = own_limit()
+    assert called(SITE, snapshot, outlook, asked, (), HOURS) is asked
+    kept = called(
+        SITE, snapshot, outlook, asked, (Event(HOURS[1], HOURS[2], target_kw=400.0, ramp=timedelta(minutes=30)),), HOURS
+    )
+    assert kept.event_target_kw == (400.0, 400.0, 400.0)
+    free = problem_of(SITE, snapshot, outlook, asked, HOURS)
+    base_kw = account(free, baseline(free)).import_kw
+    half = called(SITE, snapshot, outlook, asked, (Event(HOURS[0], HOURS[1], reduction_pct=50.0),), HOURS)
+    assert half.event_target_kw == pytest.approx((base_kw[0] / 2, base_kw[1], None))
+    assert problem_of(SITE, snapshot, outlook, kept, HOURS).grid.event_target_kw == (400.0, 400.0, 400.0)

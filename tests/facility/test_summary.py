@@ -44,7 +44,9 @@ def test_the_keys_are_those_that_scripts_rely_on(demo: Planned) -> None:
     words = "site start end currency status baseline saving_pct breaches marginal_prices assumed solve"
     assert not FIGURES.union(words.split()) - set(numbers)
     assert not FIGURES - set(numbers["baseline"])
-    assert {"columns", "rows", "build_s", "solve_s", "gap", "certificate"} <= set(numbers["solve"])
+    assert {"columns", "rows", "build_s", "solve_s", "gap", "certificate", "tiers", "tiers_s", "weights_stand"} <= set(
+        numbers["solve"]
+    )
     assert numbers["start"] == "2023-07-01T22:00:00Z"
     assert numbers["status"] == "optimal"
 

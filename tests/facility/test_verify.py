@@ -333,6 +333,13 @@ def test_the_limit_of_the_decision_counts_before_the_sites() -> None:
     assert [(v.rule, v.tier, v.allowed) for v in told] == [("grid.limit", "grid", 5.3345)]
 
 
+def test_a_grid_event_counts_beside_the_limit() -> None:
+    assert broken(site_with(), decision(event_target_kw=5.3346)) == set()
+    told = verify(site_with(), SNAPSHOT, decision(event_target_kw=5.3345), outdoor_c=10.0)
+    assert [(v.rule, v.tier, v.allowed) for v in told] == [("grid.event", "grid", 5.3345)]
+    assert broken(site_with(), decision(event_target_kw=float("nan"))) == {"number.finite"}
+
+
 def test_a_daily_window_limits_a_decision_that_reaches_into_it() -> None:
     """12:00 UTC is 14:00 in Berlin in July; the decision lasts until 14:15."""
     for start, rules in (("14:15", set()), ("14:14", {"grid.limit"})):

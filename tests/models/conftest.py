@@ -39,6 +39,8 @@ def a_site(
     limit_kw: tuple[float, ...] | float = 1000.0,
     peak_price_per_kw: float = 0.0,
     peak_so_far_kw: float = 0.0,
+    event_target_kw: tuple[float | None, ...] = (),
+    ramp_kw_per_h: float | None = None,
     host: Host = BARE,
     gpus: float = 10.0,
     outdoor_c: float = 20.0,
@@ -46,7 +48,14 @@ def a_site(
 ) -> Problem:
     """Ten GPUs in one hall under one feeder, nothing binding; `assets` are fields of `Problem` that replace these."""
     limits = limit_kw if isinstance(limit_kw, tuple) else (limit_kw,) * len(hours)
-    grid = GridConnection(limits, price_per_kwh, peak_price_per_kw=peak_price_per_kw, peak_so_far_kw=peak_so_far_kw)
+    grid = GridConnection(
+        limits,
+        price_per_kwh,
+        peak_price_per_kw=peak_price_per_kw,
+        peak_so_far_kw=peak_so_far_kw,
+        event_target_kw=event_target_kw,
+        ramp_kw_per_h=ramp_kw_per_h,
+    )
     default: dict[str, Any] = {
         "feeders": (Feeder("root", None, 1000.0),),
         "halls": (Hall("hall", "root"),),
@@ -170,6 +179,7 @@ def a_random_site(seed: int, *, cooled: bool | None = None, lowest_price: float 
         limit_kw=tuple((site_kw + 2) * between(0.3, 1.5) for _ in range(steps)),
         price_per_kwh=tuple(between(lowest_price, 0.5) for _ in range(steps)),
         peak_price_per_kw=float(rng.choice([0, 0, 0.5])),
+        event_target_kw=_a_random_event(seed, steps, site_kw + 2),
     )
     return Problem(
         horizon,
@@ -183,6 +193,14 @@ def a_random_site(seed: int, *, cooled: bool | None = None, lowest_price: float 
         firms=(firm,) if perhaps() else (),
         jobs=tuple(jobs),
     )
+
+
+def _a_random_event(seed: int, steps: int, site_kw: float) -> tuple[float | None, ...]:
+    """Targets in about half of the steps of every third site, from a generator of their own."""
+    rng = np.random.default_rng((seed, 1))
+    if rng.random() > 1 / 3:
+        return ()
+    return tuple(site_kw * float(rng.uniform(0.1, 1.2)) if rng.random() < 0.5 else None for _ in range(steps))
 
 
 @dataclass(frozen=True)

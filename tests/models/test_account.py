@@ -59,6 +59,8 @@ def test_each_kind_of_money_by_hand(site: Any, job: Any, firm: Any) -> None:
         firms=(firm(gpus=4, value_per_gpu_h=0.5, floor_speed=0.9),),
         jobs=(job(5.0, 2.05, gpus=6, delay_price_per_gpu_h=0.01, carry_price_per_gpu_h=0.2),),
         limit_kw=(1.5, 1000.0),
+        event_target_kw=(None, 0.7),
+        ramp_kw_per_h=0.5,
         feeders=(Feeder("root", None, 2.0, worst_case_margin=0.8),),
     )
     result = account(
@@ -72,6 +74,8 @@ def test_each_kind_of_money_by_hand(site: Any, job: Any, firm: Any) -> None:
         "over_worst_kw": pytest.approx(2.0 - 1.6),
         "too_hot_k": 0.0,
         "over_limit_kw": pytest.approx(0.2),
+        "over_event_kw": pytest.approx(0.1),
+        "over_ramp_kw": pytest.approx(0.9 - 0.5),
         "short_gpu_h": pytest.approx(2 * 0.4),
         "unfinished_gpu_h": pytest.approx(5 - 3 - 0.3),
     }
@@ -83,6 +87,8 @@ def test_each_kind_of_money_by_hand(site: Any, job: Any, firm: Any) -> None:
         "value": -0.5 * 6.4,
         "over_rating": 10_000 * 0.4,
         "over_limit": 1_000 * 0.2,
+        "over_event": 500 * 0.1,
+        "over_ramp": 500 * 0.4,
         "short": 50 * 0.8,
         "unfinished": 50 * 1.7,
     }

@@ -1,4 +1,4 @@
-"""Grid connection: limits, prices, peaks."""
+"""Grid connection: limits, prices, peaks, events, ramps."""
 
 from __future__ import annotations
 
@@ -67,3 +67,81 @@ def test_a_job_goes_before_the_grid_limit(site: Any, job: Any, planned: Callable
     account = planned(site((1.0,), (0.1,), limit_kw=1.0, jobs=(job(8.0, 1.0, elastic=True),))).account
     assert account.breach["over_limit_kw"][0] == 0.0
     assert account.breach["unfinished_gpu_h"][0] == pytest.approx(4.0, abs=0.01)
+
+
+def test_an_event_moves_work_to_a_dearer_hour_as_a_limit_does(
+    site: Any, job: Any, planned: Callable[[Problem], Plan], optimum: Any
+) -> None:
+    """As with a limit of 1 kW in the first hour: 0.1 * 1 + 0.3 * 1.75 = 0.625, and the second hour is free."""
+    problem = site(event_target_kw=(1.0, None), jobs=(job(11.0, elastic=True),))
+    assert optimum(problem).objective == pytest.approx(0.625)
+    plan = planned(problem)
+    assert 0.999 < plan.account.import_kw[0] <= 1.0
+    assert plan.account.import_kw[1] > 1.7
+    assert plan.account.objective == pytest.approx(0.625, abs=1e-3)
+    assert plan.marginal_prices == {"grid.event": pytest.approx(0.2)}
+    assert not plan.account.is_breached
+
+
+def test_the_lower_of_event_and_limit_counts(site: Any, job: Any, planned: Callable[[Problem], Plan]) -> None:
+    jobs = (job(8.0, elastic=True),)
+    assert planned(site(limit_kw=1.5, event_target_kw=(1.0, None), jobs=jobs)).account.import_kw[0] == pytest.approx(1.0, abs=1e-2)
+    assert planned(site(limit_kw=1.0, event_target_kw=(1.5, None), jobs=jobs)).account.import_kw[0] == pytest.approx(1.0, abs=1e-2)
+
+
+def test_a_contract_goes_before_an_event_and_what_must_run_breaks_it_by_exactly_the_difference(
+    site: Any, firm: Any, planned: Callable[[Problem], Plan], optimum: Any
+) -> None:
+    """Floor speed 0.8 on ten GPUs is 2 kW; 0.4 kW are called, and at 100 W each they still draw 1 kW, at speed 0.3.
+
+    8 - 3 = 5 GPU h short, 0.6 kW over: 1 * 0.1 + 5 * 50 + 0.6 * 500 = 550.1.
+    """
+    problem = site((1.0,), (0.1,), event_target_kw=(0.4,), firms=(firm(floor_speed=0.8),))
+    assert optimum(problem).objective == pytest.approx(550.1)
+    plan = planned(problem)
+    assert plan.status == "breached"
+    assert plan.account.breach["over_event_kw"].tolist() == pytest.approx([0.6])
+    assert plan.account.breach["short_gpu_h"][0, 0] == pytest.approx(5.0)
+    assert plan.account.cost["over_event"] == pytest.approx(300.0)
+    assert plan.account.objective == pytest.approx(550.1)
+
+
+def test_what_is_drawn_above_event_and_limit_is_owed_for_both(site: Any, firm: Any, optimum: Any) -> None:
+    """1 kW must run, 0.5 kW may be drawn in all and 0.4 kW are called: 0.5 * 1000 + 0.6 * 500 + 0.1."""
+    problem = site((1.0,), (0.1,), limit_kw=0.5, event_target_kw=(0.4,), firms=(firm(),))
+    assert optimum(problem).objective == pytest.approx(800.1)
+
+
+@pytest.mark.parametrize("price_per_kwh", [(0.1, 0.3), (0.3, 0.1)])
+def test_a_ramp_holds_the_cheap_hour_near_the_dear_one_both_ways(
+    site: Any, job: Any, planned: Callable[[Problem], Plan], optimum: Any, price_per_kwh: tuple[float, float]
+) -> None:
+    """11 GPU h at 4 a kWh below 2 kW. x and 2.75 - x, 1 kW apart: 1.875 and 0.875. 0.1 * 1.875 + 0.3 * 0.875 = 0.45.
+
+    Without the ramp, 3 kW and 0.25 kW: 0.375.
+    """
+    jobs = (job(11.0, elastic=True),)
+    assert optimum(site(price_per_kwh=price_per_kwh, jobs=jobs)).objective == pytest.approx(0.375)
+    problem = site(price_per_kwh=price_per_kwh, ramp_kw_per_h=1.0, jobs=jobs)
+    assert optimum(problem).objective == pytest.approx(0.45)
+    plan = planned(problem)
+    assert sorted(plan.account.import_kw) == pytest.approx([0.875, 1.875], abs=0.01)
+    assert abs(plan.account.import_kw[1] - plan.account.import_kw[0]) <= 1.0
+    assert not plan.account.is_breached
+    assert set(plan.marginal_prices) == {"grid.falls" if price_per_kwh[0] < price_per_kwh[1] else "grid.rises"}
+
+
+def test_a_ramp_counts_from_the_middle_of_a_step_to_the_middle_of_the_next(site: Any, job: Any, optimum: Any) -> None:
+    """Steps of 1 h and 3 h are 2 h apart: 0.5 kW/h allow 1 kW. 15 GPU h take x in the first and (3.75 - x) / 3 in each later hour.
+
+    x - (3.75 - x) / 3 = 1 at x = 1.6875: 0.1 * 1.6875 + 0.3 * 2.0625 = 0.7875.
+    """
+    problem = site((1.0, 3.0), ramp_kw_per_h=0.5, jobs=(job(15.0, 4.0, elastic=True),))
+    assert optimum(problem).objective == pytest.approx(0.7875)
+
+
+def test_a_job_goes_before_a_ramp(site: Any, job: Any, planned: Callable[[Problem], Plan]) -> None:
+    """Work of the second hour alone, from nothing in the first: 1 kW, 4 of 8 GPU h, and no faster."""
+    account = planned(site(ramp_kw_per_h=1.0, jobs=(job(8.0, arrival_h=1.0, elastic=True),))).account
+    assert account.breach["over_ramp_kw"].tolist() == [0.0, 0.0]
+    assert account.breach["unfinished_gpu_h"][0] == pytest.approx(4.0, abs=0.02)
