@@ -58,11 +58,15 @@ class Situation:
 
 @dataclass(frozen=True)
 class Cut:
-    """What the meter made give way: by how much it showed more than was expected, and the caps that were sent therefore."""
+    """What the meter made give way: by how much it showed more than was expected, and the caps that were sent therefore.
+
+    `commanded` are the pools whose caps were then an operator's: once the command ends, only the excess holds there.
+    """
 
     excess_kw: float
     caps: Decision
     says: str
+    commanded: frozenset[str]
     calm_since: datetime | None = None
 
 
@@ -167,7 +171,7 @@ class Governor:
         says = f"the meter showed {measured_kw:.1f} of {limit_kw:g} kW"
         decision = replace(less, pools=tuple(replace(pool, reason=says) for pool in less.pools))
         log.log(logging.WARNING if cut is None else logging.DEBUG, "%s, %.1f kW were expected: caps give way", says, expected_kw)
-        self._cut, self._lowered_at = Cut(limit_kw - target_kw, decision, says), here.now
+        self._cut, self._lowered_at = Cut(limit_kw - target_kw, decision, says, commanded(here.asked)), here.now
         self._send(decision, verify(self._site, here.snapshot, decision, outdoor_c=here.outdoor_c), here)
         self._enter(here, self.outcome.mode, self.outcome.outcome, self._reason)
 
@@ -213,7 +217,9 @@ class Governor:
         if cut is None:
             return decision
         limit_kw = asked.import_limit_kw[0] - cut.excess_kw
-        return no_higher(shed(self._site, snapshot, decision, limit_kw, outdoor_c, last=commanded(asked)), cut.caps)
+        ended = cut.commanded - set(commanded(asked))
+        kept = tuple(pool for pool in cut.caps.pools if pool.pool not in ended)
+        return no_higher(shed(self._site, snapshot, decision, limit_kw, outdoor_c, last=commanded(asked)), kept)
 
     def _go_on(self, here: Situation, reason: str) -> None:
         if here.asked.mode != "normal" and self.outcome.mode != "MANUAL" and self.in_force is not None:

@@ -7,6 +7,7 @@ what their energy allows, and its halls count as steady.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -60,12 +61,17 @@ def lowest(decision: Decision, other: Decision) -> Decision:
     return replace(decision, pools=pools)
 
 
-def no_higher(decision: Decision, other: Decision) -> Decision:
-    """`decision` with no workload above the cap it has in `other`; one that is not there, above the highest of its pool."""
-    pools = {pool.pool: pool for pool in other.pools}
+def no_higher(decision: Decision, others: Sequence[PoolCaps]) -> Decision:
+    """`decision` with no workload above the cap it has in `others`; one that is not there, above the highest of its pool.
+
+    A pool that is not in `others` stays as it is.
+    """
+    pools = {pool.pool: pool for pool in others}
 
     def bounded(pool: PoolCaps) -> PoolCaps:
-        most = pools[pool.pool]
+        most = pools.get(pool.pool)
+        if most is None:
+            return pool
         highest = max([most.cap_w, *(group.cap_w for group in most.groups)])
         had: dict[str, int] = {}
         for group in most.groups:

@@ -21,7 +21,9 @@ from facility.daemon import rivals
 from facility.daemon.governor import _told
 from facility.daemon.loop import Daemon
 from facility.daemon.pulse import last_will
+from facility.daemon.standby import no_higher
 from facility.decide import Undecided, decide
+from facility.decision import CapGroup, Decision, PoolCaps
 from facility.journal.journal import Journal
 from facility.journal.store import StoreFault
 from facility.site import Site
@@ -621,3 +623,9 @@ def test_a_killed_daemon_leaves_its_last_will(planned: House) -> None:
     status = planned.retained("svc/daemon/status")
     assert status is not None
     assert (status["mode"], status["reason"]) == ("offline", "lost")
+
+
+def test_a_bound_on_one_pool_leaves_the_others_as_they_are() -> None:
+    decision = Decision(NOW, NOW, (PoolCaps("a", 400), PoolCaps("b", 400, (CapGroup("w", 2, 300),))))
+    held = no_higher(decision, (PoolCaps("b", 100, (CapGroup("w", 2, 120),)),))
+    assert held.pools == (PoolCaps("a", 400), PoolCaps("b", 100, (CapGroup("w", 2, 120),)))
