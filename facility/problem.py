@@ -76,7 +76,6 @@ def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bound
             unfinished_price_per_gpu_h=site.jobs.unfinished_penalty_per_gpu_h,
             delay_price_per_gpu_h=delay,
             carry_price_per_gpu_h=mean_price * best_kwh * overhead[state.pool] + delay * waited_h,
-            running=bool(state.running),
         )
 
     return Problem(

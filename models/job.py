@@ -42,7 +42,6 @@ class Job(Workload):
     unfinished_price_per_gpu_h: float = 50.0
     delay_price_per_gpu_h: float = 1e-4
     carry_price_per_gpu_h: float = 0.0
-    running: bool = False
 
     @property
     def may_pause(self) -> bool:

@@ -88,7 +88,6 @@ class Session:
     """
 
     def __init__(self, model: Any) -> None:
-        started = time.perf_counter()
         form = LinearStandardFormCompiler().write(model, mixed_form=True, set_sense=None)
         self.variables: list[Any] = list(form.columns)
         self.columns = {id(v): i for i, v in enumerate(self.variables)}
@@ -100,7 +99,6 @@ class Session:
         self._lower = np.array([-np.inf if v.lb is None else v.lb for v in self.variables], float)
         self._upper = np.array([np.inf if v.ub is None else v.ub for v in self.variables], float)
         self._highs = self._pass()
-        self.build_seconds = time.perf_counter() - started
         self.run_seconds = 0.0
         self.runs = 0
 
