@@ -33,7 +33,7 @@ docs: $(READY) ## doctests, and the README's map of the house is true
 setup: $(READY) mosquitto ## virtual environment and broker, nothing else
 
 lock: ## pin what pyproject.toml asks for, with hashes
-	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-strip-extras --no-header --python-version 3.11 \
 		--extra dev pyproject.toml -o requirements.lock
 
 clean: ## remove what was made
