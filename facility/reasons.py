@@ -7,7 +7,7 @@ import numpy as np
 from facility.overrides.arbitrate import Bounds
 from facility.site import Site
 from facility.steps import Edges
-from models.account import TINY
+from models.breach import TINY
 from models.job import Job
 from models.plan import Plan
 

@@ -17,12 +17,15 @@ solves again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyomo.environ as pyo
 
-from models.horizon import Horizon
+from models.breach import Bill
+from models.horizon import Floats, Horizon
 
 
 @dataclass(frozen=True)
@@ -74,3 +77,9 @@ def add(block: Any, battery: Battery, horizon: Horizon, steps: Any) -> None:
 def cost(block: Any, battery: Battery, steps: Any) -> Any:
     """Money for wear."""
     return sum(battery.wear_price_per_kwh * block.h[t] * block.discharge_kw[t] for t in steps)
+
+
+def bill(batteries: Sequence[Battery], power_kw: Floats, h: Floats) -> Bill:
+    """What `batteries` cost at `power_kw` (positive charges), shape (B, T), over steps of `h` hours."""
+    given_kwh = np.maximum(-power_kw, 0.0) @ h
+    return Bill({"wear": float(sum(b.wear_price_per_kwh * kwh for b, kwh in zip(batteries, given_kwh, strict=True)))})

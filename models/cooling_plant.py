@@ -16,7 +16,7 @@ a negative price the program burns no more than that, and `models.settle` then t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ import pyomo.environ as pyo
 
 from models.chiller import Chiller
 from models.feeder import Load
+from models.hall import Hall
 from models.horizon import Floats
 
 
@@ -74,3 +75,31 @@ def add(block: Any, plant: CoolingPlant, steps: Any, removed_kw: Sequence[Load],
     @block.Constraint(steps)
     def burns_no_more(b: Any, t: int) -> Any:
         return b.power_kw[t] <= b.chord_intercept_kw[t] + b.chord_slope[t] * b.heat_kw[t]
+
+
+def serve(
+    plant: CoolingPlant, zones: Sequence[Hall], heat_kw: Mapping[str, Floats], wanted_c: Mapping[str, Floats], h: Floats, outdoor_c: Floats
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """Temperature reached (degC) and heat removed (kW) by hall, each shape (T,).
+
+    The plant removes what brings each of its halls, in which `heat_kw` is released, to `wanted_c` by the end of each step, as
+    far as its capacity reaches; what it lacks is shared in proportion.
+    """
+    memory = {z.id: z.memory(h) for z in zones}
+    now = {z.id: z.start_c for z in zones}
+    reached = {z.id: np.zeros(len(h)) for z in zones}
+    removed = {z.id: np.zeros(len(h)) for z in zones}
+    for t in range(len(h)):
+        wanted_kw = {}
+        for z in zones:
+            a = memory[z.id][t]
+            settle = (wanted_c[z.id][t] - a * now[z.id]) / (1 - a)
+            wanted_kw[z.id] = max(0.0, heat_kw[z.id][t] - (settle - outdoor_c[t]) / z.resistance_k_per_kw)
+        share = min(1.0, plant.chiller.max_heat_kw / max(sum(wanted_kw.values()), 1e-9))
+        for z in zones:
+            a = memory[z.id][t]
+            removed[z.id][t] = share * wanted_kw[z.id]
+            settle = outdoor_c[t] + z.resistance_k_per_kw * (heat_kw[z.id][t] - removed[z.id][t])
+            now[z.id] = a * now[z.id] + (1 - a) * settle
+            reached[z.id][t] = now[z.id]
+    return reached, removed

@@ -18,11 +18,15 @@ discharges lowers the expected load but not the worst case.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyomo.environ as pyo
+
+from models.breach import PLANT, Bill
+from models.horizon import Floats
 
 Load = Callable[[int], Any]
 
@@ -65,6 +69,27 @@ def add(block: Any, feeder: Feeder, steps: Any, below: Sequence[Load], below_wor
         return b.worst_kw[t] <= b.worst_rating_kw + b.over_worst_kw[t]
 
 
-def cost(block: Any, h: Any, steps: Any, over_rating_price_per_kwh: float) -> Any:
+def cost(block: Any, h: Any, steps: Any) -> Any:
     """Money for carrying more than the rating, expected or in the worst case."""
-    return sum(over_rating_price_per_kwh * h[t] * (block.over_rating_kw[t] + block.over_worst_kw[t]) for t in steps)
+    return sum(PLANT.price * h[t] * (block.over_rating_kw[t] + block.over_worst_kw[t]) for t in steps)
+
+
+def loads_kw(leaves_first: Sequence[Feeder], attached_kw: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Power into each feeder, losses included, where `attached_kw` hangs directly under it, kW, each shape (T,)."""
+    below = dict(attached_kw)
+    for feeder in leaves_first:
+        below[feeder.id] = below[feeder.id] * (1 + feeder.loss_share)
+        if feeder.parent is not None:
+            below[feeder.parent] = below[feeder.parent] + below[feeder.id]
+    return below
+
+
+def bill(feeders: Sequence[Feeder], load_kw: Floats, worst_kw: Floats, h: Floats) -> Bill:
+    """What `feeders` carry above their ratings, expected and in the worst case, both shape (F, T)."""
+    rating = np.array([f.rating_kw for f in feeders])[:, None]
+    margin = np.array([f.worst_case_margin for f in feeders])[:, None]
+    breach = {
+        "over_rating_kw": np.maximum(load_kw - rating, 0.0),
+        "over_worst_kw": np.maximum(worst_kw - rating * margin, 0.0),
+    }
+    return Bill({family: PLANT.price * float((amount @ h).sum()) for family, amount in breach.items()}, breach)

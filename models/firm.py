@@ -13,12 +13,14 @@ Cost: short * penalty - work * value, for the value of the work delivered is wha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
 
+from models.breach import CONTRACT, Bill
 from models.horizon import Floats, Horizon
 from models.workload import Workload, work_gpu_h
 
@@ -29,7 +31,7 @@ class Firm(Workload):
 
     floor_speed: float = 0.0
     value_per_gpu_h: float = 0.0
-    short_price_per_gpu_h: float = 50.0
+    short_price_per_gpu_h: float = CONTRACT.price
     weight: float = 0.0
     pausable: bool = False
 
@@ -68,4 +70,17 @@ def cost(block: Any, workloads: Any) -> Any:
     """Money for work short of the floor, less the value of the work delivered."""
     return sum(block.short_price[w] * block.short_gpu_h[w, t] for w in block.PROMISED for t in workloads.STEPS) - sum(
         block.value[w] * work_gpu_h(workloads, w, t) for w in block.FIRMS for t in workloads.WINDOW[w]
+    )
+
+
+def bill(firms: Sequence[Firm], work_gpu_h: Floats, h: Floats) -> Bill:
+    """What `firms` earn and fall short of where `work_gpu_h`, shape (F, T), is done in steps of `h` hours."""
+    promised = np.array([f.floor_speed * f.gpus for f in firms])[:, None] * h
+    short = np.maximum(promised - work_gpu_h, 0.0)
+    return Bill(
+        {
+            "value": -float(sum(f.value_per_gpu_h * work.sum() for f, work in zip(firms, work_gpu_h, strict=True))),
+            "short_gpu_h": float(sum(f.short_price_per_gpu_h * gpu_h.sum() for f, gpu_h in zip(firms, short, strict=True))),
+        },
+        {"short_gpu_h": short},
     )

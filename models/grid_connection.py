@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
+from models.breach import GRID_EVENT, GRID_LIMIT, Bill
 from models.feeder import Load
 from models.horizon import Floats, Horizon
 
@@ -106,14 +107,36 @@ def add(block: Any, grid: GridConnection, horizon: Horizon, steps: Any, load_kw:
         return b.import_kw[t] <= b.peak_kw
 
 
-def cost(
-    block: Any, grid: GridConnection, h: Any, steps: Any, over_limit_price_per_kwh: float, over_event_price_per_kwh: float
-) -> Any:
+def cost(block: Any, grid: GridConnection, h: Any, steps: Any) -> Any:
     """Money for energy, peak, drawing above the limit or an event's target, and changing too fast."""
     return (
         sum(block.price_per_kwh[t] * h[t] * block.import_kw[t] for t in steps)
-        + sum(over_limit_price_per_kwh * h[t] * block.over_limit_kw[t] for t in steps)
-        + sum(over_event_price_per_kwh * h[t] * block.over_event_kw[t] for t in block.CALLED)
-        + sum(over_event_price_per_kwh * h[t] * block.over_ramp_kw[t] for t in block.RAMPED)
+        + sum(GRID_LIMIT.price * h[t] * block.over_limit_kw[t] for t in steps)
+        + sum(GRID_EVENT.price * h[t] * block.over_event_kw[t] for t in block.CALLED)
+        + sum(GRID_EVENT.price * h[t] * block.over_ramp_kw[t] for t in block.RAMPED)
         + grid.peak_price_per_kw * block.peak_kw
+    )
+
+
+def bill(grid: GridConnection, horizon: Horizon, import_kw: Floats) -> Bill:
+    """What drawing `import_kw`, shape (T,), costs and breaks."""
+    over_event_kw = np.zeros(len(horizon))
+    for t, target_kw in grid.targets_kw.items():
+        over_event_kw[t] = max(import_kw[t] - target_kw, 0.0)
+    change_kw = np.abs(np.diff(import_kw, prepend=import_kw[0]))
+    breach = {
+        "over_limit_kw": np.maximum(import_kw - np.asarray(grid.limit_kw), 0.0),
+        "over_event_kw": over_event_kw,
+        "over_ramp_kw": np.maximum(change_kw - np.append(np.inf, grid.ramp_kw(horizon)), 0.0),
+    }
+    h = horizon.h
+    return Bill(
+        {
+            "energy": float(np.asarray(grid.price_per_kwh) @ (h * import_kw)),
+            "peak": grid.peak_price_per_kw * max(grid.peak_so_far_kw, float(import_kw.max())),
+            "over_limit_kw": GRID_LIMIT.price * float(breach["over_limit_kw"] @ h),
+            "over_event_kw": GRID_EVENT.price * float(breach["over_event_kw"] @ h),
+            "over_ramp_kw": GRID_EVENT.price * float(breach["over_ramp_kw"] @ h),
+        },
+        breach,
     )

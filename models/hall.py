@@ -21,13 +21,14 @@ Within a step the temperature is monotone, so its ends bound it; explicit Euler 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
 
+from models.breach import COMFORT_PRICE_PER_KWH_H, PLANT, Bill
 from models.horizon import Floats, Horizon
 
 
@@ -102,11 +103,31 @@ def add(block: Any, hall: Hall, horizon: Horizon, steps: Any, heat_kw: Callable[
         return b.temperature_c[t] <= hall.end_max_c + b.end_warm_k
 
 
-def cost(block: Any, hall: Hall, h: Any, steps: Any, too_hot_price: float, comfort_price: float) -> Any:
-    """Money for leaving the bands; both prices per kWh of heat that the hall's capacity holds per K, and hour."""
+def cost(block: Any, hall: Hall, h: Any, steps: Any) -> Any:
+    """Money for leaving the bands; prices are per kWh of heat that the hall's capacity holds per K, and hour."""
     capacity = hall.heat_capacity_kwh_per_k
     return (
-        sum(too_hot_price * capacity * h[t] * block.too_hot_k[t] for t in steps)
-        + sum(comfort_price * capacity * h[t] * (block.warm_k[t] + block.cold_k[t]) for t in steps)
-        + comfort_price * capacity * block.end_warm_k
+        sum(PLANT.price * capacity * h[t] * block.too_hot_k[t] for t in steps)
+        + sum(COMFORT_PRICE_PER_KWH_H * capacity * h[t] * (block.warm_k[t] + block.cold_k[t]) for t in steps)
+        + COMFORT_PRICE_PER_KWH_H * capacity * block.end_warm_k
+    )
+
+
+def bill(zones: Sequence[Hall], temperature_c: Floats, h: Floats) -> Bill:
+    """What `zones` cost outside their bands at `temperature_c`, shape (Z, T)."""
+
+    def column(figure: str) -> Floats:
+        return np.array([getattr(z, figure) for z in zones]).reshape(-1, 1)
+
+    capacity = column("heat_capacity_kwh_per_k")
+    warm = np.maximum(temperature_c - column("recommended_max_c"), 0.0)
+    cold = np.maximum(column("recommended_min_c") - temperature_c, 0.0)
+    end_warm = np.maximum(temperature_c[:, -1:] - column("end_max_c"), 0.0)
+    too_hot = np.maximum(temperature_c - column("allowable_max_c"), 0.0)
+    return Bill(
+        {
+            "comfort": COMFORT_PRICE_PER_KWH_H * float((capacity * ((warm + cold) * h)).sum() + (capacity * end_warm).sum()),
+            "too_hot_k": PLANT.price * float((capacity * too_hot * h).sum()),
+        },
+        {"too_hot_k": too_hot},
     )

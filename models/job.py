@@ -18,11 +18,14 @@ Cost: unfinished * penalty + carried * carry price + delay * (middle of the step
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyomo.environ as pyo
 
+from models.breach import CONTRACT, Bill
 from models.horizon import Floats, Horizon
 from models.workload import Workload, work_gpu_h
 
@@ -39,7 +42,7 @@ class Job(Workload):
     arrival_h: float = 0.0
     deadline_h: float = 0.0
     elastic: bool = False
-    unfinished_price_per_gpu_h: float = 50.0
+    unfinished_price_per_gpu_h: float = CONTRACT.price
     delay_price_per_gpu_h: float = 1e-4
     carry_price_per_gpu_h: float = 0.0
 
@@ -102,4 +105,27 @@ def cost(block: Any, workloads: Any) -> Any:
         block.delay_price[w] * (block.middle_h[t] - block.arrival_h[w]) * work_gpu_h(workloads, w, t)
         for w in block.JOBS
         for t in workloads.WINDOW[w]
+    )
+
+
+def carried_gpu_h(jobs: Sequence[Job], work_gpu_h: Floats, horizon: Horizon) -> Floats:
+    """Work that is left for after the horizon where `work_gpu_h`, shape (J, T), is done inside it, GPU h, shape (J,)."""
+    left = np.array([j.work_gpu_h for j in jobs]) - work_gpu_h.sum(axis=1)
+    most = np.array([j.most_carried_gpu_h(horizon) for j in jobs])
+    return np.asarray(np.clip(left, 0.0, most))
+
+
+def bill(jobs: Sequence[Job], work_gpu_h: Floats, horizon: Horizon) -> Bill:
+    """What `jobs` cost and leave undone where `work_gpu_h`, shape (J, T), is done inside the horizon."""
+    carried = carried_gpu_h(jobs, work_gpu_h, horizon)
+    left = np.array([j.work_gpu_h for j in jobs]) - work_gpu_h.sum(axis=1)
+    unfinished = np.maximum(left - carried, 0.0)
+    delay = [j.delay_price_per_gpu_h * float(j.wait_h(horizon) @ work) for j, work in zip(jobs, work_gpu_h, strict=True)]
+    return Bill(
+        {
+            "delay": float(sum(delay)),
+            "carried": float(sum(j.carry_price_per_gpu_h * c for j, c in zip(jobs, carried, strict=True))),
+            "unfinished_gpu_h": float(sum(j.unfinished_price_per_gpu_h * u for j, u in zip(jobs, unfinished, strict=True))),
+        },
+        {"unfinished_gpu_h": unfinished},
     )

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from models import workload
-from models.account import TINY, Account, account
+from models.account import Account, account
 from models.baseline import baseline
+from models.breach import TINY
 from models.cooling_plant import secants
 from models.horizon import Floats
 from models.rounding import Room, meet_floors, meet_work, round_down, schedule_of

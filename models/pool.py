@@ -19,6 +19,7 @@ GPUs without work are sent their lowest cap, unless an operator commands one for
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,8 @@ import pyomo.environ as pyo
 from models import workload
 from models.gpu import Host
 from models.horizon import Floats, Horizon
-from models.workload import Cells
+from models.schedule import Groups
+from models.workload import Cells, Workload
 
 
 @dataclass(frozen=True)
@@ -80,3 +82,21 @@ def add(block: Any, pool: Pool, index: Cells, workloads: Any, horizon: Horizon) 
         return b.worst_kw[t] == all_idle + sum(
             workload.worst_kw(workloads, w, t) - b.idle_raised_kw[t] * workload.running_gpus(workloads, w, t) for w in b.RUNNING[t]
         )
+
+
+def loads_kw(pools: Sequence[Pool], workloads: Sequence[Workload], groups: Groups, steps: int) -> tuple[Floats, Floats]:
+    """Expected draw and worst case of each pool where `groups` run, kW, shape (P, T)."""
+    position = {p.id: i for i, p in enumerate(pools)}
+    at = np.array([position[w.pool] for w in workloads], np.int64)
+    hosts = [p.host for p in pools]
+    over_idle = np.array([host.host_run_w - host.idle_total_w for host in hosts])
+    lowest = np.array([host.min_cap_w for host in hosts])
+    available = np.array([p.available for p in pools]).reshape(len(hosts), steps)
+    draw = available * np.array([host.idle_total_w for host in hosts])[:, None] / 1000
+    raised = np.array([pool.idle_raised_w for pool in pools]).reshape(len(hosts), steps)
+    worst = available * (np.array([host.lowest_worst_w for host in hosts])[:, None] + raised) / 1000
+    if len(groups):
+        p = at[groups.w]
+        np.add.at(draw, (p, groups.t), groups.gpus * (groups.draw_w + over_idle[p]) / 1000)
+        np.add.at(worst, (p, groups.t), groups.gpus * (groups.cap_w - lowest[p] - raised[p, groups.t]) / 1000)
+    return draw, worst

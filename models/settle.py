@@ -10,12 +10,13 @@ to run is fixed the same way; only a limit of the plant or of the grid makes it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
+import pyomo.environ as pyo
 
-from models.account import TINY
+from models.breach import CONTRACT, TIERS, TINY
 from models.cooling_plant import CoolingPlant, secants
 from models.job import Job
 from models.site import Problem
@@ -89,18 +90,16 @@ def _fix(session: Session, model: Any, gangs: dict[int, float]) -> None:
 
 def _over(model: Any) -> float:
     """Sum of all that is above a limit of the plant or the grid, kW and K."""
-    slacks = [model.grid.over_limit_kw, model.grid.over_event_kw, model.grid.over_ramp_kw]
-    slacks += [slack for f in model.feeder.values() for slack in (f.over_rating_kw, f.over_worst_kw)]
-    slacks += [hall.too_hot_k for hall in model.hall.values() if hall.component("too_hot_k") is not None]
-    return _sum(slacks)
+    return _sum(model, [family for tier in TIERS if tier is not CONTRACT for family in tier.families])
 
 
 def _owed(model: Any) -> float:
-    """Sum of the work promised and not done, GPU h."""
-    return _sum([model.firm.short_gpu_h, model.job.unfinished_gpu_h])
+    """Sum of what contracts promised and do not get, GPU h."""
+    return _sum(model, CONTRACT.families)
 
 
-def _sum(slacks: Iterable[Any]) -> float:
+def _sum(model: Any, families: Collection[str]) -> float:
+    slacks = (v for v in model.component_objects(pyo.Var) if v.local_name in families)
     return float(sum(values(slack.values()).sum() for slack in slacks))
 
 

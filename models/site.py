@@ -7,9 +7,7 @@
                 feeders:  load    = everything attached below, with losses
                 grid:     import  = load at the root
 
-Never infeasible: what reality can break carries a slack with a physical meaning, priced so that life and plant go before the
-grid limit, the grid limit before a grid event, the event before contracts, contracts before comfort. Prices are the screen;
-`tiers` makes the order exact.
+Never infeasible: what reality can break carries a slack with a physical meaning, priced by the order of `breach`.
 """
 
 from __future__ import annotations
@@ -32,13 +30,6 @@ from models.horizon import Floats, Horizon
 from models.job import Job
 from models.pool import Pool
 from models.workload import Cells, Workload, cells
-
-OVER_RATING_PRICE_PER_KWH = 10_000.0
-TOO_HOT_PRICE_PER_KWH_H = 10_000.0
-OVER_LIMIT_PRICE_PER_KWH = 1_000.0
-OVER_EVENT_PRICE_PER_KWH = 500.0
-"""Above the default penalty of a contract, 50 per GPU hour: a kWh more never buys 10 GPU hours back, an A100's best is 5.9."""
-COMFORT_PRICE_PER_KWH_H = 0.5
 
 
 @dataclass(frozen=True)
@@ -68,6 +59,11 @@ class Problem:
     def workloads(self) -> tuple[Workload, ...]:
         """Firm workloads first, then jobs; their position is the index w."""
         return (*self.firms, *self.jobs)
+
+    @property
+    def zones(self) -> tuple[Hall, ...]:
+        """The halls whose temperature and cooling are in the model."""
+        return tuple(h for h in self.halls if h.cooling_plant is not None)
 
     @property
     def root(self) -> Feeder:
@@ -115,9 +111,8 @@ def build(problem: Problem) -> Any:
     job.add(m.job, dict(enumerate(problem.jobs, start=len(problem.firms))), m.workload, horizon)
     for p in problem.pools:
         pool.add(m.pool[p.id], p, problem.cells, m.workload, horizon)
-    for zone in problem.halls:
-        if zone.cooling_plant is not None:
-            hall.add(m.hall[zone.id], zone, horizon, m.STEPS, _heat_kw(m, problem, zone), problem.outdoor_c)
+    for zone in problem.zones:
+        hall.add(m.hall[zone.id], zone, horizon, m.STEPS, _heat_kw(m, problem, zone), problem.outdoor_c)
     for plant in problem.cooling_plants:
         removed = [_of(m.hall[h.id].removed_kw) for h in problem.plant_halls(plant)]
         cooling_plant.add(m.cooling_plant[plant.id], plant, m.STEPS, removed, problem.outdoor_c)
@@ -128,16 +123,12 @@ def build(problem: Problem) -> Any:
     grid_connection.add(m.grid, problem.grid, horizon, m.STEPS, _of(m.feeder[problem.root.id].load_kw))
 
     m.cost = pyo.Objective(
-        expr=grid_connection.cost(m.grid, problem.grid, m.h, m.STEPS, OVER_LIMIT_PRICE_PER_KWH, OVER_EVENT_PRICE_PER_KWH)
+        expr=grid_connection.cost(m.grid, problem.grid, m.h, m.STEPS)
         + job.cost(m.job, m.workload)
         + firm.cost(m.firm, m.workload)
         + sum(battery.cost(m.battery[b.id], b, m.STEPS) for b in problem.batteries)
-        + sum(feeder.cost(m.feeder[f.id], m.h, m.STEPS, OVER_RATING_PRICE_PER_KWH) for f in problem.feeders)
-        + sum(
-            hall.cost(m.hall[z.id], z, m.h, m.STEPS, TOO_HOT_PRICE_PER_KWH_H, COMFORT_PRICE_PER_KWH_H)
-            for z in problem.halls
-            if z.cooling_plant is not None
-        )
+        + sum(feeder.cost(m.feeder[f.id], m.h, m.STEPS) for f in problem.feeders)
+        + sum(hall.cost(m.hall[z.id], z, m.h, m.STEPS) for z in problem.zones)
     )
     return m
 

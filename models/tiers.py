@@ -19,13 +19,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
 
-from models.account import TINY, Account
+from models.account import Account
+from models.breach import TIERS, TINY
 from models.horizon import Floats
 from models.solve import Outcome, Session, Solved
 
@@ -33,28 +34,10 @@ SLACK = 1e-7
 """An optimum is kept to this much, relative and absolute: less than the solver's own tolerance would make the next infeasible."""
 
 
-@dataclass(frozen=True)
-class Tier:
-    """The breaches of one rank: families of variables, kinds of cost in an account, and the price of a unit of `amount`."""
-
-    name: str
-    families: tuple[str, ...]
-    costs: tuple[str, ...]
-    price: float
-
-
-TIERS = (
-    Tier("plant_kwh", ("over_rating_kw", "over_worst_kw", "too_hot_k"), ("over_rating", "too_hot"), 10_000.0),
-    Tier("grid_limit_kwh", ("over_limit_kw",), ("over_limit",), 1_000.0),
-    Tier("grid_event_kwh", ("over_event_kw", "over_ramp_kw"), ("over_event", "over_ramp"), 500.0),
-    Tier("contract_gpu_h", ("short_gpu_h", "unfinished_gpu_h"), ("short", "unfinished"), 50.0),
-)
-
-
 def breaks_less(one: Account, other: Account) -> bool | None:
     """Whether `one` breaks less than `other` in the highest tier in which they differ; None where they differ in none."""
     for tier in TIERS:
-        ours, theirs = (sum(account.cost.get(kind, 0.0) for kind in tier.costs) / tier.price for account in (one, other))
+        ours, theirs = (sum(account.cost.get(kind, 0.0) for kind in tier.families) / tier.price for account in (one, other))
         if abs(ours - theirs) > TINY * max(1.0, ours, theirs):
             return ours < theirs
     return None

@@ -13,7 +13,7 @@ import numpy as np
 from facility.overrides.arbitrate import bounds
 from facility.planner import Planned
 from facility.reasons import job_reason
-from models.account import TINY
+from models.breach import TINY
 from models.horizon import Floats
 from models.job import Job
 

@@ -11,8 +11,9 @@ import pytest
 
 from facility.decide import Undecided
 from facility.planner import Planned, Request, plan
-from facility.report.summary import UNITS, breaches, short_table, summary
-from models.account import BREACH_FAMILIES
+from facility.report.breaches import UNITS, breaches
+from facility.report.summary import short_table, summary
+from models.breach import FAMILIES
 from models.horizon import Floats
 
 SITES = Path(__file__).parents[2] / "site_configs"
@@ -112,7 +113,7 @@ def test_a_breach_names_the_hall_or_feeder_that_it_is_in(demo: Planned, family: 
 
 
 def test_every_family_of_breaches_has_a_unit_and_a_remedy() -> None:
-    assert set(UNITS) == set(BREACH_FAMILIES)
+    assert set(UNITS) == set(FAMILIES)
     assert all(unit and remedy for unit, remedy in UNITS.values())
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyomo.environ as pyo
 import pytest
+from pyomo.repn import generate_standard_repn
 
 from models import workload
 from models.battery import Battery
@@ -235,6 +238,59 @@ def the_optimum(problem: Problem) -> Optimum:
     session.load(solved)
     assert not workload.broken_rungs({index: v.value for index, v in gpus.items()})
     return Optimum(model, session, solved)
+
+
+def lp_of(problem: Problem, family: str) -> str:
+    """The rows of one family, `room.constraint`, as a linear program in LP format, with costs and bounds of their variables."""
+    model = build(problem)
+    room, name = family.split(".")
+    block = {"grid_connection": "grid"}.get(room, room)
+    costs = {id(v): c for v, c in _terms(model.cost.expr)}
+    rows: list[str] = []
+    seen: dict[int, Any] = {}
+    for row in model.component_data_objects(pyo.Constraint):
+        if (row.parent_block().parent_component().local_name, row.parent_component().local_name) != (block, name):
+            continue
+        terms = _terms(row.body)
+        constant = pyo.value(generate_standard_repn(row.body).constant)
+        seen |= {id(v): v for v, _ in terms}
+        sides = [(sign, pyo.value(side) - constant) for sign, side in (("=", row.lower),) if row.equality]
+        sides = sides or [(sign, pyo.value(side) - constant) for sign, side in ((">=", row.lower), ("<=", row.upper)) if side is not None]
+        rows += [f" {_lp(row.name)}: {_sum(terms)} {sign} {side:.12g}" for sign, side in sides]
+    if not rows:
+        raise AssertionError(f"the site has no row of {family}")
+    used = sorted(seen.values(), key=lambda v: _lp(v.name))
+    bounds = [f" {'-inf' if v.lb is None else f'{v.lb:.12g}'} <= {_lp(v.name)} <= {'inf' if v.ub is None else f'{v.ub:.12g}'}" for v in used]
+    cost = _sum([(v, costs[id(v)]) for v in used if costs.get(id(v))])
+    return "\n".join([f"\\ {family}", "min", f" cost: {cost}", "st", *rows, "bounds", *bounds, "end", ""])
+
+
+def _terms(expression: Any) -> list[tuple[Any, float]]:
+    form = generate_standard_repn(expression)
+    return [(v, float(c)) for v, c in zip(form.linear_vars, form.linear_coefs, strict=True) if c]
+
+
+def _sum(terms: list[tuple[Any, float]]) -> str:
+    return " ".join(f"{c:+.12g} {_lp(v.name)}" for v, c in sorted(terms, key=lambda term: _lp(term[0].name))) or "0"
+
+
+def _lp(name: str) -> str:
+    return name.replace("[", "(").replace("]", ")").replace(",", "_")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[Problem, str], None]:
+    """Compare the rows of a family on a site with `golden/FAMILY.lp`; `--write-golden` writes it."""
+
+    def compare(problem: Problem, family: str) -> None:
+        file = Path(__file__).parent / "golden" / f"{family}.lp"
+        text = lp_of(problem, family)
+        if request.config.getoption("--write-golden"):
+            file.write_text(text, encoding="utf-8")
+        assert file.exists(), f"no {file.name}: look at the rows, then write it with --write-golden\n{text}"
+        assert text == file.read_text(encoding="utf-8")
+
+    return compare
 
 
 @pytest.fixture(scope="session")

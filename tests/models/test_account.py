@@ -85,12 +85,12 @@ def test_each_kind_of_money_by_hand(site: Any, job: Any, firm: Any) -> None:
         "delay": 0.01 * 0.5 * 3,
         "carried": 0.2 * 0.3,
         "value": -0.5 * 6.4,
-        "over_rating": 10_000 * 0.4,
-        "over_limit": 1_000 * 0.2,
-        "over_event": 500 * 0.1,
-        "over_ramp": 500 * 0.4,
-        "short": 50 * 0.8,
-        "unfinished": 50 * 1.7,
+        "over_worst_kw": 10_000 * 0.4,
+        "over_limit_kw": 1_000 * 0.2,
+        "over_event_kw": 500 * 0.1,
+        "over_ramp_kw": 500 * 0.4,
+        "short_gpu_h": 50 * 0.8,
+        "unfinished_gpu_h": 50 * 1.7,
     }
     assert {kind: amount for kind, amount in result.cost.items() if amount} == pytest.approx(money)
     assert result.objective == pytest.approx(sum(money.values()))

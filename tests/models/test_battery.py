@@ -110,3 +110,9 @@ def test_no_plan_charges_and_discharges_at_once(site: Any, planned: Callable[[Pr
     plan = planned(problem)
     assert max(stored_kwh(problem, plan)) <= 1.0 + 1e-6
     assert plan.account.objective == pytest.approx(-2.25)
+
+
+def test_golden_rows(site: Any, golden: Any) -> None:
+    problem = with_battery(site, (0.1, 0.5), start_kwh=1.0, wear_price_per_kwh=0.01)
+    for name in ("stores_first", "stores", "one_way", "ends_no_emptier"):
+        golden(problem, f"battery.{name}")

@@ -104,3 +104,9 @@ def test_the_segments_meet_the_curve_at_its_breakpoints(outdoor_c: float) -> Non
     for heat_kw in CURVED.breakpoints_kw():
         curve = float(CURVED.power_kw(np.array(heat_kw), outdoor)[0])
         assert float((intercept[:, 0] + slope[:, 0] * heat_kw).max()) == pytest.approx(curve)
+
+
+def test_golden_rows(site: Any, golden: Any) -> None:
+    problem = steady(site, 0.1, Chiller(100, 100, 5, 0.1, 2, 0.5, 10, 20, 4, 0.25, 8, 0.125, 1))
+    for name in ("has_capacity", "removes_heat", "burns_no_more"):
+        golden(problem, f"cooling_plant.{name}")

@@ -82,3 +82,11 @@ def test_every_feeder_comes_before_its_parent(site: Any) -> None:
     order = [f.id for f in site(feeders=tree).leaves_first()]
     assert order.index("pdu") < order.index("ups") < order.index("root")
     assert order.index("aux") < order.index("root")
+
+
+def test_golden_rows(site: Any, golden: Any) -> None:
+    feeders = (Feeder("root", None, 5.0), Feeder("row", "root", 2.0, loss_share=0.02, worst_case_margin=0.9))
+    pool = replace(site((1.0,), (0.1,)).pools[0], feeder="row")
+    problem = site((1.0,), (0.1,), feeders=feeders, pools=(pool,), halls=(Hall("hall", "root", base_kw=1.0),))
+    for name in ("sums", "sums_worst", "carries", "carries_worst"):
+        golden(problem, f"feeder.{name}")

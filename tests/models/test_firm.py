@@ -85,3 +85,9 @@ def test_a_mixture_of_caps_survives_rounding(
     plan = planned(site((1.0,), (0.1,), limit_kw=1.465 * 1.001, firms=(firm(curve=saturated, floor_speed=0.75),)))
     assert sent(plan, 0, 0) == [(5, 100, 1.0), (5, 300, 1.0)]
     assert not plan.account.is_breached
+
+
+def test_golden_rows(site: Any, firm: Any, golden: Any) -> None:
+    problem = site((0.5,), (0.1,), firms=(firm(floor_speed=0.8, value_per_gpu_h=2.0),))
+    for name in ("runs", "serves"):
+        golden(problem, f"firm.{name}")

@@ -102,7 +102,7 @@ def test_a_contract_goes_before_an_event_and_what_must_run_breaks_it_by_exactly_
     assert plan.status == "breached"
     assert plan.account.breach["over_event_kw"].tolist() == pytest.approx([0.6])
     assert plan.account.breach["short_gpu_h"][0, 0] == pytest.approx(5.0)
-    assert plan.account.cost["over_event"] == pytest.approx(300.0)
+    assert plan.account.cost["over_event_kw"] == pytest.approx(300.0)
     assert plan.account.objective == pytest.approx(550.1)
 
 
@@ -145,3 +145,9 @@ def test_a_job_goes_before_a_ramp(site: Any, job: Any, planned: Callable[[Proble
     account = planned(site(ramp_kw_per_h=1.0, jobs=(job(8.0, arrival_h=1.0, elastic=True),))).account
     assert account.breach["over_ramp_kw"].tolist() == [0.0, 0.0]
     assert account.breach["unfinished_gpu_h"][0] == pytest.approx(4.0, abs=0.02)
+
+
+def test_golden_rows(site: Any, golden: Any) -> None:
+    problem = site((0.5, 1.0), limit_kw=4.0, event_target_kw=(None, 2.0), ramp_kw_per_h=1.0, peak_price_per_kw=10.0, peak_so_far_kw=3.0)
+    for name in ("meters", "limits", "event", "rises", "falls", "peaks"):
+        golden(problem, f"grid_connection.{name}")

@@ -95,3 +95,9 @@ def test_a_hall_without_a_plant_has_no_temperature_in_the_model(site: Any, plann
     plan = planned(site((1.0,), (0.1,), halls=(Hall("hall", "root", base_kw=3.0),)))
     assert plan.account.hall_c.shape == (0, 1)
     assert plan.account.objective == pytest.approx(0.3)
+
+
+def test_golden_rows(site: Any, golden: Any) -> None:
+    problem = cooled(site, (0.5, 1.0), (0.1, 0.3))
+    for name in ("warms_first", "warms", "recommended_max", "recommended_min", "allowable_max", "ends_no_hotter"):
+        golden(problem, f"hall.{name}")

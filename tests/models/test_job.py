@@ -158,3 +158,7 @@ def test_an_order_to_run_does_not_break_the_grid_limit(site: Any, job: Any, plan
     plan = planned(site(limit_kw=(1.0, 1000.0), jobs=(job(8.0, order=("run", None)),)))
     assert sent(plan, 0, 0) == []
     assert not plan.account.is_breached
+
+
+def test_golden_rows(site: Any, job: Any, golden: Any) -> None:
+    golden(site((0.5, 1.0), jobs=(job(8.0, 2.0, carry_price_per_gpu_h=0.1, delay_price_per_gpu_h=0.01),)), "job.finishes")

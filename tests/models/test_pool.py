@@ -70,3 +70,10 @@ def test_a_gang_larger_than_its_pool_never_runs(site: Any, job: Any, firm: Any, 
     assert np.all(beside_a_rental.account.running[1] == 0)
     beside_a_pausable = planned(site(firms=(firm(gpus=5, pausable=True),), jobs=(job(4.0, gpus=8),)))
     assert not beside_a_pausable.account.is_breached
+
+
+def test_golden_rows(site: Any, job: Any, firm: Any, golden: Any) -> None:
+    host = Host(idle_w=50.0, host_idle_w=10.0, host_run_w=60.0, min_cap_w=100.0)
+    problem = site((1.0,), (0.1,), host=host, firms=(firm(gpus=4),), jobs=(job(5.0, 1.0, gpus=6),))
+    for name in ("holds", "draws", "could_draw"):
+        golden(problem, f"pool.{name}")

@@ -15,6 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models import plan as plan_room
+from models.breach import TIERS, Tier
 from models.chiller import Chiller
 from models.cooling_plant import CoolingPlant
 from models.feeder import Feeder
@@ -23,7 +24,7 @@ from models.hall import Hall
 from models.plan import Plan
 from models.site import Problem, build
 from models.solve import Outcome, Session, Solved, SolverFault, TimedOut
-from models.tiers import TIERS, Ranked, Tier
+from models.tiers import Ranked
 
 STEEP = Curve((100.0, 200.0), (20.0, 40.0), (0.5, 1.0))
 """25 GPU h a kWh: at 50 a GPU h worth 1,250 a kWh."""

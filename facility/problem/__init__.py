@@ -1,0 +1,48 @@
+"""Problem: a site, a snapshot and a forecast, turned into the numbers that `models` wants.
+
+What the snapshot lacks is taken from the site file's start values. The rooms here are named as those of `facility.site`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from facility.events import Event, targets_kw
+from facility.forecast import Forecast
+from facility.overrides.arbitrate import Bounds
+from facility.problem.electrical import battery_of, feeder_of
+from facility.problem.gpus import pool_of
+from facility.problem.grid import grid_of
+from facility.problem.tenancy import firms_of, jobs_of
+from facility.problem.thermal import hall_of, plant_of
+from facility.site import Site
+from facility.snapshot import Snapshot
+from facility.steps import Edges, horizon
+from models.account import account
+from models.baseline import baseline
+from models.site import Problem
+
+
+def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds, edges: Edges) -> Problem:
+    """The problem of the steps between `edges`."""
+    return Problem(
+        horizon=horizon(edges),
+        grid=grid_of(site, snapshot, forecast, bounds),
+        outdoor_c=forecast.outdoor_c,
+        feeders=tuple(feeder_of(site, i) for i in site.feeders),
+        halls=tuple(hall_of(site, i, snapshot) for i in site.halls),
+        pools=tuple(pool_of(site, i, bounds, len(edges) - 1) for i in site.pools),
+        cooling_plants=tuple(plant_of(site, i) for i in site.cooling_plants),
+        batteries=tuple(battery_of(site, i, snapshot) for i in site.batteries),
+        firms=firms_of(site, bounds),
+        jobs=jobs_of(site, snapshot.jobs, forecast, bounds, edges),
+    )
+
+
+def called(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds, events: Sequence[Event], edges: Edges) -> Bounds:
+    """`bounds` with what `events` ask of each step, measured against the baseline of the same problem."""
+    if not any(event.touches(edges[0], edges[-1]) for event in events):
+        return bounds
+    free = problem_of(site, snapshot, forecast, bounds, edges)
+    return replace(bounds, event_target_kw=targets_kw(events, edges, account(free, baseline(free)).import_kw))

@@ -1,0 +1,41 @@
+"""Electrical gear of a site file as the model's feeders and batteries."""
+
+from __future__ import annotations
+
+from facility.site import Site
+from facility.snapshot import Snapshot
+from models.battery import Battery
+from models.feeder import Feeder
+
+
+def feeder_of(site: Site, feeder_id: str) -> Feeder:
+    """A feeder of the tree."""
+    f = site.feeders[feeder_id]
+    return Feeder(feeder_id, f.parent, f.rating_kw, f.loss_share, f.worst_case_margin)
+
+
+def battery_of(site: Site, battery_id: str, snapshot: Snapshot) -> Battery:
+    """A battery with the energy that was measured, or the site file's start share."""
+    b = site.batteries[battery_id]
+    stored = snapshot.battery_kwh.get(battery_id, b.start_share * b.capacity_kwh)
+    return Battery(
+        id=battery_id,
+        feeder=b.feeder,
+        capacity_kwh=b.capacity_kwh,
+        charge_kw=b.charge_kw,
+        discharge_kw=b.discharge_kw,
+        efficiency=b.efficiency,
+        min_kwh=b.min_share * b.capacity_kwh,
+        start_kwh=min(max(stored, 0.0), b.capacity_kwh),
+        wear_price_per_kwh=b.wear_price_per_mwh / 1000,
+    )
+
+
+def losses_to_meter(site: Site, feeder_id: str) -> float:
+    """What a kWh under a feeder has grown to at the meter, losses on the way included."""
+    grown, node = 1.0, site.feeders[feeder_id]
+    while True:
+        grown *= 1 + node.loss_share
+        if node.parent is None:
+            return grown
+        node = site.feeders[node.parent]

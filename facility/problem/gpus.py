@@ -1,0 +1,35 @@
+"""GPUs of a site file as the model's curves, hosts and pools."""
+
+from __future__ import annotations
+
+from facility.overrides.arbitrate import Bounds
+from facility.site import Site
+from models.gpu import Curve, Host
+from models.pool import Pool
+
+
+def curve_of(site: Site, gpu_model: str, kind: str) -> Curve:
+    """The curve of one kind of work on one GPU model."""
+    points = site.gpu_models[gpu_model].curves[kind].points
+    return Curve(tuple(float(p.cap_w) for p in points), tuple(p.draw_w for p in points), tuple(p.speed for p in points))
+
+
+def host_of(site: Site, pool_id: str) -> Host:
+    """The machine around the GPUs of a pool."""
+    pool = site.pools[pool_id]
+    model = site.gpu_models[pool.gpu_model]
+    return Host(model.idle_w, pool.host_idle_w, pool.host_run_w, float(model.min_cap_w))
+
+
+def pool_of(site: Site, pool_id: str, bounds: Bounds, steps: int) -> Pool:
+    """A pool with the caps that `bounds` command for its idle GPUs."""
+    pool, host = site.pools[pool_id], host_of(site, pool_id)
+    return Pool(
+        id=pool_id,
+        hall=pool.hall,
+        feeder=pool.feeder,
+        host=host,
+        max_cap_w=site.gpu_models[pool.gpu_model].max_cap_w,
+        available=(float(pool.gpus),) * steps,
+        idle_cap_w=tuple(host.min_cap_w if cap is None else cap for cap in bounds.pool_cap_w[pool_id]),
+    )

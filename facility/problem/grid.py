@@ -1,0 +1,22 @@
+"""The grid connection of a site file, with what is expected and commanded, as the model's."""
+
+from __future__ import annotations
+
+from facility.forecast import Forecast
+from facility.overrides.arbitrate import Bounds
+from facility.site import Site
+from facility.snapshot import Snapshot
+from models.grid_connection import GridConnection
+
+
+def grid_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds) -> GridConnection:
+    """Limits and prices of each step."""
+    return GridConnection(
+        limit_kw=bounds.import_limit_kw,
+        price_per_kwh=tuple((forecast.price_per_mwh / 1000).tolist()),
+        carbon_g_per_kwh=tuple(forecast.carbon_g_per_kwh.tolist()),
+        peak_price_per_kw=site.tariff.peak_price_per_kw,
+        peak_so_far_kw=snapshot.peak_so_far_kw,
+        event_target_kw=bounds.event_target_kw,
+        ramp_kw_per_h=site.grid.ramp_kw_per_h,
+    )

@@ -1,0 +1,96 @@
+"""Contracts and jobs as the model's firm workloads and jobs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from facility.forecast import Forecast, hours_between
+from facility.overrides.arbitrate import Bounds
+from facility.problem.electrical import losses_to_meter
+from facility.problem.gpus import curve_of, host_of
+from facility.problem.thermal import chiller_of
+from facility.site import Site
+from facility.snapshot import Job as JobState
+from facility.steps import Edges, horizon
+from models.firm import Firm
+from models.gpu import ladder
+from models.horizon import Floats
+from models.job import Job
+from models.workload import Order
+
+
+def firms_of(site: Site, bounds: Bounds) -> tuple[Firm, ...]:
+    """The rentals that must run, in the order of the site file."""
+    found = []
+    for contract_id, contract in site.contracts.items():
+        if contract.gpus and contract.pool:
+            firm = Firm(
+                id=contract_id,
+                pool=contract.pool,
+                curve=curve_of(site, site.pools[contract.pool].gpu_model, contract.curve or ""),
+                gpus=contract.gpus,
+                cap_w=_commanded(bounds.pool_cap_w[contract.pool]),
+                floor_speed=contract.floor_speed,
+                value_per_gpu_h=contract.value_per_gpu_h,
+                short_price_per_gpu_h=contract.penalty_per_gpu_h,
+                weight=contract.gpus if contract.weight is None else contract.weight,
+                pausable=contract.pausable,
+            )
+            found.append(firm)
+    return tuple(found)
+
+
+def jobs_of(site: Site, states: tuple[JobState, ...], forecast: Forecast, bounds: Bounds, edges: Edges) -> tuple[Job, ...]:
+    """The jobs of a snapshot, in its order. Work after the horizon costs what it would at the mean price and the best point."""
+    lengths = horizon(edges)
+    mean_price_per_kwh = float(forecast.price_per_mwh @ lengths.h) / 1000 / lengths.end_h
+    delay = site.jobs.delay_price_per_gpu_h
+    kwh_price = {pool: mean_price_per_kwh * _to_meter(site, pool, forecast.outdoor_c) for pool in site.pools}
+    kinds = {(state.pool, state.curve) for state in states}
+    curves = {(pool, kind): curve_of(site, site.pools[pool].gpu_model, kind) for pool, kind in kinds}
+    best_kwh = {
+        (pool, kind): ladder(curve, host_of(site, pool), may_pause=True).best_energy_kwh for (pool, kind), curve in curves.items()
+    }
+
+    def job(state: JobState) -> Job:
+        arrival_h = max(hours_between(edges[0], state.submit), 0.0)
+        kind = (state.pool, state.curve)
+        waited_h = max(0.0, lengths.end_h - arrival_h)
+        return Job(
+            id=state.id,
+            pool=state.pool,
+            curve=curves[kind],
+            gpus=state.gpus,
+            cap_w=_commanded(bounds.job_cap_w.get(state.id, bounds.pool_cap_w[state.pool])),
+            order=_orders(bounds, state, len(lengths)),
+            work_gpu_h=state.work_gpu_h,
+            arrival_h=arrival_h,
+            deadline_h=hours_between(edges[0], state.deadline),
+            elastic=state.elastic,
+            unfinished_price_per_gpu_h=site.jobs.unfinished_penalty_per_gpu_h,
+            delay_price_per_gpu_h=delay,
+            carry_price_per_gpu_h=kwh_price[state.pool] * best_kwh[kind] + delay * waited_h,
+        )
+
+    return tuple(job(state) for state in states)
+
+
+def _commanded(cap_w: tuple[float | None, ...]) -> tuple[float | None, ...]:
+    return cap_w if any(cap is not None for cap in cap_w) else ()
+
+
+def _orders(bounds: Bounds, job: JobState, steps: int) -> tuple[Order | None, ...]:
+    named = bounds.job_orders.get(job.id)
+    held = bounds.held_pools.get(job.pool, (False,) * steps)
+    if named is None and not any(held):
+        return ()
+    said = named or tuple("hold" if hold else None for hold in held)
+    return tuple("hold" if order == "hold" else "run" if order == "run" else None for order in said)
+
+
+def _to_meter(site: Site, pool_id: str, outdoor_c: Floats) -> float:
+    """What a kWh in a pool takes at the meter on average: losses on the way and the chiller's share."""
+    pool = site.pools[pool_id]
+    thermal = site.halls[pool.hall].thermal
+    cooling = 0.0 if thermal is None else float(np.mean(chiller_of(site, thermal.cooling_plant).chiller_kw_per_kw(outdoor_c)))
+    return losses_to_meter(site, pool.feeder) * (1 + cooling)

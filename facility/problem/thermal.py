@@ -1,0 +1,54 @@
+"""Heat in a site file as the model's halls and cooling plants."""
+
+from __future__ import annotations
+
+from facility.site import Site
+from facility.snapshot import Snapshot
+from models.chiller import Chiller
+from models.cooling_plant import CoolingPlant
+from models.hall import Hall
+
+
+def chiller_of(site: Site, plant_id: str) -> Chiller:
+    """The figures of a cooling plant."""
+    c = site.cooling_plants[plant_id]
+    return Chiller(
+        design_heat_kw=c.design_heat_kw,
+        max_heat_kw=c.max_heat_kw,
+        cop_at_25c=c.cop_at_25c,
+        cop_loss_per_k=c.cop_loss_per_k,
+        cop_min=c.cop_min,
+        min_load_share=c.min_load_share,
+        free_full_below_c=c.free_cooling_full_below_c,
+        free_none_above_c=c.free_cooling_none_above_c,
+        pump_kw=c.pump_kw,
+        pump_min_share=c.pump_min_share,
+        fan_kw=c.fan_kw,
+        fan_min_share=c.fan_min_share,
+        misc_kw=c.misc_kw,
+    )
+
+
+def plant_of(site: Site, plant_id: str) -> CoolingPlant:
+    """A cooling plant on its feeder."""
+    return CoolingPlant(plant_id, site.cooling_plants[plant_id].feeder, chiller_of(site, plant_id))
+
+
+def hall_of(site: Site, hall_id: str, snapshot: Snapshot) -> Hall:
+    """A hall at the temperature that was measured, or the site file's start value."""
+    hall = site.halls[hall_id]
+    thermal = hall.thermal
+    if thermal is None:
+        return Hall(hall_id, hall.feeder, hall.base_kw)
+    return Hall(
+        id=hall_id,
+        feeder=hall.feeder,
+        base_kw=hall.base_kw,
+        cooling_plant=thermal.cooling_plant,
+        start_c=snapshot.hall_c.get(hall_id, thermal.start_c),
+        heat_capacity_kwh_per_k=thermal.heat_capacity_kwh_per_k,
+        resistance_k_per_kw=thermal.resistance_k_per_kw,
+        recommended_min_c=thermal.recommended_min_c,
+        recommended_max_c=thermal.recommended_max_c,
+        allowable_max_c=thermal.allowable_max_c,
+    )

@@ -1,0 +1,62 @@
+"""Breaches: each broken limit of a plan in an engineer's words: what, when, how much, and what would have helped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from facility.planner import Planned
+from facility.report.tables import instant
+from models.account import Account
+from models.breach import TINY
+from models.horizon import Floats
+
+UNITS = {
+    "over_rating_kw": ("kW", "the feeder would carry more than its rating: take load off it or raise the rating"),
+    "over_worst_kw": ("kW", "the sum of caps does not fit under the feeder: lower caps or move GPUs to another feeder"),
+    "too_hot_k": ("K", "more cooling capacity or less load in this hall"),
+    "over_limit_kw": ("kW", "a higher import limit then, or less firm load"),
+    "over_event_kw": ("kW", "a smaller reduction or a shorter event, less firm load, or lower floors"),
+    "over_ramp_kw": ("kW", "a wider grid.ramp_kw_per_h, or longer ramps of an event"),
+    "short_gpu_h": ("GPU h", "a higher import limit or feeder rating then, or a lower floor"),
+    "unfinished_gpu_h": ("GPU h", "a later deadline, or more GPUs or power before it"),
+}
+
+
+def breaches(planned: Planned, state: Account) -> Iterator[dict[str, Any]]:
+    """Each broken limit as one entry per asset and unbroken stretch of steps; the amount is the largest, or a sum of work."""
+    plan, edges = planned.decided.plan, planned.edges
+    problem = plan.problem
+    zones = [z.id for z in problem.halls if z.cooling_plant is not None]
+    feeders = [f.id for f in problem.feeders]
+    assets = {
+        "over_rating_kw": feeders,
+        "over_worst_kw": feeders,
+        "too_hot_k": zones,
+        "short_gpu_h": [f.id for f in problem.firms],
+    }
+    for family, amount in state.breach.items():
+        unit, remedy = UNITS[family]
+        if family == "unfinished_gpu_h":
+            for i in np.flatnonzero(amount > TINY).tolist():
+                job = planned.jobs[i]
+                yield _breach(family, job.id, instant(job.submit), instant(job.deadline), float(amount[i]), unit, remedy)
+            continue
+        for i, by_step in enumerate(np.atleast_2d(amount)):
+            asset = assets[family][i] if family in assets else planned.site.grid.feed
+            for first, last in _stretches(by_step > TINY):
+                part = by_step[first : last + 1]
+                total = float(part.sum() if family == "short_gpu_h" else part.max())
+                yield _breach(family, asset, instant(edges[first]), instant(edges[last + 1]), total, unit, remedy)
+
+
+def _breach(family: str, asset: str, begins: str, ends: str, amount: float, unit: str, remedy: str) -> dict[str, Any]:
+    return {"family": family, "asset": asset, "from": begins, "to": ends, "amount": amount, "unit": unit, "remedy": remedy}
+
+
+def _stretches(broken: np.ndarray) -> Iterator[tuple[int, int]]:
+    """First and last index of each run of True."""
+    edges: Floats = np.diff(np.r_[0, broken.astype(int), 0])
+    yield from zip(np.flatnonzero(edges == 1).tolist(), (np.flatnonzero(edges == -1) - 1).tolist(), strict=True)

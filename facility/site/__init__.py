@@ -1,0 +1,69 @@
+"""The site file's schema: every key a site file may have, with its unit, range and meaning.
+
+`facility.config.load_site` reads a YAML file into these frozen types. A unit stands at the end of every key that has one;
+money is in the site's `currency`. Ids match `[a-z0-9][a-z0-9-]*`, because they become MQTT topic levels.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from facility.site.electrical import Battery, Feeder
+from facility.site.gpus import Curve, GpuModel, OperatingPoint, Pool
+from facility.site.grid import Carbon, Grid, LimitWindow, Tariff
+from facility.site.part import Id, Part
+from facility.site.service import Bus, Control
+from facility.site.tenancy import Contract, Jobs, SampleJob, Tenant
+from facility.site.thermal import CoolingPlant, Hall, Thermal, Weather
+
+__all__ = [
+    "Battery",
+    "Bus",
+    "Carbon",
+    "Contract",
+    "Control",
+    "CoolingPlant",
+    "Curve",
+    "Feeder",
+    "GpuModel",
+    "Grid",
+    "Hall",
+    "Jobs",
+    "LimitWindow",
+    "OperatingPoint",
+    "Part",
+    "Pool",
+    "SampleJob",
+    "Site",
+    "Tariff",
+    "Tenant",
+    "Thermal",
+    "Weather",
+]
+
+
+class Site(Part):
+    """One facility behind one grid connection."""
+
+    id: Id
+    name: str
+    timezone: str = Field(description="IANA zone, such as Europe/Berlin")
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = Field(description="ISO 4217 code")
+    grid: Grid
+    tariff: Tariff
+    weather: Weather
+    carbon: Carbon = Carbon()
+    gpu_models: Annotated[dict[Id, GpuModel], Field(min_length=1)]
+    feeders: Annotated[dict[Id, Feeder], Field(min_length=1)]
+    halls: Annotated[dict[Id, Hall], Field(min_length=1)]
+    cooling_plants: dict[Id, CoolingPlant] = Field(default={})
+    pools: Annotated[dict[Id, Pool], Field(min_length=1)]
+    batteries: dict[Id, Battery] = Field(default={})
+    tenants: dict[Id, Tenant] = Field(default={})
+    contracts: dict[Id, Contract] = Field(default={})
+    jobs: Jobs
+    sample_jobs: tuple[SampleJob, ...] = Field(default=(), description="jobs of the demonstration only")
+    control: Control = Control()
+    bus: Bus = Bus()

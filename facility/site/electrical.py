@@ -1,0 +1,35 @@
+"""Electrical gear: the feeder tree and batteries."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from facility.site.part import Id, NonNegative, Part, Positive, Share
+
+
+class Feeder(Part):
+    """A node of the electrical tree: utility feed, transformer, UPS, busway or PDU."""
+
+    rating_kw: Positive = Field(description="continuous rating, kW")
+    parent: Id | None = Field(default=None, description="the feeder this one hangs under; none for the root")
+    loss_share: Annotated[float, Field(ge=0, lt=0.5)] = Field(
+        default=0.0, description="losses as a share of what passes to its load side"
+    )
+    worst_case_margin: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0, description="share of the rating that the worst case (every GPU at its cap) may reach"
+    )
+
+
+class Battery(Part):
+    """A battery beside the load."""
+
+    feeder: Id
+    capacity_kwh: Positive
+    charge_kw: Positive = Field(description="most it takes in, kW")
+    discharge_kw: Positive = Field(description="most it gives, kW")
+    efficiency: Annotated[float, Field(gt=0, le=1)] = Field(default=0.96, description="one way")
+    min_share: Share = Field(default=0.1, description="share of capacity that is never used")
+    start_share: Share = Field(default=0.5, description="share of capacity assumed where none was measured")
+    wear_price_per_mwh: NonNegative = Field(default=0.0, description="per MWh discharged")

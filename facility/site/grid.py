@@ -1,0 +1,46 @@
+"""The grid connection: limits, prices, carbon."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from facility.site.part import ByHour, Finite, Id, LocalTime, NonNegative, Part, Positive
+
+
+class LimitWindow(Part):
+    """A daily window with a limit of its own, by the site's local clock; half-open."""
+
+    from_local: LocalTime
+    to_local: LocalTime
+    import_limit_kw: Positive
+
+
+class Grid(Part):
+    """The grid connection."""
+
+    feed: Id = "main"
+    import_limit_kw: Positive = Field(description="most that may be drawn, kW")
+    limit_windows: tuple[LimitWindow, ...] = Field(
+        default=(), description="daily windows with a limit of their own; the lower of the two counts"
+    )
+    ramp_kw_per_h: Positive | None = Field(default=None, description="fastest change of the import, kW/h; absent: any")
+
+
+class Tariff(Part):
+    """What energy and peaks cost where no price file says otherwise."""
+
+    energy_price_per_mwh: Finite | None = None
+    energy_price_by_hour_per_mwh: ByHour | None = Field(default=None, description="24 values, by the site's local hour")
+    peak_price_per_kw: NonNegative = Field(default=0.0, description="for the highest billing-interval mean of the month")
+
+    @model_validator(mode="after")
+    def _one_energy_price(self) -> Tariff:
+        if (self.energy_price_per_mwh is None) == (self.energy_price_by_hour_per_mwh is None):
+            raise ValueError("give exactly one of energy_price_per_mwh and energy_price_by_hour_per_mwh")
+        return self
+
+
+class Carbon(Part):
+    """Carbon intensity of the grid where no file says otherwise."""
+
+    intensity_g_per_kwh: NonNegative = 0.0

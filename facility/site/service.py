@@ -1,0 +1,27 @@
+"""The service itself: the daemon's constants and where the broker is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from facility.site.part import Part, Positive
+
+
+class Control(Part):
+    """The daemon's constants."""
+
+    cycle_s: Positive = 300.0
+    solver_budget_s: Positive = 20.0
+    cap_ttl_s: Positive = 900.0
+    heartbeat_s: Positive = 1.0
+    override_default_s: Positive = 3600.0
+    override_ceiling_s: Positive = 86_400.0
+
+
+class Bus(Part):
+    """Where the broker is."""
+
+    broker: str = Field(default="mqtt://127.0.0.1:1883", description="mqtt[s]://[user:password@]host[:port]")
+    root: Annotated[str, Field(pattern=r"^[^+#\s]+$")] = Field(default="facility/v1", description="first levels of every topic")

@@ -1,0 +1,60 @@
+"""Tenancy: who rents, what was promised, and what holds for jobs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from facility.site.part import Id, LocalTime, NonNegative, Part, Positive, Share
+
+
+class Tenant(Part):
+    """Who rents."""
+
+    name: str
+
+
+class Contract(Part):
+    """What a tenant bought: a firm rental of GPUs where `gpus` is above 0, and the terms of its jobs."""
+
+    tenant: Id
+    kind: Literal["reserved", "on-demand", "spot"]
+    pool: Id | None = Field(default=None, description="where the firm rental runs")
+    gpus: Annotated[int, Field(ge=0)] = Field(default=0, description="GPUs that must run now; 0 for a contract of jobs only")
+    curve: Id | None = Field(default=None, description="kind of work, a curve of the pool's GPU model")
+    floor_speed: Share = Field(default=0.0, description="mean relative speed that is promised")
+    pausable: bool = Field(default=False, description="true: GPUs of this rental may be idled")
+    value_per_gpu_h: NonNegative = Field(default=0.0, description="value of one GPU hour at speed 1")
+    penalty_per_gpu_h: Positive = Field(default=50.0, description="for each GPU hour at speed 1 short of the floor")
+    weight: NonNegative | None = Field(default=None, description="weight in weighted_throughput; absent: the number of GPUs")
+
+    @model_validator(mode="after")
+    def _firm_is_placed(self) -> Contract:
+        if self.gpus and (self.pool is None or self.curve is None):
+            raise ValueError("a contract with gpus needs a pool and a curve")
+        return self
+
+
+class Jobs(Part):
+    """What holds for jobs where the job file or the bus does not say."""
+
+    slack_h: NonNegative = Field(default=8.0, description="deadline = submit + duration + slack, h")
+    curve: Id = Field(description="kind of work where a job names none")
+    contract: Id | None = Field(default=None, description="contract of jobs that name none")
+    unfinished_penalty_per_gpu_h: Positive = Field(default=50.0, description="for each GPU hour not done by its deadline")
+    delay_price_per_gpu_h: NonNegative = Field(
+        default=1e-4, description="small price of doing one GPU hour of work one hour later; decides between equals"
+    )
+
+
+class SampleJob(Part):
+    """A job of the demonstration's day, repeated daily."""
+
+    submit_local: LocalTime
+    duration_h: Positive
+    gpus: Annotated[int, Field(gt=0)]
+    slack_h: NonNegative
+    contract: Id | None = None
+    curve: Id | None = None
+    elastic: bool = False

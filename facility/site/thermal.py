@@ -1,0 +1,60 @@
+"""Heat: halls, what cools them, and the weather outside."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from facility.site.part import ByHour, Finite, Id, NonNegative, Part, Positive, Share
+
+
+class Thermal(Part):
+    """The air and water of a hall as one thermal state: C dT/dt = heat - removed - (T - outdoor) / R."""
+
+    heat_capacity_kwh_per_k: Annotated[float, Field(ge=1e-3, le=1e7)] = Field(
+        description="effective heat capacity C, water included, kWh/K"
+    )
+    resistance_k_per_kw: Annotated[float, Field(ge=1e-5, le=1e6)] = Field(
+        description="resistance R of the envelope to the outside, K/kW"
+    )
+    start_c: Annotated[float, Field(ge=-20, le=80)] = Field(
+        description="temperature assumed where none was measured, degC; also the usual set-point"
+    )
+    recommended_min_c: Finite = Field(default=18.0, description="lower end of the recommended band, degC")
+    recommended_max_c: Finite = Field(default=27.0, description="upper end of the recommended band, degC")
+    allowable_max_c: Finite = Field(default=35.0, description="upper end of the allowable band, degC")
+    cooling_plant: Id = Field(description="the plant that removes this hall's heat")
+
+
+class Hall(Part):
+    """A thermal zone."""
+
+    feeder: Id = Field(description="feeder of the hall's base load")
+    base_kw: NonNegative = Field(default=0.0, description="network, storage and lighting, kW, always on")
+    thermal: Thermal | None = Field(default=None, description="absent: temperature and cooling are outside the site's meter")
+
+
+class CoolingPlant(Part):
+    """Chillers with free cooling, pumps and fans. Shape after Sun et al. 2020 and Zhao et al. 2024."""
+
+    feeder: Id
+    design_heat_kw: Positive = Field(description="heat at which pumps and fans reach their full power, kW")
+    max_heat_kw: Positive = Field(description="most heat the plant can remove, kW")
+    cop_at_25c: Positive = Field(default=4.5, description="chiller's coefficient of performance at 25 degC outdoors")
+    cop_loss_per_k: NonNegative = Field(default=0.05, description="COP lost per K outdoors above 25 degC")
+    cop_min: Positive = Field(default=1.5)
+    min_load_share: Share = Field(default=0.1, description="below this share of design heat the chiller draws as if at it")
+    free_cooling_full_below_c: Finite = Field(default=12.0, description="below this outdoor temperature no chiller runs, degC")
+    free_cooling_none_above_c: Finite = Field(default=25.0, description="above it all heat goes through the chiller, degC")
+    pump_kw: NonNegative = Field(description="pumps at design heat, kW; falls with the square of load")
+    pump_min_share: Share = Field(default=0.2)
+    fan_kw: NonNegative = Field(description="fans at design heat, kW; falls with the cube of load")
+    fan_min_share: Share = Field(default=0.15)
+    misc_kw: NonNegative = Field(default=0.0, description="controls and the like, kW, always on")
+
+
+class Weather(Part):
+    """The design day, used where no weather file is given."""
+
+    outdoor_by_hour_c: ByHour = Field(description="24 values, degC, by the site's local hour")
