@@ -528,19 +528,53 @@ def best_throughput(site: dict[str, Any], limit_kw: float) -> float:
     return total
 
 
-def test_phoenix_keeps_its_order_and_floors_at_the_best_throughput(tmp_path: Path) -> None:
-    asked = Request(str(PHOENIX), "2025-05-03", "3h", "15min", settings=("grid.import_limit_kw=71.133",))
+@pytest.mark.parametrize("percent", [75, 70, 65, 60, 55])
+def test_phoenix_keeps_its_limit_and_floors_at_the_best_throughput(tmp_path: Path, percent: int) -> None:
+    limit_kw = round(94.844 * percent / 100, 3)
+    asked = Request(str(PHOENIX), "2025-05-03", "3h", "15min", settings=(f"grid.import_limit_kw={limit_kw}",))
     folder = write(planned(asked), tmp_path / "out")
     t = told(folder, PHOENIX, None)
-    t.site["grid"]["import_limit_kw"] = 71.133
+    t.site["grid"]["import_limit_kw"] = limit_kw
     check(t, datetime(2025, 5, 3, 7, tzinfo=UTC), 12)
     assert t.summary["status"] == "optimal"
     assert t.summary["saving_pct"] is None
     weight = {name: c["weight"] / c["gpus"] for name, c in t.site["contracts"].items()}
     means = [sum(weight[r["workload"]] * float(r["gpus"]) * float(r["speed"]) for r in rows) for rows in t.caps_at().values()]
     assert near(t.summary["weighted_throughput"], sum(means) / len(means))
-    best = best_throughput(t.site, 71.133)
+    best = best_throughput(t.site, limit_kw)
     assert 0.999 * best <= t.summary["weighted_throughput"] <= best + 1e-9
+
+
+def test_phoenix_below_what_the_floors_need_breaks_contracts_by_the_least_and_no_limit(tmp_path: Path) -> None:
+    """At 50 % of uncapped, below the 51.4 % that the floors take: all power goes where a watt holds most promised work."""
+    limit_kw = 47.422
+    found = planned(Request(str(PHOENIX), "2025-05-03", "3h", "15min", settings=(f"grid.import_limit_kw={limit_kw}",)))
+    t = told(write(found, tmp_path / "out"), PHOENIX, None)
+    assert t.summary["status"] == "breached"
+    assert {breach["family"] for breach in t.summary["breaches"]} == {"short_gpu_h"}
+    assert max(t.column("import_kw")) <= limit_kw
+    short = sum(breach["amount"] for breach in t.summary["breaches"])
+    least = 3 * least_short_gpus(t.site, limit_kw)
+    assert least - 1e-9 <= short <= 1.01 * least
+
+
+def least_short_gpus(site: dict[str, Any], limit_kw: float) -> float:
+    """GPUs at speed 1 that must be missing from the floors: the work of the lowest caps, then the steepest pieces up to the floors."""
+    pieces, left_w, missing = [], 1000 * limit_kw, 0.0
+    for contract in site["contracts"].values():
+        points = site["gpu_models"]["a100"]["curves"][contract["curve"]]["points"]
+        draw, speed = [p["draw_w"] for p in points], [p["speed"] for p in points]
+        left_w -= contract["gpus"] * draw[0]
+        missing += contract["gpus"] * (contract["floor_speed"] - speed[0])
+        for i in range(1, len(points)):
+            top = min(speed[i], contract["floor_speed"])
+            if top > speed[i - 1]:
+                slope = (speed[i] - speed[i - 1]) / (draw[i] - draw[i - 1])
+                pieces.append((slope, contract["gpus"] * (top - speed[i - 1]) / slope))
+    for slope, width_w in sorted(pieces, reverse=True):
+        taken_w = min(width_w, left_w)
+        left_w, missing = left_w - taken_w, missing - taken_w * slope
+    return missing
 
 
 def test_an_hourly_shape_follows_a_local_clock_that_is_off_the_hour(tmp_path: Path) -> None:
