@@ -1,6 +1,6 @@
 """Cooling plant: electricity for the heat of its halls.
 
-    heat[t]     = sum of its halls' removed_kw[t] <= max_heat                            has_capacity
+    heat[t]     = sum of its halls' removed_kw[t] <= most heat[t]                        has_capacity
     power_kw[t] >= intercept[s,t] + slope[s,t] * heat[t]      for every segment s        removes_heat
     power_kw[t] <= chord_intercept[t] + chord_slope[t] * heat[t]                         burns_no_more
 
@@ -11,6 +11,7 @@ a negative price the program burns no more than that, and `models.settle` then t
 | symbol    | name                              | unit  |
 |-----------|-----------------------------------|-------|
 | heat      | heat removed                      | kW    |
+| most heat | capacity in that step's weather   | kW    |
 | power_kw  | electric power of the plant       | kW    |
 """
 
@@ -60,8 +61,8 @@ def add(block: Any, plant: CoolingPlant, steps: Any, removed_kw: Sequence[Load],
     )
     block.chord_slope = pyo.Param(steps, initialize=dict(enumerate(chord[0])))
     block.chord_intercept_kw = pyo.Param(steps, initialize=dict(enumerate(chord[1])))
-    block.max_heat_kw = pyo.Param(initialize=plant.chiller.max_heat_kw)
-    block.heat_kw = pyo.Var(steps, bounds=(0, plant.chiller.max_heat_kw))
+    block.most_heat_kw = pyo.Param(steps, initialize=dict(enumerate(plant.chiller.most_heat_kw(outdoor_c).tolist())))
+    block.heat_kw = pyo.Var(steps, bounds=lambda b, t: (0, b.most_heat_kw[t]))
     block.power_kw = pyo.Var(steps, bounds=(0, None))
 
     @block.Constraint(steps)
@@ -85,6 +86,7 @@ def serve(
     The plant removes what brings each of its halls, in which `heat_kw` is released, to `wanted_c` by the end of each step, as
     far as its capacity reaches; what it lacks is shared in proportion.
     """
+    most_kw = plant.chiller.most_heat_kw(outdoor_c)
     memory = {z.id: z.memory(h) for z in zones}
     now = {z.id: z.start_c for z in zones}
     reached = {z.id: np.zeros(len(h)) for z in zones}
@@ -95,7 +97,7 @@ def serve(
             a = memory[z.id][t]
             settle = (wanted_c[z.id][t] - a * now[z.id]) / (1 - a)
             wanted_kw[z.id] = max(0.0, heat_kw[z.id][t] - (settle - outdoor_c[t]) / z.resistance_k_per_kw)
-        share = min(1.0, plant.chiller.max_heat_kw / max(sum(wanted_kw.values()), 1e-9))
+        share = min(1.0, most_kw[t] / max(sum(wanted_kw.values()), 1e-9))
         for z in zones:
             a = memory[z.id][t]
             removed[z.id][t] = share * wanted_kw[z.id]

@@ -97,8 +97,8 @@ class Room:
             self._grid_kw = np.minimum(self._grid_kw, peak_kw + 1.0 - state.import_kw)
         self._kw = rating - state.feeder_kw
         self._worst_kw = rating * margin - state.feeder_worst_kw
-        most_kw = np.array([c.chiller.max_heat_kw for c in problem.cooling_plants]).reshape(-1, 1)
-        self._heat_kw = most_kw - state.heat_kw
+        most_kw = [c.chiller.most_heat_kw(problem.outdoor_c) for c in problem.cooling_plants]
+        self._heat_kw = np.reshape(most_kw, state.heat_kw.shape) - state.heat_kw
         cooled_by = {z.id: z.cooling_plant for z in problem.halls}
         self._plants = {p.id: [i for i, c in enumerate(problem.cooling_plants) if c.id == cooled_by[p.hall]] for p in problem.pools}
         self._per_kw = {p.id: _per_kw(problem, p) for p in problem.pools}

@@ -122,9 +122,9 @@ def _burning(problem: Problem, model: Any) -> list[tuple[CoolingPlant, int, int]
         slope, intercept, _ = secants(plant.chiller, problem.outdoor_c)
         block = model.cooling_plant[plant.id]
         heat, power = values(block.heat_kw.values()), values(block.power_kw.values())
-        least = intercept + slope * heat
-        steps = np.flatnonzero(power > least.max(axis=0) * (1 + TINY) + TINY)
-        burning += [(plant, int(t), int(least[:, t].argmax())) for t in steps]
+        least = (intercept + slope * heat).max(axis=0)
+        segment = np.clip(np.searchsorted(plant.chiller.breakpoints_kw(), heat) - 1, 0, len(slope) - 1)
+        burning += [(plant, int(t), int(segment[t])) for t in np.flatnonzero(power > least * (1 + TINY) + TINY)]
     return burning
 
 
@@ -135,7 +135,7 @@ def _keep_to_the_curve(session: Session, model: Any, burning: list[tuple[Cooling
         block, points = model.cooling_plant[plant.id], plant.chiller.breakpoints_kw()
         heats.append(block.heat_kw[t])
         lower.append(float(points[segment]))
-        upper.append(float(points[segment + 1]))
+        upper.append(min(float(points[segment + 1]), block.most_heat_kw[t]))
         rows.append(((block.heat_kw[t], block.slope[segment, t]), (block.power_kw[t], -1.0)))
         least.append(-block.intercept_kw[segment, t])
     if burning:

@@ -69,6 +69,7 @@ def breaches(site: Known) -> Iterator[Breach]:
     yield from _pools(site)
     yield from _ordered(site)
     yield from _grid(site)
+    yield from _cooling(site)
     yield from _times(site)
 
 
@@ -196,6 +197,25 @@ def _grid(site: Known) -> Iterator[Breach]:
             if begin < z and a < end:
                 yield (*window, "from_local"), f"{begin}-{end} overlaps {a}-{z}", "windows that do not overlap"
         spans.append((begin, end))
+
+
+def _cooling(site: Known) -> Iterator[Breach]:
+    for plant in _expand(site, ("cooling_plants", "*")):
+        points = [(*plant, "capacity_by_outdoor", i) for i in site.ids(*plant, "capacity_by_outdoor")]
+        for before, after in pairwise(points):
+            a, b = site.get(*before, "outdoor_c"), site.get(*after, "outdoor_c")
+            if a is not None and b is not None and b <= a:
+                yield (*after, "outdoor_c"), f"{b} after {a}", f"above {a}: points stand by rising outdoor_c"
+        stages = [(*plant, "stages", i) for i in site.ids(*plant, "stages")]
+        cop_min = site.get(*plant, "cop_min")
+        for stage in stages:
+            cop = site.get(*stage, "cop_at_25c")
+            if cop is not None and cop_min is not None and cop < cop_min:
+                yield (*stage, "cop_at_25c"), f"{cop}", f"at least the plant's cop_min, {cop_min}"
+        most_kw, takes_kw = site.get(*plant, "max_heat_kw"), [site.get(*stage, "max_heat_kw") for stage in stages]
+        if takes_kw and most_kw is not None and None not in takes_kw and sum(takes_kw) < most_kw:
+            remedy = f"at most {sum(takes_kw):g}, or more or larger stages"
+            yield (*plant, "max_heat_kw"), f"{most_kw}, but its stages take {sum(takes_kw):g} kW together", remedy
 
 
 def _times(site: Known) -> Iterator[Breach]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facility.site import Site
 from facility.snapshot import Snapshot
-from models.chiller import Chiller
+from models.chiller import Chiller, Stage
 from models.cooling_plant import CoolingPlant
 from models.hall import Hall
 
@@ -26,6 +26,8 @@ def chiller_of(site: Site, plant_id: str) -> Chiller:
         fan_kw=c.fan_kw,
         fan_min_share=c.fan_min_share,
         misc_kw=c.misc_kw,
+        stages=tuple(Stage(stage.max_heat_kw, stage.cop_at_25c) for stage in c.stages),
+        capacity=tuple((point.outdoor_c, point.share) for point in c.capacity_by_outdoor),
     )
 
 

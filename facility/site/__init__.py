@@ -16,11 +16,12 @@ from facility.site.grid import Carbon, Grid, LimitWindow, Tariff
 from facility.site.part import Id, Part
 from facility.site.service import Bus, Control
 from facility.site.tenancy import Contract, Jobs, SampleJob, Tenant
-from facility.site.thermal import CoolingPlant, Hall, Thermal, Weather
+from facility.site.thermal import CapacityPoint, CoolingPlant, Hall, Stage, Thermal, Weather
 
 __all__ = [
     "Battery",
     "Bus",
+    "CapacityPoint",
     "Carbon",
     "Contract",
     "Control",
@@ -37,6 +38,7 @@ __all__ = [
     "Pool",
     "SampleJob",
     "Site",
+    "Stage",
     "Tariff",
     "Tenant",
     "Thermal",

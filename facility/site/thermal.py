@@ -35,13 +35,33 @@ class Hall(Part):
     thermal: Thermal | None = Field(default=None, description="absent: temperature and cooling are outside the site's meter")
 
 
+class CapacityPoint(Part):
+    """How much of a plant's most heat is left at one outdoor temperature."""
+
+    outdoor_c: Finite = Field(description="outdoor temperature, degC")
+    share: Annotated[float, Field(gt=0, le=1)] = Field(description="share of max_heat_kw that the plant can remove there")
+
+
+class Stage(Part):
+    """A chiller of a plant that has several."""
+
+    max_heat_kw: Positive = Field(description="most heat this chiller takes, kW")
+    cop_at_25c: Positive = Field(description="its coefficient of performance at 25 degC outdoors")
+
+
 class CoolingPlant(Part):
     """Chillers with free cooling, pumps and fans. Shape after Sun et al. 2020 and Zhao et al. 2024."""
 
     feeder: Id
     design_heat_kw: Positive = Field(description="heat at which pumps and fans reach their full power, kW")
     max_heat_kw: Positive = Field(description="most heat the plant can remove, kW")
-    cop_at_25c: Positive = Field(default=4.5, description="chiller's coefficient of performance at 25 degC outdoors")
+    capacity_by_outdoor: tuple[CapacityPoint, ...] = Field(
+        default=(), description="points by rising outdoor_c, linear between, flat outside; absent: max_heat_kw in any weather"
+    )
+    cop_at_25c: Positive = Field(
+        default=4.5, description="chiller's coefficient of performance at 25 degC outdoors; of a plant without stages"
+    )
+    stages: tuple[Stage, ...] = Field(default=(), description="chillers loaded one after another, the best COP first; absent: one")
     cop_loss_per_k: NonNegative = Field(default=0.05, description="COP lost per K outdoors above 25 degC")
     cop_min: Positive = Field(default=1.5)
     min_load_share: Share = Field(default=0.1, description="below this share of design heat the chiller draws as if at it")

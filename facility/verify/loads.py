@@ -4,11 +4,12 @@
     pool          = sum gpus * (draw + host_run) + idle gpus * (idle + host_idle)                   expected, / 1000
     pool at worst = the `gpus` highest caps among all that may be in force + gpus * host_run        / 1000
     heat          = pools + hall base + (outdoor - T) / R - stored                                  of the halls of one plant
-    cooling       = s * max(heat, min_load * design) / COP + pumps * max(l^2, ..) + fans * max(l^3, ..) + misc
+    cooling       = s * sum of (its part of max(heat, min_load * design)) / COP + pumps * max(l^2, ..) + fans * max(l^3, ..) + misc
     feeder        = net + loss * |net|,   net = pools + bases + cooling + batteries + feeders below
 
 | symbol | meaning | unit |
 |---|---|---|
+| its part | of each chiller, the best COP filled first | kW |
 | s | share of heat that free cooling leaves: 0 below, 1 above its thresholds, linear between | 1 |
 | COP | max(cop_min, cop_at_25c - cop_loss_per_k * (outdoor - 25)) | 1 |
 | l | heat / design heat | 1 |
@@ -28,9 +29,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from facility.decision import Decision, PoolCaps
-from facility.site import Curve, Pool, Site
+from facility.site import CoolingPlant, Curve, Pool, Site
 from facility.snapshot import Job, Snapshot
 
 
@@ -119,6 +121,18 @@ def plant_heat_kw(
     return heat
 
 
+def most_heat_kw(plant: CoolingPlant, outdoor_c: float) -> float:
+    """Tell the most heat that a plant removes at `outdoor_c`, kW."""
+    points = plant.capacity_by_outdoor
+    if not points or outdoor_c <= points[0].outdoor_c:
+        return plant.max_heat_kw * (points[0].share if points else 1.0)
+    for low, high in pairwise(points):
+        if outdoor_c < high.outdoor_c:
+            way = (outdoor_c - low.outdoor_c) / (high.outdoor_c - low.outdoor_c)
+            return plant.max_heat_kw * (low.share + way * (high.share - low.share))
+    return plant.max_heat_kw * points[-1].share
+
+
 def steady_cooling_kw(site: Site, plant_id: str, heat_kw: float, outdoor_c: float) -> float:
     """Tell the electric power of a cooling plant that removes `heat_kw` without end, kW."""
     plant = site.cooling_plants[plant_id]
@@ -129,11 +143,20 @@ def steady_cooling_kw(site: Site, plant_id: str, heat_kw: float, outdoor_c: floa
         chilled_share = 1.0
     else:
         chilled_share = (outdoor_c - full_c) / (none_c - full_c)
-    cop = max(plant.cop_min, plant.cop_at_25c - plant.cop_loss_per_k * (outdoor_c - 25.0))
-    chiller_kw = chilled_share * max(heat_kw, plant.min_load_share * plant.design_heat_kw) / cop
+    left_kw = max(heat_kw, plant.min_load_share * plant.design_heat_kw)
+    chiller_kw, cop_at_25c = 0.0, plant.cop_at_25c
+    for stage in sorted(plant.stages, key=lambda stage: stage.cop_at_25c, reverse=True):
+        cop_at_25c, taken_kw = stage.cop_at_25c, min(left_kw, stage.max_heat_kw)
+        chiller_kw += taken_kw / _cop(plant, cop_at_25c, outdoor_c)
+        left_kw -= taken_kw
+    chiller_kw = chilled_share * (chiller_kw + left_kw / _cop(plant, cop_at_25c, outdoor_c))
     load = heat_kw / plant.design_heat_kw
     pumps_kw = plant.pump_kw * max(load**2, plant.pump_min_share)
     return chiller_kw + pumps_kw + plant.fan_kw * max(load**3, plant.fan_min_share) + plant.misc_kw
+
+
+def _cop(plant: CoolingPlant, at_25c: float, outdoor_c: float) -> float:
+    return max(plant.cop_min, at_25c - plant.cop_loss_per_k * (outdoor_c - 25.0))
 
 
 def feeder_kw(
@@ -148,7 +171,7 @@ def feeder_kw(
 
     `it_kw` is the IT power by pool, `heat_it_kw` the one whose heat the plants remove (the same, unless a surge is quicker
     than they are), `battery_kw` the batteries' power, charging positive, `moving` the halls that are not steady. A plant
-    removes at most its `max_heat_kw`. Losses go with the size of what passes, also when it flows back.
+    removes at most what it can in that weather. Losses go with the size of what passes, also when it flows back.
     """
     net = dict.fromkeys(site.feeders, 0.0)
     for pool, kw in it_kw.items():
@@ -157,7 +180,7 @@ def feeder_kw(
         net[hall.feeder] += hall.base_kw
     for plant_id, heat_kw in plant_heat_kw(site, heat_it_kw, outdoor_c, moving).items():
         plant = site.cooling_plants[plant_id]
-        net[plant.feeder] += steady_cooling_kw(site, plant_id, min(heat_kw, plant.max_heat_kw), outdoor_c)
+        net[plant.feeder] += steady_cooling_kw(site, plant_id, min(heat_kw, most_heat_kw(plant, outdoor_c)), outdoor_c)
     for battery, kw in battery_kw.items():
         net[site.batteries[battery].feeder] += kw
 

@@ -27,6 +27,7 @@ from facility.verify.loads import (
     expected_it_kw,
     expected_kw,
     feeder_kw,
+    most_heat_kw,
     plant_heat_kw,
     work_of,
     worst_pool_kw,
@@ -145,7 +146,8 @@ def _cooling(
     site: Site, snapshot: Snapshot, it_kw: Mapping[str, float], moving: Mapping[str, Drift], outdoor_c: float
 ) -> Iterator[Violation]:
     for plant_id, heat_kw in plant_heat_kw(site, it_kw, outdoor_c, moving).items():
-        most_kw, says = site.cooling_plants[plant_id].max_heat_kw, "its halls give off more heat than the plant removes"
+        most_kw = most_heat_kw(site.cooling_plants[plant_id], outdoor_c)
+        says = "its halls give off more heat than the plant removes"
         yield from over(Violation("cooling.removes_heat", plant_id, heat_kw, "kW", most_kw, says, "plant"))
     for hall_id, hall in site.halls.items():
         hall_c = snapshot.hall_c.get(hall_id)

@@ -217,6 +217,18 @@ FAULTS = [
     ),
     ("start_c: 24", "start_c: 24, allowable_max_c: 27", "halls.h1.thermal.allowable_max_c", "thermal", "27", "above rec"),
     ("fan_kw: 2", "fan_kw: 2, free_cooling_full_below_c: 25", PLANT + "free_cooling_none_above_c", "chiller", "25", "above free"),
+    (
+        "fan_kw: 2",
+        "fan_kw: 2, capacity_by_outdoor: [{outdoor_c: 30, share: 1}, {outdoor_c: 30, share: 0.8}]",
+        PLANT + "capacity_by_outdoor.1.outdoor_c",
+        "chiller",
+        "30 after 30",
+        "above 30",
+    ),
+    ("90, pump_kw: 3", "90, pump_kw: 3, stages: [{max_heat_kw: 50, cop_at_25c: 5}, {max_heat_kw: 39, cop_at_25c: 4}]",
+     PLANT + "max_heat_kw", "chiller", "its stages take 89 kW", "at most 89"),
+    ("90, pump_kw: 3", "90, pump_kw: 3, stages: [{max_heat_kw: 90, cop_at_25c: 1.4}]",
+     PLANT + "stages.0.cop_at_25c", "chiller", "1.4", "at least the plant's cop_min, 1.5"),
     ("06:30", "24:00", "sample_jobs.0.submit_local", "- {submit", "no time of a day", "to 23:59"),
     ("b1: {", "b1: {start_share: 0.05, ", "batteries.b1.start_share", "b1", "0.05", "at least min_share, 0.1"),
 ]

@@ -26,6 +26,8 @@ from facility.errors import InputError
 from facility.planner import Planned, Request, plan
 from facility.report.summary import summary
 from facility.report.tables import write_tables
+from facility.snapshot import Snapshot
+from facility.verify import expected_kw, verify
 
 ROOT = Path(__file__).parents[2]
 DEMO, PHOENIX = ROOT / "site_configs/demo.yaml", ROOT / "site_configs/phoenix-256gpu.yaml"
@@ -645,3 +647,26 @@ def test_an_event_that_cannot_be_kept_is_a_breach_with_a_remedy(tmp_path: Path) 
     assert max(t.column("import_kw")[:2]) < 26
     assert over["remedy"]
     assert t.summary["events"][0]["minutes_over_target"] == 30
+
+
+def the_second_opinion_agrees(made: Planned) -> None:
+    """It accepts the plan's first step and, knowing nothing of the model, finds the same import within 0.1 %."""
+    halls_c = {name: hall.thermal.start_c for name, hall in made.site.halls.items() if hall.thermal is not None}
+    snapshot, outdoor_c = Snapshot(made.edges[0], jobs=made.jobs, hall_c=halls_c), float(made.forecast.outdoor_c[0])
+    assert verify(made.site, snapshot, made.decided.decision, outdoor_c=outdoor_c) == ()
+    roots = [name for name, feeder in made.site.feeders.items() if feeder.parent is None]
+    found_kw = expected_kw(made.site, made.decided.decision, snapshot, outdoor_c)[roots[0]]
+    assert found_kw == pytest.approx(float(made.decided.plan.account.import_kw[0]), rel=1e-3)
+
+
+@pytest.mark.parametrize("price", [80, -80])
+def test_the_second_opinion_agrees_with_a_plan_of_staged_chillers_in_the_heat(price: float) -> None:
+    asked = Request(
+        str(DEMO), "2023-07-02", "2h", "30min",
+        settings=(
+            "cooling_plants.chiller.stages=[{max_heat_kw: 500, cop_at_25c: 4}, {max_heat_kw: 300, cop_at_25c: 6}]",
+            "cooling_plants.chiller.capacity_by_outdoor=[{outdoor_c: 25, share: 1}, {outdoor_c: 45, share: 0.8}]",
+            f"weather.outdoor_by_hour_c={[36] * 24}", f"tariff.energy_price_by_hour_per_mwh={[price] * 24}",
+        ),
+    )  # fmt: skip
+    the_second_opinion_agrees(planned(asked))

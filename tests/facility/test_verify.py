@@ -30,7 +30,7 @@ from facility.decision import BatteryOrder, CapGroup, CoolingOrder, Decision, Jo
 from facility.site import Pool, Site
 from facility.snapshot import Job, Snapshot
 from facility.verify import expected_kw, fallback_caps, fits, highest_cap, steady_cooling_kw, verify
-from facility.verify.loads import worst_pool_kw
+from facility.verify.loads import most_heat_kw, worst_pool_kw
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 POINTS = [
@@ -363,6 +363,24 @@ def test_the_published_plant_reaches_its_published_pue() -> None:
     assert pue == [1.082, 1.212, 1.304, 1.349]
     assert steady_cooling_kw(site, "plant", 70.0, 25.0) == pytest.approx(140 / 4.5 + 60 * 0.2 + 30 * 0.15 + 25)
     assert steady_cooling_kw(site, "plant", 1400.0, 90.0) == pytest.approx(1400 / 1.5 + 60 + 30 + 25)
+
+
+def test_a_plants_stages_are_loaded_best_first_and_its_capacity_falls_with_the_heat_outside() -> None:
+    """20 kW of heat, at 35 degC 15: 10 at COP 6 - 0.5 and 5 at COP 4 - 0.5, pumps (15 / 10)^2, fans (15 / 10)^3, 0.5 always."""
+    stages = [{"max_heat_kw": 10, "cop_at_25c": 4}, {"max_heat_kw": 10, "cop_at_25c": 6}]
+    capacity = [{"outdoor_c": 25, "share": 1}, {"outdoor_c": 45, "share": 0.5}]
+    site = site_with(cooling_plants__plant__stages=stages, cooling_plants__plant__capacity_by_outdoor=capacity)
+    plant = site.cooling_plants["plant"]
+    assert [most_heat_kw(plant, outdoor_c) for outdoor_c in (-5, 25, 35, 45, 60)] == pytest.approx([20, 20, 15, 10, 10])
+    staged_kw = steady_cooling_kw(site, "plant", 15.0, 35.0)
+    assert staged_kw == pytest.approx(10 / 5.5 + 5 / 3.5 + 1.5**2 + 1.5**3 + 0.5)
+    assert steady_cooling_kw(site, "plant", 0.5, 35.0) == pytest.approx(1 / 5.5 + 0.2 + 0.15 + 0.5)  # at the minimum load
+
+
+@pytest.mark.parametrize(("share", "rules"), [(0.1691, set()), (0.1689, {"cooling.removes_heat"})])
+def test_a_plant_is_judged_by_what_it_removes_in_the_weather(share: float, rules: set[str]) -> None:
+    """3.38 kW of heat are a share of 0.169 of 20 kW."""
+    assert broken(site_with(cooling_plants__plant__capacity_by_outdoor=[{"outdoor_c": 10, "share": share}]), decision()) == rules
 
 
 def test_whole_pool_caps_fit_up_to_the_margin() -> None:

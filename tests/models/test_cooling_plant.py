@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.chiller import Chiller
+from models.chiller import Chiller, Stage
 from models.cooling_plant import CoolingPlant, secants
 from models.hall import Hall
 from models.plan import Plan
@@ -86,6 +87,54 @@ def test_a_plant_too_small_lets_the_hall_get_too_hot_by_what_it_cannot_remove(
     assert plan.status == "breached"
     assert plan.account.breach["too_hot_k"][0, 0] == pytest.approx(too_hot_k)
     assert plan.account.heat_kw[0, 0] == pytest.approx(40.0)
+
+
+def hot_second_hour(site: Callable[..., Problem], price: tuple[float, float], **hall: Any) -> Problem:
+    """A hall that 50 kW heat and nothing leaves, 10 kWh/K; 60 kW of cooling at COP 5, a third less of it in the second hour."""
+    figures = {"resistance_k_per_kw": 1e6, "heat_capacity_kwh_per_k": 10.0}
+    zone = Hall("hall", "root", 50.0, "plant", 25.0, **(figures | hall))
+    chiller = Chiller(60, 60, 5, 0, 5, 0, -99, -98, 0, 0, 0, 0, 0, capacity=((25.0, 1.0), (45.0, 2 / 3)))
+    problem = site((1.0, 1.0), price, gpus=0.0, halls=(zone,), cooling_plants=(CoolingPlant("plant", "root", chiller),))
+    return replace(problem, outdoor_c=np.array([25.0, 45.0]))
+
+
+def test_what_a_plant_cannot_remove_in_the_heat_it_removes_before(site: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+    """40 of 50 kW in the hot hour: the 10 kWh left go an hour earlier, at the dear price, by cooling the hall to 24 degC.
+
+    0.3 * (50 + 60 / 5) + 0.1 * (50 + 40 / 5) = 24.4.
+    """
+    problem = hot_second_hour(site, (0.3, 0.1))
+    assert optimum(problem).objective == pytest.approx(24.4, rel=1e-4)
+    account = planned(problem).account
+    assert account.heat_kw[0].tolist() == pytest.approx([60.0, 40.0], rel=1e-4)
+    assert account.hall_c[0].tolist() == pytest.approx([24.0, 25.0], rel=1e-4)
+    assert account.objective == pytest.approx(24.4, rel=1e-4)
+
+
+def test_a_plant_that_the_heat_makes_too_small_is_a_hall_too_hot(site: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+    """10 of 50 kWh stay in each of two hot hours: 1 K, then 2 K, above what is allowed."""
+    problem = hot_second_hour(site, (0.1, 0.1), recommended_max_c=25.0, allowable_max_c=25.0)
+    problem = replace(problem, outdoor_c=np.array([45.0, 45.0]))
+    assert optimum(problem).model.hall["hall"].too_hot_k[1].value == pytest.approx(2.0, rel=1e-4)
+    plan = planned(problem)
+    assert plan.status == "breached"
+    assert plan.account.breach["too_hot_k"][0].tolist() == pytest.approx([1.0, 2.0], rel=1e-4)
+
+
+STAGED = Chiller(70, 70, 1, 0, 1, 0, -99, -98, 0, 0, 0, 0, 0, stages=(Stage(40, 3), Stage(30, 6)))
+
+
+@pytest.mark.parametrize("price", [0.1, -0.1])
+@pytest.mark.parametrize("capacity", [(), ((25.0, 52 / 70),)], ids=["whole", "52 kW left"])
+def test_the_program_settles_on_what_the_stages_draw(
+    site: Any, planned: Callable[[Problem], Plan], price: float, capacity: tuple[tuple[float, float], ...]
+) -> None:
+    """50 kW of heat are 30 / 6 + 20 / 3 = 11.67 kW, at a negative price too, where the chord would let 13.1 be burnt."""
+    problem = steady(site, price, replace(STAGED, capacity=capacity), heat_capacity_kwh_per_k=100.0, recommended_min_c=25.0)
+    plan = planned(problem)
+    assert plan.account.cooling_kw[0, 0] == pytest.approx(30 / 6 + 20 / 3)
+    assert plan.account.objective == pytest.approx(price * (50 + 30 / 6 + 20 / 3))
+    assert not plan.account.is_breached
 
 
 @given(st.floats(0, 100), st.floats(-10, 45))
