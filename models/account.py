@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models import battery, cooling_plant, feeder, firm, grid_connection, hall, job, pool
+from models import battery, cooling_plant, feeder, firm, grid_connection, hall, job, pool, redundancy
 from models.breach import TINY, Bill
 from models.horizon import Floats
 from models.schedule import Schedule
@@ -24,7 +24,7 @@ class Account:
     """Arrays by asset (in the problem's order) and step; kW, degC, GPU hours, money.
 
     `hall_c` is by zone; `heat_kw` is what each cooling plant removes. `breach` holds, by family, the amount above the limit: by
-    feeder and step, zone and step, step, firm workload and step, or job.
+    feeder and step, group of feeders and step, zone and step, step, firm workload and step, or job.
     """
 
     import_kw: Floats
@@ -77,6 +77,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         firm.bill(problem.firms, work[:firms], h),
         hall.bill(problem.zones, hall_c, h),
         feeder.bill(problem.feeders, feeder_kw, feeder_worst_kw, h),
+        redundancy.bill(problem.redundancies, problem.feeders, feeder_kw, feeder_worst_kw, h),
     )
     total = Bill()
     for bill in bills:

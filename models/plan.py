@@ -225,4 +225,4 @@ def _marginal_prices(session: Session, solved: Solved) -> dict[str, float]:
     return saved
 
 
-_LIMITS = {"limits", "event", "rises", "falls", "carries", "carries_worst", "recommended_max", "allowable_max", "holds"}
+_LIMITS = {"limits", "event", "rises", "falls", "carries", "carries_worst", "survives", "survives_worst", "recommended_max", "allowable_max", "holds"}

@@ -20,6 +20,7 @@ from models.gpu import Ladder
 from models.horizon import Floats
 from models.job import Job
 from models.pool import Pool
+from models.redundancy import belongs, left_kw
 from models.schedule import Groups, Schedule
 from models.site import Problem
 from models.workload import Workload
@@ -78,12 +79,13 @@ class Cell:
 
 
 class Room:
-    """What is left under the limits, by step: GPUs by pool, kW by feeder (expected, worst case), at the grid and of cooling."""
+    """What is left under the limits, by step: GPUs by pool, kW by feeder and group of feeders (expected, worst case), at the grid and of cooling."""
 
     def __init__(self, problem: Problem, schedule: Schedule) -> None:
         state = account(problem, schedule)
         rating = np.array([f.rating_kw for f in problem.feeders])[:, None]
         margin = np.array([f.worst_case_margin for f in problem.feeders])[:, None]
+        left = np.array([left_kw(group, problem.feeders) for group in problem.redundancies]).reshape(-1, 2)
         self._pool = {p.id: i for i, p in enumerate(problem.pools)}
         self._gpus = np.array([p.available for p in problem.pools])
         for w, workload in enumerate(problem.workloads):
@@ -95,8 +97,9 @@ class Room:
         if problem.grid.peak_price_per_kw:
             peak_kw = max(problem.grid.peak_so_far_kw, float(state.import_kw.max()))
             self._grid_kw = np.minimum(self._grid_kw, peak_kw + 1.0 - state.import_kw)
-        self._kw = rating - state.feeder_kw
-        self._worst_kw = rating * margin - state.feeder_worst_kw
+        member = belongs(problem.redundancies, problem.feeders)
+        self._kw = np.vstack([rating - state.feeder_kw, left[:, :1] - member @ state.feeder_kw])
+        self._worst_kw = np.vstack([rating * margin - state.feeder_worst_kw, left[:, 1:] - member @ state.feeder_worst_kw])
         most_kw = [c.chiller.most_heat_kw(problem.outdoor_c) for c in problem.cooling_plants]
         self._heat_kw = np.reshape(most_kw, state.heat_kw.shape) - state.heat_kw
         cooled_by = {z.id: z.cooling_plant for z in problem.halls}
@@ -126,7 +129,9 @@ class Room:
 
 
 def _per_kw(problem: Problem, pool: Pool) -> tuple[Floats, Floats, Floats]:
-    """What a kW more in `pool` adds: itself on each feeder, shape (F,), its cooling there, (F, T), and both at the grid, (T,)."""
+    """What a kW more in `pool` adds: itself on each feeder and group, shape (F + R,), its cooling there, (F + R, T), and both at
+    the grid, (T,).
+    """
     steps = len(problem.horizon)
     on, cooling = MARGIN * _path(problem, pool.feeder), np.zeros((len(problem.feeders), steps))
     plant_id = next(z.cooling_plant for z in problem.halls if z.id == pool.hall)
@@ -136,7 +141,8 @@ def _per_kw(problem: Problem, pool: Pool) -> tuple[Floats, Floats, Floats]:
             power = [plant.chiller.power_kw(np.asarray(heat), problem.outdoor_c) for heat in (0.999 * most, most)]
             cooling = MARGIN * np.outer(_path(problem, plant.feeder), (power[1] - power[0]) / (0.001 * most))
     root = problem.feeders.index(problem.root)
-    return on, cooling, on[root] + cooling[root]
+    member = belongs(problem.redundancies, problem.feeders)
+    return np.append(on, member @ on), np.vstack([cooling, member @ cooling]), on[root] + cooling[root]
 
 
 def _path(problem: Problem, feeder_id: str) -> Floats:

@@ -5,6 +5,7 @@
                 halls:    heat    = IT power of the hall's pools + base load
                 plants:   heat    = heat removed from the plant's halls
                 feeders:  load    = everything attached below, with losses
+                groups:   load    = sum over feeders that back each other
                 grid:     import  = load at the root
 
 Never infeasible: what reality can break carries a slack with a physical meaning, priced by the order of `breach`.
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
-from models import battery, cooling_plant, feeder, firm, grid_connection, hall, job, pool, workload
+from models import battery, cooling_plant, feeder, firm, grid_connection, hall, job, pool, redundancy, workload
 from models.battery import Battery
 from models.cooling_plant import CoolingPlant
 from models.feeder import Feeder, Load
@@ -29,6 +30,7 @@ from models.hall import Hall
 from models.horizon import Floats, Horizon
 from models.job import Job
 from models.pool import Pool
+from models.redundancy import Redundancy
 from models.workload import Cells, Workload, cells
 
 
@@ -44,6 +46,7 @@ class Problem:
     pools: tuple[Pool, ...]
     cooling_plants: tuple[CoolingPlant, ...] = ()
     batteries: tuple[Battery, ...] = ()
+    redundancies: tuple[Redundancy, ...] = ()
     firms: tuple[Firm, ...] = ()
     jobs: tuple[Job, ...] = ()
     cells: Cells = field(init=False)
@@ -105,6 +108,7 @@ def build(problem: Problem) -> Any:
     m.cooling_plant = pyo.Block([c.id for c in problem.cooling_plants])
     m.battery = pyo.Block([b.id for b in problem.batteries])
     m.feeder = pyo.Block([f.id for f in problem.feeders])
+    m.redundancy = pyo.Block([g.id for g in problem.redundancies])
 
     workload.add(m.workload, problem.cells, horizon)
     firm.add(m.firm, dict(enumerate(problem.firms)), m.workload)
@@ -120,6 +124,10 @@ def build(problem: Problem) -> Any:
         battery.add(m.battery[store.id], store, horizon, m.STEPS)
     for node in problem.leaves_first():
         feeder.add(m.feeder[node.id], node, m.STEPS, *_attached(m, problem, node))
+    for group in problem.redundancies:
+        members = [m.feeder[f] for f in group.feeders]
+        loads, worsts = [_of(f.load_kw) for f in members], [_of(f.worst_kw) for f in members]
+        redundancy.add(m.redundancy[group.id], redundancy.left_kw(group, problem.feeders), m.STEPS, loads, worsts)
     grid_connection.add(m.grid, problem.grid, horizon, m.STEPS, _of(m.feeder[problem.root.id].load_kw))
 
     m.cost = pyo.Objective(
@@ -128,6 +136,7 @@ def build(problem: Problem) -> Any:
         + firm.cost(m.firm, m.workload)
         + sum(battery.cost(m.battery[b.id], b, m.STEPS) for b in problem.batteries)
         + sum(feeder.cost(m.feeder[f.id], m.h, m.STEPS) for f in problem.feeders)
+        + sum(redundancy.cost(m.redundancy[g.id], m.h, m.STEPS) for g in problem.redundancies)
         + sum(hall.cost(m.hall[z.id], z, m.h, m.STEPS) for z in problem.zones)
     )
     return m

@@ -64,6 +64,7 @@ def breaches(site: Known) -> Iterator[Breach]:
     """Every rule, in turn."""
     yield from _references(site)
     yield from _tree(site)
+    yield from _redundancy(site)
     yield from _curves(site)
     yield from _curves_exist(site)
     yield from _pools(site)
@@ -119,6 +120,28 @@ def _tree(site: Known) -> Iterator[Breach]:
         if up == name and name not in told:
             told.update(walked)
             yield ("feeders", name, "parent"), f"a circle: {' under '.join([*walked, name])}", "hang one of them elsewhere"
+
+
+def _redundancy(site: Known) -> Iterator[Breach]:
+    group_of = {name: site.get("feeders", name, "redundancy_group") for name in site.ids("feeders")}
+    for name, group in group_of.items():
+        path = ("feeders", name, "redundancy_group")
+        if group is None:
+            continue
+        if list(group_of.values()).count(group) == 1:
+            others = sorted({str(other) for other in group_of.values() if other not in (None, group)})
+            yield path, f"`{group}` has no other feeder", nearest(group, others) if others else "a group of two feeders or more"
+        for up in _above(site, name):
+            if group_of[up] == group:
+                yield path, f"{up}, above {name}, is in `{group}` too", "feeders beside each other, none above another"
+
+
+def _above(site: Known, feeder: str) -> list[str]:
+    """The feeders above one, as far as they are known; none twice."""
+    walked = [feeder]
+    while (up := site.get("feeders", walked[-1], "parent")) in site.ids("feeders") and up not in walked:
+        walked.append(up)
+    return walked[1:]
 
 
 def _curves(site: Known) -> Iterator[Breach]:

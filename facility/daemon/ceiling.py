@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from facility.decision import CapGroup, Decision, PoolCaps
 from facility.site import Site
 from facility.snapshot import Snapshot
-from facility.verify.loads import drifts, expected_it_kw, feeder_kw
+from facility.verify.loads import carriers, drifts, expected_it_kw, feeder_kw
 from facility.verify.violation import SLACK
 
 Caps = Mapping[str, Sequence[int]]
@@ -64,7 +64,7 @@ def lower_part(caps: PoolCaps, before: PoolCaps, gpus: int) -> PoolCaps:
 def overloads(
     site: Site, decision: Decision, snapshot: Snapshot, outdoor_c: float, before: Mapping[str, Caps], after: Mapping[str, Caps]
 ) -> tuple[str, ...]:
-    """Feeders that the caps `after` would take past their margin, and further than those `before` already may."""
+    """Feeders and groups of them (N-1) that the caps `after` would take past their margin, and further than those `before` already may."""
     it_kw, moving = expected_it_kw(site, decision, snapshot), drifts(site, decision, snapshot)
     charge_kw = {order.battery: max(order.power_kw, 0.0) for order in decision.batteries}
 
@@ -73,8 +73,4 @@ def overloads(
         return feeder_kw(site, worst_kw, it_kw, charge_kw, outdoor_c, moving)
 
     was, would = loads(before), loads(after)
-    return tuple(
-        name
-        for name, feeder in site.feeders.items()
-        if would[name] > max(feeder.rating_kw * feeder.worst_case_margin, was[name]) + SLACK
-    )
+    return tuple(it.name for it in carriers(site) if it.load_kw(would) > max(it.worst_kw, it.load_kw(was)) + SLACK)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from facility.events import Event, targets_kw
 from facility.forecast import Forecast
 from facility.overrides.arbitrate import Bounds
-from facility.problem.electrical import battery_of, feeder_of
+from facility.problem.electrical import battery_of, feeder_of, redundancies_of
 from facility.problem.gpus import pool_of
 from facility.problem.grid import grid_of
 from facility.problem.tenancy import firms_of, jobs_of
@@ -35,6 +35,7 @@ def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bound
         pools=tuple(pool_of(site, i, bounds, len(edges) - 1) for i in site.pools),
         cooling_plants=tuple(plant_of(site, i) for i in site.cooling_plants),
         batteries=tuple(battery_of(site, i, snapshot) for i in site.batteries),
+        redundancies=redundancies_of(site),
         firms=firms_of(site, bounds),
         jobs=jobs_of(site, snapshot.jobs, forecast, bounds, edges),
     )

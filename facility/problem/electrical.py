@@ -6,12 +6,19 @@ from facility.site import Site
 from facility.snapshot import Snapshot
 from models.battery import Battery
 from models.feeder import Feeder
+from models.redundancy import Redundancy
 
 
 def feeder_of(site: Site, feeder_id: str) -> Feeder:
     """A feeder of the tree."""
     f = site.feeders[feeder_id]
     return Feeder(feeder_id, f.parent, f.rating_kw, f.loss_share, f.worst_case_margin)
+
+
+def redundancies_of(site: Site) -> tuple[Redundancy, ...]:
+    """The groups of feeders that back each other, in the order of the site file."""
+    groups = dict.fromkeys(f.redundancy_group for f in site.feeders.values() if f.redundancy_group)
+    return tuple(Redundancy(g, tuple(i for i, f in site.feeders.items() if f.redundancy_group == g)) for g in groups)
 
 
 def battery_of(site: Site, battery_id: str, snapshot: Snapshot) -> Battery:

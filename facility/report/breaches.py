@@ -16,6 +16,8 @@ from models.horizon import Floats
 UNITS = {
     "over_rating_kw": ("kW", "the feeder would carry more than its rating: take load off it or raise the rating"),
     "over_worst_kw": ("kW", "the sum of caps does not fit under the feeder: lower caps or move GPUs to another feeder"),
+    "over_n1_kw": ("kW", "the others of the group could not carry it: take load off the group or raise their ratings"),
+    "over_worst_n1_kw": ("kW", "the sum of caps does not fit under the others of the group: lower caps or raise their ratings"),
     "too_hot_k": ("K", "more cooling capacity or less load in this hall"),
     "over_limit_kw": ("kW", "a higher import limit then, or less firm load"),
     "over_event_kw": ("kW", "a smaller reduction or a shorter event, less firm load, or lower floors"),
@@ -31,9 +33,12 @@ def breaches(planned: Planned, state: Account) -> Iterator[dict[str, Any]]:
     problem = plan.problem
     zones = [z.id for z in problem.halls if z.cooling_plant is not None]
     feeders = [f.id for f in problem.feeders]
+    groups = [g.id for g in problem.redundancies]
     assets = {
         "over_rating_kw": feeders,
         "over_worst_kw": feeders,
+        "over_n1_kw": groups,
+        "over_worst_n1_kw": groups,
         "too_hot_k": zones,
         "short_gpu_h": [f.id for f in problem.firms],
     }

@@ -20,6 +20,10 @@ class Feeder(Part):
     worst_case_margin: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1.0, description="share of the rating that the worst case (every GPU at its cap) may reach"
     )
+    redundancy_group: Id | None = Field(
+        default=None,
+        description="feeders of one group back each other: without any one of them the others carry the whole group's load (N-1)",
+    )
 
 
 class Battery(Part):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from facility.decision import Decision, PoolCaps
 from facility.site import Site
 from facility.verify.form import pool_form
-from facility.verify.loads import feeder_kw, worst_pool_kw
+from facility.verify.loads import carriers, feeder_kw, worst_pool_kw
 from facility.verify.violation import Violation, finite, over
 
 FALLBACK_SHARE = 0.8
@@ -21,7 +21,7 @@ FINENESS = 1_000_000
 
 
 def fits(site: Site, caps: Mapping[str, int], outdoor_c: float) -> tuple[Violation, ...]:
-    """Tell which feeders break where every GPU draws its pool's cap (W) at `outdoor_c` (degC); empty means it fits."""
+    """Tell which feeders, or groups that lose one, break where every GPU draws its pool's cap (W) at `outdoor_c` (degC); empty means it fits."""
     says = "caps are given for exactly the pools of the site"
     found = [Violation("pool.once", pool, None, "", None, says, "plant") for pool in sorted(caps.keys() ^ site.pools.keys())]
     found += [v for pool, cap_w in caps.items() if pool in site.pools for v in pool_form(site, PoolCaps(pool, cap_w))]
@@ -76,12 +76,10 @@ def _overloads(
 ) -> tuple[Violation, ...]:
     it_kw = {caps.pool: worst_pool_kw(site.pools[caps.pool], (caps,)) for caps in pools}
     loads = feeder_kw(site, it_kw, it_kw, charge_kw, outdoor_c)
-    says = "every GPU at its cap, with base, cooling and losses, is more than this feeder may carry"
+    says = "every GPU at its cap, with base, cooling and losses, is more than this may carry"
     found = [
-        Violation(
-            "feeder.worst_case", name, loads[name], "kW", feeder.rating_kw * min(share, feeder.worst_case_margin), says, "plant"
-        )
-        for name, feeder in site.feeders.items()
+        Violation(f"{it.rule}.worst_case", it.name, it.load_kw(loads), "kW", it.worst_kw, says, "plant")
+        for it in carriers(site, share)
     ]
     return tuple(kept for violation in found for kept in over(violation))
 

@@ -6,6 +6,7 @@
     heat          = pools + hall base + (outdoor - T) / R - stored                                  of the halls of one plant
     cooling       = s * sum of (its part of max(heat, min_load * design)) / COP + pumps * max(l^2, ..) + fans * max(l^3, ..) + misc
     feeder        = net + loss * |net|,   net = pools + bases + cooling + batteries + feeders below
+    group (N-1)   = sum of its feeders, on the ratings of all but the largest, which is lost; the others share it by rating
 
 | symbol | meaning | unit |
 |---|---|---|
@@ -34,6 +35,36 @@ from itertools import pairwise
 from facility.decision import Decision, PoolCaps
 from facility.site import CoolingPlant, Curve, Pool, Site
 from facility.snapshot import Job, Snapshot
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """What carries the load of `feeders`: one by itself, or what is left of a group when its largest is lost; kW."""
+
+    name: str
+    feeders: tuple[str, ...]
+    rating_kw: float
+    worst_kw: float
+    rule: str = "feeder"
+
+    def load_kw(self, loads: Mapping[str, float]) -> float:
+        """What it has to carry where feeders carry `loads`."""
+        return sum(loads[feeder] for feeder in self.feeders)
+
+
+def carriers(site: Site, share: float = 1.0) -> tuple[Carrier, ...]:
+    """Every feeder, then every group of feeders that back each other; at worst at most `share` of a rating is used."""
+    at_worst = {name: feeder.rating_kw * min(share, feeder.worst_case_margin) for name, feeder in site.feeders.items()}
+    found = [Carrier(name, (name,), feeder.rating_kw, at_worst[name]) for name, feeder in site.feeders.items()]
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for name, feeder in site.feeders.items():
+        if feeder.redundancy_group is not None:
+            groups[feeder.redundancy_group].append(name)
+    for group, members in groups.items():
+        rating = [site.feeders[name].rating_kw for name in members]
+        worst = [at_worst[name] for name in members]
+        found.append(Carrier(group, tuple(members), sum(rating) - max(rating), sum(worst) - max(worst), "redundancy"))
+    return tuple(found)
 
 
 @dataclass(frozen=True)

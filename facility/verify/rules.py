@@ -4,6 +4,7 @@ It shares no code with the model that made the plan. `verify` returns what is br
 ever sent after this said so.
 
     expected import <= limit;  expected power of a feeder <= rating;  its power at worst <= rating * margin
+    the same of a group of feeders that back each other, on the ratings of all but its largest (N-1)
     heat of a plant <= what it removes;  a hall above its allowable band gets no more power;  min <= stored energy <= capacity
     a rental that may not pause has all its GPUs;  its mean speed >= floor;  a job runs inside its window, whole where rigid
 """
@@ -21,8 +22,10 @@ from facility.site import Battery, LimitWindow, Site
 from facility.snapshot import Job, Snapshot
 from facility.verify.form import form
 from facility.verify.loads import (
+    Carrier,
     Drift,
     at_cap,
+    carriers,
     drifts,
     expected_it_kw,
     expected_kw,
@@ -100,21 +103,25 @@ def _worst_feeders(
     alone = loads(now)
     mixed = loads({pool: (*messages, *earlier.get(pool, ())) for pool, messages in now.items()}) if earlier else alone
     before = loads({pool: earlier.get(pool) or messages for pool, messages in now.items()}) if earlier else alone
-    for name, feeder in site.feeders.items():
-        most_kw = feeder.rating_kw * feeder.worst_case_margin
-        says = "every GPU at its cap, with base, cooling, charging and losses, is more than this feeder may carry"
-        fired = over(Violation("feeder.worst_case", name, alone[name], "kW", most_kw, says, "plant"))
-        if not fired and mixed[name] > before[name] + SLACK:
-            says = "with some messages lost, old and new caps together are more than this feeder may carry"
-            fired = over(Violation("feeder.worst_case", name, mixed[name], "kW", most_kw, says, "plant"))
+    for it in carriers(site):
+        rule = f"{it.rule}.worst_case"
+        says = f"every GPU at its cap, with base, cooling, charging and losses, is more than {_may_carry(it)}"
+        fired = over(Violation(rule, it.name, it.load_kw(alone), "kW", it.worst_kw, says, "plant"))
+        if not fired and it.load_kw(mixed) > it.load_kw(before) + SLACK:
+            says = f"with some messages lost, old and new caps together are more than {_may_carry(it)}"
+            fired = over(Violation(rule, it.name, it.load_kw(mixed), "kW", it.worst_kw, says, "plant"))
         yield from fired
+
+
+def _may_carry(it: Carrier) -> str:
+    return "this feeder may carry" if it.rule == "feeder" else "this group carries when it loses its largest feeder"
 
 
 def _feeders(site: Site, snapshot: Snapshot, decision: Decision, outdoor_c: float) -> Iterator[Violation]:
     loads = expected_kw(site, decision, snapshot, outdoor_c)
-    for name, feeder in site.feeders.items():
-        says = "expected power is above the rating"
-        yield from over(Violation("feeder.carries", name, abs(loads[name]), "kW", feeder.rating_kw, says, "plant"))
+    for it in carriers(site):
+        says = f"expected power is more than {_may_carry(it)}"
+        yield from over(Violation(f"{it.rule}.carries", it.name, abs(it.load_kw(loads)), "kW", it.rating_kw, says, "plant"))
     import_kw = max(sum(kw for name, kw in loads.items() if site.feeders[name].parent is None), 0.0)
     limit_kw = decision.import_limit_kw
     if limit_kw is None:

@@ -193,6 +193,15 @@ FAULTS = [
     # the electrical tree
     ("120}", "120, parent: row}", "feeders", "feeders", "no root", "at exactly one feeder"),
     ("120}", "120, parent: row}", "feeders.root.parent", "root", "root under row under ups under root", "elsewhere"),
+    ("parent: root}", "parent: root, redundancy_group: a}", "feeders.ups.redundancy_group", "ups", "`a` has no other", "of two feeders"),
+    (
+        "{rating_kw: 100, parent: root}\n  row: {",
+        "{rating_kw: 100, parent: root, redundancy_group: a}\n  row: {redundancy_group: a, ",
+        "feeders.row.redundancy_group",
+        "row",
+        "ups, above row, is in `a` too",
+        "beside each other",
+    ),
     (", parent: root", "", "feeders", "feeders", "2 roots: root, ups", "at exactly one feeder"),
     # curves and caps
     ("cap_w: 200, d", "cap_w: 100, d", TRAIN + ".1.cap_w", "- {cap_w: 200", "100 after 100", "above 100"),

@@ -236,6 +236,39 @@ def test_a_held_job_has_no_gpus_and_orders_are_for_known_jobs_once_each() -> Non
     assert broken(site_with(), decision(jobs=(JobOrder("j", "run", 2),) * 2)) == {"order.once"}
 
 
+def backed(spare_kw: float, **changes: Any) -> Site:
+    """Return the small site where `pdu` and an empty feeder `spare` back each other."""
+    group = {"parent": "main", "redundancy_group": "ab"}
+    feeders = {"main": FIGURES["feeders"]["main"], "pdu": {"rating_kw": 100, **group}, "spare": {"rating_kw": spare_kw, **group}}
+    return site_with(feeders=feeders, **changes)
+
+
+def test_without_the_largest_feeder_of_a_group_the_others_carry_the_worst_case_whatever_message_is_lost() -> None:
+    """4.6 kW at worst are under `pdu`, 5.8 kW where any of the old caps below may still be in force."""
+    assert broken(backed(4.6), decision()) == set()
+    assert broken(backed(4.599), decision()) == {"redundancy.worst_case"}
+    old = PoolCaps("p", 100, (CapGroup("c", 5, 400),))
+    assert broken(backed(5.8), decision(), sent_cap_w={"p": old}) == set()
+    assert broken(backed(5.799), decision(), sent_cap_w={"p": old}) == {"redundancy.worst_case"}
+    assert broken(backed(5.0), decision(), sent_cap_w={"p": 400}) == set()
+
+
+def test_without_the_largest_feeder_of_a_group_the_others_carry_what_is_expected() -> None:
+    """3.41 kW, as derived above for a curve that draws above its cap."""
+    points = [{"cap_w": 100, "draw_w": 101, "speed": 1}]
+    change = {"gpu_models__g__curves__train__points": points, "contracts__c__gpus": 10}
+    made = decision(PoolCaps("p", 100, (CapGroup("c", 10, 100),)), jobs=())
+    assert broken(backed(3.41, **change), made) == set()
+    assert broken(backed(3.409, **change), made) == {"redundancy.carries"}
+
+
+def test_caps_that_hold_by_themselves_hold_in_a_group_that_loses_a_feeder() -> None:
+    """2 kW of base and ten GPUs at 200 + 40 W are 4.4 kW, 80 % of 5.5 kW."""
+    assert fallback_caps(backed(5.5)) == {"p": 200}
+    assert highest_cap(backed(4.4), decision(), "p", 10.0) == 200
+    assert [v.rule for v in fits(backed(4.399), {"p": 200}, 10.0)] == ["redundancy.worst_case"]
+
+
 def test_a_lost_message_leaves_the_old_cap_and_the_mixture_must_fit() -> None:
     """Old are 5 * 400 and 5 * 100 W, new 2 * 400, 6 * 200 and 2 * 100 W; of all, the ten highest are 7 * 400 and 3 * 200 W.
 
