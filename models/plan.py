@@ -14,6 +14,7 @@ from models.baseline import baseline
 from models.breach import TINY
 from models.cooling_plant import secants
 from models.horizon import Floats
+from models.marginal import Marginal, marginal_prices
 from models.rounding import Room, meet_floors, meet_work, round_down, schedule_of
 from models.schedule import Schedule
 from models.settle import settle
@@ -56,7 +57,7 @@ class SolveRecord:
 class Plan:
     """A schedule that can be sent, its account, the baseline's account on the same problem, and why.
 
-    `marginal_prices` maps a limit to what one more unit of it, through the whole horizon, would have saved (money).
+    `marginal` are the prices of the limits that bind.
     """
 
     problem: Problem
@@ -65,7 +66,12 @@ class Plan:
     baseline: Account
     status: Status
     record: SolveRecord
-    marginal_prices: dict[str, float]
+    marginal: tuple[Marginal, ...]
+
+    @property
+    def marginal_prices(self) -> dict[str, float]:
+        """What one more unit of each binding limit, all through the horizon, would have saved (money), by the limit's name."""
+        return {limit.name: limit.total for limit in self.marginal}
 
 
 def make_plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut:
@@ -114,7 +120,7 @@ def make_plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut
         ranked.seconds,
         ranked.weights_stand,
     )
-    return Plan(problem, schedule, result, reference_account, status, record, _marginal_prices(session, solved))
+    return Plan(problem, schedule, result, reference_account, status, record, marginal_prices(problem, session, ranked.priced or solved))
 
 
 def _reserve(problem: Problem) -> Problem:
@@ -210,19 +216,3 @@ def _target_gpu_h(problem: Problem, model: Any) -> Floats:
         small = TINY * max(1.0, job.work_gpu_h)
         target[i] = job.work_gpu_h - (carried if carried > small else 0.0) - (unfinished if unfinished > small else 0.0)
     return target
-
-
-def _marginal_prices(session: Session, solved: Solved) -> dict[str, float]:
-    """What one more unit of each binding limit, all through the horizon, would have saved, by the limit's name."""
-    saved: dict[str, float] = {}
-    for constraint, dual in zip(session.row_names, solved.row_dual.tolist(), strict=True):
-        if constraint is None or abs(dual) < 1e-9:
-            continue
-        family = constraint.parent_component().local_name
-        if family in _LIMITS:
-            name = f"{constraint.parent_block().name}.{family}"
-            saved[name] = saved.get(name, 0.0) + abs(dual)
-    return saved
-
-
-_LIMITS = {"limits", "event", "rises", "falls", "carries", "carries_worst", "survives", "survives_worst", "recommended_max", "allowable_max", "holds"}

@@ -112,6 +112,42 @@ class Session:
         """Cost of each column, money per unit: a copy of those in force, shape (columns,)."""
         return self._cost.copy()
 
+    @property
+    def upper(self) -> Floats:
+        """Upper bound in force of each column, shape (columns,)."""
+        return self._upper
+
+    @property
+    def row_lower(self) -> Floats:
+        """Lower bound in force of each row, shape (rows,)."""
+        return self._row_lower
+
+    @property
+    def row_upper(self) -> Floats:
+        """Upper bound in force of each row, shape (rows,)."""
+        return self._row_upper
+
+    @property
+    def matrix(self) -> sp.csr_matrix:
+        """Coefficients, shape (rows, columns)."""
+        return self._a
+
+    def reduced(self, solved: Solved) -> Floats:
+        """Reduced cost of each column at an earlier or the last optimum, shape (columns,); rows added since play no part."""
+        return np.asarray(self._cost - self._a[: len(solved.row_dual)].T @ solved.row_dual)
+
+    def relax(self, rows: Sequence[int], by: Sequence[float]) -> None:
+        """Move the bounds of one-sided rows outward, inf to lift them; the next solve starts from the last basis."""
+        if np.isnan(by).any():
+            raise SolverFault("a bound is not a number")
+        for row, more in zip(rows, by, strict=True):
+            if np.isinf(self._row_lower[row]):
+                self._row_upper[row] += more
+            else:
+                self._row_lower[row] -= more
+            status = self._highs.changeRowBounds(row, self._row_lower[row], self._row_upper[row])
+            _check(status, "changeRowBounds")
+
     def price(self, cost: Floats) -> None:
         """Put other costs in force, one a column; certificates and objectives are of these from now on."""
         if cost.shape != self._cost.shape or not np.isfinite(cost).all():

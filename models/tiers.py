@@ -47,13 +47,15 @@ class Ranked:
     """Solves a session in the order of `TIERS`.
 
     After a solve `amounts` holds (tier, optimal amount) of each tier, nothing where nothing is broken. `weights_stand` says
-    why the priced solution was left as it is, None where it was not; `seconds` is what ordering took in all.
+    why the priced solution was left as it is, None where it was not; `seconds` is what ordering took in all. `priced` is the
+    optimum of the priced program, whose duals are prices.
     """
 
     def __init__(self, session: Session, model: Any) -> None:
         self.amounts: tuple[tuple[str, float], ...] = ()
         self.weights_stand: str | None = None
         self.seconds = 0.0
+        self.priced: Solved | None = None
         self._session = session
         self._cost = session.cost
         self._weights: list[tuple[str, Floats]] = []
@@ -78,6 +80,7 @@ class Ranked:
         self._lift()
         self.amounts = ()
         priced = solve(deadline)
+        self.priced = priced if isinstance(priced, Solved) else None
         if not isinstance(priced, Solved) or not (priced.x[self._breaches] > TINY).any() or self.weights_stand is not None:
             return priced
         started = time.perf_counter()

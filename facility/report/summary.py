@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from facility.events import delivery
+from facility.limits import sentence
 from facility.planner import Planned
 from facility.report.breaches import breaches
 from facility.report.tables import instant
@@ -33,6 +34,17 @@ def summary(planned: Planned) -> dict[str, Any]:
         "events": list(events(planned)),
         "breaches": list(breaches(planned, plan.account)),
         "marginal_prices": plan.marginal_prices,
+        "marginal_prices_by_step": [
+            {
+                "name": price.name,
+                "asset": site.grid.feed if price.asset is None else price.asset,
+                "unit": price.unit,
+                "says": sentence(price, site.currency),
+                "saved": price.total,
+                "saved_by_step": price.saved.tolist(),
+            }
+            for price in sorted(plan.marginal, key=lambda price: -price.total)
+        ],
         "assumed": list(planned.assumed),
         "solve": {
             "columns": record.columns,

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from facility.decide import Undecided
+from facility.limits import WORDS
 from facility.planner import Planned, Request, plan
 from facility.report.breaches import UNITS, breaches
 from facility.report.summary import short_table, summary
 from models.breach import FAMILIES
 from models.horizon import Floats
+from models.marginal import LIMITS
 
 SITES = Path(__file__).parents[2] / "site_configs"
 FIGURES = {"objective", "energy_kwh", "energy_cost", "peak_kw", "peak_cost", "carbon_kg", "weighted_throughput"}
@@ -50,6 +52,21 @@ def test_the_keys_are_those_that_scripts_rely_on(demo: Planned) -> None:
     )
     assert numbers["start"] == "2023-07-01T22:00:00Z"
     assert numbers["status"] == "optimal"
+
+
+def test_each_limit_that_binds_has_its_price_by_step_and_in_words() -> None:
+    numbers = summary(made("demo.yaml", "grid.import_limit_kw=600"))
+    by_step = {price["name"]: price for price in numbers["marginal_prices_by_step"]}
+    assert set(by_step) == set(numbers["marginal_prices"])
+    limit = by_step["grid.limits"]
+    assert (limit["asset"], limit["unit"], len(limit["saved_by_step"])) == ("main", "kW", 6)
+    assert sum(limit["saved_by_step"]) == pytest.approx(numbers["marginal_prices"]["grid.limits"])
+    assert limit["says"] == f"1 kW more of the import limit in every step would have saved {limit['saved']:,.2f} EUR"
+
+
+def test_every_family_of_limits_has_words() -> None:
+    assert set(WORDS) == set(LIMITS)
+    assert all("{" not in words.of("h1") for words in WORDS.values())
 
 
 def test_it_is_valid_json_to_the_last_digit(demo: Planned) -> None:
