@@ -12,7 +12,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models import battery, cooling_plant, feeder, firm, grid_connection, hall, job, pool, redundancy
+from models import (
+    battery,
+    cooling_plant,
+    feeder,
+    firm,
+    grid_connection,
+    hall,
+    job,
+    pool,
+    redundancy,
+    reserve,
+    reserve_down,
+    reserve_up,
+)
 from models.breach import TINY, Bill
 from models.horizon import Floats
 from models.schedule import Schedule
@@ -24,7 +37,7 @@ class Account:
     """Arrays by asset (in the problem's order) and step; kW, degC, GPU hours, money.
 
     `hall_c` is by zone; `heat_kw` is what each cooling plant removes. `breach` holds, by family, the amount above the limit: by
-    feeder and step, group of feeders and step, zone and step, step, firm workload and step, or job.
+    feeder and step, group of feeders and step, zone and step, step, firm workload and step, job, or reserve and step.
     """
 
     import_kw: Floats
@@ -39,6 +52,7 @@ class Account:
     work_gpu_h: Floats
     carried_gpu_h: Floats
     heat_kw: Floats
+    reserve_kw: Floats
     breach: Mapping[str, Floats]
     cost: Mapping[str, float]
 
@@ -70,6 +84,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         for kw in (feeder.loads_kw(leaves_first, load), feeder.loads_kw(leaves_first, worst))
     )
     import_kw = np.maximum(feeder_kw[problem.feeders.index(problem.root)], 0.0)
+    reserve_kw = _reserves(problem, schedule, battery_kw)
     bills = (
         grid_connection.bill(problem.grid, horizon, import_kw),
         battery.bill(problem.batteries, battery_kw, h),
@@ -78,6 +93,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         hall.bill(problem.zones, hall_c, h),
         feeder.bill(problem.feeders, feeder_kw, feeder_worst_kw, h),
         redundancy.bill(problem.redundancies, problem.feeders, feeder_kw, feeder_worst_kw, h),
+        reserve.bill(problem.reserves, reserve_kw, h),
     )
     total = Bill()
     for bill in bills:
@@ -96,6 +112,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         work_gpu_h=work,
         carried_gpu_h=job.carried_gpu_h(problem.jobs, work[firms:], horizon),
         heat_kw=heat_kw,
+        reserve_kw=reserve_kw,
         breach=total.breach,
         cost=total.cost,
     )
@@ -116,6 +133,15 @@ def _cool(problem: Problem, schedule: Schedule, pool_kw: Floats) -> tuple[Floats
         removed.append(sum(zone_kw.values(), np.zeros(steps)))
     power = [c.chiller.power_kw(kw, problem.outdoor_c) for c, kw in zip(plants, removed, strict=True)]
     return _stack([reached[z.id] for z in problem.zones], steps), _stack(removed, steps), _stack(power, steps)
+
+
+def _reserves(problem: Problem, schedule: Schedule, battery_kw: Floats) -> Floats:
+    """What of each reserve is really held, kW, shape (R, T)."""
+    up, down = ([r for r in problem.reserves if r.direction == way] for way in ("up", "down"))
+    pools, index, horizon, groups = [p.id for p in problem.pools], problem.cells, problem.horizon, schedule.groups
+    held = reserve_up.there(schedule.held_kw, up, index, horizon, pools, problem.batteries, groups, battery_kw)
+    held = reserve_down.there(held, down, index, horizon, problem.batteries, groups, battery_kw)
+    return reserve.offered_kw(problem.reserves, held, horizon.h)
 
 
 def _attached(problem: Problem, pool_kw: Floats, cooling_kw: Floats, battery_kw: Floats) -> dict[str, Floats]:

@@ -42,6 +42,11 @@ class Battery:
     start_kwh: float
     wear_price_per_kwh: float = 0.0
 
+    def stored_kwh(self, power_kw: Floats, h: Floats) -> Floats:
+        """Energy stored at the end of each step of `h` hours at `power_kw` (positive charges), kWh, shape (T,)."""
+        taken = np.maximum(power_kw, 0.0) * self.efficiency - np.maximum(-power_kw, 0.0) / self.efficiency
+        return np.asarray(self.start_kwh + np.cumsum(h * taken))
+
 
 def add(block: Any, battery: Battery, horizon: Horizon, steps: Any) -> None:
     """Declare one battery on `block`. Publishes `charge_kw` and `discharge_kw`."""

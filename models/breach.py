@@ -32,7 +32,7 @@ PLANT = Tier("plant_kwh", 10_000.0, ("over_rating_kw", "over_worst_kw", "over_n1
 
 GRID_LIMIT = Tier("grid_limit_kwh", 1_000.0, ("over_limit_kw",))
 
-GRID_EVENT = Tier("grid_event_kwh", 500.0, ("over_event_kw", "over_ramp_kw"))
+GRID_EVENT = Tier("grid_event_kwh", 500.0, ("over_event_kw", "over_ramp_kw", "short_reserve_kw"))
 """Above the default penalty of a contract, 50 per GPU hour: a kWh more never buys 10 GPU hours back, an A100's best is 5.9."""
 
 CONTRACT = Tier("contract_gpu_h", 50.0, ("short_gpu_h", "unfinished_gpu_h"))

@@ -93,3 +93,16 @@ def bill(feeders: Sequence[Feeder], load_kw: Floats, worst_kw: Floats, h: Floats
         "over_worst_kw": np.maximum(worst_kw - rating * margin, 0.0),
     }
     return Bill({family: PLANT.price * float((amount @ h).sum()) for family, amount in breach.items()}, breach)
+
+
+def grown(feeders: Sequence[Feeder], feeder_id: str) -> dict[str, float]:
+    """What a kW under `feeder_id` has grown to, losses included, on it and on each feeder above it."""
+    by_id = {f.id: f for f in feeders}
+    found: dict[str, float] = {}
+    factor, node = 1.0, by_id[feeder_id]
+    while True:
+        factor *= 1 + node.loss_share
+        found[node.id] = factor
+        if node.parent is None:
+            return found
+        node = by_id[node.parent]

@@ -76,8 +76,18 @@ LIMITS = {
 }
 """By block and name of the rows, or of the columns whose upper bound it is. A GPU more is one that idles at nothing."""
 
-PROMISES = frozenset({"job.finishes"})
+PROMISES = frozenset({"job.finishes", "reserve.keeps"})
 """Families of rows that a breach relaxes and that are no limit: the price of a job's work is the job's own (`models.why`)."""
+
+ALSO = {
+    "reserve_down.grid_takes": "grid.limits",
+    "reserve_down.event_takes": "grid.event",
+    "reserve_down.feeder_takes": "feeder.carries",
+    "reserve_down.feeder_takes_worst": "feeder.carries_worst",
+    "reserve_down.plant_takes": "cooling_plant.heat_kw",
+    "reserve_up.still_serves": "firm.serves",
+}
+"""Rows that a limit of another room bounds too, with that limit: a unit more of it relaxes both, and their prices add up."""
 
 
 @dataclass(frozen=True)
@@ -129,10 +139,16 @@ def member_of(problem: Problem, component: Any) -> Member:
     block, index = component.parent_block(), component.index()
     room = block.parent_component().local_name
     places = index if isinstance(index, tuple) else (index,)
+    family = f"{room}.{component.parent_component().local_name}"
+    if family in ALSO:
+        key = places[0] if len(places) > 1 else None
+        limit = ALSO[family]
+        asset = problem.workloads[places[0]].id if limit.partition(".")[0] in BY_WORKLOAD else key
+        return Member(limit, asset, places[-1], key)
     key = places[0] if room in BY_WORKLOAD else block.index()
     step = places[-1] if room not in BY_WORKLOAD or len(places) > 1 else None
     asset = problem.workloads[key].id if room in BY_WORKLOAD else key
-    return Member(f"{room}.{component.parent_component().local_name}", asset, step, key)
+    return Member(family, asset, step, key)
 
 
 def scale_of(problem: Problem, member: Member) -> float:

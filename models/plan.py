@@ -15,6 +15,7 @@ from models.breach import TINY
 from models.cooling_plant import secants
 from models.horizon import Floats
 from models.marginal import Marginal, marginal_prices
+from models.reserve import Reserve
 from models.rounding import Room, meet_floors, meet_work, round_down, schedule_of
 from models.schedule import Schedule
 from models.settle import settle
@@ -135,7 +136,15 @@ def _reserve(problem: Problem) -> Problem:
             ramp_kw_per_h=_reserved_ramp(problem),
         ),
         feeders=tuple(replace(f, rating_kw=f.rating_kw * keep) for f in problem.feeders),
+        reserves=tuple(_reserved(r, 0.001 * ROUNDED_KW_AT_METER * len(problem.workloads)) for r in problem.reserves),
     )
+
+
+def _reserved(product: Reserve, lost_kw: float) -> Reserve:
+    """A reserve of which a little more is to be held than is sold: rounding takes up to a watt of each workload."""
+    committed = tuple(kw + lost_kw if kw else 0.0 for kw in product.committed_kw)
+    most = tuple(max(kw, sold) for kw, sold in zip(product.most_kw, committed, strict=True))
+    return replace(product, committed_kw=committed, most_kw=most)
 
 
 def _reserved_ramp(problem: Problem) -> float | None:
@@ -190,10 +199,24 @@ def _round(problem: Problem, model: Any) -> Schedule:
         for z in problem.halls
     }
     cells = round_down(problem, gpus)
-    room = Room(problem, schedule_of(cells, battery_kw, hall_c))
+    held_kw = _held_kw(problem, model)
+    room = Room(problem, replace(schedule_of(cells, battery_kw, hall_c), held_kw=held_kw))
     meet_floors(problem, cells, _target_speed(problem, gpus), room)
     meet_work(problem, cells, _target_gpu_h(problem, model), room)
-    return schedule_of(cells, battery_kw, hall_c)
+    return replace(schedule_of(cells, battery_kw, hall_c), held_kw=held_kw)
+
+
+def _held_kw(problem: Problem, model: Any) -> dict[tuple[str, str], Floats]:
+    """What each pool and battery holds for each reserve, kW by step."""
+    held: dict[tuple[str, str], Floats] = {}
+    for product in problem.reserves:
+        block = model.reserve_up if product.direction == "up" else model.reserve_down
+        for kind, assets in ((block.pool_kw, problem.pools), (block.battery_kw, problem.batteries)):
+            for asset in assets:
+                kw = values(kind[product.id, asset.id, t] for t in range(len(problem.horizon)))
+                if (kw > TINY).any():
+                    held[product.id, asset.id] = kw
+    return held
 
 
 def _target_speed(problem: Problem, gpus: Floats) -> Floats:

@@ -15,14 +15,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models import reserve_down
 from models.account import account
+from models.feeder import grown
 from models.gpu import Ladder
 from models.horizon import Floats
 from models.job import Job
 from models.pool import Pool
 from models.redundancy import belongs, left_kw
 from models.schedule import Groups, Schedule
-from models.site import Problem
+from models.site import Problem, reach_of
 from models.workload import Workload
 
 SNAP = 1e-7
@@ -102,6 +104,14 @@ class Room:
         self._worst_kw = np.vstack([rating * margin - state.feeder_worst_kw, left[:, 1:] - member @ state.feeder_worst_kw])
         most_kw = [c.chiller.most_heat_kw(problem.outdoor_c) for c in problem.cooling_plants]
         self._heat_kw = np.reshape(most_kw, state.heat_kw.shape) - state.heat_kw
+        if schedule.held_kw:
+            down = [r for r in problem.reserves if r.direction == "down"]
+            called = reserve_down.called(schedule.held_kw, down, problem.cells, reach_of(problem), len(problem.horizon))
+            through_kw, worst_kw = (np.array([kw[f.id] for f in problem.feeders]) for kw in (called.through_kw, called.worst_kw))
+            self._kw -= np.vstack([through_kw, member @ through_kw])
+            self._worst_kw -= np.vstack([worst_kw, member @ worst_kw])
+            self._grid_kw -= called.through_kw[problem.root.id]
+            self._heat_kw -= np.array([called.heat_kw[c.id] for c in problem.cooling_plants]).reshape(self._heat_kw.shape)
         cooled_by = {z.id: z.cooling_plant for z in problem.halls}
         self._plants = {p.id: [i for i, c in enumerate(problem.cooling_plants) if c.id == cooled_by[p.hall]] for p in problem.pools}
         self._per_kw = {p.id: _per_kw(problem, p) for p in problem.pools}
@@ -147,14 +157,8 @@ def _per_kw(problem: Problem, pool: Pool) -> tuple[Floats, Floats, Floats]:
 
 def _path(problem: Problem, feeder_id: str) -> Floats:
     """What a kW under a feeder has grown to, losses included, on each feeder up to the root; zero elsewhere, shape (F,)."""
-    number = {f.id: i for i, f in enumerate(problem.feeders)}
-    grown, node, factor = np.zeros(len(number)), problem.feeders[number[feeder_id]], 1.0
-    while True:
-        factor *= 1 + node.loss_share
-        grown[number[node.id]] = factor
-        if node.parent is None:
-            return grown
-        node = problem.feeders[number[node.parent]]
+    above = grown(problem.feeders, feeder_id)
+    return np.array([above.get(f.id, 0.0) for f in problem.feeders])
 
 
 def round_down(problem: Problem, gpus: Floats) -> dict[int, list[Cell]]:

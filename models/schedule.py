@@ -7,7 +7,7 @@ that starts or ends inside it): `share` is that part, and the mean over the step
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -71,8 +71,11 @@ class Groups:
 class Schedule:
     """Groups, the net power of each battery (kW by step, positive charges) and the temperature each hall is to have at the
     end of each step (degC by step).
+
+    `held_kw` is what an asset holds for a reserve, by (reserve, pool or battery) and step.
     """
 
     groups: Groups
     battery_kw: Mapping[str, Floats]
     hall_c: Mapping[str, Floats]
+    held_kw: Mapping[tuple[str, str], Floats] = field(default_factory=dict)

@@ -20,7 +20,21 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
-from models import battery, cooling_plant, feeder, firm, grid_connection, hall, job, pool, redundancy, workload
+from models import (
+    battery,
+    cooling_plant,
+    feeder,
+    firm,
+    grid_connection,
+    hall,
+    job,
+    pool,
+    redundancy,
+    reserve,
+    reserve_down,
+    reserve_up,
+    workload,
+)
 from models.battery import Battery
 from models.cooling_plant import CoolingPlant
 from models.feeder import Feeder, Load
@@ -31,6 +45,8 @@ from models.horizon import Floats, Horizon
 from models.job import Job
 from models.pool import Pool
 from models.redundancy import Redundancy
+from models.reserve import Reserve
+from models.reserve_down import Reach
 from models.workload import Cells, Workload, cells
 
 
@@ -49,6 +65,7 @@ class Problem:
     redundancies: tuple[Redundancy, ...] = ()
     firms: tuple[Firm, ...] = ()
     jobs: tuple[Job, ...] = ()
+    reserves: tuple[Reserve, ...] = ()
     cells: Cells = field(init=False)
 
     def __post_init__(self) -> None:
@@ -108,6 +125,7 @@ def build(problem: Problem) -> Any:
     m.cooling_plant = pyo.Block([c.id for c in problem.cooling_plants])
     m.battery = pyo.Block([b.id for b in problem.batteries])
     m.feeder = pyo.Block([f.id for f in problem.feeders])
+    m.reserve = pyo.Block([r.id for r in problem.reserves])
     m.redundancy = pyo.Block([g.id for g in problem.redundancies])
 
     workload.add(m.workload, problem.cells, horizon)
@@ -130,6 +148,9 @@ def build(problem: Problem) -> Any:
         redundancy.add(m.redundancy[group.id], redundancy.left_kw(group, problem.feeders), m.STEPS, loads, worsts)
     grid_connection.add(m.grid, problem.grid, horizon, m.STEPS, _of(m.feeder[problem.root.id].load_kw))
 
+    if problem.reserves:
+        _add_reserves(m, problem)
+
     m.cost = pyo.Objective(
         expr=grid_connection.cost(m.grid, problem.grid, m.h, m.STEPS)
         + job.cost(m.job, m.workload)
@@ -138,8 +159,40 @@ def build(problem: Problem) -> Any:
         + sum(feeder.cost(m.feeder[f.id], m.h, m.STEPS) for f in problem.feeders)
         + sum(redundancy.cost(m.redundancy[g.id], m.h, m.STEPS) for g in problem.redundancies)
         + sum(hall.cost(m.hall[z.id], z, m.h, m.STEPS) for z in problem.zones)
+        + sum(reserve.cost(m.reserve[r.id], m.h, m.STEPS) for r in problem.reserves)
     )
     return m
+
+
+def reach_of(problem: Problem) -> Reach:
+    """What a kW more in each pool and battery draws through the feeders, and adds to the plants that cool it."""
+    feeder_of = {asset.id: asset.feeder for assets in (problem.pools, problem.batteries, problem.cooling_plants) for asset in assets}
+    cooled_by = {z.id: z.cooling_plant for z in problem.halls}
+    return Reach(
+        {(f, asset): kw for asset, on in feeder_of.items() for f, kw in feeder.grown(problem.feeders, on).items()},
+        {(c.id, p.id): 1.0 for c in problem.cooling_plants for p in problem.pools if cooled_by[p.hall] == c.id},
+        {c.id: cooling_plant.secants(c.chiller, problem.outdoor_c)[0].max(axis=0) for c in problem.cooling_plants},
+        {c.id: c.feeder for c in problem.cooling_plants},
+    )
+
+
+def _add_reserves(m: Any, problem: Problem) -> None:
+    """What is sold to the grid's operator, and what holds it."""
+    up, down = ([r for r in problem.reserves if r.direction == way] for way in ("up", "down"))
+    pools = [p.id for p in problem.pools]
+    m.reserve_up, m.reserve_down = pyo.Block(), pyo.Block()
+    if up:
+        reserve_up.add(m.reserve_up, up, problem.cells, problem.horizon, pools, problem.batteries, m.workload, m.firm, m.battery)
+    if down:
+        reach = reach_of(problem)
+        reserve_down.add(m.reserve_down, down, problem.cells, problem.horizon, pools, problem.batteries, reach, problem.root.id, m)
+    for product in problem.reserves:
+        holds = m.reserve_up if product.direction == "up" else m.reserve_down
+        reserve.add(m.reserve[product.id], product, m.STEPS, _held(holds, product.id))
+
+
+def _held(holds: Any, product: str) -> Load:
+    return lambda t: reserve.held_kw(holds, product, t)
 
 
 def _of(variable: Any) -> Load:

@@ -22,6 +22,7 @@ UNITS = {
     "over_limit_kw": ("kW", "a higher import limit then, or less firm load"),
     "over_event_kw": ("kW", "a smaller reduction or a shorter event, less firm load, or lower floors"),
     "over_ramp_kw": ("kW", "a wider grid.ramp_kw_per_h, or longer ramps of an event"),
+    "short_reserve_kw": ("kW", "sell less reserve then, or keep more load that can yield, or a fuller battery"),
     "short_gpu_h": ("GPU h", "a higher import limit or feeder rating then, or a lower floor"),
     "unfinished_gpu_h": ("GPU h", "a later deadline, or more GPUs or power before it"),
 }
@@ -41,6 +42,7 @@ def breaches(planned: Planned, state: Account) -> Iterator[dict[str, Any]]:
         "over_worst_n1_kw": groups,
         "too_hot_k": zones,
         "short_gpu_h": [f.id for f in problem.firms],
+        "short_reserve_kw": [r.id for r in problem.reserves],
     }
     for family, amount in state.breach.items():
         unit, remedy = UNITS[family]
