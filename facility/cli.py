@@ -49,6 +49,7 @@ def plan(
         str | None, typer.Option(metavar="INSTANT", help="instant of the job file that is laid on --start")
     ] = None,
     events: Annotated[str | None, typer.Option(metavar="F", help="grid events: start, end, target_kw or reduction_pct")] = None,
+    demand: Annotated[str | None, typer.Option(metavar="F", help="GPUs that services need: columns CONTRACT_gpus")] = None,
     timezone: Annotated[str | None, typer.Option(metavar="ZONE", help="zone of times that carry none")] = None,
     peak_so_far: Annotated[float, typer.Option(metavar="KW", help="highest mean of the month until --start", min=0)] = 0.0,
     settings: Settings = None,
@@ -73,6 +74,7 @@ def plan(
         jobs=jobs,
         jobs_from=jobs_from,
         events=events,
+        demand=demand,
         timezone=timezone,
         peak_so_far_kw=peak_so_far,
         settings=tuple(settings or ()),

@@ -54,7 +54,7 @@ def decision_of(site: Site, snapshot: Snapshot, bounds: Bounds, plan: Plan, edge
     groups = plan.schedule.groups
     workloads = plan.problem.workloads
     first = groups.t == 0
-    free = {p.id: int(p.available[0]) for p in plan.problem.pools}
+    free = {p.id: int(p.available[0] - plan.problem.idle_kept(p.id)[0]) for p in plan.problem.pools}
     index = {workload.id: w for w, workload in enumerate(workloads)}
     caps: dict[str, list[CapGroup]] = defaultdict(list)
     runs: dict[str, int] = {}

@@ -6,7 +6,7 @@ Whatever nobody told is taken from the site's own stated value and named in `ass
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -26,12 +26,16 @@ Signals = Mapping[str, Series]
 
 @dataclass(frozen=True)
 class Forecast:
-    """Means of each step, shape (T,): price (money/MWh), outdoor temperature (degC), carbon intensity (g/kWh)."""
+    """Means of each step, shape (T,): price (money/MWh), outdoor temperature (degC), carbon intensity (g/kWh).
+
+    `demand_gpus` holds, by contract whose demand varies, the most GPUs that are needed at any instant of each step.
+    """
 
     price_per_mwh: Floats
     outdoor_c: Floats
     carbon_g_per_kwh: Floats
     assumed: tuple[str, ...]
+    demand_gpus: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def expect(site: Site, edges: Edges, signals: Signals) -> Forecast:
@@ -57,18 +61,44 @@ def expect(site: Site, edges: Edges, signals: Signals) -> Forecast:
     outdoor = steps(OUTDOOR.name, site.weather.outdoor_by_hour_c, "weather: the site's weather.outdoor_by_hour_c (design day)")
     intensity = site.carbon.intensity_g_per_kwh
     carbon = steps(CARBON.name, [intensity] * 24, f"carbon: the site's carbon.intensity_g_per_kwh, {intensity:g}")
-    return Forecast(price, outdoor, carbon, tuple(assumed))
+    demand: dict[str, tuple[int, ...]] = {}
+    for name, contract in site.contracts.items():
+        key = demand_of(name)
+        if key in signals:
+            demand[name] = _most(signals[key], edges)
+        elif contract.gpus and contract.demand_by_hour_gpus is not None:
+            assumed.append(f"{key}: the site's contracts.{name}.demand_by_hour_gpus")
+            demand[name] = _most(_hourly(site, edges, contract.demand_by_hour_gpus), edges)
+    return Forecast(price, outdoor, carbon, tuple(assumed), demand)
+
+
+def demand_of(contract: str) -> str:
+    """The name under which `expect` finds the series of a contract's demand, GPUs."""
+    return f"demand of {contract}"
 
 
 def by_local_hour(site: Site, edges: Edges, values: Sequence[float]) -> Floats:
     """Means over each step of a daily shape given by 24 values of the site's local hour, shape (T,)."""
+    return np.asarray(_hourly(site, edges, values).means(as_datetime64(edges)), float)
+
+
+def _hourly(site: Site, edges: Edges, values: Sequence[float]) -> Series:
+    """A daily shape by the site's local hour, through all of `edges`."""
     zone = ZoneInfo(site.timezone)
     first = edges[0].astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     quarters = int((edges[-1] - first) / QUARTER) + 1
     start = [first + i * QUARTER for i in range(quarters)]
     begins, ends = as_datetime64(start), as_datetime64([s + QUARTER for s in start])
     shape = np.array([values[s.astimezone(zone).hour] for s in start], float)
-    return np.asarray(Series("site file", "", begins, ends, shape).means(as_datetime64(edges)), float)
+    return Series("site file", "", begins, ends, shape)
+
+
+def _most(series: Series, edges: Edges) -> tuple[int, ...]:
+    """The highest value that touches each step, rounded up."""
+    series.means(as_datetime64(edges))
+    begin = as_datetime64(edges)
+    touches = (series.start < begin[1:, None]) & (series.end > begin[:-1, None])
+    return tuple(np.ceil(np.where(touches, series.value, -np.inf).max(axis=1)).astype(int).tolist())
 
 
 def hours_between(start: datetime, instant: datetime) -> float:

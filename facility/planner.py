@@ -13,7 +13,8 @@ from facility.decide import Decided, Undecided, decide
 from facility.durations import parse_duration, parse_instant
 from facility.errors import Fault, InputError
 from facility.events import Event
-from facility.forecast import Forecast, expect
+from facility.forecast import Forecast, demand_of, expect
+from facility.inputs.demand import read_demand
 from facility.inputs.events import read_events
 from facility.inputs.jobfile import LeftOut, read_jobs
 from facility.inputs.series import CARBON, OUTDOOR, PRICE, Series, read_series
@@ -40,6 +41,7 @@ class Request:
     jobs: str | None = None
     jobs_from: str | None = None
     events: str | None = None
+    demand: str | None = None
     timezone: str | None = None
     peak_so_far_kw: float = 0.0
     settings: Sequence[str] = ()
@@ -85,6 +87,9 @@ def plan(request: Request) -> Planned | Undecided:
             signals[quantity.name] = read_series(
                 argument, quantity, start=start, end=end, timezone=request.timezone, currency=site.currency
             )
+    if request.demand is not None:
+        told = read_demand(request.demand, site, start=start, end=end, timezone=request.timezone)
+        signals |= {demand_of(contract): series for contract, series in told.items()}
     forecast = expect(site, edges, signals)
     assumed = [*forecast.assumed, *(f"curve {name}: nobody measured it on this GPU model" for name in assumed_curves(site))]
     jobs: tuple[Job, ...] = ()
@@ -104,10 +109,10 @@ def plan(request: Request) -> Planned | Undecided:
     snapshot = Snapshot(at=start, jobs=jobs, peak_so_far_kw=request.peak_so_far_kw)
     events: tuple[Event, ...] = ()
     if request.events is not None:
-        told = read_events(request.events, site, timezone=request.timezone)
-        events = tuple(event for event in told if event.touches(start, end))
-        if len(events) < len(told):
-            assumed.append(f"events: {len(told) - len(events)} of {len(told)} are at another time than this plan")
+        called_for = read_events(request.events, site, timezone=request.timezone)
+        events = tuple(event for event in called_for if event.touches(start, end))
+        if len(events) < len(called_for):
+            assumed.append(f"events: {len(called_for) - len(events)} of {len(called_for)} are at another time than this plan")
     asked = called(site, snapshot, forecast, bounds(site, (), start, edges), events, edges)
     outcome = decide(site, snapshot, forecast, asked, edges, request.budget_s)
     if isinstance(outcome, Undecided):

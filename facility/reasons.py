@@ -79,6 +79,6 @@ def _binding(plan: Plan, job: Job, share: np.ndarray) -> str:
     p = _pool(plan, job)
     mine = [w for w, x in enumerate(plan.problem.workloads) if x.pool == job.pool]
     busy = plan.account.running[mine][:, steps].sum(axis=0)
-    if (busy + job.gpus > np.asarray(plan.problem.pools[p].available)[steps]).all():
+    if (busy + job.gpus > (np.asarray(plan.problem.pools[p].available) - plan.problem.idle_kept(job.pool))[steps]).all():
         return f": pool {job.pool} has no {job.gpus} GPUs free"
     return ""

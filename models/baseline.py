@@ -1,7 +1,8 @@
 """Baseline: the same site without us. Everything starts at once at the highest cap; only missing GPUs make a job wait.
 
-Jobs start in the order they arrived as soon as their pool has enough GPUs for them and run until they finish or reach their
-deadline; halls are kept at the temperature they have; batteries rest.
+Jobs start in the order they arrived as soon as their pool has enough GPUs for the whole of their run, as a scheduler with
+reservations has it, for maintenance and the demand of services are known; they run until they finish or reach their deadline.
+Halls are kept at the temperature they have; batteries rest.
 """
 
 from __future__ import annotations
@@ -10,8 +11,12 @@ import heapq
 
 import numpy as np
 
+from models.horizon import Floats
 from models.schedule import Groups, Schedule
 from models.site import Problem
+
+INSTANT_H = 1e-6
+"""A run lasts this long at least, h, so that it touches a step."""
 
 
 def baseline(problem: Problem) -> Schedule:
@@ -19,11 +24,12 @@ def baseline(problem: Problem) -> Schedule:
     horizon = problem.horizon
     rows: list[tuple[int, int, int, float, int, float, float]] = []
     max_cap_w = {p.id: round(p.max_cap_w) for p in problem.pools}
-    free = {p.id: float(min(p.available)) for p in problem.pools}
+    free = {p.id: np.asarray(p.available, float) - problem.idle_kept(p.id) for p in problem.pools}
     for w, firm in enumerate(problem.firms):
         draw_w, speed = firm.curve.at(max_cap_w[firm.pool])
-        free[firm.pool] -= firm.gpus
-        rows += [(w, t, firm.gpus, 1.0, max_cap_w[firm.pool], draw_w, speed) for t in range(len(horizon))]
+        demand = firm.demanded(len(horizon))
+        free[firm.pool] = free[firm.pool] - demand
+        rows += [(w, int(t), int(demand[t]), 1.0, max_cap_w[firm.pool], draw_w, speed) for t in np.flatnonzero(demand)]
     for w, (start_h, end_h) in _runs(problem, free).items():
         job = problem.jobs[w - len(problem.firms)]
         draw_w, speed = job.curve.at(max_cap_w[job.pool])
@@ -37,22 +43,30 @@ def baseline(problem: Problem) -> Schedule:
     )
 
 
-def _runs(problem: Problem, free: dict[str, float]) -> dict[int, tuple[float, float]]:
-    """When each job runs, [start, end) h, by workload index; a job that never gets its GPUs in time is absent."""
-    first = len(problem.firms)
+def _runs(problem: Problem, free: dict[str, Floats]) -> dict[int, tuple[float, float]]:
+    """When each job runs, [start, end) h, by workload index; a job that never gets its GPUs in time is absent.
+
+    `free` holds, by pool, the GPUs that are there for jobs in each step, shape (T,).
+    """
+    first, horizon = len(problem.firms), problem.horizon
     queue = sorted(enumerate(problem.jobs, start=first), key=lambda item: (max(item[1].arrival_h, 0.0), item[0]))
     waiting: dict[str, list[int]] = {p.id: [] for p in problem.pools}
-    ends: list[tuple[float, str, int]] = []
+    busy, most = dict.fromkeys(free, 0.0), {pool: float(gpus.max()) for pool, gpus in free.items()}
+    more = [(float(horizon.starts[t]), pool, 0) for pool, gpus in free.items() for t in (np.flatnonzero(np.diff(gpus) > 0) + 1).tolist()]
+    ends: list[tuple[float, str, int]] = sorted(more)
     runs: dict[int, tuple[float, float]] = {}
 
     def start(w: int, now: float) -> bool:
         job = problem.jobs[w - first]
-        if job.gpus > free[job.pool]:
+        if job.gpus > most[job.pool] - busy[job.pool]:
+            return False
+        _, speed = job.curve.at(job.curve.cap_w[-1])
+        end = min(now + job.work_gpu_h / (job.gpus * speed), job.deadline_h)
+        during = horizon.overlap(now, max(end, now + INSTANT_H)) > 0
+        if job.gpus > free[job.pool][during].min(initial=np.inf) - busy[job.pool]:
             return False
         if job.deadline_h > now:
-            _, speed = job.curve.at(job.curve.cap_w[-1])
-            end = min(now + job.work_gpu_h / (job.gpus * speed), job.deadline_h)
-            free[job.pool] -= job.gpus
+            busy[job.pool] += job.gpus
             runs[w] = (now, end)
             heapq.heappush(ends, (end, job.pool, job.gpus))
         return True
@@ -60,7 +74,7 @@ def _runs(problem: Problem, free: dict[str, float]) -> dict[int, tuple[float, fl
     def release(until: float) -> None:
         while ends and ends[0][0] <= until:
             now, pool, gpus = heapq.heappop(ends)
-            free[pool] += gpus
+            busy[pool] -= gpus
             waiting[pool] = [w for w in waiting[pool] if not start(w, now)]
 
     for w, job in queue:
@@ -68,5 +82,5 @@ def _runs(problem: Problem, free: dict[str, float]) -> dict[int, tuple[float, fl
         release(now)
         if not start(w, now):
             waiting[job.pool].append(w)
-    release(horizon_end := problem.horizon.end_h)
-    return {w: run for w, run in runs.items() if run[0] < horizon_end}
+    release(horizon.end_h)
+    return {w: run for w, run in runs.items() if run[0] < horizon.end_h}

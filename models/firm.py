@@ -1,12 +1,15 @@
 """Firm workload: a rental or a service that must run now.
 
-    gpus[w,0,t] = size[w]                                  runs (a pausable one: at most its size, by the bound)
-    work[w,t] + short[w,t] >= floor[w] * size[w] * h[t]    serves
+    gpus[w,0,t] = demand[w,t]                                runs (a pausable one: at most its demand, by the bound)
+    work[w,t] + short[w,t] >= floor[w] * demand[w,t] * h[t]  serves
 
 | symbol | name                                        | unit  |
 |--------|---------------------------------------------|-------|
+| demand | GPUs that are needed; a rental's are all    | GPUs  |
 | floor  | mean relative speed that is promised        | 1     |
 | short  | breach: work short of the floor             | GPU h |
+
+What a service's demand leaves of its GPUs stands idle, kept for it, or is there for jobs where the contract releases it.
 
 Cost: short * penalty - work * value, for the value of the work delivered is what capping it gives away.
 """
@@ -27,13 +30,18 @@ from models.workload import Workload, work_gpu_h
 
 @dataclass(frozen=True)
 class Firm(Workload):
-    """All `gpus` run at a mean relative speed of at least `floor_speed`; money per GPU hour at speed 1."""
+    """`demand` of its `gpus` run at a mean relative speed of at least `floor_speed`; money per GPU hour at speed 1.
+
+    `demand` is in whole GPUs by step; empty: all of them, always. One that `releases_idle` lets jobs use the others.
+    """
 
     floor_speed: float = 0.0
     value_per_gpu_h: float = 0.0
     short_price_per_gpu_h: float = CONTRACT.price
     weight: float = 0.0
     pausable: bool = False
+    demand: tuple[int, ...] = ()
+    releases_idle: bool = False
 
     @property
     def may_pause(self) -> bool:
@@ -41,8 +49,16 @@ class Firm(Workload):
         return self.pausable
 
     def window(self, horizon: Horizon) -> Floats:
-        """The whole of every step, shape (T,)."""
-        return np.ones(len(horizon))
+        """Share of its GPUs that is demanded in each step, shape (T,)."""
+        return self.demanded(len(horizon)) / self.gpus
+
+    def demanded(self, steps: int) -> Floats:
+        """GPUs demanded in each step, shape (T,)."""
+        return np.array(self.demand or (self.gpus,) * steps, float)
+
+    def idle_kept(self, steps: int) -> Floats:
+        """GPUs that stand idle in each step and are for nobody else, shape (T,)."""
+        return np.zeros(steps) if self.pausable or self.releases_idle else self.gpus - self.demanded(steps)
 
 
 def add(block: Any, firms: dict[int, Firm], workloads: Any) -> None:
@@ -50,6 +66,12 @@ def add(block: Any, firms: dict[int, Firm], workloads: Any) -> None:
     block.FIRMS = pyo.Set(initialize=list(firms))
     block.MUST_RUN = pyo.Set(initialize=[w for w, firm in firms.items() if not firm.pausable])
     block.PROMISED = pyo.Set(initialize=[w for w, firm in firms.items() if firm.floor_speed > 0])
+    steps = len(workloads.STEPS)
+    block.demand = pyo.Param(
+        block.FIRMS,
+        workloads.STEPS,
+        initialize={(w, t): gpus for w, firm in firms.items() for t, gpus in enumerate(firm.demanded(steps).tolist())},
+    )
     block.floor_speed = pyo.Param(block.FIRMS, initialize={w: firm.floor_speed for w, firm in firms.items()})
     block.value = pyo.Param(block.FIRMS, initialize={w: firm.value_per_gpu_h for w, firm in firms.items()})
     block.short_price = pyo.Param(block.FIRMS, initialize={w: firm.short_price_per_gpu_h for w, firm in firms.items()})
@@ -62,7 +84,7 @@ def add(block: Any, firms: dict[int, Firm], workloads: Any) -> None:
 
     @block.Constraint(block.PROMISED, workloads.STEPS)
     def serves(b: Any, w: int, t: int) -> Any:
-        promised = b.floor_speed[w] * workloads.size[w] * workloads.h[t]
+        promised = b.floor_speed[w] * b.demand[w, t] * workloads.h[t]
         return work_gpu_h(workloads, w, t) + b.short_gpu_h[w, t] >= promised
 
 
@@ -75,7 +97,7 @@ def cost(block: Any, workloads: Any) -> Any:
 
 def bill(firms: Sequence[Firm], work_gpu_h: Floats, h: Floats) -> Bill:
     """What `firms` earn and fall short of where `work_gpu_h`, shape (F, T), is done in steps of `h` hours."""
-    promised = np.array([f.floor_speed * f.gpus for f in firms])[:, None] * h
+    promised = np.array([f.floor_speed * f.demanded(len(h)) for f in firms]).reshape(len(firms), len(h)) * h
     short = np.maximum(promised - work_gpu_h, 0.0)
     return Bill(
         {

@@ -225,7 +225,7 @@ def _target_speed(problem: Problem, gpus: Floats) -> Floats:
     for w, firm in enumerate(problem.firms):
         for t in range(len(problem.horizon)):
             step = problem.cells.ladder(w, t).speed_step
-            target[w, t] = min(firm.floor_speed * firm.gpus, float(step @ gpus[w, : len(step), t]))
+            target[w, t] = min(firm.floor_speed * firm.demanded(len(problem.horizon))[t], float(step @ gpus[w, : len(step), t]))
     return target
 
 

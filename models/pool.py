@@ -1,6 +1,6 @@
 """Pool: GPUs of one model in one hall under one feeder.
 
-    sum_w gpus[w,0,t] <= available[t]                                            holds
+    sum_w gpus[w,0,t] <= available[t] - kept[t]                                  holds
     draw_kw[t]  = available[t] * idle + sum_w draw[w,t]                          draws
     worst_kw[t] = available[t] * (idle cap[t] + busy host)
                   + sum_w (worst[w,t] - (idle cap[t] - lowest cap) * gpus[w,0,t])          could_draw
@@ -11,6 +11,7 @@ to stop that: training rises by a third in two seconds.
 | symbol    | name                            | unit  |
 |-----------|---------------------------------|-------|
 | available | GPUs that are there             | GPUs  |
+| kept      | idle ones kept for a service    | GPUs  |
 | idle      | idle GPU and its host           | kW    |
 | idle cap  | cap of GPUs without work        | W     |
 
@@ -54,12 +55,16 @@ class Pool:
         return np.maximum(np.asarray(self.idle_cap_w or (self.host.min_cap_w,) * len(self.available)) - self.host.min_cap_w, 0.0)
 
 
-def add(block: Any, pool: Pool, index: Cells, workloads: Any, horizon: Horizon) -> None:
-    """Declare one pool on `block`; `workloads` is the block that holds `gpus`. Publishes `draw_kw` and `worst_kw`."""
+def add(block: Any, pool: Pool, index: Cells, workloads: Any, horizon: Horizon, kept: Floats) -> None:
+    """Declare one pool on `block`; `workloads` is the block that holds `gpus`, `kept` has shape (T,).
+
+    Publishes `draw_kw` and `worst_kw`.
+    """
     members = index.pools.get(pool.id, [])
     present = {t: [w for w in members if index.share[w, t] > 0] for t in range(len(horizon))}
     block.RUNNING = pyo.Set(workloads.STEPS, initialize=present)
     block.available = pyo.Param(workloads.STEPS, initialize=dict(enumerate(pool.available)))
+    block.kept = pyo.Param(workloads.STEPS, initialize=dict(enumerate(kept.tolist())))
     block.idle_kw = pyo.Param(initialize=pool.host.idle_total_w / 1000)
     block.lowest_worst_kw = pyo.Param(initialize=pool.host.lowest_worst_w / 1000)
     block.idle_raised_kw = pyo.Param(workloads.STEPS, initialize=dict(enumerate((pool.idle_raised_w / 1000).tolist())))
@@ -70,7 +75,7 @@ def add(block: Any, pool: Pool, index: Cells, workloads: Any, horizon: Horizon) 
 
     @block.Constraint(block.BUSY)
     def holds(b: Any, t: int) -> Any:
-        return sum(workload.running_gpus(workloads, w, t) for w in b.RUNNING[t]) <= b.available[t]
+        return sum(workload.running_gpus(workloads, w, t) for w in b.RUNNING[t]) <= b.available[t] - b.kept[t]
 
     @block.Constraint(workloads.STEPS)
     def draws(b: Any, t: int) -> Any:

@@ -89,7 +89,7 @@ class Room:
         margin = np.array([f.worst_case_margin for f in problem.feeders])[:, None]
         left = np.array([left_kw(group, problem.feeders) for group in problem.redundancies]).reshape(-1, 2)
         self._pool = {p.id: i for i, p in enumerate(problem.pools)}
-        self._gpus = np.array([p.available for p in problem.pools])
+        self._gpus = np.array([np.asarray(p.available) - problem.idle_kept(p.id) for p in problem.pools])
         for w, workload in enumerate(problem.workloads):
             self._gpus[self._pool[workload.pool]] -= state.running[w]
         self._grid_kw = np.asarray(problem.grid.most_kw) - state.import_kw
@@ -168,14 +168,14 @@ def round_down(problem: Problem, gpus: Floats) -> dict[int, list[Cell]]:
     for w, t in np.argwhere(gpus[:, 0, :] > SNAP).tolist():
         workload, ladder = problem.workloads[w], index.ladder(w, t)
         running = float(gpus[w, 0, t])
-        most = float(index.share[w, t])
+        most = float(index.share[w, t]) if isinstance(workload, Job) else 1.0
         if isinstance(workload, Job) and not workload.elastic:
             count, share = workload.gpus, running / workload.gpus
         elif workload.may_pause:
             count = max(1, int(np.ceil(running / most - SNAP)))
             share = running / count
         else:
-            count, share = workload.gpus, 1.0
+            count, share = round(running), 1.0
         if share >= most - 1e-6:
             share = most
         if count and share > SNAP:

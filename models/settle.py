@@ -145,7 +145,7 @@ def _keep_to_the_curve(session: Session, model: Any, burning: list[tuple[Cooling
 
 def _gangs(problem: Problem, model: Any, settled: dict[int, float]) -> dict[int, float]:
     """On how many GPUs, mean over the first step, each job left between is to run there (zero: wait), the surest first."""
-    free = {p.id: p.available[0] for p in problem.pools}
+    free = {p.id: p.available[0] - problem.idle_kept(p.id)[0] for p in problem.pools}
     between: list[tuple[float, int, float]] = []
     for w, load in enumerate(problem.workloads):
         now = _gpus(model, w, 0)
@@ -172,9 +172,7 @@ def _is_ordered(job: Job) -> bool:
 
 def _free(problem: Problem, pool: str, settled: dict[int, float]) -> float:
     """GPUs of a pool that nothing must have in the first step."""
-    available = next(p.available[0] for p in problem.pools if p.id == pool)
-    must = sum(f.gpus for f in problem.firms if f.pool == pool and not f.may_pause)
-    return available - must - sum(gpus for w, gpus in settled.items() if problem.workloads[w].pool == pool)
+    return float(problem.free_gpus(pool)[0]) - sum(gpus for w, gpus in settled.items() if problem.workloads[w].pool == pool)
 
 
 def _most(problem: Problem, job: Job, w: int) -> float:

@@ -91,9 +91,15 @@ class Problem:
         return next(f for f in self.feeders if f.parent is None)
 
     def free_gpus(self, pool_id: str) -> Floats:
-        """GPUs of a pool that no firm workload keeps for itself, shape (T,)."""
-        kept = sum(f.gpus for f in self.firms if f.pool == pool_id and not f.may_pause)
-        return np.asarray(next(p.available for p in self.pools if p.id == pool_id)) - kept
+        """GPUs of a pool that no firm workload runs on or keeps for itself, shape (T,)."""
+        steps = len(self.horizon)
+        running = sum((f.demanded(steps) for f in self.firms if f.pool == pool_id and not f.may_pause), np.zeros(steps))
+        return np.asarray(next(p.available for p in self.pools if p.id == pool_id)) - running - self.idle_kept(pool_id)
+
+    def idle_kept(self, pool_id: str) -> Floats:
+        """GPUs of a pool that stand idle and are kept for a firm workload, shape (T,)."""
+        steps = len(self.horizon)
+        return sum((f.idle_kept(steps) for f in self.firms if f.pool == pool_id), np.zeros(steps))
 
     def leaves_first(self) -> list[Feeder]:
         """The feeders, each before its parent."""
@@ -132,7 +138,7 @@ def build(problem: Problem) -> Any:
     firm.add(m.firm, dict(enumerate(problem.firms)), m.workload)
     job.add(m.job, dict(enumerate(problem.jobs, start=len(problem.firms))), m.workload, horizon)
     for p in problem.pools:
-        pool.add(m.pool[p.id], p, problem.cells, m.workload, horizon)
+        pool.add(m.pool[p.id], p, problem.cells, m.workload, horizon, problem.idle_kept(p.id))
     for zone in problem.zones:
         hall.add(m.hall[zone.id], zone, horizon, m.STEPS, _heat_kw(m, problem, zone), problem.outdoor_c)
     for plant in problem.cooling_plants:

@@ -10,7 +10,8 @@
 | symbol        | name                                         | unit  |
 |---------------|----------------------------------------------|-------|
 | size          | GPUs the workload has                        | GPUs  |
-| share         | part of the step inside its window           | 1     |
+| share         | part of the step inside its window, or of    | 1     |
+|               | its GPUs that a service's demand takes       |       |
 | speed_step    | relative speed gained by climbing to rung k  | 1     |
 | draw_step     | power gained                                 | W     |
 | cap_step      | worst-case power gained                      | W     |

@@ -68,6 +68,7 @@ def breaches(site: Known) -> Iterator[Breach]:
     yield from _curves(site)
     yield from _curves_exist(site)
     yield from _pools(site)
+    yield from _services(site)
     yield from _ordered(site)
     yield from _grid(site)
     yield from _cooling(site)
@@ -196,6 +197,14 @@ def _pools(site: Known) -> Iterator[Breach]:
         if gpus is not None and sold > gpus:
             found = f"{gpus} GPUs, but its contracts ({', '.join(rentals)}) take {sold}"
             yield ("pools", name, "gpus"), found, f"at least {sold}, or smaller contracts"
+
+
+def _services(site: Known) -> Iterator[Breach]:
+    for name in site.ids("contracts"):
+        gpus, demand = (site.get("contracts", name, key) for key in ("gpus", "demand_by_hour_gpus"))
+        if gpus is not None and demand is not None and max(demand) > gpus:
+            path, remedy = ("contracts", name, "demand_by_hour_gpus"), f"at most {gpus}, or more gpus"
+            yield path, f"{max(demand)} GPUs, but the contract has {gpus}", remedy
 
 
 def _ordered(site: Known) -> Iterator[Breach]:

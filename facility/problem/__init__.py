@@ -36,7 +36,7 @@ def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bound
         cooling_plants=tuple(plant_of(site, i) for i in site.cooling_plants),
         batteries=tuple(battery_of(site, i, snapshot) for i in site.batteries),
         redundancies=redundancies_of(site),
-        firms=firms_of(site, bounds),
+        firms=firms_of(site, forecast, bounds),
         jobs=jobs_of(site, snapshot.jobs, forecast, bounds, edges),
     )
 

@@ -19,8 +19,8 @@ from models.job import Job
 from models.workload import Order
 
 
-def firms_of(site: Site, bounds: Bounds) -> tuple[Firm, ...]:
-    """The rentals that must run, in the order of the site file."""
+def firms_of(site: Site, forecast: Forecast, bounds: Bounds) -> tuple[Firm, ...]:
+    """The rentals and services that must run, in the order of the site file."""
     found = []
     for contract_id, contract in site.contracts.items():
         if contract.gpus and contract.pool:
@@ -35,6 +35,8 @@ def firms_of(site: Site, bounds: Bounds) -> tuple[Firm, ...]:
                 short_price_per_gpu_h=contract.penalty_per_gpu_h,
                 weight=contract.gpus if contract.weight is None else contract.weight,
                 pausable=contract.pausable,
+                demand=forecast.demand_gpus.get(contract_id, ()),
+                releases_idle=contract.releases_idle,
             )
             found.append(firm)
     return tuple(found)

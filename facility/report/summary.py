@@ -115,9 +115,12 @@ def _figures(plan: Plan, state: Account) -> dict[str, Any]:
 
 
 def _weighted_throughput(plan: Plan, state: Account) -> float | None:
-    """sum(h * weight * mean speed) / sum(h * weight) over firm workloads, None without any."""
-    firms = plan.problem.firms
-    total = sum(f.weight for f in firms) * plan.problem.horizon.end_h
+    """sum(h * weight * mean speed) / sum(h * weight) over firm workloads, None without any.
+
+    A service's weight stands for all its GPUs; in each step the demanded share of them counts.
+    """
+    firms, horizon = plan.problem.firms, plan.problem.horizon
+    total = float(sum(f.weight * (f.window(horizon) @ horizon.h) for f in firms))
     if not total:
         return None
     return float(sum(f.weight * state.work_gpu_h[i].sum() / f.gpus for i, f in enumerate(firms)) / total)

@@ -13,6 +13,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Watts = Annotated[int, Field(ge=0, le=10_000)]
 LocalTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
+GpusByHour = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=24, max_length=24)]
 ByHour = Annotated[tuple[Finite, ...], Field(min_length=24, max_length=24)]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from facility.site.part import Id, LocalTime, NonNegative, Part, Positive, Share
+from facility.site.part import GpusByHour, Id, LocalTime, NonNegative, Part, Positive, Share
 
 
 class Tenant(Part):
@@ -23,7 +23,11 @@ class Contract(Part):
     pool: Id | None = Field(default=None, description="where the firm rental runs")
     gpus: Annotated[int, Field(ge=0)] = Field(default=0, description="GPUs that must run now; 0 for a contract of jobs only")
     curve: Id | None = Field(default=None, description="kind of work, a curve of the pool's GPU model")
-    floor_speed: Share = Field(default=0.0, description="mean relative speed that is promised")
+    demand_by_hour_gpus: GpusByHour | None = Field(
+        default=None, description="a service: how many of its GPUs must run, by local hour; absent: all of them, always"
+    )
+    releases_idle: bool = Field(default=False, description="true: jobs may use the GPUs that its demand leaves idle")
+    floor_speed: Share = Field(default=0.0, description="mean relative speed that is promised, of the GPUs that must run")
     pausable: bool = Field(default=False, description="true: GPUs of this rental may be idled")
     value_per_gpu_h: NonNegative = Field(default=0.0, description="value of one GPU hour at speed 1")
     penalty_per_gpu_h: Positive = Field(default=50.0, description="for each GPU hour at speed 1 short of the floor")

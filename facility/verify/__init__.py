@@ -1,6 +1,7 @@
 """The second opinion on every decision, and the caps that hold without one.
 
-`rules` judges, `form` refuses what is not well formed, `loads` is the arithmetic of the site, `envelope` finds safe caps.
+`rules` judges, `tenancy` what contracts ask, `form` refuses what is not well formed, `loads` is the arithmetic of the site,
+`envelope` finds safe caps.
 """
 
 from facility.verify.envelope import fallback_caps, fits, highest_cap

@@ -6,7 +6,8 @@ ever sent after this said so.
     expected import <= limit;  expected power of a feeder <= rating;  its power at worst <= rating * margin
     the same of a group of feeders that back each other, on the ratings of all but its largest (N-1)
     heat of a plant <= what it removes;  a hall above its allowable band gets no more power;  min <= stored energy <= capacity
-    a rental that may not pause has all its GPUs;  its mean speed >= floor;  a job runs inside its window, whole where rigid
+    a rental that may not pause has all its GPUs, a service those it needs;  its mean speed >= floor
+    a job runs inside its window, whole where rigid
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from facility.verify.form import form
 from facility.verify.loads import (
     Carrier,
     Drift,
-    at_cap,
     carriers,
     drifts,
     expected_it_kw,
@@ -35,6 +35,7 @@ from facility.verify.loads import (
     work_of,
     worst_pool_kw,
 )
+from facility.verify.tenancy import firm
 from facility.verify.violation import SLACK, Violation, finite, over, under
 
 Earlier = int | PoolCaps | Sequence[int | PoolCaps]
@@ -64,7 +65,7 @@ def verify(
         *(v for order in decision.batteries for v in _battery(site.batteries[order.battery], order, snapshot, decision)),
         *_workloads(site, decision, jobs),
         *_jobs(decision, jobs),
-        *_firm(site, decision),
+        *firm(site, decision),
     ]
     return tuple(sorted(found, key=lambda violation: ("plant", "grid", "contract").index(violation.tier)))
 
@@ -229,20 +230,3 @@ def _job(job: Job, gpus: AbstractSet[int], at: datetime) -> Iterator[Violation]:
         yield Violation("job.window", job.id, early_s, "s", 0.0, "it would run before it was submitted", "contract")
     if gpus and late_s >= 0:
         yield Violation("job.window", job.id, late_s, "s", 0.0, "it would run past its deadline", "contract")
-
-
-def _firm(site: Site, decision: Decision) -> Iterator[Violation]:
-    groups = {caps.pool: caps.groups for caps in decision.pools}
-    for name, contract in site.contracts.items():
-        if not contract.gpus or contract.pool is None or contract.curve is None:
-            continue
-        curve = site.gpu_models[site.pools[contract.pool].gpu_model].curves[contract.curve]
-        mine = [group for group in groups[contract.pool] if group.workload == name]
-        gpus = sum(group.gpus for group in mine)
-        yield from over(Violation("firm.gpus", name, gpus, "GPU", contract.gpus, "more GPUs than were rented", "contract"))
-        if not contract.pausable:
-            says = "a rental that may not pause has all its GPUs"
-            yield from under(Violation("firm.gpus", name, gpus, "GPU", contract.gpus, says, "contract"))
-        speed = sum(group.gpus * at_cap(curve, group.cap_w)[1] for group in mine) / contract.gpus
-        says = "mean speed is below the floor"
-        yield from under(Violation("firm.floor", name, speed, "1", contract.floor_speed, says, "contract"))

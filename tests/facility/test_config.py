@@ -213,6 +213,15 @@ FAULTS = [
     ("min_cap_w: 200", "min_cap_w: 701", "gpu_models.h100.max_cap_w", "max_cap_w: 700", "700", "at least min_cap_w, 701"),
     ("cap_w: 200}", "cap_w: 99}", "pools.p1.fallback_cap_w", "p1", "99 W", "from 100 to 400"),
     ("gpus: 100", "gpus: 99", "pools.p1.gpus", "p1", "contracts (c1, c2) take 100", "at least 100"),
+    # contracts
+    (
+        "gpus: 60, curve: train",
+        f"gpus: 60, curve: train, demand_by_hour_gpus: {[0] * 23 + [61]}",
+        "contracts.c1.demand_by_hour_gpus",
+        "c1",
+        "61 GPUs, but the contract has 60",
+        "at most 60",
+    ),
     # time, heat, grid
     ("Europe/Berlin", "Europe/Berln", "timezone", "timezone", "no time zone `Europe/Berln`", "Europe/Berlin"),
     ("to_local: 20:00", "to_local: 17:00", WINDOW + "0.to_local", "- {from_local: 17", "17:00", "above from_local"),

@@ -199,6 +199,20 @@ def test_a_rental_that_may_not_pause_has_exactly_its_gpus_and_one_that_may_has_n
     assert broken(pausable, decision(caps(firm=7))) == {"firm.gpus"}
 
 
+def test_a_service_has_the_gpus_that_its_hours_ask_for_and_its_floor_is_of_those() -> None:
+    """At 12:00 UTC it is 14 in Berlin; a step of an hour and a quarter reaches into 15, where six are needed."""
+    demand = [0] * 14 + [4, 6] + [0] * 8
+    service = site_with(contracts__c__demand_by_hour_gpus=demand)
+    assert broken(service, decision(caps(firm=4))) == set()
+    assert broken(service, decision(caps(firm=4, firm_w=174))) == {"firm.floor"}  # 0.496; at 175 W 0.5
+    assert broken(service, decision(caps(firm=5))) == {"firm.gpus"}
+    assert broken(service, decision(caps(firm=3, firm_w=300))) == {"firm.gpus"}
+    assert broken(service, decision(caps(firm=4, firm_w=300), first_step_s=4500.0)) == {"firm.gpus"}
+    assert broken(service, decision(caps(firm=6), first_step_s=4500.0)) == set()
+    silent = site_with(contracts__c__demand_by_hour_gpus=[0] * 24)
+    assert broken(silent, decision(PoolCaps("p", 100, (CapGroup("j", 2, 400),)))) == set()
+
+
 def test_a_floor_is_on_the_mean_speed_and_its_breach_is_told_as_the_contracts() -> None:
     """3 GPUs at 100 W (0.2) and 3 at 300 W (0.8, half way from 0.6 to 1.0) run at 0.5 on average; 299 W takes 0.001 off."""
     for cap_w, rules in ((300, set()), (299, {"firm.floor"})):

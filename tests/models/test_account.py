@@ -49,6 +49,25 @@ def test_the_programs_own_solution_costs_what_the_program_says(random_site: Any,
     assert account(problem, as_solved(problem, best.model)).objective == pytest.approx(best.objective, abs=1e-6, rel=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_a_service_beside_jobs_costs_what_the_program_says_and_its_plan_no_less(
+    random_site: Any, firm: Any, optimum: Any, planned: Any, seed: int
+) -> None:
+    """Its GPUs are whole in every step, nobody has those it keeps, and rounding breaks nothing that the program does not."""
+    problem, rng = random_site(seed, cooled=False, lowest_price=0.01), np.random.default_rng(seed)
+    size = int(min(problem.pools[0].available)) // 2
+    demand = tuple(rng.integers(0, size + 1, len(problem.horizon)).tolist())
+    service = firm(gpus=size, demand=demand, floor_speed=0.5, value_per_gpu_h=0.01, releases_idle=bool(seed % 2))
+    problem = replace(problem, firms=(service,))
+    best = optimum(problem)
+    assert account(problem, as_solved(problem, best.model)).objective == pytest.approx(best.objective, abs=1e-6, rel=1e-9)
+    plan = planned(problem)
+    assert plan.account.running[0].tolist() == list(demand)
+    on_pool = [w for w, x in enumerate(problem.workloads) if x.pool == "pool"]
+    assert np.all(plan.account.running[on_pool].sum(axis=0) <= problem.pools[0].available - problem.idle_kept("pool") + 1e-6)
+    assert plan.account.objective >= best.objective - 1e-4 * abs(best.objective)
+
+
 def test_each_kind_of_money_by_hand(site: Any, job: Any, firm: Any) -> None:
     """A rental of four GPUs at 200 W (0.8) and a gang of six at 300 W for half the first hour, 1.5 of its 5 GPU h too few.
 

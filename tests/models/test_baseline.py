@@ -79,3 +79,14 @@ def test_the_baseline_knows_no_limit_and_its_account_tells_what_it_breaks(site: 
     result = account(problem, baseline(problem))
     assert result.breach["over_limit_kw"].tolist() == pytest.approx([1.0])
     assert np.all(result.breach["over_rating_kw"] == 0)
+
+
+def test_jobs_run_beside_a_service_where_its_demand_leaves_gpus_for_the_whole_of_their_run(site: Any, job: Any, firm: Any) -> None:
+    """Eight, two, nine and two of ten GPUs demanded: an hour on six waits for the second hour, one and a half for the last."""
+    service = firm(demand=(8, 2, 9, 2), releases_idle=True)
+    problem = site((1.0,) * 4, (0.1,) * 4, firms=(service,), jobs=(job(6.0, 9.0, gpus=6), job(9.0, 9.0, gpus=6, id="long")))
+    assert runs(problem, 0) == [8.0, 2.0, 9.0, 2.0]
+    assert runs(problem, 1) == [0.0, 6.0, 0.0, 0.0]
+    assert runs(problem, 2) == [0.0, 0.0, 0.0, 6.0]
+    kept = site((1.0,) * 4, (0.1,) * 4, firms=(firm(demand=(8, 2, 9, 2)),), jobs=(job(6.0, 9.0, gpus=6),))
+    assert runs(kept, 1) == [0.0] * 4

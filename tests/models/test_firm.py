@@ -87,6 +87,49 @@ def test_a_mixture_of_caps_survives_rounding(
     assert not plan.account.is_breached
 
 
+def test_a_service_runs_the_gpus_that_are_demanded_whole_and_no_others(
+    site: Any, firm: Any, planned: Callable[[Problem], Plan], sent: Sent, optimum: Any
+) -> None:
+    """Four, none and ten GPUs at their lowest cap: 0.1 * 0.4 + 0.3 * 0 + 0.2 * 1 = 0.24."""
+    problem = site((1.0,) * 3, (0.1, 0.3, 0.2), firms=(firm(demand=(4, 0, 10)),))
+    assert optimum(problem).objective == pytest.approx(0.24)
+    plan = planned(problem)
+    assert [sent(plan, 0, t) for t in range(3)] == [[(4, 100, 1.0)], [], [(10, 100, 1.0)]]
+    assert plan.account.objective == pytest.approx(0.24)
+    assert plan.status == "optimal"
+
+
+def test_a_services_floor_is_of_the_gpus_that_are_demanded(site: Any, firm: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+    """Speed 0.8 of five GPUs is five at 200 W: 0.1 * 1. Where a command holds them there, 0.9 of five is missed by 0.5 GPU h."""
+    service = firm(floor_speed=0.8, demand=(5,))
+    assert optimum(site((1.0,), (0.1,), firms=(service,))).objective == pytest.approx(0.1)
+    short = site((1.0,), (0.1,), firms=(firm(floor_speed=0.9, demand=(5,), cap_w=(200.0,)),))
+    assert optimum(short).objective == pytest.approx(0.1 + 25)
+    account = planned(short).account
+    assert account.breach["short_gpu_h"].tolist() == [[pytest.approx(0.5)]]
+    assert account.objective == pytest.approx(25.1)
+
+
+def test_a_service_that_may_pause_runs_at_most_what_is_demanded(
+    site: Any, firm: Any, planned: Callable[[Problem], Plan], sent: Sent, optimum: Any
+) -> None:
+    """Worth 1 a GPU h, it runs all that is wanted uncapped: 0.1 * 3 * 0.3 - 3, and floors of it round to whole GPUs."""
+    problem = site((1.0,), (0.1,), firms=(firm(value_per_gpu_h=1.0, pausable=True, demand=(3,)),))
+    assert optimum(problem).objective == pytest.approx(0.09 - 3)
+    assert sent(planned(problem), 0, 0) == [(3, 300, 1.0)]
+    part = site((1.0,), (0.1,), firms=(firm(floor_speed=0.5, pausable=True, demand=(5,)),))
+    assert sent(planned(part), 0, 0) == [(4, 200, pytest.approx(3.125 / 4))]
+
+
+def test_idle_gpus_of_a_service_are_kept_for_it_unless_it_releases_them(site: Any, firm: Any, job: Any, optimum: Any) -> None:
+    """Six of its ten GPUs idle in the hour: 4.8 GPU h of a job are 240 of penalty, or six GPUs at 200 W, 0.12. It draws 0.04."""
+    for elastic in (True, False):
+        work = job(4.8, 1.0, gpus=6, elastic=elastic)
+        kept, released = (site((1.0,), (0.1,), firms=(firm(demand=(4,), releases_idle=r),), jobs=(work,)) for r in (False, True))
+        assert optimum(kept).objective == pytest.approx(240.04)
+        assert optimum(released).objective == pytest.approx(0.16)
+
+
 def test_golden_rows(site: Any, firm: Any, golden: Any) -> None:
     problem = site((0.5,), (0.1,), firms=(firm(floor_speed=0.8, value_per_gpu_h=2.0),))
     for name in ("runs", "serves"):
