@@ -12,7 +12,8 @@ class Job:
     """Work to finish by a deadline; it may wait. Instants are UTC.
 
     `work_gpu_h` is the work left in GPU hours at relative speed 1. `running` is what the scheduler last reported: True
-    while its GPUs are held, False while it waits, None when nobody told.
+    while its GPUs are held, False while it waits, None when nobody told. `pause_cost_gpu_h` is what each GPU loses when the
+    job stops and starts again; None: the site's.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Job:
     contract: str | None = None
     elastic: bool = False
     running: bool | None = None
+    pause_cost_gpu_h: float | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from models import (
     grid_connection,
     hall,
     job,
+    pause,
     pool,
     redundancy,
     reserve,
@@ -83,12 +84,15 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         np.array([kw[f.id] for f in problem.feeders])
         for kw in (feeder.loads_kw(leaves_first, load), feeder.loads_kw(leaves_first, worst))
     )
+    running = schedule.groups.running(len(workloads), steps)
+    carried = job.carried_gpu_h(problem.jobs, work[firms:], horizon)
     import_kw = np.maximum(feeder_kw[problem.feeders.index(problem.root)], 0.0)
     reserve_kw = _reserves(problem, schedule, battery_kw)
     bills = (
         grid_connection.bill(problem.grid, horizon, import_kw),
         battery.bill(problem.batteries, battery_kw, h),
         job.bill(problem.jobs, work[firms:], horizon),
+        pause.bill(problem.jobs, running[firms:], problem.cells.share[firms:], carried),
         firm.bill(problem.firms, work[:firms], h),
         hall.bill(problem.zones, hall_c, h),
         feeder.bill(problem.feeders, feeder_kw, feeder_worst_kw, h),
@@ -108,9 +112,9 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         feeder_kw=feeder_kw,
         feeder_worst_kw=feeder_worst_kw,
         hall_c=hall_c,
-        running=schedule.groups.running(len(workloads), steps),
+        running=running,
         work_gpu_h=work,
-        carried_gpu_h=job.carried_gpu_h(problem.jobs, work[firms:], horizon),
+        carried_gpu_h=carried,
         heat_kw=heat_kw,
         reserve_kw=reserve_kw,
         breach=total.breach,

@@ -1,8 +1,8 @@
 """Baseline: the same site without us. Everything starts at once at the highest cap; only missing GPUs make a job wait.
 
-Jobs start in the order they arrived as soon as their pool has enough GPUs for the whole of their run, as a scheduler with
-reservations has it, for maintenance and the demand of services are known; they run until they finish or reach their deadline.
-Halls are kept at the temperature they have; batteries rest.
+Jobs that run go on; the others start in the order they arrived as soon as their pool has enough GPUs for the whole of their run,
+as a scheduler with reservations has it, for maintenance and the demand of services are known; all run until they finish or reach
+their deadline. Halls are kept at the temperature they have; batteries rest.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _runs(problem: Problem, free: dict[str, Floats]) -> dict[int, tuple[float, f
     `free` holds, by pool, the GPUs that are there for jobs in each step, shape (T,).
     """
     first, horizon = len(problem.firms), problem.horizon
-    queue = sorted(enumerate(problem.jobs, start=first), key=lambda item: (max(item[1].arrival_h, 0.0), item[0]))
+    queue = sorted(enumerate(problem.jobs, start=first), key=lambda item: (max(item[1].arrival_h, 0.0), not item[1].running, item[0]))
     waiting: dict[str, list[int]] = {p.id: [] for p in problem.pools}
     busy, most = dict.fromkeys(free, 0.0), {pool: float(gpus.max()) for pool, gpus in free.items()}
     more = [(float(horizon.starts[t]), pool, 0) for pool, gpus in free.items() for t in (np.flatnonzero(np.diff(gpus) > 0) + 1).tolist()]

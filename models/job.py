@@ -35,7 +35,8 @@ class Job(Workload):
     """`work_gpu_h` GPU hours at speed 1, done in [arrival_h, deadline_h); hours after the horizon's start.
 
     An elastic job may run on fewer GPUs than its size; a rigid one runs on all of them or waits. `carry_price_per_gpu_h` is
-    what a GPU hour costs after the horizon.
+    what a GPU hour costs after the horizon, `pause_price_per_gpu` what it costs to stop a GPU and start it again. `running`: it
+    runs now, so it has arrived.
     """
 
     work_gpu_h: float = 0.0
@@ -45,6 +46,8 @@ class Job(Workload):
     unfinished_price_per_gpu_h: float = CONTRACT.price
     delay_price_per_gpu_h: float = 1e-4
     carry_price_per_gpu_h: float = 0.0
+    pause_price_per_gpu: float = 0.0
+    running: bool = False
 
     @property
     def may_pause(self) -> bool:

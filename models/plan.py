@@ -17,6 +17,7 @@ from models.horizon import Floats
 from models.marginal import Marginal, marginal_prices
 from models.reserve import Reserve
 from models.rounding import Room, meet_floors, meet_work, round_down, schedule_of
+from models.runs import merge
 from models.schedule import Schedule
 from models.settle import settle
 from models.site import Problem, build
@@ -96,6 +97,11 @@ def make_plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut
     solved = settle(session, model, problem, solve) or solved
     if not isinstance(solved, Solved):
         return solved
+    now = time.perf_counter()
+    if merged := merge(session, model, problem, solve, solved, now + (deadline - now) / 2):
+        solved = settle(session, model, problem, solve) or merged
+        if not isinstance(solved, Solved):
+            return solved
 
     reference = baseline(problem)
     reference_account = account(problem, reference)

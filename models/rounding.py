@@ -282,9 +282,10 @@ def _raise_one(problem: Problem, load: Workload, mine: list[Cell], room: Room) -
 def _run_elsewhere(problem: Problem, job: Job, w: int, mine: list[Cell], missing: float, room: Room) -> float:
     """Run for a moment in a later step the job has to itself, at the first rung; the work still missing, GPU h."""
     index, taken = problem.cells, {cell.t for cell in mine}
-    for t in np.flatnonzero(index.share[w] > SNAP).tolist():
-        if t in taken or t == 0:
-            continue
+    steps = [t for t in np.flatnonzero(index.share[w] > SNAP).tolist() if t and t not in taken]
+    if job.pause_price_per_gpu > 0:
+        steps.sort(key=lambda t: not taken & {t - 1, t + 1})
+    for t in steps:
         ladder = index.ladder(w, t)
         cell = Cell(w, t, 0.0, [(job.gpus, int(ladder.cap_w[0]))], ladder)
         cell.share = min(float(index.share[w, t]), missing / (float(problem.horizon.h[t]) * cell.speed))

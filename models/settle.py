@@ -35,7 +35,7 @@ def settle(session: Session, model: Any, problem: Problem, solve: Callable[[], O
         gangs = {} if torn or burning else _gangs(problem, model, settled)
         if not torn and not burning and not gangs:
             return outcome
-        before = _over(model), _owed(model)
+        before = broken(model)
         settled |= gangs
         session.fix(torn, [0.0] * len(torn))
         _keep_to_the_curve(session, model, burning)
@@ -86,6 +86,11 @@ def _solve_at(session: Session, model: Any, gangs: dict[int, float], solve: Call
 def _fix(session: Session, model: Any, gangs: dict[int, float]) -> None:
     """Fix on how many GPUs each of `gangs` runs in the first step."""
     session.fix([model.workload.gpus[w, 0, 0] for w in gangs], list(gangs.values()))
+
+
+def broken(model: Any) -> tuple[float, float]:
+    """How much the solution in `model` is above limits, and how much it owes."""
+    return _over(model), _owed(model)
 
 
 def _over(model: Any) -> float:

@@ -1,6 +1,6 @@
 """Site: the whole problem on one page.
 
-    minimise  energy + peak + wear + work undone, carried and delayed - value of work delivered + breaches + discomfort
+    minimise  energy + peak + wear + work undone, carried, delayed and paused - value of work delivered + breaches + discomfort
     subject to  every asset's own rows (each in the room of its name), tied together by
                 halls:    heat    = IT power of the hall's pools + base load
                 plants:   heat    = heat removed from the plant's halls
@@ -28,6 +28,7 @@ from models import (
     grid_connection,
     hall,
     job,
+    pause,
     pool,
     redundancy,
     reserve,
@@ -125,6 +126,7 @@ def build(problem: Problem) -> Any:
     m.workload = pyo.Block()
     m.firm = pyo.Block()
     m.job = pyo.Block()
+    m.pause = pyo.Block()
     m.grid = pyo.Block()
     m.pool = pyo.Block([p.id for p in problem.pools])
     m.hall = pyo.Block([h.id for h in problem.halls])
@@ -136,7 +138,9 @@ def build(problem: Problem) -> Any:
 
     workload.add(m.workload, problem.cells, horizon)
     firm.add(m.firm, dict(enumerate(problem.firms)), m.workload)
-    job.add(m.job, dict(enumerate(problem.jobs, start=len(problem.firms))), m.workload, horizon)
+    jobs = dict(enumerate(problem.jobs, start=len(problem.firms)))
+    job.add(m.job, jobs, m.workload, horizon)
+    pause.add(m.pause, jobs, m.workload, m.job)
     for p in problem.pools:
         pool.add(m.pool[p.id], p, problem.cells, m.workload, horizon, problem.idle_kept(p.id))
     for zone in problem.zones:
@@ -160,6 +164,7 @@ def build(problem: Problem) -> Any:
     m.cost = pyo.Objective(
         expr=grid_connection.cost(m.grid, problem.grid, m.h, m.STEPS)
         + job.cost(m.job, m.workload)
+        + pause.cost(m.pause)
         + firm.cost(m.firm, m.workload)
         + sum(battery.cost(m.battery[b.id], b, m.STEPS) for b in problem.batteries)
         + sum(feeder.cost(m.feeder[f.id], m.h, m.STEPS) for f in problem.feeders)

@@ -1,8 +1,8 @@
 """Job files: a scheduler's accounting export as it is, turned into jobs that may wait.
 
-Needed are `submit_time, duration_s, num_gpus`; `job_id, tenant, pool, contract, deadline, elastic, curve` are used where they
-are there, other columns are not looked at. `duration_s` is taken as the time at relative speed 1. Every job of the file ends
-up in `jobs` or, with its reason, in `left_out`; whatever was assumed is said in `notes`.
+Needed are `submit_time, duration_s, num_gpus`; `job_id, tenant, pool, contract, deadline, elastic, curve, pause_cost_gpu_h` are
+used where they are there, other columns are not looked at. `duration_s` is taken as the time at relative speed 1. Every job of
+the file ends up in `jobs` or, with its reason, in `left_out`; whatever was assumed is said in `notes`.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def read_jobs(path: str, site: Site, *, start: datetime, end: datetime, timezone
     rows, notes = _Rows(path, frame), list[str]()
     submit, deadline = _instants(rows, site, start=start, timezone=timezone, jobs_from=jobs_from, notes=notes)
     duration_s, gpus = _work(rows)
-    ids, terms, elastic = _ids(rows), _terms(rows, site), _elastic(rows)
+    ids, terms, elastic, pause_cost = _ids(rows), _terms(rows, site), _elastic(rows), _pause_cost(rows)
     rows.raise_faults()
 
     assumed = np.isnat(deadline)
@@ -145,7 +145,7 @@ def read_jobs(path: str, site: Site, *, start: datetime, end: datetime, timezone
             continue
         pool = its.pool or placement.choose(its.curve, size)
         placement.add(pool, work)
-        jobs.append(Job(ids[at], pool, its.curve, size, work, since, until, its.tenant, its.contract, elastic[at]))
+        jobs.append(Job(ids[at], pool, its.curve, size, work, since, until, its.tenant, its.contract, elastic[at], None, pause_cost[at]))
     return JobTable(tuple(jobs), tuple(notes), tuple(left_out))
 
 
@@ -240,3 +240,15 @@ def _elastic(rows: _Rows) -> list[bool]:
     odd = [flag not in YES | NO for flag in flags]
     rows.blame("elastic", odd, lambda at: f"{flags[at]!r} is neither true nor false", "write true or false")
     return [flag in YES for flag in flags]
+
+
+def _pause_cost(rows: _Rows) -> list[float | None]:
+    """GPU hours that a GPU loses in a pause; None where a row is silent."""
+    cells = rows.cells("pause_cost_gpu_h")
+    if "pause_cost_gpu_h" not in rows.frame:
+        return [None] * len(cells)
+    lost = numbers(rows.frame["pause_cost_gpu_h"])
+    said = cells != ""
+    wrong = said & ~((lost >= 0) & (lost < MOST_GPUS))
+    rows.blame("pause_cost_gpu_h", wrong, lambda at: f"{cells[at]!r:.40} is not GPU hours from 0", "mend it, or leave it empty")
+    return [float(each) if told else None for each, told in zip(lost, said, strict=True)]

@@ -43,7 +43,10 @@ def firms_of(site: Site, forecast: Forecast, bounds: Bounds) -> tuple[Firm, ...]
 
 
 def jobs_of(site: Site, states: tuple[JobState, ...], forecast: Forecast, bounds: Bounds, edges: Edges) -> tuple[Job, ...]:
-    """The jobs of a snapshot, in its order. Work after the horizon costs what it would at the mean price and the best point."""
+    """The jobs of a snapshot, in its order. Work after the horizon costs what it would at the mean price and the best point.
+
+    A pause costs the GPU hours that it loses, each at the energy to do it again and its value by the job's contract.
+    """
     lengths = horizon(edges)
     mean_price_per_kwh = float(forecast.price_per_mwh @ lengths.h) / 1000 / lengths.end_h
     delay = site.jobs.delay_price_per_gpu_h
@@ -54,10 +57,16 @@ def jobs_of(site: Site, states: tuple[JobState, ...], forecast: Forecast, bounds
         (pool, kind): ladder(curve, host_of(site, pool), may_pause=True).best_energy_kwh for (pool, kind), curve in curves.items()
     }
 
+    def gpu_h_price(state: JobState) -> float:
+        """What a GPU hour of a job is worth: its energy again, and its value by the contract."""
+        value = site.contracts[state.contract].value_per_gpu_h if state.contract else 0.0
+        return kwh_price[state.pool] * best_kwh[state.pool, state.curve] + value
+
     def job(state: JobState) -> Job:
         arrival_h = max(hours_between(edges[0], state.submit), 0.0)
         kind = (state.pool, state.curve)
         waited_h = max(0.0, lengths.end_h - arrival_h)
+        lost_gpu_h = site.jobs.pause_cost_gpu_h if state.pause_cost_gpu_h is None else state.pause_cost_gpu_h
         return Job(
             id=state.id,
             pool=state.pool,
@@ -72,6 +81,8 @@ def jobs_of(site: Site, states: tuple[JobState, ...], forecast: Forecast, bounds
             unfinished_price_per_gpu_h=site.jobs.unfinished_penalty_per_gpu_h,
             delay_price_per_gpu_h=delay,
             carry_price_per_gpu_h=kwh_price[state.pool] * best_kwh[kind] + delay * waited_h,
+            pause_price_per_gpu=max(0.0, lost_gpu_h * gpu_h_price(state)) if lost_gpu_h else 0.0,
+            running=bool(state.running) and arrival_h == 0,
         )
 
     return tuple(job(state) for state in states)

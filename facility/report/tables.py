@@ -16,6 +16,7 @@ from facility.reasons import job_reason
 from models.breach import TINY
 from models.horizon import Floats
 from models.job import Job
+from models.pause import times
 
 JOB_COLUMNS = [
     "job_id",
@@ -128,7 +129,7 @@ def job_rows(planned: Planned) -> Iterator[list[Any]]:
 
 
 def run_times(planned: Planned, w: int) -> tuple[datetime | None, datetime | None, int]:
-    """First and last instant at which workload `w` runs, and how often it pauses between.
+    """First and last instant at which workload `w` runs, and how often it pauses.
 
     Inside a step it runs from the step's start (or its arrival), except in the first step of a run that goes on: there it
     runs up to the step's end.
@@ -151,6 +152,9 @@ def run_times(planned: Planned, w: int) -> tuple[datetime | None, datetime | Non
     if first == last and goes_on:
         ends_h = float(horizon.ends[last])
     pauses = int((np.diff(ran) > 1).sum())
+    if isinstance(workload, Job) and not workload.elastic:
+        carried = float(plan.account.carried_gpu_h[w - len(plan.problem.firms)])
+        pauses = times(workload, share, plan.problem.cells.share[w], carried)
     return edges[0] + timedelta(hours=begins_h), edges[0] + timedelta(hours=ends_h), pauses
 
 

@@ -46,6 +46,9 @@ class Jobs(Part):
     slack_h: NonNegative = Field(default=8.0, description="deadline = submit + duration + slack, h")
     curve: Id = Field(description="kind of work where a job names none")
     contract: Id | None = Field(default=None, description="contract of jobs that name none")
+    pause_cost_gpu_h: NonNegative = Field(
+        default=0.0, description="GPU hours that one GPU loses each time its job stops and starts again: checkpoint, lost work, restart"
+    )
     unfinished_penalty_per_gpu_h: Positive = Field(default=50.0, description="for each GPU hour not done by its deadline")
     delay_price_per_gpu_h: NonNegative = Field(
         default=1e-4, description="small price of doing one GPU hour of work one hour later; decides between equals"

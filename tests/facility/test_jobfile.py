@@ -294,3 +294,11 @@ def test_fifty_thousand_jobs_are_read_within_a_second(tmp_path: Path) -> None:
     table = read(path, jobs_from="2017-10-02")
     assert perf_counter() - began < 2.0, "half of it is left to a busy machine"
     assert len(table.jobs) == 52_849
+
+
+def test_what_a_pause_costs_is_a_column_and_no_number_is_a_fault(write: Write) -> None:
+    header = "submit_time,duration_s,num_gpus,pause_cost_gpu_h"
+    row = "2023-07-02T06:00:00Z,5400,3,"
+    assert [job.pause_cost_gpu_h for job in read(write(row + "0.5", row, header=header)).jobs] == [0.5, None]
+    (fault,) = faults(write(row + "-1", header=header))
+    assert "row 2, column pause_cost_gpu_h: '-1' is not GPU hours from 0" in fault

@@ -1,0 +1,61 @@
+"""Jobs: their terms, from the site file and the job file into the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facility.decide import Undecided
+from facility.planner import Planned, Request, plan
+from facility.report.tables import JOB_COLUMNS, job_rows
+
+DEMO = Path(__file__).parents[2] / "site_configs/demo.yaml"
+Ask = Callable[..., Planned]
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Ask:
+    """Plan six hours of the demonstration site, by turns at 20 and at 200 EUR/MWh; its jobs come from `rows`."""
+
+    def asked(*rows: str, header: str = "", **settings: Any) -> Planned:
+        prices = ["time,price_eur_per_mwh", *(f"2023-07-02T{i:02}:00Z,{200 if i % 2 else 20}" for i in range(7))]
+        (tmp_path / "prices.csv").write_text("\n".join(prices) + "\n", encoding="utf-8")
+        columns = "job_id,submit_time,duration_s,num_gpus,deadline,contract" + header
+        (tmp_path / "jobs.csv").write_text("\n".join([columns, *rows]) + "\n", encoding="utf-8")
+        changes = [f"{key.replace('__', '.')}={value}" for key, value in settings.items()]
+        files = {"prices": str(tmp_path / "prices.csv"), "jobs": str(tmp_path / "jobs.csv")}
+        found = plan(Request(str(DEMO), "2023-07-02T02:00", "6h", "1h", **files, settings=changes))
+        assert not isinstance(found, Undecided)
+        return found
+
+    return asked
+
+
+def told(planned: Planned) -> dict[str, dict[str, Any]]:
+    """Rows of jobs.csv by job."""
+    return {row[0]: dict(zip(JOB_COLUMNS, row, strict=True)) for row in job_rows(planned)}
+
+
+def test_a_job_pauses_through_dear_hours_unless_its_pauses_cost_more(ask: Ask) -> None:
+    """8 GPUs save less than 8 * 0.6 kW * 180 EUR/MWh = 0.9 EUR an hour; a lost GPU hour each is worth more than 8 * 0.8 EUR."""
+    row = "train,2023-07-02T00:00Z,7200,8,2023-07-02T06:00Z,kepler-jobs"
+    assert told(ask(row))["train"]["pauses"] > 0
+    kept = ask(row, jobs__pause_cost_gpu_h=1.0)
+    assert told(kept)["train"]["pauses"] == 0
+    assert kept.decided.plan.account.cost["pauses"] == 0.0
+    cheap = ask(row, jobs__pause_cost_gpu_h=0.01)
+    pauses = told(cheap)["train"]["pauses"]
+    assert pauses > 0
+    value, energy = 0.8, cheap.decided.plan.problem.jobs[0].carry_price_per_gpu_h
+    assert cheap.decided.plan.account.cost["pauses"] == pytest.approx(8 * pauses * 0.01 * (value + energy), rel=0.01)
+
+
+def test_a_job_says_for_itself_what_its_pause_costs(ask: Ask) -> None:
+    rows = [f"{name},2023-07-02T00:00Z,7200,8,2023-07-02T06:00Z,kepler-jobs,{cost}" for name, cost in (("light", 0), ("heavy", 2.5), ("silent", ""))]
+    prices = [job.pause_price_per_gpu for job in ask(*rows, header=",pause_cost_gpu_h", jobs__pause_cost_gpu_h=0.5).decided.plan.problem.jobs]
+    by_id = dict(zip(("heavy", "light", "silent"), prices, strict=True))
+    assert by_id["light"] == 0.0
+    assert by_id["heavy"] == pytest.approx(5 * by_id["silent"])
