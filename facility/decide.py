@@ -93,6 +93,7 @@ def decision_of(site: Site, snapshot: Snapshot, bounds: Bounds, plan: Plan, edge
                 tuple((hall.id, round(float(plan.schedule.hall_c[hall.id][0]), 3)) for hall in plan.problem.plant_halls(plant)),
             )
             for plant in plan.problem.cooling_plants
+            if plan.problem.plant_halls(plant)
         ),
         import_limit_kw=bounds.import_limit_kw[0],
         event_target_kw=bounds.event_target_kw[0] if bounds.event_target_kw else None,

@@ -20,6 +20,7 @@ from models import (
     grid_connection,
     hall,
     job,
+    liquid_loop,
     pause,
     pool,
     redundancy,
@@ -38,7 +39,7 @@ class Account:
     """Arrays by asset (in the problem's order) and step; kW, degC, GPU hours, money.
 
     `hall_c` is by zone; `heat_kw` is what each cooling plant removes. `breach` holds, by family, the amount above the limit: by
-    feeder and step, group of feeders and step, zone and step, step, firm workload and step, job, or reserve and step.
+    feeder and step, group of feeders and step, zone and step, loop and step, step, firm workload and step, job, or reserve and step.
     """
 
     import_kw: Floats
@@ -74,7 +75,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
     firms, workloads = len(problem.firms), problem.workloads
     work = schedule.groups.work_gpu_h(horizon, len(workloads))
     pool_kw, pool_worst_kw = pool.loads_kw(problem.pools, workloads, schedule.groups, steps)
-    hall_c, heat_kw, cooling_kw = _cool(problem, schedule, pool_kw)
+    hall_c, uncooled_kw, heat_kw, cooling_kw = _cool(problem, schedule, pool_kw)
     battery_kw = _stack([schedule.battery_kw[b.id] for b in problem.batteries], steps)
 
     load = _attached(problem, pool_kw, cooling_kw, battery_kw)
@@ -95,6 +96,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         pause.bill(problem.jobs, running[firms:], problem.cells.share[firms:], carried),
         firm.bill(problem.firms, work[:firms], h),
         hall.bill(problem.zones, hall_c, h),
+        liquid_loop.bill(uncooled_kw, h),
         feeder.bill(problem.feeders, feeder_kw, feeder_worst_kw, h),
         redundancy.bill(problem.redundancies, problem.feeders, feeder_kw, feeder_worst_kw, h),
         reserve.bill(problem.reserves, reserve_kw, h),
@@ -122,21 +124,28 @@ def account(problem: Problem, schedule: Schedule) -> Account:
     )
 
 
-def _cool(problem: Problem, schedule: Schedule, pool_kw: Floats) -> tuple[Floats, Floats, Floats]:
-    """Temperature of each zone, degC, shape (Z, T); heat removed and power of each plant, kW, shape (C, T)."""
+def _cool(problem: Problem, schedule: Schedule, pool_kw: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Temperature of each zone, degC, shape (Z, T); heat left in the chips of each loop, kW, shape (L, T); heat removed and power
+    of each plant, kW, shape (C, T).
+    """
     steps, plants = len(problem.horizon), problem.cooling_plants
-    heat = {z.id: np.full(steps, z.base_kw) for z in problem.halls}
-    for i, p in enumerate(problem.pools):
-        heat[p.hall] = heat[p.hall] + pool_kw[i]
+    air = {z.id: np.full(steps, z.base_kw) for z in problem.halls}
+    liquid = {z.id: np.zeros(steps) for z in problem.halls}
+    for p, kw in zip(problem.pools, pool_kw, strict=True):
+        air[p.hall] = air[p.hall] + (1 - p.liquid_share) * kw
+        liquid[p.hall] = liquid[p.hall] + p.liquid_share * kw
     reached: dict[str, Floats] = {}
+    uncooled: dict[str, Floats] = {}
     removed: list[Floats] = []
     for plant in plants:
-        zones = problem.plant_halls(plant)
-        zone_c, zone_kw = cooling_plant.serve(plant, zones, heat, schedule.hall_c, problem.horizon.h, problem.outdoor_c)
-        reached |= zone_c
-        removed.append(sum(zone_kw.values(), np.zeros(steps)))
+        zones, loops_kw = problem.plant_halls(plant), {z.id: liquid[z.id] for z in problem.plant_loops(plant)}
+        served = cooling_plant.serve(plant, zones, air, loops_kw, schedule.hall_c, problem.horizon.h, problem.outdoor_c)
+        reached |= served.hall_c
+        uncooled |= served.uncooled_kw
+        removed.append(served.heat_kw)
     power = [c.chiller.power_kw(kw, problem.outdoor_c) for c, kw in zip(plants, removed, strict=True)]
-    return _stack([reached[z.id] for z in problem.zones], steps), _stack(removed, steps), _stack(power, steps)
+    by_zone, by_loop = [reached[z.id] for z in problem.zones], [uncooled[z.id] for z in problem.loops]
+    return _stack(by_zone, steps), _stack(by_loop, steps), _stack(removed, steps), _stack(power, steps)
 
 
 def _reserves(problem: Problem, schedule: Schedule, battery_kw: Floats) -> Floats:

@@ -27,8 +27,11 @@ class Tier:
     families: tuple[str, ...]
 
 
-PLANT = Tier("plant_kwh", 10_000.0, ("over_rating_kw", "over_worst_kw", "over_n1_kw", "over_worst_n1_kw", "too_hot_k"))
-"""Life and gear: kWh above a rating, or above what a lost feeder leaves, or of heat in a hall above its allowable band for an hour."""
+PLANT = Tier(
+    "plant_kwh", 10_000.0, ("over_rating_kw", "over_worst_kw", "over_n1_kw", "over_worst_n1_kw", "too_hot_k", "uncooled_kw")
+)
+"""Life and gear: kWh above a rating or what a lost feeder leaves, of chips' heat that nothing removes, or of heat in a hall above its
+band for an hour."""
 
 GRID_LIMIT = Tier("grid_limit_kwh", 1_000.0, ("over_limit_kw",))
 

@@ -1,6 +1,6 @@
-"""Cooling plant: electricity for the heat of its halls.
+"""Cooling plant: electricity for the heat of its halls and liquid loops.
 
-    heat[t]     = sum of its halls' removed_kw[t] <= most heat[t]                        has_capacity
+    heat[t]     = sum of its halls' and loops' removed_kw[t] <= most heat[t]             has_capacity
     power_kw[t] >= intercept[s,t] + slope[s,t] * heat[t]      for every segment s        removes_heat
     power_kw[t] <= chord_intercept[t] + chord_slope[t] * heat[t]                         burns_no_more
 
@@ -49,7 +49,7 @@ def secants(chiller: Chiller, outdoor_c: Floats) -> tuple[Floats, Floats, Floats
 
 
 def add(block: Any, plant: CoolingPlant, steps: Any, removed_kw: Sequence[Load], outdoor_c: Floats) -> None:
-    """Declare one plant on `block`; `removed_kw` are its halls' removed heats. Publishes `power_kw`."""
+    """Declare one plant on `block`; `removed_kw` are the heats removed from its halls and loops. Publishes `power_kw`."""
     slope, intercept, chord = secants(plant.chiller, outdoor_c)
     segments = range(len(slope))
     block.SEGMENTS = pyo.RangeSet(0, len(slope) - 1)
@@ -78,30 +78,47 @@ def add(block: Any, plant: CoolingPlant, steps: Any, removed_kw: Sequence[Load],
         return b.power_kw[t] <= b.chord_intercept_kw[t] + b.chord_slope[t] * b.heat_kw[t]
 
 
-def serve(
-    plant: CoolingPlant, zones: Sequence[Hall], heat_kw: Mapping[str, Floats], wanted_c: Mapping[str, Floats], h: Floats, outdoor_c: Floats
-) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Temperature reached (degC) and heat removed (kW) by hall, each shape (T,).
+@dataclass(frozen=True)
+class Served:
+    """What a plant did: temperature reached (degC) and chips' heat left uncooled (kW) by hall, heat removed (kW), each shape (T,)."""
 
-    The plant removes what brings each of its halls, in which `heat_kw` is released, to `wanted_c` by the end of each step, as
-    far as its capacity reaches; what it lacks is shared in proportion.
+    hall_c: Mapping[str, Floats]
+    uncooled_kw: Mapping[str, Floats]
+    heat_kw: Floats
+
+
+def serve(
+    plant: CoolingPlant,
+    zones: Sequence[Hall],
+    air_kw: Mapping[str, Floats],
+    liquid_kw: Mapping[str, Floats],
+    wanted_c: Mapping[str, Floats],
+    h: Floats,
+    outdoor_c: Floats,
+) -> Served:
+    """What `plant` does over steps of `h` hours.
+
+    It removes `liquid_kw`, by hall with a loop of it, and what brings each of its `zones`, in which `air_kw` is released, to
+    `wanted_c` by the end of each step, as far as its capacity reaches; what it lacks is shared in proportion.
     """
     most_kw = plant.chiller.most_heat_kw(outdoor_c)
+    loops_kw = sum(liquid_kw.values(), np.zeros(len(h)))
     memory = {z.id: z.memory(h) for z in zones}
     now = {z.id: z.start_c for z in zones}
     reached = {z.id: np.zeros(len(h)) for z in zones}
-    removed = {z.id: np.zeros(len(h)) for z in zones}
+    share, removed_kw = np.ones(len(h)), np.zeros(len(h))
     for t in range(len(h)):
         wanted_kw = {}
         for z in zones:
             a = memory[z.id][t]
             settle = (wanted_c[z.id][t] - a * now[z.id]) / (1 - a)
-            wanted_kw[z.id] = max(0.0, heat_kw[z.id][t] - (settle - outdoor_c[t]) / z.resistance_k_per_kw)
-        share = min(1.0, most_kw[t] / max(sum(wanted_kw.values()), 1e-9))
+            wanted_kw[z.id] = max(0.0, air_kw[z.id][t] - (settle - outdoor_c[t]) / z.resistance_k_per_kw)
+        asked_kw = sum(wanted_kw.values()) + loops_kw[t]
+        share[t] = min(1.0, most_kw[t] / max(asked_kw, 1e-9))
+        removed_kw[t] = share[t] * asked_kw
         for z in zones:
             a = memory[z.id][t]
-            removed[z.id][t] = share * wanted_kw[z.id]
-            settle = outdoor_c[t] + z.resistance_k_per_kw * (heat_kw[z.id][t] - removed[z.id][t])
+            settle = outdoor_c[t] + z.resistance_k_per_kw * (air_kw[z.id][t] - share[t] * wanted_kw[z.id])
             now[z.id] = a * now[z.id] + (1 - a) * settle
             reached[z.id][t] = now[z.id]
-    return reached, removed
+    return Served(reached, {hall: (1 - share) * kw for hall, kw in liquid_kw.items()}, removed_kw)

@@ -34,7 +34,10 @@ from models.horizon import Floats, Horizon
 
 @dataclass(frozen=True)
 class Hall:
-    """A zone at `start_c` now. `cooling_plant` None: temperature and cooling are outside the model."""
+    """A zone at `start_c` now. `cooling_plant` None: temperature and cooling are outside the model.
+
+    `liquid_plant` removes the heat that its pools' cold plates take; None: there is no loop.
+    """
 
     id: str
     feeder: str
@@ -46,6 +49,7 @@ class Hall:
     recommended_min_c: float = 18.0
     recommended_max_c: float = 27.0
     allowable_max_c: float = 35.0
+    liquid_plant: str | None = None
 
     def memory(self, h: Floats) -> Floats:
         """a[t]: share of a temperature difference that is left after a step of `h` hours, shape (T,)."""

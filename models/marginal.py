@@ -76,8 +76,9 @@ LIMITS = {
 }
 """By block and name of the rows, or of the columns whose upper bound it is. A GPU more is one that idles at nothing."""
 
-PROMISES = frozenset({"job.finishes", "reserve.keeps"})
-"""Families of rows that a breach relaxes and that are no limit: the price of a job's work is the job's own (`models.why`)."""
+PROMISES = frozenset({"job.finishes", "liquid_loop.takes_heat", "reserve.keeps"})
+"""Families of rows that a breach relaxes and that are no limit: the price of a job's work is the job's own (`models.why`), that of a
+loop's heat its plant's."""
 
 ALSO = {
     "reserve_down.grid_takes": "grid.limits",

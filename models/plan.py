@@ -12,7 +12,7 @@ from models import workload
 from models.account import Account, account
 from models.baseline import baseline
 from models.breach import TINY
-from models.cooling_plant import secants
+from models.cooling_plant import CoolingPlant, secants
 from models.horizon import Floats
 from models.marginal import Marginal, marginal_prices
 from models.reserve import Reserve
@@ -131,7 +131,7 @@ def make_plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut
 
 
 def _reserve(problem: Problem) -> Problem:
-    """The problem with a hair less of every electrical limit, so that rounding has room."""
+    """The problem with a hair less of every electrical limit and of what cools chips, so that rounding has room."""
     keep = 1 - ROUNDING_RESERVE
     return replace(
         problem,
@@ -143,6 +143,7 @@ def _reserve(problem: Problem) -> Problem:
         ),
         feeders=tuple(replace(f, rating_kw=f.rating_kw * keep) for f in problem.feeders),
         reserves=tuple(_reserved(r, 0.001 * ROUNDED_KW_AT_METER * len(problem.workloads)) for r in problem.reserves),
+        cooling_plants=tuple(_reserved_plant(c, keep) if problem.plant_loops(c) else c for c in problem.cooling_plants),
     )
 
 
@@ -151,6 +152,11 @@ def _reserved(product: Reserve, lost_kw: float) -> Reserve:
     committed = tuple(kw + lost_kw if kw else 0.0 for kw in product.committed_kw)
     most = tuple(max(kw, sold) for kw, sold in zip(product.most_kw, committed, strict=True))
     return replace(product, committed_kw=committed, most_kw=most)
+
+
+def _reserved_plant(plant: CoolingPlant, keep: float) -> CoolingPlant:
+    capacity = tuple((outdoor_c, share * keep) for outdoor_c, share in plant.chiller.capacity or ((0.0, 1.0),))
+    return replace(plant, chiller=replace(plant.chiller, capacity=capacity))
 
 
 def _reserved_ramp(problem: Problem) -> float | None:

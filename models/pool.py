@@ -38,7 +38,8 @@ from models.workload import Cells, Workload
 class Pool:
     """`available[t]` GPUs on `host` machines, in a hall, under a feeder. Settable caps lie in [host.min_cap_w, max_cap_w].
 
-    `idle_cap_w` is the cap of GPUs without work by step, W; empty: the lowest settable one.
+    `idle_cap_w` is the cap of GPUs without work by step, W; empty: the lowest settable one. `liquid_share` of its heat goes into
+    the hall's liquid loop, the rest into the hall's air.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Pool:
     max_cap_w: float
     available: tuple[float, ...]
     idle_cap_w: tuple[float, ...] = ()
+    liquid_share: float = 0.0
 
     @property
     def idle_raised_w(self) -> Floats:

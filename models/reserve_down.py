@@ -40,8 +40,8 @@ from models.workload import Cells
 
 @dataclass(frozen=True)
 class Reach:
-    """What a kW more in an asset draws elsewhere. `grown` by (feeder, asset), kW/kW; `heated` by (plant, pool): 1 where it is cooled
-    there; `cooling_kw_per_kw` by plant, shape (T,), the most that a kW of heat adds; `plant_feeder` by plant.
+    """What a kW more in an asset draws elsewhere. `grown` by (feeder, asset), kW/kW; `heated` by (plant, pool): the share of it that
+    the plant cools; `cooling_kw_per_kw` by plant, shape (T,), the most that a kW of heat adds; `plant_feeder` by plant.
     """
 
     grown: Mapping[tuple[str, str], float]

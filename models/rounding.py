@@ -112,26 +112,24 @@ class Room:
             self._worst_kw -= np.vstack([worst_kw, member @ worst_kw])
             self._grid_kw -= called.through_kw[problem.root.id]
             self._heat_kw -= np.array([called.heat_kw[c.id] for c in problem.cooling_plants]).reshape(self._heat_kw.shape)
-        cooled_by = {z.id: z.cooling_plant for z in problem.halls}
-        self._plants = {p.id: [i for i, c in enumerate(problem.cooling_plants) if c.id == cooled_by[p.hall]] for p in problem.pools}
+        self._heat_shares = {p.id: problem.heat_shares(p) for p in problem.pools}
         self._per_kw = {p.id: _per_kw(problem, p) for p in problem.pools}
 
     def take(self, pool: str, t: int, gpus: float, draw_kw: float, cap_kw: float) -> bool:
         """Take GPUs, kW of draw and kW of caps (means over the step) in a pool and step; False, and nothing, if not there."""
         p, (above, cooling, at_grid) = self._pool[pool], self._per_kw[pool]
         load_kw, worst_kw = (above * kw + cooling[:, t] * draw_kw for kw in (draw_kw, cap_kw))
-        import_kw = at_grid[t] * draw_kw
+        import_kw, heat_kw = at_grid[t] * draw_kw, self._heat_shares[pool] * draw_kw
         fits = (
             gpus <= self._gpus[p, t] + SNAP
-            and all(draw_kw <= max(self._heat_kw[i, t], 0.0) for i in self._plants[pool])
+            and (heat_kw <= np.maximum(self._heat_kw[:, t], 0.0)).all()
             and import_kw <= max(self._grid_kw[t], 0.0)
             and (load_kw <= np.maximum(self._kw[:, t], 0.0)).all()
             and (worst_kw <= np.maximum(self._worst_kw[:, t], 0.0)).all()
         )
         if fits:
             self._gpus[p, t] -= gpus
-            for i in self._plants[pool]:
-                self._heat_kw[i, t] -= draw_kw
+            self._heat_kw[:, t] -= heat_kw
             self._grid_kw[t] -= import_kw
             self._kw[:, t] -= load_kw
             self._worst_kw[:, t] -= worst_kw
@@ -144,12 +142,11 @@ def _per_kw(problem: Problem, pool: Pool) -> tuple[Floats, Floats, Floats]:
     """
     steps = len(problem.horizon)
     on, cooling = MARGIN * _path(problem, pool.feeder), np.zeros((len(problem.feeders), steps))
-    plant_id = next(z.cooling_plant for z in problem.halls if z.id == pool.hall)
-    for plant in problem.cooling_plants:
-        if plant.id == plant_id:
+    for plant, share in zip(problem.cooling_plants, problem.heat_shares(pool).tolist(), strict=True):
+        if share:
             most = plant.chiller.max_heat_kw
             power = [plant.chiller.power_kw(np.asarray(heat), problem.outdoor_c) for heat in (0.999 * most, most)]
-            cooling = MARGIN * np.outer(_path(problem, plant.feeder), (power[1] - power[0]) / (0.001 * most))
+            cooling += MARGIN * np.outer(_path(problem, plant.feeder), share * (power[1] - power[0]) / (0.001 * most))
     root = problem.feeders.index(problem.root)
     member = belongs(problem.redundancies, problem.feeders)
     return np.append(on, member @ on), np.vstack([cooling, member @ cooling]), on[root] + cooling[root]

@@ -2,8 +2,9 @@
 
     minimise  energy + peak + wear + work undone, carried, delayed and paused - value of work delivered + breaches + discomfort
     subject to  every asset's own rows (each in the room of its name), tied together by
-                halls:    heat    = IT power of the hall's pools + base load
-                plants:   heat    = heat removed from the plant's halls
+                halls:    heat    = IT power of the hall's pools, less what liquid takes, + base load
+                loops:    heat    = what liquid takes of the IT power of the hall's pools
+                plants:   heat    = heat removed from the plant's halls and loops
                 feeders:  load    = everything attached below, with losses
                 groups:   load    = sum over feeders that back each other
                 grid:     import  = load at the root
@@ -28,6 +29,7 @@ from models import (
     grid_connection,
     hall,
     job,
+    liquid_loop,
     pause,
     pool,
     redundancy,
@@ -72,6 +74,9 @@ class Problem:
     def __post_init__(self) -> None:
         if sum(f.parent is None for f in self.feeders) != 1:
             raise ValueError("the feeder tree needs exactly one root")
+        looped = {h.id for h in self.loops}
+        if any(p.liquid_share > 0 and p.hall not in looped for p in self.pools):
+            raise ValueError("a pool with a liquid share needs a hall with a liquid plant")
         hosts = {p.id: p.host for p in self.pools}
         free = {p.id: self.free_gpus(p.id) for p in self.pools}
         object.__setattr__(self, "cells", cells(self.workloads, hosts, free, self.horizon))
@@ -85,6 +90,11 @@ class Problem:
     def zones(self) -> tuple[Hall, ...]:
         """The halls whose temperature and cooling are in the model."""
         return tuple(h for h in self.halls if h.cooling_plant is not None)
+
+    @property
+    def loops(self) -> tuple[Hall, ...]:
+        """The halls with a liquid loop."""
+        return tuple(h for h in self.halls if h.liquid_plant is not None)
 
     @property
     def root(self) -> Feeder:
@@ -116,6 +126,17 @@ class Problem:
         """The halls whose heat `plant` removes."""
         return [h for h in self.halls if h.cooling_plant == plant.id]
 
+    def plant_loops(self, plant: CoolingPlant) -> list[Hall]:
+        """The halls whose liquid loop `plant` cools."""
+        return [h for h in self.halls if h.liquid_plant == plant.id]
+
+    def heat_shares(self, pool: Pool) -> Floats:
+        """Share of the pool's heat that each cooling plant removes, shape (C,)."""
+        inside = next(h for h in self.halls if h.id == pool.hall)
+        air = np.array([c.id == inside.cooling_plant for c in self.cooling_plants], float)
+        liquid = np.array([c.id == inside.liquid_plant for c in self.cooling_plants], float)
+        return (1 - pool.liquid_share) * air + pool.liquid_share * liquid
+
 
 def build(problem: Problem) -> Any:
     """The linear program of `problem` as a Pyomo model."""
@@ -130,6 +151,7 @@ def build(problem: Problem) -> Any:
     m.grid = pyo.Block()
     m.pool = pyo.Block([p.id for p in problem.pools])
     m.hall = pyo.Block([h.id for h in problem.halls])
+    m.liquid_loop = pyo.Block([z.id for z in problem.loops])
     m.cooling_plant = pyo.Block([c.id for c in problem.cooling_plants])
     m.battery = pyo.Block([b.id for b in problem.batteries])
     m.feeder = pyo.Block([f.id for f in problem.feeders])
@@ -145,8 +167,11 @@ def build(problem: Problem) -> Any:
         pool.add(m.pool[p.id], p, problem.cells, m.workload, horizon, problem.idle_kept(p.id))
     for zone in problem.zones:
         hall.add(m.hall[zone.id], zone, horizon, m.STEPS, _heat_kw(m, problem, zone), problem.outdoor_c)
+    for looped in problem.loops:
+        liquid_loop.add(m.liquid_loop[looped.id], m.STEPS, _liquid_kw(m, problem, looped))
     for plant in problem.cooling_plants:
         removed = [_of(m.hall[h.id].removed_kw) for h in problem.plant_halls(plant)]
+        removed += [_of(m.liquid_loop[h.id].removed_kw) for h in problem.plant_loops(plant)]
         cooling_plant.add(m.cooling_plant[plant.id], plant, m.STEPS, removed, problem.outdoor_c)
     for store in problem.batteries:
         battery.add(m.battery[store.id], store, horizon, m.STEPS)
@@ -171,6 +196,7 @@ def build(problem: Problem) -> Any:
         + sum(redundancy.cost(m.redundancy[g.id], m.h, m.STEPS) for g in problem.redundancies)
         + sum(hall.cost(m.hall[z.id], z, m.h, m.STEPS) for z in problem.zones)
         + sum(reserve.cost(m.reserve[r.id], m.h, m.STEPS) for r in problem.reserves)
+        + sum(liquid_loop.cost(m.liquid_loop[z.id], m.h, m.STEPS) for z in problem.loops)
     )
     return m
 
@@ -178,12 +204,12 @@ def build(problem: Problem) -> Any:
 def reach_of(problem: Problem) -> Reach:
     """What a kW more in each pool and battery draws through the feeders, and adds to the plants that cool it."""
     feeder_of = {asset.id: asset.feeder for assets in (problem.pools, problem.batteries, problem.cooling_plants) for asset in assets}
-    cooled_by = {z.id: z.cooling_plant for z in problem.halls}
+    plants = problem.cooling_plants
     return Reach(
         {(f, asset): kw for asset, on in feeder_of.items() for f, kw in feeder.grown(problem.feeders, on).items()},
-        {(c.id, p.id): 1.0 for c in problem.cooling_plants for p in problem.pools if cooled_by[p.hall] == c.id},
-        {c.id: cooling_plant.secants(c.chiller, problem.outdoor_c)[0].max(axis=0) for c in problem.cooling_plants},
-        {c.id: c.feeder for c in problem.cooling_plants},
+        {(c.id, p.id): share for p in problem.pools for c, share in zip(plants, problem.heat_shares(p).tolist(), strict=True) if share},
+        {c.id: cooling_plant.secants(c.chiller, problem.outdoor_c)[0].max(axis=0) for c in plants},
+        {c.id: c.feeder for c in plants},
     )
 
 
@@ -211,8 +237,13 @@ def _of(variable: Any) -> Load:
 
 
 def _heat_kw(m: Any, problem: Problem, zone: Hall) -> Load:
-    inside = [p.id for p in problem.pools if p.hall == zone.id]
-    return lambda t: zone.base_kw + sum(m.pool[p].draw_kw[t] for p in inside)
+    air = [(m.pool[p.id].draw_kw, 1 - p.liquid_share) for p in problem.pools if p.hall == zone.id]
+    return lambda t: zone.base_kw + sum(share * draw_kw[t] for draw_kw, share in air)
+
+
+def _liquid_kw(m: Any, problem: Problem, zone: Hall) -> Load:
+    plates = [(m.pool[p.id].draw_kw, p.liquid_share) for p in problem.pools if p.hall == zone.id]
+    return lambda t: sum(share * draw_kw[t] for draw_kw, share in plates)
 
 
 def _attached(m: Any, problem: Problem, node: Feeder) -> tuple[Sequence[Load], Sequence[Load]]:

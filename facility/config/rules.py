@@ -20,6 +20,7 @@ REFERENCES: tuple[tuple[KeyPath, str], ...] = (
     (("feeders", "*", "parent"), "feeders"),
     (("halls", "*", "feeder"), "feeders"),
     (("halls", "*", "thermal", "cooling_plant"), "cooling_plants"),
+    (("halls", "*", "thermal", "liquid_plant"), "cooling_plants"),
     (("cooling_plants", "*", "feeder"), "feeders"),
     (("pools", "*", "hall"), "halls"),
     (("pools", "*", "feeder"), "feeders"),
@@ -232,6 +233,13 @@ def _grid(site: Known) -> Iterator[Breach]:
 
 
 def _cooling(site: Known) -> Iterator[Breach]:
+    for name in site.ids("pools"):
+        share, hall = site.get("pools", name, "liquid_share"), site.get("pools", name, "hall")
+        loop = ("halls", hall or "", "thermal", "liquid_plant")
+        known = hall in site.ids("halls") and not any(site.malformed(*loop[:depth]) for depth in (2, 3, 4))
+        if share and known and site.get(*loop) is None:
+            remedy = f"give {'.'.join(loop)}, or leave liquid_share out"
+            yield ("pools", name, "liquid_share"), f"{share}, but hall `{hall}` has no liquid loop", remedy
     for plant in _expand(site, ("cooling_plants", "*")):
         points = [(*plant, "capacity_by_outdoor", i) for i in site.ids(*plant, "capacity_by_outdoor")]
         for before, after in pairwise(points):

@@ -32,4 +32,5 @@ def pool_of(site: Site, pool_id: str, bounds: Bounds, steps: int) -> Pool:
         max_cap_w=site.gpu_models[pool.gpu_model].max_cap_w,
         available=(float(pool.gpus),) * steps,
         idle_cap_w=tuple(host.min_cap_w if cap is None else cap for cap in bounds.pool_cap_w[pool_id]),
+        liquid_share=pool.liquid_share,
     )

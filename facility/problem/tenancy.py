@@ -102,8 +102,11 @@ def _orders(bounds: Bounds, job: JobState, steps: int) -> tuple[Order | None, ..
 
 
 def _to_meter(site: Site, pool_id: str, outdoor_c: Floats) -> float:
-    """What a kWh in a pool takes at the meter on average: losses on the way and the chiller's share."""
+    """What a kWh in a pool takes at the meter on average: losses on the way and the chillers' share, of air and of liquid."""
     pool = site.pools[pool_id]
-    thermal = site.halls[pool.hall].thermal
-    cooling = 0.0 if thermal is None else float(np.mean(chiller_of(site, thermal.cooling_plant).chiller_kw_per_kw(outdoor_c)))
+    thermal, cooling = site.halls[pool.hall].thermal, 0.0
+    if thermal is not None:
+        for plant, share in ((thermal.cooling_plant, 1 - pool.liquid_share), (thermal.liquid_plant, pool.liquid_share)):
+            if plant is not None:
+                cooling += share * float(np.mean(chiller_of(site, plant).chiller_kw_per_kw(outdoor_c)))
     return losses_to_meter(site, pool.feeder) * (1 + cooling)

@@ -53,4 +53,5 @@ def hall_of(site: Site, hall_id: str, snapshot: Snapshot) -> Hall:
         recommended_min_c=thermal.recommended_min_c,
         recommended_max_c=thermal.recommended_max_c,
         allowable_max_c=thermal.allowable_max_c,
+        liquid_plant=thermal.liquid_plant,
     )

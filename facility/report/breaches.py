@@ -19,6 +19,7 @@ UNITS = {
     "over_n1_kw": ("kW", "the others of the group could not carry it: take load off the group or raise their ratings"),
     "over_worst_n1_kw": ("kW", "the sum of caps does not fit under the others of the group: lower caps or raise their ratings"),
     "too_hot_k": ("K", "more cooling capacity or less load in this hall"),
+    "uncooled_kw": ("kW", "more capacity of the hall's thermal.liquid_plant, or less load on its liquid-cooled pools"),
     "over_limit_kw": ("kW", "a higher import limit then, or less firm load"),
     "over_event_kw": ("kW", "a smaller reduction or a shorter event, less firm load, or lower floors"),
     "over_ramp_kw": ("kW", "a wider grid.ramp_kw_per_h, or longer ramps of an event"),
@@ -41,6 +42,7 @@ def breaches(planned: Planned, state: Account) -> Iterator[dict[str, Any]]:
         "over_n1_kw": groups,
         "over_worst_n1_kw": groups,
         "too_hot_k": zones,
+        "uncooled_kw": [z.id for z in problem.loops],
         "short_gpu_h": [f.id for f in problem.firms],
         "short_reserve_kw": [r.id for r in problem.reserves],
     }

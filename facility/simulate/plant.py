@@ -152,7 +152,13 @@ class Plant:
         self.import_kwh += self.import_kw * seconds / 3600
 
     def _heat_kw(self, hall: str) -> float:
-        return self.site.halls[hall].base_kw + sum(pool.power_kw for pool in self.pools.values() if pool.pool.hall == hall)
+        inside = [pool for pool in self.pools.values() if pool.pool.hall == hall]
+        return self.site.halls[hall].base_kw + sum((1 - pool.pool.liquid_share) * pool.power_kw for pool in inside)
+
+    def _liquid_kw(self, plant: str) -> float:
+        """Sum the heat that cold plates give to the loops of one plant; their water holds none of it."""
+        looped = {name for name, air in self.halls.items() if air.thermal.liquid_plant == plant}
+        return sum(pool.pool.liquid_share * pool.power_kw for pool in self.pools.values() if pool.pool.hall in looped)
 
     def _remove_heat(self, seconds: float) -> None:
         """Share each plant's capacity among its halls, and move their air on."""
@@ -165,7 +171,7 @@ class Plant:
             share = min(1.0, room.plant.max_heat_kw / max(sum(wanted_kw.values()), 1e-9))
             for hall, air in halls.items():
                 air.step(seconds, self._heat_kw(hall), share * wanted_kw[hall], self.outdoor_c)
-            room.step(sum(air.removed_kw for air in halls.values()), self.outdoor_c)
+            room.step(sum(air.removed_kw for air in halls.values()) + self._liquid_kw(name), self.outdoor_c)
 
     def _meter(self) -> None:
         """Add every load up the tree; leaves first, so that a feeder is complete before it is passed on."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from facility.site.part import Id, NonNegative, Part, Positive, Watts
+from facility.site.part import Id, NonNegative, Part, Positive, Share, Watts
 
 
 class OperatingPoint(Part):
@@ -43,6 +43,9 @@ class Pool(Part):
     gpus: Annotated[int, Field(gt=0)]
     host_idle_w: NonNegative = Field(default=0.0, description="CPU, network and fans per idle GPU, W")
     host_run_w: NonNegative = Field(default=0.0, description="CPU, network and fans per busy GPU, W")
+    liquid_share: Share = Field(
+        default=0.0, description="share of the pool's heat that cold plates take to the hall's liquid_plant, such as 0.8"
+    )
     fallback_cap_w: Watts | None = Field(
         default=None, description="cap after silence, W; absent: the highest at which every feeder stays under 80 % of its rating"
     )

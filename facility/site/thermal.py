@@ -25,6 +25,9 @@ class Thermal(Part):
     recommended_max_c: Finite = Field(default=27.0, description="upper end of the recommended band, degC")
     allowable_max_c: Finite = Field(default=35.0, description="upper end of the allowable band, degC")
     cooling_plant: Id = Field(description="the plant that removes this hall's heat")
+    liquid_plant: Id | None = Field(
+        default=None, description="the plant of the warm water that cools chips: of every pool here, its liquid_share"
+    )
 
 
 class Hall(Part):

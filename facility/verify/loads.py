@@ -3,13 +3,15 @@
     draw(cap)     measured points joined by straight lines; above the last point a cap does nothing
     pool          = sum gpus * (draw + host_run) + idle gpus * (idle + host_idle)                   expected, / 1000
     pool at worst = the `gpus` highest caps among all that may be in force + gpus * host_run        / 1000
-    heat          = pools + hall base + (outdoor - T) / R - stored                                  of the halls of one plant
+    heat          = (1 - liquid) * pools + hall base + (outdoor - T) / R - stored                   of the halls of one plant
+                  + liquid * pools                                                                  of its liquid loops
     cooling       = s * sum of (its part of max(heat, min_load * design)) / COP + pumps * max(l^2, ..) + fans * max(l^3, ..) + misc
     feeder        = net + loss * |net|,   net = pools + bases + cooling + batteries + feeders below
     group (N-1)   = sum of its feeders, on the ratings of all but the largest, which is lost; the others share it by rating
 
 | symbol | meaning | unit |
 |---|---|---|
+| liquid | share of a pool's heat that goes into its hall's loop | 1 |
 | its part | of each chiller, the best COP filled first | kW |
 | s | share of heat that free cooling leaves: 0 below, 1 above its thresholds, linear between | 1 |
 | COP | max(cop_min, cop_at_25c - cop_loss_per_k * (outdoor - 25)) | 1 |
@@ -141,14 +143,18 @@ def worst_pool_kw(pool: Pool, in_force: Sequence[PoolCaps]) -> float:
 def plant_heat_kw(
     site: Site, it_kw: Mapping[str, float], outdoor_c: float, moving: Mapping[str, Drift] | None = None
 ) -> dict[str, float]:
-    """Sum the heat that each cooling plant must remove so that its halls move as told, kW, for IT power by pool, kW."""
+    """Sum the heat that each cooling plant must remove so that its halls move as told and its loops stay as warm, kW, for IT power by pool, kW."""
     heat = dict.fromkeys(site.cooling_plants, 0.0)
     for hall_id, hall in site.halls.items():
         if hall.thermal is not None:
             drift = (moving or {}).get(hall_id, Drift(hall.thermal.start_c, 0.0))
             inflow_kw = (outdoor_c - drift.mean_c) / hall.thermal.resistance_k_per_kw
-            pools_kw = sum(kw for pool, kw in it_kw.items() if site.pools[pool].hall == hall_id)
-            heat[hall.thermal.cooling_plant] += max(pools_kw + hall.base_kw + inflow_kw - drift.stored_kw, 0.0)
+            inside = [(kw, kw * site.pools[pool].liquid_share) for pool, kw in it_kw.items() if site.pools[pool].hall == hall_id]
+            liquid_kw = sum(liquid for _, liquid in inside)
+            air_kw = sum(kw for kw, _ in inside) - liquid_kw
+            heat[hall.thermal.cooling_plant] += max(air_kw + hall.base_kw + inflow_kw - drift.stored_kw, 0.0)
+            if hall.thermal.liquid_plant is not None:
+                heat[hall.thermal.liquid_plant] += liquid_kw
     return heat
 
 

@@ -155,7 +155,7 @@ def _cooling(
 ) -> Iterator[Violation]:
     for plant_id, heat_kw in plant_heat_kw(site, it_kw, outdoor_c, moving).items():
         most_kw = most_heat_kw(site.cooling_plants[plant_id], outdoor_c)
-        says = "its halls give off more heat than the plant removes"
+        says = "its halls and loops give off more heat than the plant removes"
         yield from over(Violation("cooling.removes_heat", plant_id, heat_kw, "kW", most_kw, says, "plant"))
     for hall_id, hall in site.halls.items():
         hall_c = snapshot.hall_c.get(hall_id)

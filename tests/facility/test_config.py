@@ -247,6 +247,9 @@ FAULTS = [
      PLANT + "max_heat_kw", "chiller", "its stages take 89 kW", "at most 89"),
     ("90, pump_kw: 3", "90, pump_kw: 3, stages: [{max_heat_kw: 90, cop_at_25c: 1.4}]",
      PLANT + "stages.0.cop_at_25c", "chiller", "1.4", "at least the plant's cop_min, 1.5"),
+    ("gpus: 100,", "gpus: 100, liquid_share: 0.8,", "pools.p1.liquid_share", "p1", "hall `h1` has no liquid loop",
+     "give halls.h1.thermal.liquid_plant"),
+    ("start_c: 24", "start_c: 24, liquid_plant: wet", "halls.h1.thermal.liquid_plant", "thermal", "no `wet`", "use one of chiller"),
     ("06:30", "24:00", "sample_jobs.0.submit_local", "- {submit", "no time of a day", "to 23:59"),
     ("b1: {", "b1: {start_share: 0.05, ", "batteries.b1.start_share", "b1", "0.05", "at least min_share, 0.1"),
 ]

@@ -670,3 +670,22 @@ def test_the_second_opinion_agrees_with_a_plan_of_staged_chillers_in_the_heat(pr
         ),
     )  # fmt: skip
     the_second_opinion_agrees(planned(asked))
+
+
+@pytest.mark.parametrize("price", [80, -80])
+def test_the_second_opinion_agrees_with_a_plan_of_liquid_cooled_pools(price: float) -> None:
+    """Two pools of `h1` give 80 % of their heat to water at 36 degC outside, cooled without a chiller."""
+    wet = "{feeder: mech, design_heat_kw: 500, max_heat_kw: 500, free_cooling_full_below_c: 36, free_cooling_none_above_c: 42, "
+    asked = Request(
+        str(DEMO), "2023-07-02", "2h", "30min",
+        settings=(
+            "cooling_plants.wet=" + wet + "pump_kw: 10, fan_kw: 10}", "halls.h1.thermal.liquid_plant=wet",
+            "pools.h1-a.liquid_share=0.8", "pools.h1-b.liquid_share=0.8",
+            f"weather.outdoor_by_hour_c={[36] * 24}", f"tariff.energy_price_by_hour_per_mwh={[price] * 24}",
+        ),
+    )  # fmt: skip
+    made = planned(asked)
+    account = made.decided.plan.account
+    assert account.heat_kw[1, 0] == pytest.approx(0.8 * account.pool_kw[:2, 0].sum())
+    assert [order.plant for order in made.decided.decision.cooling] == ["chiller"]
+    the_second_opinion_agrees(made)

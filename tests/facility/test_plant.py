@@ -191,6 +191,17 @@ def test_a_plant_at_its_limit_lets_the_hall_heat_up() -> None:
     assert plant.halls["h1"].temperature_c > 24.3
 
 
+def test_cold_plates_take_their_share_past_the_air() -> None:
+    looped = site().halls["h1"].model_dump() | {"thermal": site().halls["h1"].thermal.model_dump() | {"liquid_plant": "wet"}}  # type: ignore[union-attr]
+    pool = site().pools["p1"].model_dump() | {"liquid_share": 0.75}
+    plant = Plant(site(halls={"h1": looped}, pools={"p1": pool}, cooling_plants={"chillers": COOLING, "wet": COOLING}), START, seed=None)
+    plant.step(10)
+    it_kw = plant.pools["p1"].power_kw
+    assert it_kw > 10
+    assert plant.halls["h1"].heat_kw == pytest.approx(3 + 0.25 * it_kw)
+    assert plant.cooling["wet"].removed_kw == pytest.approx(0.75 * it_kw)
+
+
 def test_a_plant_that_was_at_its_limit_does_not_chill_the_hall_afterwards() -> None:
     plant = Plant(site(cooling_plants={"chillers": COOLING | {"max_heat_kw": 40}}), START, seed=None)
     plant.step(3600)

@@ -430,6 +430,24 @@ def test_a_plant_is_judged_by_what_it_removes_in_the_weather(share: float, rules
     assert broken(site_with(cooling_plants__plant__capacity_by_outdoor=[{"outdoor_c": 10, "share": share}]), decision()) == rules
 
 
+def test_the_heat_of_chips_goes_to_the_loops_plant_and_the_rest_to_the_halls() -> None:
+    """80 % of 2.38 kW of IT are 1.904 kW to a plant of 2 kW design; the hall keeps 0.476 + 2 - 1 = 1.476 kW.
+
+    Air: pumps, fans and 0.5 at their least, 0.85 kW. Water: pumps 0.5 * (1.904 / 2)^2 = 0.453152, fans none, free at 10 degC.
+    """
+    wet = {"feeder": "main", "design_heat_kw": 2, "max_heat_kw": 2, "pump_kw": 0.5, "fan_kw": 0}
+
+    def looped(**figures: Any) -> Site:
+        thermal = FIGURES["halls"]["h"]["thermal"] | {"liquid_plant": "wet"}
+        changes = {"halls__h__thermal": thermal, "pools__p__liquid_share": 0.8, "cooling_plants__wet": dict(wet)}
+        return site_with(**changes, **{f"cooling_plants__{key}": value for key, value in figures.items()})
+
+    assert expected_kw(looped(), decision(), SNAPSHOT, 10.0)["main"] == pytest.approx((4.38 + 0.85 + 0.453152) * 1.02)
+    assert broken(looped(wet__max_heat_kw=1.905, plant__max_heat_kw=1.477), decision()) == set()
+    assert broken(looped(wet__max_heat_kw=1.903), decision()) == {"cooling.removes_heat"}
+    assert broken(looped(plant__max_heat_kw=1.475), decision()) == {"cooling.removes_heat"}
+
+
 def test_whole_pool_caps_fit_up_to_the_margin() -> None:
     """10 * (320 + 40) W + 2 kW = 5.6 kW."""
     assert fits(site_with(feeders__pdu__rating_kw=5.6), {"p": 320}, 10.0) == ()
