@@ -16,6 +16,7 @@ from facility.snapshot import Snapshot
 from facility.steps import Edges
 from models.job import Job
 from models.plan import Plan, make_plan
+from models.reserve import Direction
 from models.solve import Infeasible, TimedOut
 
 
@@ -97,8 +98,14 @@ def decision_of(site: Site, snapshot: Snapshot, bounds: Bounds, plan: Plan, edge
         ),
         import_limit_kw=bounds.import_limit_kw[0],
         event_target_kw=bounds.event_target_kw[0] if bounds.event_target_kw else None,
+        reserve_up_kw=_sold_kw(plan, "up"),
+        reserve_down_kw=_sold_kw(plan, "down"),
         first_step_s=(edges[1] - edges[0]).total_seconds(),
     )
+
+
+def _sold_kw(plan: Plan, direction: Direction) -> float:
+    return sum(r.committed_kw[0] for r in plan.problem.reserves if r.direction == direction)
 
 
 def next_start(plan: Plan, w: int, edges: Edges) -> datetime | None:

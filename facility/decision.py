@@ -67,5 +67,9 @@ class Decision:
     """The grid limit this decision was made for, kW."""
     event_target_kw: float | None = None
     """Most that a grid event allows in the first step, kW; None where none calls it."""
+    reserve_up_kw: float = 0.0
+    """What is sold to the grid's operator for the first step: power that can be taken off the grid, kW."""
+    reserve_down_kw: float = 0.0
+    """As `reserve_up_kw`: power that can be drawn more, kW."""
     first_step_s: float | None = None
     """How long the plan's first step lasts, s: at its end the halls have the temperatures of `cooling`. None: not told."""

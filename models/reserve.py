@@ -96,7 +96,9 @@ def add(block: Any, product: Reserve, steps: Any, held_kw: Load) -> None:
 
 def cost(block: Any, h: Any, steps: Any) -> Any:
     """Money for what is sold and not there, less what is paid for holding."""
-    return sum(h[t] * (GRID_EVENT.price * block.short_reserve_kw[t] - block.price_per_kw_h[t] * block.offered_kw[t]) for t in steps)
+    return sum(
+        h[t] * (GRID_EVENT.price * block.short_reserve_kw[t] - block.price_per_kw_h[t] * block.offered_kw[t]) for t in steps
+    )
 
 
 def offered_kw(reserves: Sequence[Reserve], held: Held, h: Floats) -> Floats:
@@ -113,4 +115,6 @@ def bill(reserves: Sequence[Reserve], offered: Floats, h: Floats) -> Bill:
     short = np.array([np.maximum(np.asarray(r.committed_kw) - kw, 0.0) for r, kw in zip(reserves, offered, strict=True)])
     earned = sum(float((np.asarray(r.price_per_kw_h) * kw) @ h) for r, kw in zip(reserves, offered, strict=True))
     short = short.reshape(len(reserves), len(h))
-    return Bill({"reserve": -float(earned), "short_reserve_kw": GRID_EVENT.price * float((short @ h).sum())}, {"short_reserve_kw": short})
+    return Bill(
+        {"reserve": -float(earned), "short_reserve_kw": GRID_EVENT.price * float((short @ h).sum())}, {"short_reserve_kw": short}
+    )

@@ -63,7 +63,9 @@ def raisable(index: Cells) -> dict[str, list[tuple[int, int]]]:
     found: dict[str, list[tuple[int, int]]] = {}
     for w, load in enumerate(index.workloads):
         if isinstance(load, Firm):
-            found.setdefault(load.pool, []).extend((w, t) for t in np.flatnonzero(index.share[w]).tolist() if len(index.ladder(w, t)) > 1)
+            found.setdefault(load.pool, []).extend(
+                (w, t) for t in np.flatnonzero(index.share[w]).tolist() if len(index.ladder(w, t)) > 1
+            )
     return found
 
 
@@ -102,14 +104,21 @@ def add(
         setattr(block, f"battery_{name}", pyo.Param(block.BATTERIES, initialize=figures))
     through = {(f, p): reach.through(f, p, len(horizon)) for f in block.FEEDERS for p in pools}
     block.pool_through = pyo.Param(
-        block.FEEDERS, block.POOLS, block.STEPS, initialize={(f, p, t): float(kw[t]) for (f, p), kw in through.items() for t in steps}
+        block.FEEDERS,
+        block.POOLS,
+        block.STEPS,
+        initialize={(f, p, t): float(kw[t]) for (f, p), kw in through.items() for t in steps},
     )
     worst = {
-        (f, p): reach.grown.get((f, p), 0.0) * (max(dearest_cap(index, rentals.get(p, [])), 1.0) - 1) for f in block.FEEDERS for p in pools
+        (f, p): reach.grown.get((f, p), 0.0) * (max(dearest_cap(index, rentals.get(p, [])), 1.0) - 1)
+        for f in block.FEEDERS
+        for p in pools
     }
     block.pool_worst_more = pyo.Param(block.FEEDERS, block.POOLS, initialize=worst)
     block.battery_through = pyo.Param(
-        block.FEEDERS, block.BATTERIES, initialize={(f, b.id): reach.grown.get((f, b.id), 0.0) for f in block.FEEDERS for b in batteries}
+        block.FEEDERS,
+        block.BATTERIES,
+        initialize={(f, b.id): reach.grown.get((f, b.id), 0.0) for f in block.FEEDERS for b in batteries},
     )
     block.heated = pyo.Param(
         block.PLANTS, block.POOLS, initialize={(c, p): reach.heated.get((c, p), 0.0) for c in block.PLANTS for p in pools}
@@ -147,7 +156,10 @@ def add(
     @block.Constraint(block.FEEDERS, block.STEPS)
     def feeder_takes_worst(b: Any, f: str, t: int) -> Any:
         more_kw = sum(b.pool_worst_more[f, p] * b.pool_kw[r, p, t] for r in b.RESERVES for p in b.POOLS)
-        return on.feeder[f].worst_kw[t] + called_kw(b, f, t) + more_kw <= on.feeder[f].worst_rating_kw + on.feeder[f].over_worst_kw[t]
+        return (
+            on.feeder[f].worst_kw[t] + called_kw(b, f, t) + more_kw
+            <= on.feeder[f].worst_rating_kw + on.feeder[f].over_worst_kw[t]
+        )
 
     @block.Constraint(block.STEPS)
     def grid_takes(b: Any, t: int) -> Any:
@@ -180,7 +192,9 @@ def there(
     ones, longest_h = np.ones(len(reserves)), max((r.duration_h for r in reserves), default=0.0)
     spare: dict[str, Floats] = {load.pool: np.zeros(len(horizon)) for load in index.workloads}
     can_rise = {cell for cells in raisable(index).values() for cell in cells}
-    for w, t, gpus, draw_w in zip(groups.w.tolist(), groups.t.tolist(), groups.gpus.tolist(), groups.draw_w.tolist(), strict=True):
+    for w, t, gpus, draw_w in zip(
+        groups.w.tolist(), groups.t.tolist(), groups.gpus.tolist(), groups.draw_w.tolist(), strict=True
+    ):
         if (w, t) in can_rise:
             spare[index.workloads[w].pool][t] += max(0.0, gpus * (index.ladder(w, t).draw_w[-1] - draw_w) / 1000)
     for pool_id, spare_kw in spare.items():

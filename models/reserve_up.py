@@ -4,7 +4,7 @@
     kept[w,k,t] <= gpus[w,k,t]                                                                                 falls
     kept[w,k,t] <= kept[w,k-1,t]                                                                               keeps_a_ladder
     kept[w,0,t] = gpus[w,0,t]                             (where it may not pause)                             stays_on
-    h[t] * sum_k speed_step[w,k] * kept[w,k,t] + short[w,t] >= floor[w] * size[w] * h[t]                       still_serves
+    h[t] * sum_k speed_step[w,k] * kept[w,k,t] + short[w,t] >= floor[w] * demand[w,t] * h[t]                   still_serves
     sum_r pool_kw[r,p,t] <= sum_w,k draw_step[w,k] * (gpus[w,k,t] - kept[w,k,t])
                             + draw[w,t] of its jobs that have time                                             pools_can_drop
     sum_r battery_kw[r,b,t] <= most discharge - discharge[t] + charge[t]                                       batteries_can_give
@@ -120,7 +120,7 @@ def add(
     def still_serves(b: Any, w: int, t: int) -> Any:
         ladder = workloads.ladder[w, t]
         speed = sum(workloads.speed_step[ladder, k] * b.kept[w, k, t] for k in workloads.RUNGS[ladder])
-        promised_gpu_h = firms.floor_speed[w] * workloads.size[w] * workloads.h[t]
+        promised_gpu_h = firms.floor_speed[w] * firms.demand[w, t] * workloads.h[t]
         return workloads.h[t] * speed + firms.short_gpu_h[w, t] >= promised_gpu_h
 
     @block.Constraint(block.POOLS, block.STEPS)
@@ -177,7 +177,9 @@ def _pools_spare_kw(index: Cells, horizon: Horizon, pools: Sequence[str], groups
     """What each pool's work can drop, kW, each shape (T,)."""
     can_drop = droppable(index, horizon, longest_h)
     drawn = np.zeros((len(index.workloads), len(horizon)))
-    for w, t, gpus, draw_w in zip(groups.w.tolist(), groups.t.tolist(), groups.gpus.tolist(), groups.draw_w.tolist(), strict=True):
+    for w, t, gpus, draw_w in zip(
+        groups.w.tolist(), groups.t.tolist(), groups.gpus.tolist(), groups.draw_w.tolist(), strict=True
+    ):
         drawn[w, t] += gpus * index.ladder(w, t).host.extra_w(draw_w) / 1000
     spare = {pool_id: np.zeros(len(horizon)) for pool_id in pools}
     for pool_id, cells in can_drop.jobs.items():
@@ -185,18 +187,20 @@ def _pools_spare_kw(index: Cells, horizon: Horizon, pools: Sequence[str], groups
             spare[pool_id][t] += drawn[w, t]
     for pool_id, cells in can_drop.firms.items():
         for w, t in cells:
-            spare[pool_id][t] += max(drawn[w, t] - least_kw(index.workloads[w], index.ladder(w, t)), 0.0)
+            spare[pool_id][t] += max(
+                drawn[w, t] - least_kw(index.workloads[w], index.ladder(w, t), float(index.share[w, t])), 0.0
+            )
     return spare
 
 
-def least_kw(firm: Workload, rungs: Ladder) -> float:
-    """The least that a rental adds over idle GPUs at a mean speed of its floor, some GPUs higher than others, kW."""
+def least_kw(firm: Workload, rungs: Ladder, share: float) -> float:
+    """The least that a rental adds over idle GPUs where `share` of its GPUs keep its floor, some higher than others, kW."""
     assert isinstance(firm, Firm)
     draw, speed = np.array([rungs.host.extra_w(w) for w in rungs.draw_w]), np.asarray(rungs.speed)
     if firm.may_pause:
         draw, speed = np.r_[0.0, draw], np.r_[0.0, speed]
     hull = upper_hull(draw, speed)
-    return firm.gpus * float(np.interp(firm.floor_speed, speed[hull], draw[hull])) / 1000
+    return firm.gpus * share * float(np.interp(firm.floor_speed, speed[hull], draw[hull])) / 1000
 
 
 def _by_step(pools: Sequence[str], steps: int, cells: dict[str, list[tuple[int, int]]]) -> dict[tuple[str, int], list[int]]:

@@ -40,6 +40,7 @@ ORDERED: tuple[tuple[KeyPath, tuple[str, ...], str], ...] = (
     (("cooling_plants", "*"), ("cop_min", "cop_at_25c"), "at least"),
     (("batteries", "*"), ("min_share", "start_share"), "at least"),
     (("grid", "limit_windows", "*"), ("from_local", "to_local"), "above"),
+    (("grid", "reserves", "*", "committed", "*"), ("from_local", "to_local"), "above"),
     (("control",), ("override_default_s", "override_ceiling_s"), "at least"),
 )
 """Keys of one part in the order in which their values rise, and whether each must be above the one before or at least it."""
@@ -73,6 +74,7 @@ def breaches(site: Known) -> Iterator[Breach]:
     yield from _ordered(site)
     yield from _grid(site)
     yield from _cooling(site)
+    yield from _reserves(site)
     yield from _times(site)
 
 
@@ -256,6 +258,14 @@ def _cooling(site: Known) -> Iterator[Breach]:
         if takes_kw and most_kw is not None and None not in takes_kw and sum(takes_kw) < most_kw:
             remedy = f"at most {sum(takes_kw):g}, or more or larger stages"
             yield (*plant, "max_heat_kw"), f"{most_kw}, but its stages take {sum(takes_kw):g} kW together", remedy
+
+
+def _reserves(site: Known) -> Iterator[Breach]:
+    for kind, other in (("batteries", "pools"), ("cooling_plants", "pools"), ("cooling_plants", "batteries")):
+        if site.ids("grid", "reserves"):
+            for name in site.ids(kind):
+                if name in site.ids(other):
+                    yield (kind, name), f"{other} has a `{name}` too", "another id: with reserves, what holds them needs a name of its own"
 
 
 def _times(site: Known) -> Iterator[Breach]:

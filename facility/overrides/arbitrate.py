@@ -11,14 +11,15 @@ touches it, so a cap that ends inside an hour is planned for the whole hour.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from facility.overrides.proposal import Proposal
-from facility.site import LimitWindow, Site
+from facility.site import Site
+from facility.windows import inside, minutes
 
 Mode = Literal["normal", "freeze", "manual", "stop"]
 
@@ -115,7 +116,7 @@ def rank(proposal: Proposal) -> tuple[int, float, str]:
 def limit_at(site: Site, instant: datetime) -> float:
     """Tell the site's own import limit at an instant, kW: the connection's, lowered by the windows of the local clock."""
     local = instant.astimezone(ZoneInfo(site.timezone)).strftime("%H:%M:%S")
-    return min([site.grid.import_limit_kw, *(w.import_limit_kw for w in site.grid.limit_windows if _inside(w, local))])
+    return min([site.grid.import_limit_kw, *(w.import_limit_kw for w in site.grid.limit_windows if inside(w, local))])
 
 
 def reach_of_pool(site: Site, pool: str) -> set[str]:
@@ -175,7 +176,7 @@ def _import_limit_kw(site: Site, proposals: Sequence[Proposal], steps: _Steps, i
     changes = {t for p in proposals for t in (p.start, p.end) if i and start < t < end}
     return min(
         _limit_with(limit_at(site, t), [p for p in proposals if p.active(t if i else steps.now)])
-        for t in {start, *changes, *(_minutes(start, end) if site.grid.limit_windows else ())}
+        for t in {start, *changes, *(minutes(start, end) if site.grid.limit_windows else ())}
     )
 
 
@@ -184,21 +185,6 @@ def _limit_with(own_kw: float, active: Sequence[Proposal]) -> float:
     if winner is None or winner.value is None:
         return own_kw
     return winner.value if winner.priority <= CRITICAL_PRIORITY else min(own_kw, winner.value)
-
-
-def _minutes(start: datetime, end: datetime) -> Iterator[datetime]:
-    """Yield each whole minute inside (start, end): windows and clock changes happen on no finer instant."""
-    minute = start.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
-    while minute < end:
-        yield minute
-        minute += timedelta(minutes=1)
-
-
-def _inside(window: LimitWindow, local: str) -> bool:
-    """Whether a wall-clock time is in a half-open window; one that ends before it starts runs over midnight."""
-    if window.from_local < window.to_local:
-        return window.from_local <= local < window.to_local
-    return local >= window.from_local or local < window.to_local
 
 
 def _values(caps: Iterable[tuple[float, Proposal] | None]) -> tuple[float | None, ...]:

@@ -14,6 +14,7 @@ from facility.overrides.arbitrate import Bounds
 from facility.problem.electrical import battery_of, feeder_of, redundancies_of
 from facility.problem.gpus import pool_of
 from facility.problem.grid import grid_of
+from facility.problem.reserve import reserves_of
 from facility.problem.tenancy import firms_of, jobs_of
 from facility.problem.thermal import hall_of, plant_of
 from facility.site import Site
@@ -38,6 +39,7 @@ def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bound
         redundancies=redundancies_of(site),
         firms=firms_of(site, forecast, bounds),
         jobs=jobs_of(site, snapshot.jobs, forecast, bounds, edges),
+        reserves=reserves_of(site, edges),
     )
 
 

@@ -32,6 +32,7 @@ def summary(planned: Planned) -> dict[str, Any]:
         "baseline": {**base, "breaches": list(breaches(planned, plan.baseline))},
         "saving_pct": 100 * (base_cost - ours["energy_cost"]) / abs(base_cost) if base_cost else None,
         "events": list(events(planned)),
+        "reserves": list(reserves(plan)),
         "breaches": list(breaches(planned, plan.account)),
         "marginal_prices": plan.marginal_prices,
         "marginal_prices_by_step": [
@@ -75,6 +76,21 @@ def events(planned: Planned) -> Iterator[dict[str, Any]]:
             "ramp_min": event.ramp.total_seconds() / 60,
             "mean_over_delivery_pct": kept.mean_over_delivery_pct,
             "minutes_over_target": kept.minutes_over_target,
+        }
+
+
+def reserves(plan: Plan) -> Iterator[dict[str, Any]]:
+    """Each product that is sold to the grid's operator: what is committed, what is held, and what that earns."""
+    horizon = plan.problem.horizon
+    for product, held_kw in zip(plan.problem.reserves, plan.account.reserve_kw, strict=True):
+        yield {
+            "id": product.id,
+            "direction": product.direction,
+            "duration_min": product.duration_h * 60,
+            "committed_kwh": float(np.asarray(product.committed_kw) @ horizon.h),
+            "held_kwh": float(held_kw @ horizon.h),
+            "least_held_kw": float(held_kw.min()),
+            "income": float((np.asarray(product.price_per_kw_h) * held_kw) @ horizon.h),
         }
 
 

@@ -48,7 +48,8 @@ def plan_columns(planned: Planned) -> list[str]:
     """The columns of plan.csv; the price is in the site's currency."""
     price = f"price_{planned.site.currency.lower()}_per_mwh"
     rest = "import_kw,import_limit_kw,export_kw,it_kw,cooling_kw,battery_kw,generation_kw,outdoor_c,gpus_running"
-    return ["time", "hours", price, *rest.split(",")]
+    reserves = ["reserve_up_kw", "reserve_down_kw"] if planned.decided.plan.problem.reserves else []
+    return ["time", "hours", price, *rest.split(","), *reserves]
 
 
 def plan_rows(planned: Planned) -> Iterator[list[Any]]:
@@ -58,6 +59,8 @@ def plan_rows(planned: Planned) -> Iterator[list[Any]]:
     cooling = state.cooling_kw.sum(axis=0)
     battery = state.battery_kw.sum(axis=0)
     running = state.running.sum(axis=0)
+    ups = np.array([r.direction == "up" for r in problem.reserves], bool)
+    held = state.reserve_kw[ups].sum(axis=0), state.reserve_kw[~ups].sum(axis=0)
     for t, hours in enumerate(problem.horizon.hours):
         yield [
             instant(edges[t]),
@@ -72,6 +75,7 @@ def plan_rows(planned: Planned) -> Iterator[list[Any]]:
             0.0,
             float(problem.outdoor_c[t]),
             float(running[t]),
+            *([float(reserve_kw[t]) for reserve_kw in held] if problem.reserves else []),
         ]
 
 

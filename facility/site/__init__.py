@@ -14,6 +14,7 @@ from facility.site.electrical import Battery, Feeder
 from facility.site.gpus import Curve, GpuModel, OperatingPoint, Pool
 from facility.site.grid import Carbon, Grid, LimitWindow, Tariff
 from facility.site.part import Id, Part
+from facility.site.reserve import Reserve, ReserveWindow
 from facility.site.service import Bus, Control
 from facility.site.tenancy import Contract, Jobs, SampleJob, Tenant
 from facility.site.thermal import CapacityPoint, CoolingPlant, Hall, Stage, Thermal, Weather
@@ -36,6 +37,8 @@ __all__ = [
     "OperatingPoint",
     "Part",
     "Pool",
+    "Reserve",
+    "ReserveWindow",
     "SampleJob",
     "Site",
     "Stage",

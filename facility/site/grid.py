@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from facility.site.part import ByHour, Finite, Id, LocalTime, NonNegative, Part, Positive
+from facility.site.reserve import Reserve
 
 
 class LimitWindow(Part):
@@ -24,6 +25,7 @@ class Grid(Part):
         default=(), description="daily windows with a limit of their own; the lower of the two counts"
     )
     ramp_kw_per_h: Positive | None = Field(default=None, description="fastest change of the import, kW/h; absent: any")
+    reserves: dict[Id, Reserve] = Field(default={}, description="products that the site sells to the grid's operator")
 
 
 class Tariff(Part):

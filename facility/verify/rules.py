@@ -7,7 +7,7 @@ ever sent after this said so.
     the same of a group of feeders that back each other, on the ratings of all but its largest (N-1)
     heat of a plant <= what it removes;  a hall above its allowable band gets no more power;  min <= stored energy <= capacity
     a rental that may not pause has all its GPUs, a service those it needs;  its mean speed >= floor
-    a job runs inside its window, whole where rigid
+    a job runs inside its window, whole where rigid;  what was sold to the grid's operator is held
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from facility.verify.loads import (
     work_of,
     worst_pool_kw,
 )
+from facility.verify.reserve import reserves
 from facility.verify.tenancy import firm
 from facility.verify.violation import SLACK, Violation, finite, over, under
 
@@ -66,6 +67,7 @@ def verify(
         *_workloads(site, decision, jobs),
         *_jobs(decision, jobs),
         *firm(site, decision),
+        *reserves(site, snapshot, decision),
     ]
     return tuple(sorted(found, key=lambda violation: ("plant", "grid", "contract").index(violation.tier)))
 

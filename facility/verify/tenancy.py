@@ -20,7 +20,7 @@ def firm(site: Site, decision: Decision) -> Iterator[Violation]:
             continue
         curve = site.gpu_models[site.pools[contract.pool].gpu_model].curves[contract.curve]
         mine = [group for group in groups[contract.pool] if group.workload == name]
-        gpus, needed = sum(group.gpus for group in mine), _needed(site, contract, decision)
+        gpus, needed = sum(group.gpus for group in mine), needed_gpus(site, contract, decision)
         says = "more GPUs than were rented, or than are needed now"
         yield from over(Violation("firm.gpus", name, gpus, "GPU", needed, says, "contract"))
         if not contract.pausable:
@@ -33,7 +33,7 @@ def firm(site: Site, decision: Decision) -> Iterator[Violation]:
         yield from under(Violation("firm.floor", name, speed, "1", contract.floor_speed, says, "contract"))
 
 
-def _needed(site: Site, contract: Contract, decision: Decision) -> int:
+def needed_gpus(site: Site, contract: Contract, decision: Decision) -> int:
     """Tell how many GPUs a rental must have: all, or the most that its hours ask for that the decision's first step touches."""
     if contract.demand_by_hour_gpus is None:
         return contract.gpus

@@ -24,7 +24,13 @@ HALF = Curve((100.0, 200.0, 300.0), (50.0, 100.0, 150.0), (0.3, 0.8, 1.0))
 
 
 def a_reserve(
-    direction: Direction = "up", steps: int = 1, *, committed_kw: float = 0.0, most_kw: float = 50.0, price: float = PRICE, **terms: Any
+    direction: Direction = "up",
+    steps: int = 1,
+    *,
+    committed_kw: float = 0.0,
+    most_kw: float = 50.0,
+    price: float = PRICE,
+    **terms: Any,
 ) -> Reserve:
     """As much as can be held, for an hour; `terms` are fields of `Reserve`."""
     default = {"id": direction, "duration_h": 1.0}
@@ -52,7 +58,9 @@ def held_kw(plan: Plan) -> list[float]:
     return [float(kw) for kw in plan.account.reserve_kw[0]]
 
 
-def test_a_rental_falls_to_its_floor_and_no_further(site: Any, firm: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+def test_a_rental_falls_to_its_floor_and_no_further(
+    site: Any, firm: Any, planned: Callable[[Problem], Plan], optimum: Any
+) -> None:
     """Ten GPUs at 300 W, worth 1 a GPU h, with a floor that 100 W keeps: 2 kW can go. 3 * 0.1 - 10 - 2 * 0.01."""
     problem = site((1.0,), (0.1,), firms=(firm(value_per_gpu_h=1.0, floor_speed=0.3),), reserves=(a_reserve(),))
     assert optimum(problem).objective == pytest.approx(0.3 - 10 - 0.02)
@@ -71,7 +79,9 @@ def test_what_stays_when_a_rental_falls_still_serves(site: Any, firm: Any, optim
     assert best.model.reserve["up"].offered_kw[0].value == pytest.approx(0.2)
 
 
-def test_what_a_rental_keeps_is_a_ladder(site: Any, firm: Any, saturated: Curve, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+def test_what_a_rental_keeps_is_a_ladder(
+    site: Any, firm: Any, saturated: Curve, planned: Callable[[Problem], Plan], optimum: Any
+) -> None:
     """98, 190, 195 W at speeds 0.5, 0.8, 1.0, and a floor of 0.7: four of ten GPUs stay at 195 W, six fall by 97 W: 0.582 kW.
 
     Dropping the middle rung alone, 92 W at 0.3 of speed, would be 0.92 kW, and cannot be done.
@@ -88,7 +98,9 @@ def test_nothing_rises_when_a_call_comes_to_draw_less(site: Any, firm: Any, satu
     """
     feeders = (Feeder("root", None, 2.0),)
     firms = (firm(curve=saturated, value_per_gpu_h=1.0, floor_speed=0.7),)
-    assert offered_kw(optimum, site((1.0,), (0.1,), firms=firms, feeders=feeders, reserves=(a_reserve(),))) == pytest.approx([0.92 / 3])
+    assert offered_kw(optimum, site((1.0,), (0.1,), firms=firms, feeders=feeders, reserves=(a_reserve(),))) == pytest.approx(
+        [0.92 / 3]
+    )
 
 
 def test_a_rental_that_may_pause_falls_to_nothing(site: Any, firm: Any, planned: Callable[[Problem], Plan]) -> None:
@@ -110,7 +122,9 @@ def test_what_was_sold_is_held_though_it_costs(site: Any, firm: Any, planned: Ca
     assert held_kw(plan)[0] >= 1.0
 
 
-def test_what_was_sold_and_cannot_be_held_is_a_breach(site: Any, firm: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+def test_what_was_sold_and_cannot_be_held_is_a_breach(
+    site: Any, firm: Any, planned: Callable[[Problem], Plan], optimum: Any
+) -> None:
     """All ten at 300 W hold 2 kW of 2.5: 3 * 0.1 + 0.5 * 500 - 2 * 0.01."""
     problem = site((1.0,), (0.1,), firms=(firm(),), reserves=(a_reserve(committed_kw=2.5),))
     assert optimum(problem).objective == pytest.approx(0.3 + 250 - 0.02)
@@ -149,7 +163,9 @@ def test_a_longer_call_takes_more_energy(site: Any, planned: Callable[[Problem],
     assert held_kw(planned(stored(site, "up", 2, 2.0, start_kwh=2.0))) == pytest.approx([0.8, 0.8])
 
 
-def test_a_call_may_last_into_steps_in_which_the_battery_is_emptier(site: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+def test_a_call_may_last_into_steps_in_which_the_battery_is_emptier(
+    site: Any, planned: Callable[[Problem], Plan], optimum: Any
+) -> None:
     """Full at 4 kWh, and full again at the end: 1.6 kWh go in in the last hour, 1.28 kW come out in the dear second one.
 
     The 2.4 kWh left then hold 1.92 kW in the first hour too, not 2 kW; in the second, 2 - 1.28 kW.
@@ -201,7 +217,9 @@ def test_a_rise_must_be_cooled(site: Any, firm: Any, planned: Callable[[Problem]
     zone = Hall("hall", "root", cooling_plant="plant", start_c=25.0, resistance_k_per_kw=1.0, heat_capacity_kwh_per_k=1.0)
     plant = CoolingPlant("plant", "root", Chiller(100, 1.75, 5, 0, 5, 0, -99, -98, 0, 0, 0, 0, 0))
     reserves = (a_reserve("down"),)
-    plan = planned(site((1.0,), (0.1,), outdoor_c=25.0, firms=(firm(),), halls=(zone,), cooling_plants=(plant,), reserves=reserves))
+    plan = planned(
+        site((1.0,), (0.1,), outdoor_c=25.0, firms=(firm(),), halls=(zone,), cooling_plants=(plant,), reserves=reserves)
+    )
     assert held_kw(plan) == pytest.approx([0.75], abs=0.02)
 
 
@@ -226,7 +244,15 @@ def test_golden_rows(site: Any, firm: Any, job: Any, golden: Any) -> None:
     )
     for room, names in {
         "reserve": ("keeps", "is_held"),
-        "reserve_up": ("falls", "keeps_a_ladder", "stays_on", "still_serves", "pools_can_drop", "batteries_can_give", "gives_as_long"),
+        "reserve_up": (
+            "falls",
+            "keeps_a_ladder",
+            "stays_on",
+            "still_serves",
+            "pools_can_drop",
+            "batteries_can_give",
+            "gives_as_long",
+        ),
         "reserve_down": (
             "pools_can_rise",
             "batteries_can_take",
