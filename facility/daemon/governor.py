@@ -298,8 +298,11 @@ def _told(verdict: Sequence[Violation]) -> str:
 
 
 def _fatal(verdict: tuple[Violation, ...], found: Decided) -> list[Violation]:
-    """What must not be sent: anything that endangers the plant, and a broken grid limit or event that the plan did not own up to."""
+    """What must not be sent: anything that endangers the plant, and what is broken of the grid's that the plan did not own up to."""
     breach = found.plan.account.breach
     hot = bool((breach["too_hot_k"][:, :1] > 0).any())
     told = {"grid.limit": hot or breach["over_limit_kw"][0] > 0, "grid.event": hot or breach["over_event_kw"][0] > 0}
+    for product, short_kw in zip(found.plan.problem.reserves, breach["short_reserve_kw"], strict=True):
+        rule = f"grid.reserve_{product.direction}"
+        told[rule] = told.get(rule, False) or short_kw[0] > 0
     return [v for v in verdict if v.tier == "plant" or (v.tier == "grid" and not told.get(v.rule, False))]
