@@ -30,6 +30,9 @@ def job_reason(plan: Plan, bounds: Bounds, w: int, edges: Edges, site: Site) -> 
         if job.work_gpu_h > job.gpus * hours + TINY:
             return f"cannot finish: {job.gpus} GPUs for {hours:.2f} h, arrival to deadline, are less than its work"
         return f"cannot finish: {unfinished:.3f} GPU h are left at its deadline{_binding(plan, job, share)}"
+    if forgone := _forgone(plan, job, w):
+        why = _binding(plan, job, share) or f": its energy costs more than the {job.spot_value_per_gpu_h:g} {site.currency} that it is worth"
+        return f"{forgone:.3f} GPU h of spot work are left out{why}"
     if not len(ran):
         return f"waits past the horizon{_binding(plan, job, share) or ': it may still finish later, at the mean price'}"
     first = int(np.flatnonzero(share)[0])
@@ -55,6 +58,14 @@ def pool_reason(plan: Plan, bounds: Bounds, pool_id: str) -> str:
         if plan.account.feeder_worst_kw[i, 0] >= feeder.rating_kw * feeder.worst_case_margin * (1 - NEARLY):
             return f"the sum of caps fills feeder {feeder.id}"
     return "rentals at the speed that earns most, jobs where a unit of work takes least energy for its money"
+
+
+def _forgone(plan: Plan, job: Job, w: int) -> float:
+    """Spot work of job `w` that is neither done nor carried, GPU h; 0 where it is next to nothing."""
+    if not job.spot_value_per_gpu_h:
+        return 0.0
+    left = job.work_gpu_h - float(plan.account.work_gpu_h[w].sum() + plan.account.carried_gpu_h[w - len(plan.problem.firms)])
+    return left if left > TINY * max(1.0, job.work_gpu_h) else 0.0
 
 
 def _pool(plan: Plan, job: Job) -> int:

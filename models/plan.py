@@ -14,6 +14,7 @@ from models.baseline import baseline
 from models.breach import TINY
 from models.cooling_plant import CoolingPlant, secants
 from models.horizon import Floats
+from models.job import undone_gpu_h
 from models.marginal import Marginal, marginal_prices
 from models.reserve import Reserve
 from models.rounding import Room, meet_floors, meet_work, round_down, schedule_of
@@ -246,8 +247,8 @@ def _target_gpu_h(problem: Problem, model: Any) -> Floats:
     first = len(problem.firms)
     target = np.zeros(len(problem.jobs))
     for i, job in enumerate(problem.jobs):
-        unfinished = model.job.unfinished_gpu_h[first + i].value or 0.0
-        carried = min(model.job.carried_gpu_h[first + i].value or 0.0, job.most_carried_gpu_h(problem.horizon))
+        unfinished, carried, forgone = undone_gpu_h(model.job, first + i)
+        carried = min(carried, job.most_carried_gpu_h(problem.horizon))
         small = TINY * max(1.0, job.work_gpu_h)
-        target[i] = job.work_gpu_h - (carried if carried > small else 0.0) - (unfinished if unfinished > small else 0.0)
+        target[i] = job.work_gpu_h - sum(left for left in (unfinished, carried, forgone) if left > small)
     return target

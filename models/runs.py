@@ -58,6 +58,8 @@ def merge(
         patches = {v: left[v] for v in patches if v in left and (v != w or any(gained))}
         if not trial.goes_on:
             break
+    if trial.is_stale and isinstance(again := solve(), Solved):
+        return again
     return replace(trial.best, row_dual=np.pad(trial.best.row_dual, (0, session.shape[0] - len(trial.best.row_dual))))
 
 
@@ -72,6 +74,8 @@ class _Trial:
         self._kept: dict[Cell, tuple[float, float]] = {}
         self._broken, self._money = broken(model), solved.objective + _uncounted(problem, model)
         self._tries = 0
+        self.is_stale = False
+        """The session solved something else after the best solution."""
 
     @property
     def goes_on(self) -> bool:
@@ -90,12 +94,13 @@ class _Trial:
         if isinstance(outcome, Solved):
             state, money = broken(self._model), outcome.objective + _uncounted(self._problem, self._model)
             if all(now <= was + TINY for now, was in zip(state, self._broken, strict=True)) and money < self._money - TINY:
-                self.best, self._broken, self._money = outcome, state, money
+                self.best, self._broken, self._money, self.is_stale = outcome, state, money, False
                 self._kept |= {cell: (value, value) for cell, value in patch.items()}
                 return True
         was = [self._kept.get((w, t), (0.0, gpus[w, 0, t].ub)) for w, t in patch]
         self._session.bound(variables, [low for low, _ in was], [high for _, high in was])
         self._session.load(self.best)
+        self.is_stale = True
         return False
 
     def _fits(self, patch: Patch) -> bool:

@@ -18,7 +18,7 @@ import pyomo.environ as pyo
 
 from models.breach import CONTRACT, TIERS, TINY
 from models.cooling_plant import CoolingPlant, secants
-from models.job import Job
+from models.job import Job, undone_gpu_h
 from models.site import Problem
 from models.solve import Outcome, Session, Solved, values
 
@@ -187,15 +187,15 @@ def _most(problem: Problem, job: Job, w: int) -> float:
 
 
 def _can_wait(problem: Problem, job: Job, w: int) -> bool:
-    """Whether the rest of its window is long enough for `job`, whatever else is there."""
+    """Whether the rest of its window is long enough for `job`, whatever else is there, or its work is owed to nobody."""
     index, h = problem.cells, problem.horizon.h
     later = sum(float(h[t] * index.share[w, t]) * index.ladder(w, t).speed[-1] for t in range(1, len(h)))
-    return job.work_gpu_h <= job.gpus * later + job.most_carried_gpu_h(problem.horizon) + TINY
+    return job.spot_value_per_gpu_h > 0 or job.work_gpu_h <= job.gpus * later + job.most_carried_gpu_h(problem.horizon) + TINY
 
 
 def _has_more(model: Any, job: Job, w: int) -> bool:
     """Whether work of `job` is left after the first step."""
-    undone = (model.job.carried_gpu_h[w].value or 0.0) + (model.job.unfinished_gpu_h[w].value or 0.0)
+    undone = sum(undone_gpu_h(model.job, w))
     later = any(_gpus(model, w, t) > TINY for t in model.workload.WINDOW[w] if t)
     return later or undone > TINY * max(1.0, job.work_gpu_h)
 

@@ -78,14 +78,28 @@ def jobs_of(site: Site, states: tuple[JobState, ...], forecast: Forecast, bounds
             arrival_h=arrival_h,
             deadline_h=hours_between(edges[0], state.deadline),
             elastic=state.elastic,
-            unfinished_price_per_gpu_h=site.jobs.unfinished_penalty_per_gpu_h,
+            unfinished_price_per_gpu_h=_penalty_per_gpu_h(site, state),
             delay_price_per_gpu_h=delay,
             carry_price_per_gpu_h=kwh_price[state.pool] * best_kwh[kind] + delay * waited_h,
             pause_price_per_gpu=max(0.0, lost_gpu_h * gpu_h_price(state)) if lost_gpu_h else 0.0,
+            spot_value_per_gpu_h=_spot_value_per_gpu_h(site, state),
             running=bool(state.running) and arrival_h == 0,
         )
 
     return tuple(job(state) for state in states)
+
+
+def _penalty_per_gpu_h(site: Site, job: JobState) -> float:
+    """The penalty of a job's contract, or the site's where the contract names none."""
+    contract = site.contracts[job.contract] if job.contract else None
+    named = contract is not None and "penalty_per_gpu_h" in contract.model_fields_set
+    return contract.penalty_per_gpu_h if contract is not None and named else site.jobs.unfinished_penalty_per_gpu_h
+
+
+def _spot_value_per_gpu_h(site: Site, job: JobState) -> float:
+    """What an hour of spot work is worth; 0 for work that is owed, as all is under a contract that states no value."""
+    contract = site.contracts[job.contract] if job.contract else None
+    return contract.value_per_gpu_h if contract is not None and contract.kind == "spot" else 0.0
 
 
 def _commanded(cap_w: tuple[float | None, ...]) -> tuple[float | None, ...]:

@@ -29,8 +29,10 @@ class Contract(Part):
     releases_idle: bool = Field(default=False, description="true: jobs may use the GPUs that its demand leaves idle")
     floor_speed: Share = Field(default=0.0, description="mean relative speed that is promised, of the GPUs that must run")
     pausable: bool = Field(default=False, description="true: GPUs of this rental may be idled")
-    value_per_gpu_h: NonNegative = Field(default=0.0, description="value of one GPU hour at speed 1")
-    penalty_per_gpu_h: Positive = Field(default=50.0, description="for each GPU hour at speed 1 short of the floor")
+    value_per_gpu_h: NonNegative = Field(
+        default=0.0, description="value of one GPU hour at speed 1; a spot contract's jobs are done only while it is above their energy's cost"
+    )
+    penalty_per_gpu_h: Positive = Field(default=50.0, description="for each GPU hour at speed 1 short of the floor, or not done by a job's deadline")
     weight: NonNegative | None = Field(default=None, description="weight in weighted_throughput; absent: the number of GPUs")
 
     @model_validator(mode="after")
@@ -49,7 +51,9 @@ class Jobs(Part):
     pause_cost_gpu_h: NonNegative = Field(
         default=0.0, description="GPU hours that one GPU loses each time its job stops and starts again: checkpoint, lost work, restart"
     )
-    unfinished_penalty_per_gpu_h: Positive = Field(default=50.0, description="for each GPU hour not done by its deadline")
+    unfinished_penalty_per_gpu_h: Positive = Field(
+        default=50.0, description="for each GPU hour not done by its deadline, where the job's contract names no penalty"
+    )
     delay_price_per_gpu_h: NonNegative = Field(
         default=1e-4, description="small price of doing one GPU hour of work one hour later; decides between equals"
     )

@@ -59,3 +59,22 @@ def test_a_job_says_for_itself_what_its_pause_costs(ask: Ask) -> None:
     by_id = dict(zip(("heavy", "light", "silent"), prices, strict=True))
     assert by_id["light"] == 0.0
     assert by_id["heavy"] == pytest.approx(5 * by_id["silent"])
+
+
+def test_a_job_of_a_spot_contract_is_left_out_while_its_energy_costs_more_than_its_value(ask: Ask) -> None:
+    """About 0.6 kWh a GPU h: 0.012 EUR in the first hour, 0.12 in the second; 8 GPUs do at most 8 of 16 GPU h in the first."""
+    bought = {"contracts__batch": "{tenant: nordlab, kind: spot, value_per_gpu_h: 0.05}"}
+    made = ask("train,2023-07-02T00:00Z,7200,8,2023-07-02T02:00Z,batch", **bought)
+    row = told(made)["train"]
+    assert 6 < row["done_gpu_h"] <= 8
+    assert row["finish"] == ""
+    assert row["reason"].endswith("GPU h of spot work are left out: its energy costs more than the 0.05 EUR that it is worth")
+    assert made.decided.plan.status == "optimal"
+    dear = {"contracts__batch": "{tenant: nordlab, kind: spot, value_per_gpu_h: 1.5}"}
+    assert told(ask("train,2023-07-02T00:00Z,7200,8,2023-07-02T02:00Z,batch", **dear))["train"]["done_gpu_h"] == pytest.approx(16)
+
+
+def test_the_penalty_of_a_job_is_its_contracts_and_the_sites_where_that_names_none(ask: Ask) -> None:
+    bought = {"contracts__plain": "{tenant: nordlab, kind: on-demand}", "jobs__unfinished_penalty_per_gpu_h": 33}
+    rows = [f"{name},2023-07-02T00:00Z,3600,8,,{name}" for name in ("kepler-jobs", "plain")]
+    assert [job.unfinished_price_per_gpu_h for job in ask(*rows, **bought).decided.plan.problem.jobs] == [20, 33]

@@ -29,6 +29,15 @@ def test_speed_is_bought_while_it_is_worth_its_energy(
     assert plan.account.objective == pytest.approx(0.17)
 
 
+def test_a_spot_rental_stands_idle_while_its_energy_costs_more_than_it_earns(
+    site: Any, firm: Any, planned: Callable[[Problem], Plan], optimum: Any
+) -> None:
+    """Worth 0.03 a GPU h, 0.025 at 200 W in the first hour, 0.075 in the second: 0.1 * 2 - 0.03 * 8, then nothing."""
+    problem = site(firms=(firm(value_per_gpu_h=0.03, pausable=True),))
+    assert optimum(problem).objective == pytest.approx(-0.04)
+    assert planned(problem).account.running[0].tolist() == pytest.approx([10.0, 0.0])
+
+
 def test_a_rental_keeps_all_its_gpus_and_one_that_may_pause_the_efficient_ones(site: Any, firm: Any, optimum: Any) -> None:
     """Speed 0.4 of ten GPUs is 4 GPU h: ten at 120 W, 1.2 kW; or five at 200 W, 1 kW."""
     price = {"hours": (1.0,), "price_per_kwh": (0.1,)}

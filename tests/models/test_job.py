@@ -160,5 +160,48 @@ def test_an_order_to_run_does_not_break_the_grid_limit(site: Any, job: Any, plan
     assert not plan.account.is_breached
 
 
+def test_spot_work_is_done_while_it_is_worth_more_than_its_energy(
+    site: Any, job: Any, planned: Callable[[Problem], Plan], optimum: Any
+) -> None:
+    """At 200 W a GPU h costs 0.025 in the first hour and 0.075 in the second, 0.05 for the raise; it is worth 0.04.
+
+    So 8 of 16 GPU h are done, 0.1 * 2, and 8 are left at 0.04. At 0.08 all are.
+    """
+    problem = site(jobs=(job(16.0, spot_value_per_gpu_h=0.04),))
+    assert optimum(problem).objective == pytest.approx(0.2 + 0.32)
+    plan = planned(problem)
+    assert plan.account.work_gpu_h[0].tolist() == pytest.approx([8.0, 0.0])
+    assert plan.account.cost["forgone"] == pytest.approx(0.32)
+    assert plan.account.objective == pytest.approx(0.52)
+    assert not plan.account.is_breached
+    assert planned(site(jobs=(job(16.0, spot_value_per_gpu_h=0.08),))).account.work_gpu_h.sum() == pytest.approx(16.0)
+
+
+def test_spot_work_is_not_done_twice_at_a_negative_price(site: Any, job: Any, optimum: Any) -> None:
+    """As owed work: 8 GPU h at 300 W are 2.4 kWh, however worthless the work."""
+    problem = site(price_per_kwh=(-0.1, -0.1), jobs=(job(8.0, elastic=True, spot_value_per_gpu_h=0.001),))
+    assert optimum(problem).objective == pytest.approx(-0.24)
+
+
+@pytest.mark.parametrize(("carry_price", "carried", "cost"), [(0.01, 8.0, 0.08), (0.05, 0.0, 8 * 0.04)])
+def test_spot_work_is_carried_past_the_horizon_only_while_it_pays(
+    site: Any, job: Any, planned: Callable[[Problem], Plan], optimum: Any, carry_price: float, carried: float, cost: float
+) -> None:
+    problem = site(price_per_kwh=(0.3, 0.3), jobs=(job(8.0, 4.0, carry_price_per_gpu_h=carry_price, spot_value_per_gpu_h=0.04),))
+    assert optimum(problem).objective == pytest.approx(cost)
+    account = planned(problem).account
+    assert account.carried_gpu_h.tolist() == [pytest.approx(carried)]
+    assert account.objective == pytest.approx(cost)
+
+
+def test_spot_work_that_finds_no_power_breaks_nothing(site: Any, job: Any, planned: Callable[[Problem], Plan]) -> None:
+    """1 kW is half a gang at its best: owed work of 16 GPU h would be missed, spot work waits and owes nothing."""
+    free, owed = (planned(site(limit_kw=1.0, jobs=(job(16.0, spot_value_per_gpu_h=value),))).account for value in (1.0, 0.0))
+    assert owed.is_breached
+    assert not free.is_breached
+    assert free.cost["forgone"] == pytest.approx(16.0 - free.work_gpu_h.sum())
+
+
 def test_golden_rows(site: Any, job: Any, golden: Any) -> None:
-    golden(site((0.5, 1.0), jobs=(job(8.0, 2.0, carry_price_per_gpu_h=0.1, delay_price_per_gpu_h=0.01),)), "job.finishes")
+    spot = job(4.0, id="spot", spot_value_per_gpu_h=0.5)
+    golden(site((0.5, 1.0), jobs=(job(8.0, 2.0, carry_price_per_gpu_h=0.1, delay_price_per_gpu_h=0.01), spot)), "job.finishes")
