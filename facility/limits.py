@@ -35,6 +35,7 @@ WORDS = {
     "hall.allowable_max": Words("the allowable maximum of hall {asset}"),
     "hall.ends_no_hotter": Words("the temperature at which hall {asset} must end"),
     "battery.ends_no_emptier": Words("what battery {asset} must end with", "less"),
+    "battery.rides_through": Words("what battery {asset} must keep to ride through", "less"),
     "battery.stored_kwh": Words("the capacity of battery {asset}"),
     "cooling_plant.heat_kw": Words("the capacity of cooling plant {asset}"),
 }

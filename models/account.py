@@ -38,8 +38,9 @@ from models.site import Problem
 class Account:
     """Arrays by asset (in the problem's order) and step; kW, degC, GPU hours, money.
 
-    `hall_c` is by zone; `heat_kw` is what each cooling plant removes. `breach` holds, by family, the amount above the limit: by
-    feeder and step, group of feeders and step, zone and step, loop and step, step, firm workload and step, job, or reserve and step.
+    `carried_kw` is the load that each battery is to ride through; `hall_c` is by zone; `heat_kw` is what each cooling plant
+    removes. `breach` holds, by family, the amount above the limit: by feeder and step, group of feeders and step, battery that
+    rides through and step, zone and step, loop and step, step, firm workload and step, job, or reserve and step.
     """
 
     import_kw: Floats
@@ -49,6 +50,7 @@ class Account:
     pool_kw: Floats
     feeder_kw: Floats
     feeder_worst_kw: Floats
+    carried_kw: Floats
     hall_c: Floats
     running: Floats
     work_gpu_h: Floats
@@ -87,11 +89,12 @@ def account(problem: Problem, schedule: Schedule) -> Account:
     )
     running = schedule.groups.running(len(workloads), steps)
     carried = job.carried_gpu_h(problem.jobs, work[firms:], horizon)
+    carried_kw = _carried(problem, pool_worst_kw, cooling_kw)
     import_kw = np.maximum(feeder_kw[problem.feeders.index(problem.root)], 0.0)
     reserve_kw = _reserves(problem, schedule, battery_kw)
     bills = (
         grid_connection.bill(problem.grid, horizon, import_kw),
-        battery.bill(problem.batteries, battery_kw, h),
+        battery.bill(problem.batteries, battery_kw, carried_kw, h),
         job.bill(problem.jobs, work[firms:], horizon),
         pause.bill(problem.jobs, running[firms:], problem.cells.share[firms:], carried),
         firm.bill(problem.firms, work[:firms], h),
@@ -113,6 +116,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         pool_kw=pool_kw,
         feeder_kw=feeder_kw,
         feeder_worst_kw=feeder_worst_kw,
+        carried_kw=carried_kw,
         hall_c=hall_c,
         running=running,
         work_gpu_h=work,
@@ -166,6 +170,16 @@ def _attached(problem: Problem, pool_kw: Floats, cooling_kw: Floats, battery_kw:
         for on, asset_kw in zip([asset.feeder for asset in assets], kw, strict=True):
             load[on] = load[on] + asset_kw
     return load
+
+
+def _carried(problem: Problem, pool_worst_kw: Floats, cooling_kw: Floats) -> Floats:
+    """The worst case of each battery's feeder without any battery, kW, shape (B, T)."""
+    steps = len(problem.horizon)
+    if not battery.riding(problem.batteries):
+        return np.zeros((len(problem.batteries), steps))
+    rest_kw = np.zeros((len(problem.batteries), steps))
+    loads = feeder.loads_kw(problem.leaves_first(), _attached(problem, pool_worst_kw, cooling_kw, rest_kw))
+    return _stack([loads[b.carried_feeder] for b in problem.batteries], steps)
 
 
 def _stack(rows: list[Floats], steps: int) -> Floats:

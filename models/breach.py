@@ -28,10 +28,13 @@ class Tier:
 
 
 PLANT = Tier(
-    "plant_kwh", 10_000.0, ("over_rating_kw", "over_worst_kw", "over_n1_kw", "over_worst_n1_kw", "too_hot_k", "uncooled_kw")
+    "plant_kwh",
+    10_000.0,
+    ("over_rating_kw", "over_worst_kw", "over_n1_kw", "over_worst_n1_kw", "short_ride_through_kwh", "too_hot_k", "uncooled_kw"),
 )
-"""Life and gear: kWh above a rating or what a lost feeder leaves, of chips' heat that nothing removes, or of heat in a hall above its
-band for an hour."""
+"""Life and gear: kWh above a rating or what a lost feeder leaves, or of chips' heat that nothing removes; for an hour, kWh that a
+battery lacks to ride through, or of heat in a hall above its band.
+"""
 
 GRID_LIMIT = Tier("grid_limit_kwh", 1_000.0, ("over_limit_kw",))
 

@@ -71,6 +71,7 @@ LIMITS = {
     "hall.allowable_max": Limit("K"),
     "hall.ends_no_hotter": Limit("K"),
     "battery.ends_no_emptier": Limit("kWh"),
+    "battery.rides_through": Limit("kWh"),
     "cooling_plant.heat_kw": Limit("kW"),
     "battery.stored_kwh": Limit("kWh"),
 }

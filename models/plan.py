@@ -143,6 +143,7 @@ def _reserve(problem: Problem) -> Problem:
             ramp_kw_per_h=_reserved_ramp(problem),
         ),
         feeders=tuple(replace(f, rating_kw=f.rating_kw * keep) for f in problem.feeders),
+        batteries=tuple(replace(b, ride_through_h=b.ride_through_h / keep) for b in problem.batteries),
         reserves=tuple(_reserved(r, 0.001 * ROUNDED_KW_AT_METER * len(problem.workloads)) for r in problem.reserves),
         cooling_plants=tuple(_reserved_plant(c, keep) if problem.plant_loops(c) else c for c in problem.cooling_plants),
     )

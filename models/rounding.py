@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from models import reserve_down
-from models.account import account
+from models.account import Account, account
+from models.battery import kept_kwh, riding
 from models.feeder import grown
 from models.gpu import Ladder
 from models.horizon import Floats
@@ -81,13 +82,10 @@ class Cell:
 
 
 class Room:
-    """What is left under the limits, by step: GPUs by pool, kW by feeder and group of feeders (expected, worst case), at the grid and of cooling."""
+    """What is left under the limits, by step: GPUs by pool; kW by electrical limit (`_watched`), at the grid and of cooling."""
 
     def __init__(self, problem: Problem, schedule: Schedule) -> None:
         state = account(problem, schedule)
-        rating = np.array([f.rating_kw for f in problem.feeders])[:, None]
-        margin = np.array([f.worst_case_margin for f in problem.feeders])[:, None]
-        left = np.array([left_kw(group, problem.feeders) for group in problem.redundancies]).reshape(-1, 2)
         self._pool = {p.id: i for i, p in enumerate(problem.pools)}
         self._gpus = np.array([np.asarray(p.available) - problem.idle_kept(p.id) for p in problem.pools])
         for w, workload in enumerate(problem.workloads):
@@ -99,17 +97,15 @@ class Room:
         if problem.grid.peak_price_per_kw:
             peak_kw = max(problem.grid.peak_so_far_kw, float(state.import_kw.max()))
             self._grid_kw = np.minimum(self._grid_kw, peak_kw + 1.0 - state.import_kw)
-        member = belongs(problem.redundancies, problem.feeders)
-        self._kw = np.vstack([rating - state.feeder_kw, left[:, :1] - member @ state.feeder_kw])
-        self._worst_kw = np.vstack([rating * margin - state.feeder_worst_kw, left[:, 1:] - member @ state.feeder_worst_kw])
+        self._kw, self._worst_kw = _electrical_kw(problem, state)
         most_kw = [c.chiller.most_heat_kw(problem.outdoor_c) for c in problem.cooling_plants]
         self._heat_kw = np.reshape(most_kw, state.heat_kw.shape) - state.heat_kw
         if schedule.held_kw:
             down = [r for r in problem.reserves if r.direction == "down"]
             called = reserve_down.called(schedule.held_kw, down, problem.cells, reach_of(problem), len(problem.horizon))
             through_kw, worst_kw = (np.array([kw[f.id] for f in problem.feeders]) for kw in (called.through_kw, called.worst_kw))
-            self._kw -= np.vstack([through_kw, member @ through_kw])
-            self._worst_kw -= np.vstack([worst_kw, member @ worst_kw])
+            self._kw -= _watched(problem) @ through_kw
+            self._worst_kw -= _watched(problem) @ worst_kw
             self._grid_kw -= called.through_kw[problem.root.id]
             self._heat_kw -= np.array([called.heat_kw[c.id] for c in problem.cooling_plants]).reshape(self._heat_kw.shape)
         self._heat_shares = {p.id: problem.heat_shares(p) for p in problem.pools}
@@ -137,9 +133,7 @@ class Room:
 
 
 def _per_kw(problem: Problem, pool: Pool) -> tuple[Floats, Floats, Floats]:
-    """What a kW more in `pool` adds: itself on each feeder and group, shape (F + R,), its cooling there, (F + R, T), and both at
-    the grid, (T,).
-    """
+    """What a kW more in `pool` adds: itself under each electrical limit, shape (L,), its cooling there, (L, T), both at the grid, (T,)."""
     steps = len(problem.horizon)
     on, cooling = MARGIN * _path(problem, pool.feeder), np.zeros((len(problem.feeders), steps))
     for plant, share in zip(problem.cooling_plants, problem.heat_shares(pool).tolist(), strict=True):
@@ -148,8 +142,32 @@ def _per_kw(problem: Problem, pool: Pool) -> tuple[Floats, Floats, Floats]:
             power = [plant.chiller.power_kw(np.asarray(heat), problem.outdoor_c) for heat in (0.999 * most, most)]
             cooling += MARGIN * np.outer(_path(problem, plant.feeder), share * (power[1] - power[0]) / (0.001 * most))
     root = problem.feeders.index(problem.root)
-    member = belongs(problem.redundancies, problem.feeders)
-    return np.append(on, member @ on), np.vstack([cooling, member @ cooling]), on[root] + cooling[root]
+    watched = _watched(problem)
+    return watched @ on, watched @ cooling, on[root] + cooling[root]
+
+
+def _watched(problem: Problem) -> Floats:
+    """The feeders whose loads each electrical limit is on (1, else 0), shape (L, F).
+
+    Limits are each feeder's, then each group's that back each other, then each battery's that is to carry a feeder.
+    """
+    carried = [[float(f.id == problem.batteries[i].carried_feeder) for f in problem.feeders] for i in riding(problem.batteries)]
+    feeders = len(problem.feeders)
+    return np.vstack([np.eye(feeders), belongs(problem.redundancies, problem.feeders), np.reshape(carried, (-1, feeders))])
+
+
+def _electrical_kw(problem: Problem, state: Account) -> tuple[Floats, Floats]:
+    """What is left under each electrical limit, expected and in the worst case, kW, each shape (L, T)."""
+    rating = np.array([f.rating_kw for f in problem.feeders])[:, None]
+    margin = np.array([f.worst_case_margin for f in problem.feeders])[:, None]
+    left = np.array([left_kw(group, problem.feeders) for group in problem.redundancies]).reshape(-1, 2)
+    member, h = belongs(problem.redundancies, problem.feeders), problem.horizon.h
+    rides = [(i, problem.batteries[i]) for i in riding(problem.batteries)]
+    carries = [kept_kwh(b, state.battery_kw[i], h) / b.ride_through_h - state.carried_kw[i] for i, b in rides]
+    carries_kw = np.reshape(carries, (len(rides), len(h)))
+    expected = [rating - state.feeder_kw, left[:, :1] - member @ state.feeder_kw, np.full(carries_kw.shape, np.inf)]
+    worst = [rating * margin - state.feeder_worst_kw, left[:, 1:] - member @ state.feeder_worst_kw, carries_kw]
+    return np.vstack(expected), np.vstack(worst)
 
 
 def _path(problem: Problem, feeder_id: str) -> Floats:

@@ -174,7 +174,7 @@ def build(problem: Problem) -> Any:
         removed += [_of(m.liquid_loop[h.id].removed_kw) for h in problem.plant_loops(plant)]
         cooling_plant.add(m.cooling_plant[plant.id], plant, m.STEPS, removed, problem.outdoor_c)
     for store in problem.batteries:
-        battery.add(m.battery[store.id], store, horizon, m.STEPS)
+        battery.add(m.battery[store.id], store, horizon, m.STEPS, _carried(m, problem, store))
     for node in problem.leaves_first():
         feeder.add(m.feeder[node.id], node, m.STEPS, *_attached(m, problem, node))
     for group in problem.redundancies:
@@ -244,6 +244,15 @@ def _heat_kw(m: Any, problem: Problem, zone: Hall) -> Load:
 def _liquid_kw(m: Any, problem: Problem, zone: Hall) -> Load:
     plates = [(m.pool[p.id].draw_kw, p.liquid_share) for p in problem.pools if p.hall == zone.id]
     return lambda t: sum(share * draw_kw[t] for draw_kw, share in plates)
+
+
+def _carried(m: Any, problem: Problem, store: Battery) -> Load:
+    """What `store` is to ride through, kW by step: the worst case of its feeder, losses included, without batteries."""
+    grown = {f.id: feeder.grown(problem.feeders, f.id).get(store.carried_feeder, 0.0) for f in problem.feeders}
+    base_kw = sum(grown[z.feeder] * z.base_kw for z in problem.halls)
+    loads = [(grown[p.feeder], _of(m.pool[p.id].worst_kw)) for p in problem.pools]
+    loads += [(grown[c.feeder], _of(m.cooling_plant[c.id].power_kw)) for c in problem.cooling_plants]
+    return lambda t: base_kw + sum(factor * load(t) for factor, load in loads if factor)
 
 
 def _attached(m: Any, problem: Problem, node: Feeder) -> tuple[Sequence[Load], Sequence[Load]]:

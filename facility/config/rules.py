@@ -26,6 +26,7 @@ REFERENCES: tuple[tuple[KeyPath, str], ...] = (
     (("pools", "*", "feeder"), "feeders"),
     (("pools", "*", "gpu_model"), "gpu_models"),
     (("batteries", "*", "feeder"), "feeders"),
+    (("batteries", "*", "ride_through_feeder"), "feeders"),
     (("contracts", "*", "tenant"), "tenants"),
     (("contracts", "*", "pool"), "pools"),
     (("jobs", "contract"), "contracts"),
@@ -67,6 +68,7 @@ def breaches(site: Known) -> Iterator[Breach]:
     yield from _references(site)
     yield from _tree(site)
     yield from _redundancy(site)
+    yield from _ride_through(site)
     yield from _curves(site)
     yield from _curves_exist(site)
     yield from _pools(site)
@@ -138,6 +140,13 @@ def _redundancy(site: Known) -> Iterator[Breach]:
         for up in _above(site, name):
             if group_of[up] == group:
                 yield path, f"{up}, above {name}, is in `{group}` too", "feeders beside each other, none above another"
+
+
+def _ride_through(site: Known) -> Iterator[Breach]:
+    for name in site.ids("batteries"):
+        if site.get("batteries", name, "ride_through_feeder") and site.get("batteries", name, "ride_through_min") == 0:
+            path = ("batteries", name, "ride_through_feeder")
+            yield path, "a feeder to carry, for 0 min", "give ride_through_min, or leave this out"
 
 
 def _above(site: Known, feeder: str) -> list[str]:

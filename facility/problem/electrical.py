@@ -35,6 +35,8 @@ def battery_of(site: Site, battery_id: str, snapshot: Snapshot) -> Battery:
         min_kwh=b.min_share * b.capacity_kwh,
         start_kwh=min(max(stored, 0.0), b.capacity_kwh),
         wear_price_per_kwh=b.wear_price_per_mwh / 1000,
+        ride_through_h=b.ride_through_min / 60,
+        carries=b.ride_through_feeder or "",
     )
 
 

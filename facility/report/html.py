@@ -19,6 +19,7 @@ BROKEN = {
     "over_worst_kw": "sum of caps above the feeder's rating",
     "over_n1_kw": "more than the group carries without its largest feeder",
     "over_worst_n1_kw": "sum of caps above what the group carries without its largest feeder",
+    "short_ride_through_kwh": "battery too empty to ride through",
     "too_hot_k": "hall above its allowable temperature",
     "over_limit_kw": "import above the limit",
     "short_gpu_h": "rental below its floor",

@@ -37,3 +37,7 @@ class Battery(Part):
     min_share: Share = Field(default=0.1, description="share of capacity that is never used")
     start_share: Share = Field(default=0.5, description="share of capacity assumed where none was measured")
     wear_price_per_mwh: NonNegative = Field(default=0.0, description="per MWh discharged")
+    ride_through_min: NonNegative = Field(
+        default=0.0, description="minutes for which what is stored must carry the worst case of its feeder, min"
+    )
+    ride_through_feeder: Id | None = Field(default=None, description="the feeder it is to carry; absent: its own")

@@ -6,6 +6,7 @@ ever sent after this said so.
     expected import <= limit;  expected power of a feeder <= rating;  its power at worst <= rating * margin
     the same of a group of feeders that back each other, on the ratings of all but its largest (N-1)
     heat of a plant <= what it removes;  a hall above its allowable band gets no more power;  min <= stored energy <= capacity
+    a battery that discharges keeps what carries the worst case of its feeder for its ride-through
     a rental that may not pause has all its GPUs, a service those it needs;  its mean speed >= floor
     a job runs inside its window, whole where rigid;  what was sold to the grid's operator is held
 """
@@ -64,6 +65,7 @@ def verify(
         *_worst_feeders(site, decision, outdoor_c, it_kw, moving, earlier),
         *_cooling(site, snapshot, it_kw, moving, outdoor_c),
         *(v for order in decision.batteries for v in _battery(site.batteries[order.battery], order, snapshot, decision)),
+        *_ride_through(site, snapshot, decision, outdoor_c),
         *_workloads(site, decision, jobs),
         *_jobs(decision, jobs),
         *firm(site, decision),
@@ -175,15 +177,38 @@ def _idle_kw(site: Site, pool_id: str) -> float:
     return pool.gpus * (site.gpu_models[pool.gpu_model].idle_w + pool.host_idle_w) / 1000
 
 
+def _ride_through(site: Site, snapshot: Snapshot, decision: Decision, outdoor_c: float) -> Iterator[Violation]:
+    """Find batteries that would be discharged into what must carry the worst case of their feeder for a time.
+
+    One that has less than that already may rest or charge, whatever the caps.
+    """
+    worst_kw = {caps.pool: worst_pool_kw(site.pools[caps.pool], (caps,)) for caps in decision.pools}
+    it_kw, moving = expected_it_kw(site, decision, snapshot), drifts(site, decision, snapshot)
+    for order in decision.batteries:
+        battery, name = site.batteries[order.battery], order.battery
+        if order.power_kw < 0 and battery.ride_through_min and name in snapshot.battery_kwh:
+            carried_kw = feeder_kw(site, worst_kw, it_kw, {}, outdoor_c, moving)[battery.ride_through_feeder or battery.feeder]
+            least_kwh = battery.min_share * battery.capacity_kwh
+            kept_kwh = battery.efficiency * (_after_kwh(battery, order, snapshot, decision) - least_kwh)
+            says = f"it would be too empty to carry the worst case of its feeder for {battery.ride_through_min:g} min"
+            needed_kwh = battery.ride_through_min / 60 * carried_kw
+            yield from under(Violation("battery.ride_through", name, kept_kwh, "kWh", needed_kwh, says, "plant"))
+
+
+def _after_kwh(battery: Battery, order: BatteryOrder, snapshot: Snapshot, decision: Decision) -> float:
+    """Tell what a battery holds at the end of the first step, kWh, where it was measured."""
+    hours = (decision.first_step_s or (decision.until - decision.at).total_seconds()) / 3600
+    gained_kw = order.power_kw * battery.efficiency if order.power_kw > 0 else order.power_kw / battery.efficiency
+    return snapshot.battery_kwh[order.battery] + hours * gained_kw
+
+
 def _battery(battery: Battery, order: BatteryOrder, snapshot: Snapshot, decision: Decision) -> Iterator[Violation]:
     power_kw, name = order.power_kw, order.battery
     most_kw = battery.charge_kw if power_kw > 0 else battery.discharge_kw
     yield from over(Violation("battery.power", name, abs(power_kw), "kW", most_kw, "more than it takes in or gives", "plant"))
-    stored_kwh = snapshot.battery_kwh.get(name)
-    if stored_kwh is None:
+    if name not in snapshot.battery_kwh:
         return
-    hours = (decision.first_step_s or (decision.until - decision.at).total_seconds()) / 3600
-    after_kwh = stored_kwh + hours * (power_kw * battery.efficiency if power_kw > 0 else power_kw / battery.efficiency)
+    after_kwh = _after_kwh(battery, order, snapshot, decision)
     least_kwh = battery.min_share * battery.capacity_kwh
     if power_kw > 0:
         says = "it would be charged past its capacity"

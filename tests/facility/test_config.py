@@ -251,6 +251,8 @@ FAULTS = [
      "give halls.h1.thermal.liquid_plant"),
     ("start_c: 24", "start_c: 24, liquid_plant: wet", "halls.h1.thermal.liquid_plant", "thermal", "no `wet`", "use one of chiller"),
     ("06:30", "24:00", "sample_jobs.0.submit_local", "- {submit", "no time of a day", "to 23:59"),
+    ("b1: {", "b1: {ride_through_feeder: raw, ", "batteries.b1.ride_through_feeder", "b1", "no `raw`", "did you mean `row`?"),
+    ("b1: {", "b1: {ride_through_feeder: row, ", "batteries.b1.ride_through_feeder", "b1", "for 0 min", "give ride_through_min"),
     ("b1: {", "b1: {start_share: 0.05, ", "batteries.b1.start_share", "b1", "0.05", "at least min_share, 0.1"),
 ]
 

@@ -10,6 +10,7 @@ import pytest
 from facility.planner import Planned, Request, plan
 from facility.snapshot import Snapshot
 from facility.verify import Violation, verify
+from models.battery import kept_kwh
 
 DEMO = Path(__file__).parents[2] / "site_configs/demo.yaml"
 
@@ -26,6 +27,18 @@ def judged(made: Planned) -> Sequence[Violation]:
     decision = made.decided.decision
     outdoor_c = float(made.forecast.outdoor_c[0])
     return verify(made.site, Snapshot(decision.at), decision, outdoor_c=outdoor_c)
+
+
+def test_a_battery_keeps_what_carries_a_ups_through_ten_minutes() -> None:
+    """At the dear hours it would be emptied; now it holds a sixth of an hour of ups-1 with every GPU at its cap."""
+    terms = ("batteries.bess-1.ride_through_min=10", "batteries.bess-1.ride_through_feeder=ups-1")
+    free, kept = (planned(*settings, horizon="8h", start="2026-07-15T16:00:00Z").decided.plan for settings in ((), terms))
+    battery, h = kept.problem.batteries[0], kept.problem.horizon.h
+    ups = next(i for i, f in enumerate(kept.problem.feeders) if f.id == "ups-1")
+    needed_kwh = kept.account.feeder_worst_kw[ups] / 6
+    assert (kept_kwh(battery, free.account.battery_kw[0], h) < needed_kwh).any()
+    assert (kept_kwh(battery, kept.account.battery_kw[0], h) >= needed_kwh - 1e-6).all()
+    assert kept.account.cost["energy"] > free.account.cost["energy"]
 
 
 def test_two_ups_that_back_each_other_carry_all_caps_on_one_of_them() -> None:

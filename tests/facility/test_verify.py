@@ -359,6 +359,16 @@ def test_a_battery_ends_between_its_least_energy_and_its_capacity(kw: float, sto
     assert broken(site_with(), made, replace(SNAPSHOT, battery_kwh={"b": stored_kwh + step_kwh})) == {"battery.energy"}
 
 
+def test_a_battery_is_not_discharged_into_what_carries_the_worst_case_for_its_ride_through() -> None:
+    """4.6 kW for 15 min are 1.15 kWh. 3.1112 - 0.75 / 0.9 given - 1 never used, times 0.9, are just enough; resting is always."""
+    site, give = site_with(batteries__b__ride_through_min=15), decision(batteries=(BatteryOrder("b", -3.0),))
+    assert broken(site, give, replace(SNAPSHOT, battery_kwh={"b": 3.1112})) == set()
+    assert broken(site, give, replace(SNAPSHOT, battery_kwh={"b": 3.1111})) == {"battery.ride_through"}
+    assert broken(site, decision(batteries=(BatteryOrder("b", 0.0),)), replace(SNAPSHOT, battery_kwh={"b": 1.0})) == set()
+    other = site_with(batteries__b__ride_through_min=15, batteries__b__ride_through_feeder="main")
+    assert broken(other, give, replace(SNAPSHOT, battery_kwh={"b": 3.1112})) == {"battery.ride_through"}
+
+
 def test_a_battery_that_is_empty_already_may_rest_or_charge() -> None:
     for kw in (0.0, 1.0):
         assert (

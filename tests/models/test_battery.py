@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,16 @@ from models.battery import Battery
 from models.feeder import Feeder
 from models.hall import Hall
 from models.plan import Plan
+from models.rounding import Room
+from models.schedule import Groups, Schedule
 from models.site import Problem
 
 
 def with_battery(site: Callable[..., Problem], price: tuple[float, ...], base_kw: float = 2.0, **terms: Any) -> Problem:
     """Hours of `base_kw` and an empty battery of 4 kWh, 2 kW, 80 % one way; `terms` of the battery or the site."""
     mine = {k: terms.pop(k) for k in tuple(terms) if k in Battery.__dataclass_fields__}
-    figures = {"capacity_kwh": 4.0, "charge_kw": 2.0, "discharge_kw": 2.0, "efficiency": 0.8, "min_kwh": 0.0, "start_kwh": 0.0}
-    battery = Battery("battery", "root", **(figures | mine))
+    defaults = {"capacity_kwh": 4.0, "charge_kw": 2.0, "discharge_kw": 2.0, "efficiency": 0.8, "min_kwh": 0.0, "start_kwh": 0.0}
+    battery = Battery("battery", "root", **(defaults | mine))
     halls = (Hall("hall", "root", base_kw=base_kw),)
     return site((1.0,) * len(price), price, gpus=0.0, halls=halls, batteries=(battery,), **terms)
 
@@ -112,7 +115,83 @@ def test_no_plan_charges_and_discharges_at_once(site: Any, planned: Callable[[Pr
     assert plan.account.objective == pytest.approx(-2.25)
 
 
+def test_what_carries_the_load_for_a_time_stays_stored(site: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+    """2 kW for 45 min are 1.5 kWh, 1.875 stored. Of 3 kWh 1.125 go: 0.9 kWh in the dear hour, bought back with 1.125 / 0.8.
+
+    0.5 * (2 - 0.9) + 0.1 * (2 + 1.40625) = 0.890625.
+    """
+    problem = with_battery(site, (0.5, 0.1), start_kwh=3.0, ride_through_h=0.75)
+    assert optimum(problem).objective == pytest.approx(0.890625)
+    plan = planned(problem)
+    assert plan.schedule.battery_kw["battery"].tolist() == pytest.approx([-0.9, 1.40625], abs=1e-4)
+    assert plan.status == "optimal"
+    assert plan.account.breach["short_ride_through_kwh"].max() <= 1e-6
+
+
+def test_what_is_never_used_carries_nothing(site: Any, optimum: Any) -> None:
+    """Of 3 kWh 1 may not be used; 1.5 kWh for 2 kW want 1.875 of the other 2: 0.125 go, 0.1 kWh. 0.95 + 0.1 * 2.15625."""
+    problem = with_battery(site, (0.5, 0.1), start_kwh=3.0, min_kwh=1.0, ride_through_h=0.75)
+    assert optimum(problem).objective == pytest.approx(0.5 * 1.9 + 0.1 * (2 + 0.125 / 0.8))
+
+
+def test_caps_are_lowered_to_what_the_battery_carries(site: Any, firm: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+    """Half a kWh carries 2 kW for 15 min: ten GPUs at 200 W, speed 0.8. 0.1 * 2 - 8."""
+    figures = {"capacity_kwh": 0.5, "start_kwh": 0.5, "efficiency": 1.0, "ride_through_h": 0.25}
+    problem = with_battery(site, (0.1,), 0.0, pools=site((1.0,), (0.1,)).pools, firms=(firm(value_per_gpu_h=1.0),), **figures)
+    assert optimum(problem).objective == pytest.approx(-7.8)
+    plan = planned(problem)
+    assert plan.status == "optimal"
+    assert plan.account.carried_kw[0, 0] <= 2.0
+    assert plan.account.objective == pytest.approx(-7.8, abs=0.01)
+
+
+def test_an_empty_battery_breaks_its_ride_through_by_what_it_cannot_yet_hold(site: Any, planned: Any, optimum: Any) -> None:
+    """An hour at 2 kW stores 1.6 kWh, good for 1.28 of the 2 that are wanted; 0.9 more do in the second, 1.125 kWh bought.
+
+    0.1 * (2 + 2 + 2 + 1.125) + 10000 * 0.72 = 7200.7125.
+    """
+    problem = with_battery(site, (0.1, 0.1), ride_through_h=1.0)
+    assert optimum(problem).objective == pytest.approx(7200.7125)
+    account = planned(problem).account
+    assert account.breach["short_ride_through_kwh"][0].tolist() == pytest.approx([0.72, 0.0], abs=1e-4)
+    assert account.objective == pytest.approx(7200.7125, rel=1e-4)
+
+
+def test_another_feeder_may_be_carried_with_its_losses(site: Any, planned: Any) -> None:
+    """2 kW of the row's hall are 2.5 kW with the row's losses of 25 %; nothing else counts. 0.4 h: 1 kWh, 1.25 stored."""
+    feeders = (Feeder("root", None, 1000.0), Feeder("row", "root", 1000.0, 0.25))
+    halls = (Hall("hall", "row", base_kw=2.0), Hall("other", "root", base_kw=7.0))
+    terms = {"start_kwh": 2.0, "ride_through_h": 0.4, "carries": "row", "feeders": feeders}
+    problem = with_battery(site, (0.5, 0.1), **terms)
+    plan = planned(replace(problem, halls=halls))
+    assert plan.account.carried_kw[0].tolist() == pytest.approx([2.5, 2.5])
+    assert stored_kwh(problem, plan)[0] == pytest.approx(1.25, abs=1e-4)
+
+
+def test_rounding_gives_back_no_more_than_the_battery_carries(site: Any) -> None:
+    """Half a kWh carries 2 kW for 15 min, 1 kW of it the lowest caps of ten GPUs."""
+    figures = {"capacity_kwh": 0.5, "start_kwh": 0.5, "efficiency": 1.0, "ride_through_h": 0.25}
+    problem = with_battery(site, (0.1,), 0.0, pools=site((1.0,), (0.1,)).pools, **figures)
+    rest = Schedule(Groups.of([]), {"battery": np.zeros(1)}, {"hall": np.full(1, 24.0)})
+    assert Room(problem, rest).take("pool", 0, 0.0, 1.0, 0.98)
+    assert not Room(problem, rest).take("pool", 0, 0.0, 1.0, 0.99)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_rounding_breaks_no_ride_through_that_the_program_kept(random_site: Any, planned: Any, optimum: Any, seed: int) -> None:
+    free = random_site(seed)
+    if not free.batteries:
+        free = replace(free, batteries=random_site(seed + 100).batteries)
+    problem = replace(free, batteries=tuple(replace(b, ride_through_h=0.3) for b in free.batteries))
+    best = optimum(problem).model.battery
+    program = sum(v.value for b in problem.batteries for v in best[b.id].short_ride_through_kwh.values())
+    plan = planned(problem)
+    if problem.batteries:
+        assert plan.account.breach["short_ride_through_kwh"].sum() <= program * (1 + 1e-4) + 1e-5
+
+
 def test_golden_rows(site: Any, golden: Any) -> None:
     problem = with_battery(site, (0.1, 0.5), start_kwh=1.0, wear_price_per_kwh=0.01)
     for name in ("stores_first", "stores", "one_way", "ends_no_emptier"):
         golden(problem, f"battery.{name}")
+    golden(with_battery(site, (0.1,), start_kwh=1.0, min_kwh=0.5, ride_through_h=0.25), "battery.rides_through")
