@@ -100,6 +100,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         firm.bill(problem.firms, work[:firms], h),
         hall.bill(problem.zones, hall_c, h),
         liquid_loop.bill(uncooled_kw, h),
+        cooling_plant.bill(problem.cooling_plants, heat_kw, problem.outdoor_c, h),
         feeder.bill(problem.feeders, feeder_kw, feeder_worst_kw, h),
         redundancy.bill(problem.redundancies, problem.feeders, feeder_kw, feeder_worst_kw, h),
         reserve.bill(problem.reserves, reserve_kw, h),

@@ -8,6 +8,9 @@ The plant's power is convex in heat (`models.chiller`). The segments are secants
 above it, so a limit that holds in the program holds in the plant. The chord from no heat to full heat lies above all of them: at
 a negative price the program burns no more than that, and `models.settle` then takes away what physics would not draw.
 
+Cost: the water that evaporates, water[t] m3 per kWh of heat: litres per kWh of what free cooling, which is dry, leaves to the
+chillers.
+
 | symbol    | name                              | unit  |
 |-----------|-----------------------------------|-------|
 | heat      | heat removed                      | kW    |
@@ -24,6 +27,7 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
+from models.breach import Bill
 from models.chiller import Chiller
 from models.feeder import Load
 from models.hall import Hall
@@ -32,11 +36,17 @@ from models.horizon import Floats
 
 @dataclass(frozen=True)
 class CoolingPlant:
-    """A plant of `chiller` figures on a feeder."""
+    """A plant of `chiller` figures on a feeder; litres evaporated per kWh of heat through its chillers, money per m3."""
 
     id: str
     feeder: str
     chiller: Chiller
+    water_l_per_kwh: float = 0.0
+    water_price_per_m3: float = 0.0
+
+    def water_m3_per_kwh(self, outdoor_c: Floats) -> Floats:
+        """Water evaporated per kWh of heat removed at outdoor temperature (degC, any shape), m3/kWh."""
+        return np.asarray(self.water_l_per_kwh / 1000 * self.chiller.chilled_share(outdoor_c))
 
 
 def secants(chiller: Chiller, outdoor_c: Floats) -> tuple[Floats, Floats, Floats]:
@@ -76,6 +86,24 @@ def add(block: Any, plant: CoolingPlant, steps: Any, removed_kw: Sequence[Load],
     @block.Constraint(steps)
     def burns_no_more(b: Any, t: int) -> Any:
         return b.power_kw[t] <= b.chord_intercept_kw[t] + b.chord_slope[t] * b.heat_kw[t]
+
+
+def cost(block: Any, plant: CoolingPlant, outdoor_c: Floats, h: Any, steps: Any) -> Any:
+    """Money for water."""
+    price = (plant.water_price_per_m3 * plant.water_m3_per_kwh(outdoor_c)).tolist()
+    block.water_price_per_kwh = pyo.Param(steps, initialize=dict(enumerate(price)))
+    return sum(block.water_price_per_kwh[t] * h[t] * block.heat_kw[t] for t in steps)
+
+
+def water_m3(plants: Sequence[CoolingPlant], heat_kw: Floats, outdoor_c: Floats, h: Floats) -> Floats:
+    """Water that `plants` evaporate where they remove `heat_kw`, shape (C, T), over steps of `h` hours: m3, shape (C,)."""
+    return np.array([float((c.water_m3_per_kwh(outdoor_c) * kw) @ h) for c, kw in zip(plants, heat_kw, strict=True)])
+
+
+def bill(plants: Sequence[CoolingPlant], heat_kw: Floats, outdoor_c: Floats, h: Floats) -> Bill:
+    """What the water of `plants` costs where they remove `heat_kw`, shape (C, T)."""
+    price = np.array([c.water_price_per_m3 for c in plants])
+    return Bill({"water": float(price @ water_m3(plants, heat_kw, outdoor_c, h))})
 
 
 @dataclass(frozen=True)

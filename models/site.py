@@ -1,6 +1,6 @@
 """Site: the whole problem on one page.
 
-    minimise  energy + peak + wear + work undone, carried, delayed and paused - value of work delivered + breaches + discomfort
+    minimise  energy + peak + wear + water + work undone, carried, delayed and paused - value of work delivered + breaches + discomfort
     subject to  every asset's own rows (each in the room of its name), tied together by
                 halls:    heat    = IT power of the hall's pools, less what liquid takes, + base load
                 loops:    heat    = what liquid takes of the IT power of the hall's pools
@@ -95,6 +95,11 @@ class Problem:
     def loops(self) -> tuple[Hall, ...]:
         """The halls with a liquid loop."""
         return tuple(h for h in self.halls if h.liquid_plant is not None)
+
+    @property
+    def wet_plants(self) -> tuple[CoolingPlant, ...]:
+        """The cooling plants whose water costs money."""
+        return tuple(c for c in self.cooling_plants if c.water_l_per_kwh * c.water_price_per_m3 > 0)
 
     @property
     def root(self) -> Feeder:
@@ -197,6 +202,7 @@ def build(problem: Problem) -> Any:
         + sum(hall.cost(m.hall[z.id], z, m.h, m.STEPS) for z in problem.zones)
         + sum(reserve.cost(m.reserve[r.id], m.h, m.STEPS) for r in problem.reserves)
         + sum(liquid_loop.cost(m.liquid_loop[z.id], m.h, m.STEPS) for z in problem.loops)
+        + sum(cooling_plant.cost(m.cooling_plant[c.id], c, problem.outdoor_c, m.h, m.STEPS) for c in problem.wet_plants)
     )
     return m
 

@@ -8,7 +8,7 @@ from facility.forecast import Forecast, hours_between
 from facility.overrides.arbitrate import Bounds
 from facility.problem.electrical import losses_to_meter
 from facility.problem.gpus import curve_of, host_of
-from facility.problem.thermal import chiller_of
+from facility.problem.thermal import plant_of
 from facility.site import Site
 from facility.snapshot import Job as JobState
 from facility.steps import Edges, horizon
@@ -50,7 +50,7 @@ def jobs_of(site: Site, states: tuple[JobState, ...], forecast: Forecast, bounds
     lengths = horizon(edges)
     mean_price_per_kwh = float(forecast.price_per_mwh @ lengths.h) / 1000 / lengths.end_h
     delay = site.jobs.delay_price_per_gpu_h
-    kwh_price = {pool: mean_price_per_kwh * _to_meter(site, pool, forecast.outdoor_c) for pool in site.pools}
+    kwh_price = {pool: _price_per_kwh(site, pool, mean_price_per_kwh, forecast.outdoor_c) for pool in site.pools}
     kinds = {(state.pool, state.curve) for state in states}
     curves = {(pool, kind): curve_of(site, site.pools[pool].gpu_model, kind) for pool, kind in kinds}
     best_kwh = {
@@ -115,12 +115,14 @@ def _orders(bounds: Bounds, job: JobState, steps: int) -> tuple[Order | None, ..
     return tuple("hold" if order == "hold" else "run" if order == "run" else None for order in said)
 
 
-def _to_meter(site: Site, pool_id: str, outdoor_c: Floats) -> float:
-    """What a kWh in a pool takes at the meter on average: losses on the way and the chillers' share, of air and of liquid."""
+def _price_per_kwh(site: Site, pool_id: str, energy_price_per_kwh: float, outdoor_c: Floats) -> float:
+    """What a kWh in a pool costs on average: energy with its losses on the way and the chillers' share, and water."""
     pool = site.pools[pool_id]
-    thermal, cooling = site.halls[pool.hall].thermal, 0.0
+    thermal, cooling, water = site.halls[pool.hall].thermal, 0.0, 0.0
     if thermal is not None:
-        for plant, share in ((thermal.cooling_plant, 1 - pool.liquid_share), (thermal.liquid_plant, pool.liquid_share)):
-            if plant is not None:
-                cooling += share * float(np.mean(chiller_of(site, plant).chiller_kw_per_kw(outdoor_c)))
-    return losses_to_meter(site, pool.feeder) * (1 + cooling)
+        for plant_id, share in ((thermal.cooling_plant, 1 - pool.liquid_share), (thermal.liquid_plant, pool.liquid_share)):
+            if plant_id is not None:
+                plant = plant_of(site, plant_id)
+                cooling += share * float(np.mean(plant.chiller.chiller_kw_per_kw(outdoor_c)))
+                water += share * plant.water_price_per_m3 * float(np.mean(plant.water_m3_per_kwh(outdoor_c)))
+    return losses_to_meter(site, pool.feeder) * (1 + cooling) * energy_price_per_kwh + water

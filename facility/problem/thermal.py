@@ -33,7 +33,9 @@ def chiller_of(site: Site, plant_id: str) -> Chiller:
 
 def plant_of(site: Site, plant_id: str) -> CoolingPlant:
     """A cooling plant on its feeder."""
-    return CoolingPlant(plant_id, site.cooling_plants[plant_id].feeder, chiller_of(site, plant_id))
+    plant = site.cooling_plants[plant_id]
+    chiller = chiller_of(site, plant_id)
+    return CoolingPlant(plant_id, plant.feeder, chiller, plant.water_l_per_kwh, site.tariff.water_price_per_m3)
 
 
 def hall_of(site: Site, hall_id: str, snapshot: Snapshot) -> Hall:

@@ -14,6 +14,7 @@ from facility.report.breaches import breaches
 from facility.report.tables import instant
 from models.account import Account
 from models.breach import TINY
+from models.cooling_plant import water_m3
 from models.plan import Plan
 
 
@@ -106,6 +107,8 @@ def short_table(planned: Planned) -> list[tuple[str, str, str]]:
     }
     if plan.problem.grid.peak_price_per_kw:
         said["peak_cost"] = f"peak cost, {currency}"
+    if base["water_m3"]:
+        said["water_m3"] = "water, m3"
     rows = [(label, f"{ours[key]:,.1f}", f"{base[key]:,.1f}") for key, label in said.items()]
     if ours["weighted_throughput"] is not None:
         rows.append(("weighted throughput", f"{ours['weighted_throughput']:.4f}", f"{base['weighted_throughput']:.4f}"))
@@ -127,6 +130,7 @@ def _figures(plan: Plan, state: Account) -> dict[str, Any]:
         "weighted_throughput": _weighted_throughput(plan, state),
         "job_work_gpu_h": float(state.work_gpu_h[len(problem.firms) :].sum()),
         "carried_cost": state.cost["carried"],
+        "water_m3": float(water_m3(problem.cooling_plants, state.heat_kw, problem.outdoor_c, h).sum()),
     }
 
 

@@ -34,6 +34,7 @@ class Tariff(Part):
     energy_price_per_mwh: Finite | None = None
     energy_price_by_hour_per_mwh: ByHour | None = Field(default=None, description="24 values, by the site's local hour")
     peak_price_per_kw: NonNegative = Field(default=0.0, description="for the highest billing-interval mean of the month")
+    water_price_per_m3: NonNegative = Field(default=0.0, description="of water that cooling plants evaporate, sewage included")
 
     @model_validator(mode="after")
     def _one_energy_price(self) -> Tariff:

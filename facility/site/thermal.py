@@ -75,6 +75,9 @@ class CoolingPlant(Part):
     fan_kw: NonNegative = Field(description="fans at design heat, kW; falls with the cube of load")
     fan_min_share: Share = Field(default=0.15)
     misc_kw: NonNegative = Field(default=0.0, description="controls and the like, kW, always on")
+    water_l_per_kwh: NonNegative = Field(
+        default=0.0, description="water evaporated per kWh of heat that goes through the chillers, l/kWh; free cooling is dry"
+    )
 
 
 class Weather(Part):

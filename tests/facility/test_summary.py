@@ -139,3 +139,14 @@ def test_the_short_table_sets_the_plan_beside_the_baseline(demo: Planned) -> Non
     assert rows["energy cost, EUR"] == [f"{numbers['energy_cost']:,.1f}", f"{numbers['baseline']['energy_cost']:,.1f}"]
     assert "jobs' work, GPU h" not in rows
     assert "peak cost, EUR" not in rows
+
+
+def test_water_is_told_and_paid_for_beside_the_energy() -> None:
+    """Above 25 degC all heat goes through the chillers: 1.8 l for each kWh of it."""
+    wet = ("cooling_plants.chiller.water_l_per_kwh=1.8", "tariff.water_price_per_m3=5", f"weather.outdoor_by_hour_c={[30] * 24}")
+    planned = made("demo.yaml", *wet)
+    numbers, account = summary(planned), planned.decided.plan.account
+    assert numbers["water_m3"] == pytest.approx(1.8e-3 * account.heat_kw.sum())
+    assert numbers["water_m3"] > 0.5
+    assert account.cost["water"] == pytest.approx(5 * numbers["water_m3"])
+    assert ("water, m3", f"{numbers['water_m3']:,.1f}", f"{numbers['baseline']['water_m3']:,.1f}") in short_table(planned)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.chiller import Chiller, Stage
-from models.cooling_plant import CoolingPlant, secants
+from models.cooling_plant import CoolingPlant, secants, water_m3
 from models.hall import Hall
 from models.plan import Plan
 from models.settle import settle
@@ -135,6 +135,32 @@ def test_the_program_settles_on_what_the_stages_draw(
     assert plan.account.cooling_kw[0, 0] == pytest.approx(30 / 6 + 20 / 3)
     assert plan.account.objective == pytest.approx(price * (50 + 30 / 6 + 20 / 3))
     assert not plan.account.is_breached
+
+
+def test_water_that_evaporates_is_paid_for(site: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+    """50 kWh of heat, half of it free at 15 degC: 1.8 l/kWh * 25 kWh = 0.045 m3 at 4 a m3 are 0.18 more than without a price."""
+    dry = replace(steady(site, 0.1, CURVED, heat_capacity_kwh_per_k=100.0), outdoor_c=np.array([15.0]))
+    dry = replace(dry, halls=(replace(dry.halls[0], resistance_k_per_kw=1e6),))
+    wet = replace(dry, cooling_plants=(replace(dry.cooling_plants[0], water_l_per_kwh=1.8, water_price_per_m3=4.0),))
+    assert optimum(wet).objective == pytest.approx(optimum(dry).objective + 0.18, rel=1e-6)
+    account = planned(wet).account
+    assert water_m3(wet.cooling_plants, account.heat_kw, wet.outdoor_c, wet.horizon.h).tolist() == pytest.approx([0.045], rel=1e-6)
+    assert account.cost["water"] == pytest.approx(0.18, rel=1e-6)
+    assert account.objective == pytest.approx(optimum(wet).objective, rel=1e-6)
+
+
+@pytest.mark.parametrize(("price_per_m3", "first_share"), [(0.0, 1.0), (200.0, 0.0)])
+def test_work_waits_for_dry_cooling_where_water_is_dear(
+    site: Any, job: Any, planned: Callable[[Problem], Plan], price_per_m3: float, first_share: float
+) -> None:
+    """An hour at 25 degC costs 0.10 a kWh and 1.8 l of water, 0.36 at 200 a m3; the next, at 5 degC, 0.30 and none. The hall holds no heat."""
+    zone = Hall("hall", "root", 0.0, "plant", 25.0, resistance_k_per_kw=1e6, heat_capacity_kwh_per_k=1e-4)
+    chiller = Chiller(10, 10, 100, 0, 100, 0, 10, 20, 0, 0, 0, 0, 0)
+    plant = CoolingPlant("plant", "root", chiller, water_l_per_kwh=1.8, water_price_per_m3=price_per_m3)
+    terms = {"price_per_kwh": (0.10, 0.30), "halls": (zone,), "cooling_plants": (plant,)}
+    problem = replace(site(**terms, jobs=(job(8.0),)), outdoor_c=np.array([25.0, 5.0]))
+    account = planned(problem).account
+    assert account.work_gpu_h[0].tolist() == pytest.approx([8 * first_share, 8 * (1 - first_share)])
 
 
 @given(st.floats(0, 100), st.floats(-10, 45))
