@@ -5,6 +5,8 @@
     sum_r duration[r] * efficiency * battery_kw[r,b,t] <= capacity - stored[t']  for t' while a call from t lasts   takes_as_long
     load[f,t] + called[f,t] <= rating[f] + over_rating[f,t]                                                    feeder_takes
     worst[f,t] + called_worst[f,t] <= rating[f] * margin[f] + over_worst[f,t]                                  feeder_takes_worst
+    the same, summed over a group of feeders that back each other, on what the loss of one leaves              group_takes
+                                                                                                               group_takes_worst
     import[t] + called[root,t] <= limit[t] + over_limit[t]                                                     grid_takes
     import[t] + called[root,t] <= target[t] + over_event[t]                                                    event_takes
     heat[c,t] + sum_r pool_kw of its halls <= most heat[c,t]                                                   plant_takes
@@ -33,6 +35,7 @@ import pyomo.environ as pyo
 from models.battery import Battery
 from models.firm import Firm
 from models.horizon import Floats, Horizon
+from models.redundancy import Redundancy
 from models.reserve import Held, Reserve, during, shared
 from models.schedule import Groups
 from models.workload import Cells
@@ -84,6 +87,7 @@ def add(
     batteries: Sequence[Battery],
     reach: Reach,
     root: str,
+    groups: Sequence[Redundancy],
     on: Any,
 ) -> None:
     """Declare what holds `reserves` on `block`. `on` is the model, for the blocks that a call must not overload."""
@@ -93,6 +97,8 @@ def add(
     block.POOLS = pyo.Set(initialize=list(pools))
     block.BATTERIES = pyo.Set(initialize=[b.id for b in batteries])
     block.FEEDERS = pyo.Set(initialize=list(on.feeder.keys()))
+    block.GROUPS = pyo.Set(initialize=[g.id for g in groups])
+    block.MEMBERS = pyo.Set(block.GROUPS, initialize={g.id: g.feeders for g in groups})
     block.PLANTS = pyo.Set(initialize=list(on.cooling_plant.keys()))
     block.STEPS = pyo.RangeSet(0, len(horizon) - 1)
     here = {(p, t): [w for w, u in rentals.get(p, []) if u == t] for p in pools for t in steps}
@@ -131,6 +137,9 @@ def add(
         pools_kw = sum(b.pool_through[f, p, t] * b.pool_kw[r, p, t] for r in b.RESERVES for p in b.POOLS)
         return pools_kw + sum(b.battery_through[f, s] * b.battery_kw[r, s, t] for r in b.RESERVES for s in b.BATTERIES)
 
+    def called_worst_kw(b: Any, f: str, t: int) -> Any:
+        return called_kw(b, f, t) + sum(b.pool_worst_more[f, p] * b.pool_kw[r, p, t] for r in b.RESERVES for p in b.POOLS)
+
     @block.Constraint(block.POOLS, block.STEPS)
     def pools_can_rise(b: Any, p: str, t: int) -> Any:
         return sum(b.pool_kw[r, p, t] for r in b.RESERVES) <= sum(
@@ -155,11 +164,18 @@ def add(
 
     @block.Constraint(block.FEEDERS, block.STEPS)
     def feeder_takes_worst(b: Any, f: str, t: int) -> Any:
-        more_kw = sum(b.pool_worst_more[f, p] * b.pool_kw[r, p, t] for r in b.RESERVES for p in b.POOLS)
-        return (
-            on.feeder[f].worst_kw[t] + called_kw(b, f, t) + more_kw
-            <= on.feeder[f].worst_rating_kw + on.feeder[f].over_worst_kw[t]
-        )
+        called = called_worst_kw(b, f, t)
+        return on.feeder[f].worst_kw[t] + called <= on.feeder[f].worst_rating_kw + on.feeder[f].over_worst_kw[t]
+
+    @block.Constraint(block.GROUPS, block.STEPS)
+    def group_takes(b: Any, g: str, t: int) -> Any:
+        load_kw = sum(on.feeder[f].load_kw[t] + called_kw(b, f, t) for f in b.MEMBERS[g])
+        return load_kw <= on.redundancy[g].left_kw + on.redundancy[g].over_n1_kw[t]
+
+    @block.Constraint(block.GROUPS, block.STEPS)
+    def group_takes_worst(b: Any, g: str, t: int) -> Any:
+        worst_kw = sum(on.feeder[f].worst_kw[t] + called_worst_kw(b, f, t) for f in b.MEMBERS[g])
+        return worst_kw <= on.redundancy[g].left_worst_kw + on.redundancy[g].over_worst_n1_kw[t]
 
     @block.Constraint(block.STEPS)
     def grid_takes(b: Any, t: int) -> Any:

@@ -103,7 +103,8 @@ class Room:
         if schedule.held_kw:
             down = [r for r in problem.reserves if r.direction == "down"]
             called = reserve_down.called(schedule.held_kw, down, problem.cells, reach_of(problem), len(problem.horizon))
-            through_kw, worst_kw = (np.array([kw[f.id] for f in problem.feeders]) for kw in (called.through_kw, called.worst_kw))
+            none = np.zeros(len(problem.horizon))
+            through_kw, worst_kw = (np.array([kw.get(f.id, none) for f in problem.feeders]) for kw in (called.through_kw, called.worst_kw))
             self._kw -= _watched(problem) @ through_kw
             self._worst_kw -= _watched(problem) @ worst_kw
             self._grid_kw -= called.through_kw[problem.root.id]

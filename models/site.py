@@ -228,7 +228,8 @@ def _add_reserves(m: Any, problem: Problem) -> None:
         reserve_up.add(m.reserve_up, up, problem.cells, problem.horizon, pools, problem.batteries, m.workload, m.firm, m.battery)
     if down:
         reach = reach_of(problem)
-        reserve_down.add(m.reserve_down, down, problem.cells, problem.horizon, pools, problem.batteries, reach, problem.root.id, m)
+        groups = problem.redundancies
+        reserve_down.add(m.reserve_down, down, problem.cells, problem.horizon, pools, problem.batteries, reach, problem.root.id, groups, m)
     for product in problem.reserves:
         holds = m.reserve_up if product.direction == "up" else m.reserve_down
         reserve.add(m.reserve[product.id], product, m.STEPS, _held(holds, product.id))

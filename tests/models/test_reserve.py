@@ -15,6 +15,7 @@ from models.feeder import Feeder
 from models.gpu import Curve
 from models.hall import Hall
 from models.plan import Plan
+from models.redundancy import Redundancy
 from models.reserve import Direction, Reserve
 from models.site import Problem
 
@@ -212,6 +213,25 @@ def test_a_rise_of_caps_must_fit_in_the_worst_case(site: Any, firm: Any, planned
     assert held_kw(plan) == pytest.approx([0.5], abs=0.02)
 
 
+@pytest.mark.parametrize(("curve", "rating_kw", "kw"), [(None, 1.5, 0.5), (HALF, 1.6, 0.3)], ids=["expected", "worst"])
+def test_a_rise_must_leave_what_the_loss_of_a_feeder_needs(
+    site: Any, firm: Any, planned: Callable[[Problem], Plan], curve: Curve | None, rating_kw: float, kw: float
+) -> None:
+    """Two feeders that back each other: without one, the other carries 1 kW and the call, or at worst 1 kW of caps and twice the call."""
+    margin = 2.0 if curve is None else 1.0
+    feeders = (
+        Feeder("root", None, 1000.0),
+        Feeder("a", "root", rating_kw, worst_case_margin=margin),
+        Feeder("b", "root", rating_kw, worst_case_margin=margin),
+    )
+    pools = (replace(site((1.0,), (0.1,)).pools[0], feeder="a"),)
+    firms = (firm() if curve is None else firm(curve=curve),)
+    group = (Redundancy("pair", ("a", "b")),)
+    problem = site((1.0,), (0.1,), firms=firms, pools=pools, feeders=feeders, redundancies=group, reserves=(a_reserve("down"),))
+    problem = replace(problem, feeders=(feeders[0], replace(feeders[1], rating_kw=100.0), feeders[2]))
+    assert held_kw(planned(problem)) == pytest.approx([kw], abs=0.02)
+
+
 def test_a_rise_must_be_cooled(site: Any, firm: Any, planned: Callable[[Problem], Plan]) -> None:
     """1 kW in a hall as warm as the outside, a plant that removes 1.75 kW: 0.75 kW may come."""
     zone = Hall("hall", "root", cooling_plant="plant", start_c=25.0, resistance_k_per_kw=1.0, heat_capacity_kwh_per_k=1.0)
@@ -239,7 +259,8 @@ def test_golden_rows(site: Any, firm: Any, job: Any, golden: Any) -> None:
         halls=(zone,),
         cooling_plants=(CoolingPlant("plant", "root", Chiller(100, 10, 5, 0, 5, 0, -99, -98, 0, 0, 0, 0, 0)),),
         batteries=(battery,),
-        feeders=(Feeder("root", None, 100.0, 0.1),),
+        feeders=(Feeder("root", None, 100.0, 0.1), Feeder("a", "root", 5.0), Feeder("b", "root", 5.0)),
+        redundancies=(Redundancy("pair", ("a", "b")),),
         reserves=(a_reserve("up", 2, committed_kw=1.0), a_reserve("down", 2)),
     )
     for room, names in {
@@ -259,6 +280,8 @@ def test_golden_rows(site: Any, firm: Any, job: Any, golden: Any) -> None:
             "takes_as_long",
             "feeder_takes",
             "feeder_takes_worst",
+            "group_takes",
+            "group_takes_worst",
             "grid_takes",
             "event_takes",
             "plant_takes",
