@@ -21,10 +21,12 @@ class Words:
 
 WORDS = {
     "grid.limits": Words("the import limit"),
+    "grid.exports": Words("the export limit"),
     "grid.event": Words("the grid event's target"),
     "grid.rises": Words("the ramp upward"),
     "grid.falls": Words("the ramp downward"),
     "feeder.carries": Words("the rating of feeder {asset}"),
+    "feeder.carries_back": Words("the rating of feeder {asset}, for what flows back"),
     "feeder.carries_worst": Words("the rating of feeder {asset}, for the sum of caps"),
     "redundancy.survives": Words("what group {asset} carries without its largest feeder"),
     "redundancy.survives_worst": Words("what group {asset} carries without its largest feeder, for the sum of caps"),

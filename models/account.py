@@ -44,6 +44,7 @@ class Account:
     """
 
     import_kw: Floats
+    export_kw: Floats
     it_kw: Floats
     cooling_kw: Floats
     battery_kw: Floats
@@ -90,10 +91,10 @@ def account(problem: Problem, schedule: Schedule) -> Account:
     running = schedule.groups.running(len(workloads), steps)
     carried = job.carried_gpu_h(problem.jobs, work[firms:], horizon)
     carried_kw = _carried(problem, pool_worst_kw, cooling_kw)
-    import_kw = np.maximum(feeder_kw[problem.feeders.index(problem.root)], 0.0)
+    import_kw, export_kw = grid_connection.flows_kw(problem.grid, feeder_kw[problem.feeders.index(problem.root)])
     reserve_kw = _reserves(problem, schedule, battery_kw)
     bills = (
-        grid_connection.bill(problem.grid, horizon, import_kw),
+        grid_connection.bill(problem.grid, horizon, import_kw, export_kw),
         battery.bill(problem.batteries, battery_kw, carried_kw, h),
         job.bill(problem.jobs, work[firms:], horizon),
         pause.bill(problem.jobs, running[firms:], problem.cells.share[firms:], carried),
@@ -111,6 +112,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         total.breach.update(bill.breach)
     return Account(
         import_kw=import_kw,
+        export_kw=export_kw,
         it_kw=pool_kw.sum(axis=0),
         cooling_kw=cooling_kw,
         battery_kw=battery_kw,

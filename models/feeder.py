@@ -5,12 +5,21 @@
     load_kw[t]  <= rating + over_rating_kw[t]                                carries
     worst_kw[t] <= rating * margin + over_worst_kw[t]                        carries_worst
 
+Where power may flow back, the load may be negative, and losses go with the size of what passes:
+
+    drawn_kw[t] - returned_kw[t] = sum of expected loads below               nets
+    load_kw[t]  = (1 + loss) * drawn_kw[t] - (1 - loss) * returned_kw[t]     loses
+    -load_kw[t] <= rating + over_rating_kw[t]                                carries_back
+
 Below hang pools (expected draw, sum of caps), halls' base load, cooling plants, batteries and other feeders. A battery that
-discharges lowers the expected load but not the worst case.
+discharges lowers the expected load but not the worst case. Paid for what it burns, the program draws and returns at once;
+`models.settle` then fixes the way and solves again. A feeder without losses needs no `nets` and `loses`.
 
 | symbol         | name                                          | unit |
 |----------------|-----------------------------------------------|------|
 | loss           | losses as a share of what passes              | 1    |
+| drawn_kw       | what passes downwards, before losses          | kW   |
+| returned_kw    | what passes upwards, before losses            | kW   |
 | margin         | share of the rating the worst case may reach  | 1    |
 | over_rating_kw | breach: expected load above the rating        | kW   |
 | over_worst_kw  | breach: worst case above rating * margin      | kW   |
@@ -42,19 +51,39 @@ class Feeder:
     worst_case_margin: float = 1.0
 
 
-def add(block: Any, feeder: Feeder, steps: Any, below: Sequence[Load], below_worst: Sequence[Load]) -> None:
-    """Declare one feeder on `block`; `below` are the expected loads under it, kW by step, `below_worst` their worst cases."""
+def add(
+    block: Any, feeder: Feeder, steps: Any, below: Sequence[Load], below_worst: Sequence[Load], *, may_return: bool = False
+) -> None:
+    """Declare one feeder on `block`; `below` are the expected loads under it, kW by step, `below_worst` their worst cases.
+
+    `may_return` says whether power may flow back up through it.
+    """
+    splits = may_return and feeder.loss_share > 0
     block.rating_kw = pyo.Param(initialize=feeder.rating_kw)
     block.worst_rating_kw = pyo.Param(initialize=feeder.rating_kw * feeder.worst_case_margin)
     block.passes = pyo.Param(initialize=1 + feeder.loss_share)
-    block.load_kw = pyo.Var(steps, bounds=(0, None))
+    block.passes_back = pyo.Param(initialize=1 - feeder.loss_share)
+    block.RETURNS = pyo.Set(initialize=list(steps) if may_return else [])
+    block.SPLIT = pyo.Set(initialize=list(steps) if splits else [])
+    block.WHOLE = pyo.Set(initialize=[] if splits else list(steps))
+    block.load_kw = pyo.Var(steps, bounds=(None if may_return else 0, None))
+    block.drawn_kw = pyo.Var(block.SPLIT, bounds=(0, None))
+    block.returned_kw = pyo.Var(block.SPLIT, bounds=(0, None))
     block.worst_kw = pyo.Var(steps)
     block.over_rating_kw = pyo.Var(steps, bounds=(0, None))
     block.over_worst_kw = pyo.Var(steps, bounds=(0, None))
 
-    @block.Constraint(steps)
+    @block.Constraint(block.WHOLE)
     def sums(b: Any, t: int) -> Any:
         return b.load_kw[t] == b.passes * sum(load(t) for load in below)
+
+    @block.Constraint(block.SPLIT)
+    def nets(b: Any, t: int) -> Any:
+        return b.drawn_kw[t] - b.returned_kw[t] == sum(load(t) for load in below)
+
+    @block.Constraint(block.SPLIT)
+    def loses(b: Any, t: int) -> Any:
+        return b.load_kw[t] == b.passes * b.drawn_kw[t] - b.passes_back * b.returned_kw[t]
 
     @block.Constraint(steps)
     def sums_worst(b: Any, t: int) -> Any:
@@ -63,6 +92,10 @@ def add(block: Any, feeder: Feeder, steps: Any, below: Sequence[Load], below_wor
     @block.Constraint(steps)
     def carries(b: Any, t: int) -> Any:
         return b.load_kw[t] <= b.rating_kw + b.over_rating_kw[t]
+
+    @block.Constraint(block.RETURNS)
+    def carries_back(b: Any, t: int) -> Any:
+        return -b.load_kw[t] <= b.rating_kw + b.over_rating_kw[t]
 
     @block.Constraint(steps)
     def carries_worst(b: Any, t: int) -> Any:
@@ -75,10 +108,16 @@ def cost(block: Any, h: Any, steps: Any) -> Any:
 
 
 def loads_kw(leaves_first: Sequence[Feeder], attached_kw: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Power into each feeder, losses included, where `attached_kw` hangs directly under it, kW, each shape (T,)."""
+    """Power into each feeder, losses included, where `attached_kw` hangs directly under it, kW, each shape (T,).
+
+    Losses go with the size of what passes, also when it flows back.
+
+    >>> loads_kw([Feeder("root", None, 9.0, loss_share=0.1)], {"root": np.array([2.0, -2.0])})["root"].tolist()
+    [2.2, -1.8]
+    """
     below = dict(attached_kw)
     for feeder in leaves_first:
-        below[feeder.id] = below[feeder.id] * (1 + feeder.loss_share)
+        below[feeder.id] = below[feeder.id] + feeder.loss_share * np.abs(below[feeder.id])
         if feeder.parent is not None:
             below[feeder.parent] = below[feeder.parent] + below[feeder.id]
     return below
@@ -89,7 +128,7 @@ def bill(feeders: Sequence[Feeder], load_kw: Floats, worst_kw: Floats, h: Floats
     rating = np.array([f.rating_kw for f in feeders])[:, None]
     margin = np.array([f.worst_case_margin for f in feeders])[:, None]
     breach = {
-        "over_rating_kw": np.maximum(load_kw - rating, 0.0),
+        "over_rating_kw": np.maximum(np.abs(load_kw) - rating, 0.0),
         "over_worst_kw": np.maximum(worst_kw - rating * margin, 0.0),
     }
     return Bill({family: PLANT.price * float((amount @ h).sum()) for family, amount in breach.items()}, breach)

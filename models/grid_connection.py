@@ -1,16 +1,21 @@
-"""Grid connection: what the site draws, what it may draw, what it pays.
+"""Grid connection: what the site draws and gives back, what it may, what it pays.
 
-    import_kw[t] = load at the root of the feeder tree                >= 0      meters
+    net_kw[t] = import_kw[t] - export_kw[t] = load at the root of the feeder tree                meters
     import_kw[t] <= limit[t] + over_limit_kw[t]                                 limits
     import_kw[t] <= target[t] + over_event_kw[t]                                event (only in steps that an event calls)
-    import_kw[t] - import_kw[t-1] <= ramp * between[t] + over_ramp_kw[t]        rises (only where the site limits its ramps)
-    import_kw[t-1] - import_kw[t] <= ramp * between[t] + over_ramp_kw[t]        falls
+    net_kw[t] - net_kw[t-1] <= ramp * between[t] + over_ramp_kw[t]              rises (only where the site limits its ramps)
+    net_kw[t-1] - net_kw[t] <= ramp * between[t] + over_ramp_kw[t]              falls
+    export_kw[t] <= export limit + over_export_kw[t]                            exports (only where the site may export)
+    (import_kw[t] - over_limit_kw[t]) / limit[t] + (export_kw[t] - over_export_kw[t]) / export limit <= 1
+                                                                                one_way (only where exporting earns more)
     import_kw[t] <= peak_kw,  peak so far <= peak_kw                            peaks (only where peaks cost)
 
 | symbol        | name                                   | unit      |
 |---------------|----------------------------------------|-----------|
 | limit         | most that may be drawn                 | kW        |
 | over_limit_kw | breach: drawn above the limit          | kW        |
+| export_kw     | given back to the grid                 | kW        |
+| over_export_kw| breach: given above the export limit   | kW        |
 | target        | most that an event allows              | kW        |
 | over_event_kw | breach: drawn above the target         | kW        |
 | ramp          | fastest change of the import           | kW/h      |
@@ -19,7 +24,11 @@
 | peak_kw       | highest mean of the billing period     | kW        |
 | price         | of energy, may be negative             | money/kWh |
 
-Cost: price * import + peak price * peak.
+Cost: price * import - export price * export + peak price * peak.
+
+Where no export is allowed the load at the root is at least zero and `export_kw` is absent. Where exporting earns more than
+importing costs, drawing and giving back at once would earn money from nothing; `one_way` is the hull of doing only one of
+the two, and `models.settle` then fixes the way of the net power and solves again.
 """
 
 from __future__ import annotations
@@ -39,7 +48,8 @@ from models.horizon import Floats, Horizon
 class GridConnection:
     """Limits and prices, one entry a step; money per kWh, per kW of peak, grams of CO2 per kWh.
 
-    `event_target_kw` is None in a step that no event calls, and () where there is no event at all.
+    `event_target_kw` is None in a step that no event calls, and () where there is no event at all. `export_limit_kw` is 0
+    where nothing may be given back; `export_price_per_kwh` may then be ().
     """
 
     limit_kw: tuple[float, ...]
@@ -49,6 +59,19 @@ class GridConnection:
     peak_so_far_kw: float = 0.0
     event_target_kw: tuple[float | None, ...] = ()
     ramp_kw_per_h: float | None = None
+    export_limit_kw: float = 0.0
+    export_price_per_kwh: tuple[float, ...] = ()
+
+    @property
+    def may_export(self) -> bool:
+        """Whether anything may be given back."""
+        return self.export_limit_kw > 0
+
+    @property
+    def better_sold(self) -> list[int]:
+        """The steps in which exporting earns more than importing costs."""
+        both = zip(self.price_per_kwh, self.export_price_per_kwh, strict=False)
+        return [t for t, (bought, sold) in enumerate(both) if self.may_export and sold > bought]
 
     def ramp_kw(self, horizon: Horizon) -> Floats:
         """How much the import may change from the step before to each step but the first, kW, shape (T - 1,)."""
@@ -79,12 +102,21 @@ def add(block: Any, grid: GridConnection, horizon: Horizon, steps: Any, load_kw:
     block.RAMPED = pyo.Set(initialize=range(1, len(horizon)) if grid.ramp_kw_per_h is not None else [])
     block.ramp_kw = pyo.Param(block.RAMPED, initialize={t: grid.ramp_kw(horizon)[t - 1] for t in block.RAMPED})
     block.over_ramp_kw = pyo.Var(block.RAMPED, bounds=(0, None))
+    block.EXPORTS = pyo.Set(initialize=list(steps) if grid.may_export else [])
+    block.export_price_per_kwh = pyo.Param(block.EXPORTS, initialize={t: grid.export_price_per_kwh[t] for t in block.EXPORTS})
+    block.export_kw = pyo.Var(block.EXPORTS, bounds=(0, None))
+    block.over_export_kw = pyo.Var(block.EXPORTS, bounds=(0, None))
+    block.BETTER_SOLD = pyo.Set(initialize=grid.better_sold)
+    block.limits_ratio = pyo.Param(block.BETTER_SOLD, initialize={t: grid.limit_kw[t] / grid.export_limit_kw for t in grid.better_sold})
     block.peak_kw = pyo.Var(bounds=(grid.peak_so_far_kw, None))
     block.PEAKS = pyo.Set(initialize=range(len(grid.limit_kw)) if grid.peak_price_per_kw else [])
 
+    def net_kw(b: Any, t: int) -> Any:
+        return b.import_kw[t] - b.export_kw[t] if grid.may_export else b.import_kw[t]
+
     @block.Constraint(steps)
     def meters(b: Any, t: int) -> Any:
-        return b.import_kw[t] == load_kw(t)
+        return net_kw(b, t) == load_kw(t)
 
     @block.Constraint(steps)
     def limits(b: Any, t: int) -> Any:
@@ -96,11 +128,20 @@ def add(block: Any, grid: GridConnection, horizon: Horizon, steps: Any, load_kw:
 
     @block.Constraint(block.RAMPED)
     def rises(b: Any, t: int) -> Any:
-        return b.import_kw[t] - b.import_kw[t - 1] <= b.ramp_kw[t] + b.over_ramp_kw[t]
+        return net_kw(b, t) - net_kw(b, t - 1) <= b.ramp_kw[t] + b.over_ramp_kw[t]
 
     @block.Constraint(block.RAMPED)
     def falls(b: Any, t: int) -> Any:
-        return b.import_kw[t - 1] - b.import_kw[t] <= b.ramp_kw[t] + b.over_ramp_kw[t]
+        return net_kw(b, t - 1) - net_kw(b, t) <= b.ramp_kw[t] + b.over_ramp_kw[t]
+
+    @block.Constraint(block.EXPORTS)
+    def exports(b: Any, t: int) -> Any:
+        return b.export_kw[t] <= grid.export_limit_kw + b.over_export_kw[t]
+
+    @block.Constraint(block.BETTER_SOLD)
+    def one_way(b: Any, t: int) -> Any:
+        sold_kw = b.export_kw[t] - b.over_export_kw[t]
+        return b.import_kw[t] - b.over_limit_kw[t] + b.limits_ratio[t] * sold_kw <= b.limit_kw[t]
 
     @block.Constraint(block.PEAKS)
     def peaks(b: Any, t: int) -> Any:
@@ -108,24 +149,36 @@ def add(block: Any, grid: GridConnection, horizon: Horizon, steps: Any, load_kw:
 
 
 def cost(block: Any, grid: GridConnection, h: Any, steps: Any) -> Any:
-    """Money for energy, peak, drawing above the limit or an event's target, and changing too fast."""
+    """Money for energy, peak, drawing above the limit or an event's target, giving above the export limit, changing too fast."""
     return (
         sum(block.price_per_kwh[t] * h[t] * block.import_kw[t] for t in steps)
         + sum(GRID_LIMIT.price * h[t] * block.over_limit_kw[t] for t in steps)
+        - sum(block.export_price_per_kwh[t] * h[t] * block.export_kw[t] for t in block.EXPORTS)
+        + sum(GRID_LIMIT.price * h[t] * block.over_export_kw[t] for t in block.EXPORTS)
         + sum(GRID_EVENT.price * h[t] * block.over_event_kw[t] for t in block.CALLED)
         + sum(GRID_EVENT.price * h[t] * block.over_ramp_kw[t] for t in block.RAMPED)
         + grid.peak_price_per_kw * block.peak_kw
     )
 
 
-def bill(grid: GridConnection, horizon: Horizon, import_kw: Floats) -> Bill:
-    """What drawing `import_kw`, shape (T,), costs and breaks."""
+def flows_kw(grid: GridConnection, net_kw: Floats) -> tuple[Floats, Floats]:
+    """What is drawn and what is given back where `net_kw` is the load at the root, kW, each shape (T,).
+
+    Where no export is allowed, what flows back is lost and counts as nothing.
+    """
+    return np.maximum(net_kw, 0.0), np.maximum(-net_kw, 0.0) * grid.may_export
+
+
+def bill(grid: GridConnection, horizon: Horizon, import_kw: Floats, export_kw: Floats) -> Bill:
+    """What drawing `import_kw` and giving back `export_kw`, both shape (T,), costs and breaks."""
     over_event_kw = np.zeros(len(horizon))
     for t, target_kw in grid.targets_kw.items():
         over_event_kw[t] = max(import_kw[t] - target_kw, 0.0)
-    change_kw = np.abs(np.diff(import_kw, prepend=import_kw[0]))
+    net_kw = import_kw - export_kw
+    change_kw = np.abs(np.diff(net_kw, prepend=net_kw[0]))
     breach = {
         "over_limit_kw": np.maximum(import_kw - np.asarray(grid.limit_kw), 0.0),
+        "over_export_kw": np.maximum(export_kw - grid.export_limit_kw, 0.0),
         "over_event_kw": over_event_kw,
         "over_ramp_kw": np.maximum(change_kw - np.append(np.inf, grid.ramp_kw(horizon)), 0.0),
     }
@@ -133,8 +186,10 @@ def bill(grid: GridConnection, horizon: Horizon, import_kw: Floats) -> Bill:
     return Bill(
         {
             "energy": float(np.asarray(grid.price_per_kwh) @ (h * import_kw)),
+            "export": -float(np.asarray(grid.export_price_per_kwh) @ (h * export_kw)) if grid.may_export else 0.0,
             "peak": grid.peak_price_per_kw * max(grid.peak_so_far_kw, float(import_kw.max())),
             "over_limit_kw": GRID_LIMIT.price * float(breach["over_limit_kw"] @ h),
+            "over_export_kw": GRID_LIMIT.price * float(breach["over_export_kw"] @ h),
             "over_event_kw": GRID_EVENT.price * float(breach["over_event_kw"] @ h),
             "over_ramp_kw": GRID_EVENT.price * float(breach["over_ramp_kw"] @ h),
         },

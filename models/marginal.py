@@ -57,10 +57,12 @@ class Limit:
 
 LIMITS = {
     "grid.limits": Limit("kW"),
+    "grid.exports": Limit("kW"),
     "grid.event": Limit("kW"),
     "grid.rises": Limit("kW/h", _between_h),
     "grid.falls": Limit("kW/h", _between_h),
     "feeder.carries": Limit("kW"),
+    "feeder.carries_back": Limit("kW"),
     "feeder.carries_worst": Limit("kW", _margin),
     "redundancy.survives": Limit("kW"),
     "redundancy.survives_worst": Limit("kW"),
@@ -77,9 +79,9 @@ LIMITS = {
 }
 """By block and name of the rows, or of the columns whose upper bound it is. A GPU more is one that idles at nothing."""
 
-PROMISES = frozenset({"job.finishes", "liquid_loop.takes_heat", "reserve.keeps"})
+PROMISES = frozenset({"job.finishes", "liquid_loop.takes_heat", "reserve.keeps", "grid.one_way"})
 """Families of rows that a breach relaxes and that are no limit: the price of a job's work is the job's own (`models.why`), that of a
-loop's heat its plant's."""
+loop's heat its plant's, that of one way at the grid its two limits'."""
 
 ALSO = {
     "reserve_down.grid_takes": "grid.limits",

@@ -132,8 +132,12 @@ def make_plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut
 
 
 def _reserve(problem: Problem) -> Problem:
-    """The problem with a hair less of every electrical limit and of what cools chips, so that rounding has room."""
+    """The problem with a hair less of every electrical limit and of what cools chips, so that rounding has room.
+
+    Rounding lowers loads, so where power flows back what it takes comes off the export limit and the ratings.
+    """
     keep = 1 - ROUNDING_RESERVE
+    rounded_kw = _rounded_kw(problem) if problem.grid.may_export else 0.0
     return replace(
         problem,
         grid=replace(
@@ -141,8 +145,11 @@ def _reserve(problem: Problem) -> Problem:
             limit_kw=tuple(limit * keep for limit in problem.grid.limit_kw),
             event_target_kw=tuple(None if kw is None else kw * keep for kw in problem.grid.event_target_kw),
             ramp_kw_per_h=_reserved_ramp(problem),
+            export_limit_kw=_less(problem.grid.export_limit_kw, rounded_kw),
         ),
-        feeders=tuple(replace(f, rating_kw=f.rating_kw * keep) for f in problem.feeders),
+        feeders=tuple(
+            replace(f, rating_kw=_less(f.rating_kw * keep, rounded_kw if problem.may_return(f) else 0.0)) for f in problem.feeders
+        ),
         batteries=tuple(replace(b, ride_through_h=b.ride_through_h / keep) for b in problem.batteries),
         reserves=tuple(_reserved(r, 0.001 * ROUNDED_KW_AT_METER * len(problem.workloads)) for r in problem.reserves),
         cooling_plants=tuple(_reserved_plant(c, keep) if problem.plant_loops(c) else c for c in problem.cooling_plants),
@@ -162,20 +169,30 @@ def _reserved_plant(plant: CoolingPlant, keep: float) -> CoolingPlant:
 
 
 def _reserved_ramp(problem: Problem) -> float | None:
-    """The ramp less what rounding may take from the import of one step and not of the next, kW/h.
-
-    That is two watts of a workload, and what the plants' straight lines lie above their curves, with losses.
-    """
+    """The ramp less what rounding may take from the import of one step and not of the next, kW/h."""
     ramp = problem.grid.ramp_kw_per_h
     if ramp is None or len(problem.horizon) == 1:
         return ramp
+    return max(0.0, ramp - _rounded_kw(problem) / float((problem.horizon.h[1:] + problem.horizon.h[:-1]).min() / 2))
+
+
+def _rounded_kw(problem: Problem) -> float:
+    """What rounding may take from the import of a step, kW.
+
+    That is two watts of a workload, and what the plants' straight lines lie above their curves, with losses.
+    """
     lost_kw = 0.002 * len(problem.workloads)
     for plant in problem.cooling_plants:
         slope, intercept, _ = secants(plant.chiller, problem.outdoor_c)
         points = plant.chiller.breakpoints_kw()
         middle = (points[1:, None] + points[:-1, None]) / 2
         lost_kw += float((intercept + slope * middle - plant.chiller.power_kw(middle, problem.outdoor_c)).max())
-    return max(0.0, ramp - ROUNDED_KW_AT_METER * lost_kw / float((problem.horizon.h[1:] + problem.horizon.h[:-1]).min() / 2))
+    return ROUNDED_KW_AT_METER * lost_kw
+
+
+def _less(limit_kw: float, rounded_kw: float) -> float:
+    """A limit less what rounding may add to what flows back, and never nothing of it, kW."""
+    return max(limit_kw - rounded_kw, limit_kw * ROUNDING_RESERVE)
 
 
 def _solve(session: Session, model: Any, deadline: float) -> Outcome:

@@ -90,10 +90,11 @@ class Room:
         self._gpus = np.array([np.asarray(p.available) - problem.idle_kept(p.id) for p in problem.pools])
         for w, workload in enumerate(problem.workloads):
             self._gpus[self._pool[workload.pool]] -= state.running[w]
-        self._grid_kw = np.asarray(problem.grid.most_kw) - state.import_kw
+        net_kw = state.import_kw - state.export_kw
+        self._grid_kw = np.asarray(problem.grid.most_kw) - net_kw
         ramp_kw = problem.grid.ramp_kw(problem.horizon)
-        beside_kw = np.minimum(np.r_[np.inf, state.import_kw[:-1] + ramp_kw], np.r_[state.import_kw[1:] + ramp_kw, np.inf])
-        self._grid_kw = np.minimum(self._grid_kw, beside_kw - state.import_kw)
+        beside_kw = np.minimum(np.r_[np.inf, net_kw[:-1] + ramp_kw], np.r_[net_kw[1:] + ramp_kw, np.inf])
+        self._grid_kw = np.minimum(self._grid_kw, beside_kw - net_kw)
         if problem.grid.peak_price_per_kw:
             peak_kw = max(problem.grid.peak_so_far_kw, float(state.import_kw.max()))
             self._grid_kw = np.minimum(self._grid_kw, peak_kw + 1.0 - state.import_kw)

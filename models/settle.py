@@ -1,11 +1,12 @@
 """Settle: what the program leaves between and reality does not.
 
-The program lets a battery charge and discharge at once, a cooling plant burn up to its chord at a negative price, and a gang
-run on part of its GPUs. A plan's battery goes one way; a plant that burnt keeps to the segment of its curve it was on; and in
-the first step, which is what is sent, a rigid job runs, waits, or finishes inside it. Each is fixed to the side its solution
-leans to and the program is solved again, until nothing is left between. Where that breaks a limit or a promise, the other side
-is tried, least sure job first, and kept where it breaks less of a limit, or no more and costs less. What an operator orders
-to run is fixed the same way; only a limit of the plant or of the grid makes it wait.
+The program lets a battery charge and discharge at once, a grid connection import and export, a feeder draw and return, a
+cooling plant burn up to its chord at a negative price, and a gang run on part of its GPUs. A plan's power goes one way; a
+plant that burnt keeps to the segment of its curve it was on; and in the first step, which is what is sent, a rigid job runs,
+waits, or finishes inside it. Each is fixed to the side its solution leans to and the program is solved again, until nothing is
+left between. Where that breaks a limit or a promise, the other side is tried, least sure job first, and kept where it breaks
+less of a limit, or no more and costs less. What an operator orders to run is fixed the same way; only a limit of the plant or
+of the grid makes it wait.
 """
 
 from __future__ import annotations
@@ -109,15 +110,16 @@ def _sum(model: Any, families: Collection[str]) -> float:
 
 
 def _torn(problem: Problem, model: Any) -> list[Any]:
-    """The lesser of charge and discharge wherever a battery does both."""
-    torn = []
-    for store in problem.batteries:
-        block = model.battery[store.id]
-        for t in model.STEPS:
-            charge, discharge = block.charge_kw[t].value or 0.0, block.discharge_kw[t].value or 0.0
-            if min(charge, discharge) > TINY:
-                torn.append(block.charge_kw[t] if charge < discharge else block.discharge_kw[t])
-    return torn
+    """The lesser of the two ways wherever power goes both: batteries, the grid connection, feeders with losses."""
+    ways = [(model.battery[b.id].charge_kw, model.battery[b.id].discharge_kw) for b in problem.batteries]
+    ways += [(model.feeder[f.id].drawn_kw, model.feeder[f.id].returned_kw) for f in problem.feeders]
+    ways.append((model.grid.import_kw, model.grid.export_kw))
+    pairs = [(one[t], other[t]) for one, other in ways for t in other]
+    return [min(pair, key=_value) for pair in pairs if min(map(_value, pair)) > TINY]
+
+
+def _value(variable: Any) -> float:
+    return float(variable.value or 0.0)
 
 
 def _burning(problem: Problem, model: Any) -> list[tuple[CoolingPlant, int, int]]:

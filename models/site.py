@@ -7,7 +7,7 @@
                 plants:   heat    = heat removed from the plant's halls and loops
                 feeders:  load    = everything attached below, with losses
                 groups:   load    = sum over feeders that back each other
-                grid:     import  = load at the root
+                grid:     import - export = load at the root
 
 Never infeasible: what reality can break carries a slack with a physical meaning, priced by the order of `breach`.
 """
@@ -127,6 +127,15 @@ class Problem:
             depth |= found
         return sorted(self.feeders, key=lambda f: -depth[f.id])
 
+    def may_return(self, node: Feeder) -> bool:
+        """Whether power may flow back up through `node`: where the site may export, and something below can give."""
+        givers = {b.feeder for b in self.batteries}
+        below = {node.id}
+        for feeder_ in reversed(self.leaves_first()):
+            if feeder_.parent in below:
+                below.add(feeder_.id)
+        return self.grid.may_export and not below.isdisjoint(givers)
+
     def plant_halls(self, plant: CoolingPlant) -> list[Hall]:
         """The halls whose heat `plant` removes."""
         return [h for h in self.halls if h.cooling_plant == plant.id]
@@ -181,7 +190,7 @@ def build(problem: Problem) -> Any:
     for store in problem.batteries:
         battery.add(m.battery[store.id], store, horizon, m.STEPS, _carried(m, problem, store))
     for node in problem.leaves_first():
-        feeder.add(m.feeder[node.id], node, m.STEPS, *_attached(m, problem, node))
+        feeder.add(m.feeder[node.id], node, m.STEPS, *_attached(m, problem, node), may_return=problem.may_return(node))
     for group in problem.redundancies:
         members = [m.feeder[f] for f in group.feeders]
         loads, worsts = [_of(f.load_kw) for f in members], [_of(f.worst_kw) for f in members]

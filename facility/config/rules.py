@@ -77,6 +77,7 @@ def breaches(site: Known) -> Iterator[Breach]:
     yield from _grid(site)
     yield from _cooling(site)
     yield from _reserves(site)
+    yield from _export(site)
     yield from _times(site)
 
 
@@ -275,6 +276,16 @@ def _reserves(site: Known) -> Iterator[Breach]:
             for name in site.ids(kind):
                 if name in site.ids(other):
                     yield (kind, name), f"{other} has a `{name}` too", "another id: with reserves, what holds them needs a name of its own"
+
+
+def _export(site: Known) -> Iterator[Breach]:
+    keys = ("export_price_per_mwh", "export_fee_per_mwh")
+    price, fee = (site.get("tariff", key) for key in keys)
+    if price is not None and fee is not None:
+        yield ("tariff", keys[1]), f"{fee}, beside {keys[0]}", "one of the two: a price, or a fee off the energy price"
+    for key, value in zip(keys, (price, fee), strict=True):
+        if value is not None and site.get("grid", "export_limit_kw") == 0:
+            yield ("tariff", key), f"{value}, and nothing may be given back", "a grid.export_limit_kw above 0, or leave it out"
 
 
 def _times(site: Known) -> Iterator[Breach]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from facility.forecast import Forecast
 from facility.overrides.arbitrate import Bounds
 from facility.site import Site
 from facility.snapshot import Snapshot
 from models.grid_connection import GridConnection
+from models.horizon import Floats
 
 
 def grid_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds) -> GridConnection:
@@ -19,4 +22,14 @@ def grid_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds) 
         peak_so_far_kw=snapshot.peak_so_far_kw,
         event_target_kw=bounds.event_target_kw,
         ramp_kw_per_h=site.grid.ramp_kw_per_h,
+        export_limit_kw=site.grid.export_limit_kw,
+        export_price_per_kwh=tuple((_export_price_per_mwh(site, forecast) / 1000).tolist()),
     )
+
+
+def _export_price_per_mwh(site: Site, forecast: Forecast) -> Floats:
+    """What is paid for a MWh given back, shape (T,): the site's own price, else that of energy less the fee."""
+    tariff = site.tariff
+    if tariff.export_price_per_mwh is not None:
+        return np.full(len(forecast.price_per_mwh), tariff.export_price_per_mwh)
+    return forecast.price_per_mwh - (tariff.export_fee_per_mwh or 0.0)

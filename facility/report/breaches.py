@@ -22,6 +22,7 @@ UNITS = {
     "too_hot_k": ("K", "more cooling capacity or less load in this hall"),
     "uncooled_kw": ("kW", "more capacity of the hall's thermal.liquid_plant, or less load on its liquid-cooled pools"),
     "over_limit_kw": ("kW", "a higher import limit then, or less firm load"),
+    "over_export_kw": ("kW", "a higher grid.export_limit_kw, or less that must be given back"),
     "over_event_kw": ("kW", "a smaller reduction or a shorter event, less firm load, or lower floors"),
     "over_ramp_kw": ("kW", "a wider grid.ramp_kw_per_h, or longer ramps of an event"),
     "short_reserve_kw": ("kW", "sell less reserve then, or keep more load that can yield, or a fuller battery"),

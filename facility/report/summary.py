@@ -105,6 +105,8 @@ def short_table(planned: Planned) -> list[tuple[str, str, str]]:
         "peak_kw": "peak, kW",
         "carbon_kg": "carbon, kg",
     }
+    if plan.problem.grid.may_export:
+        said["export_revenue"] = f"export revenue, {currency}"
     if plan.problem.grid.peak_price_per_kw:
         said["peak_cost"] = f"peak cost, {currency}"
     if base["water_m3"]:
@@ -124,6 +126,8 @@ def _figures(plan: Plan, state: Account) -> dict[str, Any]:
         "objective": state.objective,
         "energy_kwh": float(state.import_kw @ h),
         "energy_cost": state.cost["energy"],
+        "export_kwh": float(state.export_kw @ h),
+        "export_revenue": -state.cost["export"],
         "peak_kw": float(state.import_kw.max()),
         "peak_cost": state.cost["peak"],
         "carbon_kg": float((state.import_kw * h) @ np.asarray(problem.grid.carbon_g_per_kwh)) / 1000,

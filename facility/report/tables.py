@@ -68,7 +68,7 @@ def plan_rows(planned: Planned) -> Iterator[list[Any]]:
             float(planned.forecast.price_per_mwh[t]),
             float(state.import_kw[t]),
             float(problem.grid.limit_kw[t]),
-            0.0,
+            float(state.export_kw[t]),
             float(state.it_kw[t]),
             float(cooling[t]),
             float(battery[t]),

@@ -24,6 +24,7 @@ class Grid(Part):
     limit_windows: tuple[LimitWindow, ...] = Field(
         default=(), description="daily windows with a limit of their own; the lower of the two counts"
     )
+    export_limit_kw: NonNegative = Field(default=0.0, description="most that may be given back, kW; 0: nothing")
     ramp_kw_per_h: Positive | None = Field(default=None, description="fastest change of the import, kW/h; absent: any")
     reserves: dict[Id, Reserve] = Field(default={}, description="products that the site sells to the grid's operator")
 
@@ -33,6 +34,8 @@ class Tariff(Part):
 
     energy_price_per_mwh: Finite | None = None
     energy_price_by_hour_per_mwh: ByHour | None = Field(default=None, description="24 values, by the site's local hour")
+    export_price_per_mwh: Finite | None = Field(default=None, description="for what is given back; absent: the energy price")
+    export_fee_per_mwh: Finite | None = Field(default=None, description="what the energy price is lessened by for what is given back")
     peak_price_per_kw: NonNegative = Field(default=0.0, description="for the highest billing-interval mean of the month")
     water_price_per_m3: NonNegative = Field(default=0.0, description="of water that cooling plants evaporate, sewage included")
 

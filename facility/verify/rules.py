@@ -3,7 +3,8 @@
 It shares no code with the model that made the plan. `verify` returns what is broken; nothing means accepted. A cap is only
 ever sent after this said so.
 
-    expected import <= limit;  expected power of a feeder <= rating;  its power at worst <= rating * margin
+    expected import <= limit;  expected export <= its limit, where there is one
+    expected power of a feeder <= rating;  its power at worst <= rating * margin
     the same of a group of feeders that back each other, on the ratings of all but its largest (N-1)
     heat of a plant <= what it removes;  a hall above its allowable band gets no more power;  min <= stored energy <= capacity
     a battery that discharges keeps what carries the worst case of its feeder for its ride-through
@@ -127,12 +128,16 @@ def _feeders(site: Site, snapshot: Snapshot, decision: Decision, outdoor_c: floa
     for it in carriers(site):
         says = f"expected power is more than {_may_carry(it)}"
         yield from over(Violation(f"{it.rule}.carries", it.name, abs(it.load_kw(loads)), "kW", it.rating_kw, says, "plant"))
-    import_kw = max(sum(kw for name, kw in loads.items() if site.feeders[name].parent is None), 0.0)
+    net_kw = sum(kw for name, kw in loads.items() if site.feeders[name].parent is None)
+    import_kw, export_kw = max(net_kw, 0.0), max(-net_kw, 0.0)
     limit_kw = decision.import_limit_kw
     if limit_kw is None:
         limit_kw = import_limit_kw(site, decision.at, decision.until)
     says = "expected import is above the grid's limit"
     yield from over(Violation("grid.limit", site.grid.feed, import_kw, "kW", limit_kw, says, "grid"))
+    if site.grid.export_limit_kw:
+        says = "expected export is above what the grid takes back"
+        yield from over(Violation("grid.export", site.grid.feed, export_kw, "kW", site.grid.export_limit_kw, says, "grid"))
     if decision.event_target_kw is not None:
         says = "expected import is above what the grid event allows"
         yield from over(Violation("grid.event", site.grid.feed, import_kw, "kW", decision.event_target_kw, says, "grid"))

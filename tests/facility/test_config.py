@@ -253,6 +253,22 @@ FAULTS = [
     ("06:30", "24:00", "sample_jobs.0.submit_local", "- {submit", "no time of a day", "to 23:59"),
     ("b1: {", "b1: {ride_through_feeder: raw, ", "batteries.b1.ride_through_feeder", "b1", "no `raw`", "did you mean `row`?"),
     ("b1: {", "b1: {ride_through_feeder: row, ", "batteries.b1.ride_through_feeder", "b1", "for 0 min", "give ride_through_min"),
+    (
+        "mwh: 80}",
+        "mwh: 80, export_fee_per_mwh: 5}",
+        "tariff.export_fee_per_mwh",
+        "tariff",
+        "nothing may be given back",
+        "a grid.export_limit_kw above 0",
+    ),
+    (
+        "mwh: 80}",
+        "mwh: 80, export_fee_per_mwh: 5, export_price_per_mwh: 70}",
+        "tariff.export_fee_per_mwh",
+        "tariff",
+        "beside export_price_per_mwh",
+        "one of the two",
+    ),
     ("b1: {", "b1: {start_share: 0.05, ", "batteries.b1.start_share", "b1", "0.05", "at least min_share, 0.1"),
 ]
 

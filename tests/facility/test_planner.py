@@ -633,6 +633,32 @@ def test_phoenix_keeps_an_event_of_a_quarter_for_three_hours(tmp_path: Path) -> 
             assert work[name] >= contract["floor_speed"] * contract["gpus"] - 1e-6
 
 
+@pytest.mark.parametrize(("tariff", "sold_per_mwh"), [("export_price_per_mwh=120", 120.0), ("export_fee_per_mwh=4", None)])
+def test_a_site_that_may_export_sells_in_the_dear_hours_within_its_limit(tmp_path: Path, tariff: str, sold_per_mwh: float | None) -> None:
+    """A battery far larger than the load; what it gives back is paid as the files say, and one step goes one way."""
+    battery = "{feeder: grid-main, capacity_kwh: 20000, charge_kw: 4000, discharge_kw: 4000, min_share: 0, start_share: 0.1}"
+    settings = (f"batteries={{big: {battery}}}", "grid.import_limit_kw=3000", "grid.limit_windows=[]", "grid.export_limit_kw=900",
+                f"feeders.{root_of(DEMO)}.rating_kw=9000", f"tariff.{tariff}")  # fmt: skip
+    settings = tuple(text.replace("grid-main", root_of(DEMO)) for text in settings)
+    made = planned(Request(str(DEMO), "2026-07-15", None, "1h", settings=settings))
+    write_tables(made, tmp_path)
+    told_ = summary(made)
+    rows = read(tmp_path / "plan.csv")
+    bought, sold, price = ([float(row[key]) for row in rows] for key in ("import_kw", "export_kw", "price_eur_per_mwh"))
+    assert max(sold) == pytest.approx(900, abs=1)
+    assert max(sold) <= 900
+    assert all(kw == 0 or back == 0 for kw, back in zip(bought, sold, strict=True))
+    paid = [sold_per_mwh if sold_per_mwh is not None else each - 4 for each in price]
+    assert told_["export_revenue"] == pytest.approx(sum(kw * each / 1000 for kw, each in zip(sold, paid, strict=True)))
+    assert told_["energy_cost"] == pytest.approx(sum(kw * each / 1000 for kw, each in zip(bought, price, strict=True)))
+    assert told_["status"] == "optimal"
+    assert told_["baseline"]["export_revenue"] == 0
+
+
+def root_of(site: Path) -> str:
+    return next(str(name) for name, f in yaml.safe_load(site.read_text(encoding="utf-8"))["feeders"].items() if "parent" not in f)
+
+
 def test_an_event_that_cannot_be_kept_is_a_breach_with_a_remedy(tmp_path: Path) -> None:
     """256 GPUs at 100 W draw 25 kW; 10 kW are called, so contracts break and then the event, by the rest."""
     file = tmp_path / "events.csv"

@@ -412,6 +412,17 @@ def test_what_flows_back_through_a_feeder_loses_too() -> None:
     assert expected_kw(site, decision(batteries=(BatteryOrder("b", -8.0),)), SNAPSHOT, 10.0)["pdu"] == pytest.approx(-3.258)
 
 
+def test_what_is_given_back_holds_at_the_export_limit_and_fires_just_above() -> None:
+    """8 kW given under 4.38 kW of load leave 3.62 kW, of which cooling takes 0.85 kW and losses 2 % of the rest: 2.7146 kW."""
+    site = site_with(batteries__b__discharge_kw=8)
+    given = decision(batteries=(BatteryOrder("b", -8.0),))
+    export_kw = -expected_kw(site, given, SNAPSHOT, 10.0)["main"]
+    assert export_kw == pytest.approx(2.7146)
+    assert broken(site, given) == set()
+    assert broken(site_with(batteries__b__discharge_kw=8, grid__export_limit_kw=export_kw), given) == set()
+    assert broken(site_with(batteries__b__discharge_kw=8, grid__export_limit_kw=export_kw - 1e-3), given) == {"grid.export"}
+
+
 def test_the_published_plant_reaches_its_published_pue() -> None:
     """1,400 kW of IT: 1.082 at 12 degC, 1.212 at 20, 1.304 at 25, 1.349 at 40 (Sun et al. 2020, Zhao et al. 2024)."""
     plant = {"feeder": "main", "design_heat_kw": 1400, "max_heat_kw": 1400, "pump_kw": 60, "fan_kw": 30, "misc_kw": 25}

@@ -49,7 +49,8 @@ def a_site(
     outdoor_c: float = 20.0,
     **assets: Any,
 ) -> Problem:
-    """Ten GPUs in one hall under one feeder, nothing binding; `assets` are fields of `Problem` that replace these."""
+    """Ten GPUs in one hall under one feeder, nothing binding; `assets` are fields of `Problem` or its grid that replace these."""
+    terms = {key: assets.pop(key) for key in tuple(assets) if key in GridConnection.__dataclass_fields__}
     limits = limit_kw if isinstance(limit_kw, tuple) else (limit_kw,) * len(hours)
     grid = GridConnection(
         limits,
@@ -58,6 +59,7 @@ def a_site(
         peak_so_far_kw=peak_so_far_kw,
         event_target_kw=event_target_kw,
         ramp_kw_per_h=ramp_kw_per_h,
+        **terms,
     )
     default: dict[str, Any] = {
         "feeders": (Feeder("root", None, 1000.0),),

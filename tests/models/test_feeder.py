@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from models.battery import Battery
 from models.feeder import Feeder
 from models.gpu import Curve
 from models.hall import Hall
@@ -84,9 +85,66 @@ def test_every_feeder_comes_before_its_parent(site: Any) -> None:
     assert order.index("aux") < order.index("root")
 
 
+def returning(site: Any, price: tuple[float, ...], sold: tuple[float, ...], rating_kw: float, **terms: Any) -> Problem:
+    """Hours of an empty battery of 4 kWh and 2 kW without losses on a row that loses 10 % of what passes, either way."""
+    feeders = (Feeder("root", None, 1000.0), Feeder("row", "root", rating_kw, loss_share=0.1))
+    battery = Battery("battery", "row", 4.0, 2.0, 2.0, 1.0, 0.0, 0.0)
+    assets = {"gpus": 0.0, "feeders": feeders, "batteries": (battery,), "export_limit_kw": 9.0, "export_price_per_kwh": sold}
+    return site((1.0,) * len(price), price, **(assets | terms))
+
+
+def test_what_flows_back_loses_on_the_way_too(site: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+    """2 kWh into the battery are 2.2 at the meter, 2 kWh out of it 1.8: 0.1 * 2.2 - 0.5 * 1.8 = -0.68."""
+    problem = returning(site, (0.1, 0.6), (0.0, 0.5), 1000.0)
+    assert optimum(problem).objective == pytest.approx(-0.68)
+    account = planned(problem).account
+    assert account.feeder_kw[1].tolist() == pytest.approx([2.2, -1.8], abs=1e-3)
+    assert account.objective == pytest.approx(-0.68, abs=1e-3)
+
+
+def test_a_rating_holds_for_what_flows_back(site: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+    """0.9 of what the battery gives is 1.1 kW at most: 1.1 / 0.9 kWh, bought in two hours. 0.11 * 1.1 / 0.9 - 0.5 * 1.1."""
+    problem = returning(site, (0.1, 0.1, 0.6), (0.0, 0.0, 0.5), 1.1)
+    assert optimum(problem).objective == pytest.approx(0.11 * 1.1 / 0.9 - 0.55)
+    plan = planned(problem)
+    assert plan.account.feeder_kw[1].min() == pytest.approx(-1.1, abs=1e-3)
+    assert not plan.account.is_breached
+    assert plan.marginal_prices["feeder[row].carries_back"] > 0
+
+
+def test_more_than_the_rating_that_flows_back_is_a_breach_of_it(site: Any, planned: Callable[[Problem], Plan]) -> None:
+    """3 kW come on the row whatever we do and the battery takes 0.5: 2.5 * 0.9 = 2.25 kW against 2 kW. 10,000 * 0.25 - 0.1 * 2.25."""
+    battery = Battery("battery", "row", 0.5, 0.5, 0.5, 1.0, 0.0, 0.0)
+    problem = returning(site, (0.1,), (0.1,), 2.0, halls=(Hall("hall", "row", base_kw=-3.0),), batteries=(battery,))
+    account = planned(problem).account
+    assert account.breach["over_rating_kw"][1].tolist() == pytest.approx([0.25])
+    assert account.objective == pytest.approx(2499.775)
+
+
+def test_no_plan_burns_power_in_a_feeders_losses(site: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+    """Paid for what it draws, the program draws and returns at once up to the rating; the plan draws 1 kW and fills 1 kWh.
+
+    -0.2 * 1.1 * (1 + 1 + 1) = -0.66.
+    """
+    battery = Battery("battery", "row", 1.0, 2.0, 2.0, 1.0, 0.0, 0.0)
+    problem = returning(site, (-0.2, -0.2), (-0.2, -0.2), 50.0, halls=(Hall("hall", "row", base_kw=1.0),), batteries=(battery,))
+    assert optimum(problem).objective < -1.0
+    assert planned(problem).account.objective == pytest.approx(-0.66)
+
+
+def test_power_returns_only_above_what_can_give_it(site: Any) -> None:
+    problem = returning(site, (0.1,), (0.1,), 9.0)
+    aside = replace(problem, feeders=(*problem.feeders, Feeder("aside", "root", 1.0)))
+    assert {f.id: aside.may_return(f) for f in aside.feeders} == {"root": True, "row": True, "aside": False}
+    closed = replace(problem, grid=replace(problem.grid, export_limit_kw=0.0))
+    assert not any(closed.may_return(f) for f in closed.feeders)
+
+
 def test_golden_rows(site: Any, golden: Any) -> None:
     feeders = (Feeder("root", None, 5.0), Feeder("row", "root", 2.0, loss_share=0.02, worst_case_margin=0.9))
     pool = replace(site((1.0,), (0.1,)).pools[0], feeder="row")
     problem = site((1.0,), (0.1,), feeders=feeders, pools=(pool,), halls=(Hall("hall", "root", base_kw=1.0),))
     for name in ("sums", "sums_worst", "carries", "carries_worst"):
         golden(problem, f"feeder.{name}")
+    for name in ("nets", "loses", "carries_back"):
+        golden(returning(site, (0.1,), (0.1,), 2.0), f"feeder.{name}")

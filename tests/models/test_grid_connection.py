@@ -1,12 +1,19 @@
-"""Grid connection: limits, prices, peaks, events, ramps."""
+"""Grid connection: limits, prices, peaks, events, ramps, export."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from models.account import account
+from models.baseline import baseline
+from models.battery import Battery
+from models.breach import GRID_LIMIT, PLANT, TINY
+from models.hall import Hall
 from models.plan import Plan
 from models.site import Problem
 
@@ -147,7 +154,85 @@ def test_a_job_goes_before_a_ramp(site: Any, job: Any, planned: Callable[[Proble
     assert account.breach["unfinished_gpu_h"][0] == pytest.approx(4.0, abs=0.02)
 
 
+def exporting(site: Any, price: tuple[float, ...], sold: tuple[float, ...], limit_kw: float = 1.5, **terms: Any) -> Problem:
+    """Hours without load, an empty battery of 4 kWh and 2 kW without losses, and `limit_kw` that may be given back at `sold`."""
+    battery = Battery("battery", "root", 4.0, 2.0, 2.0, 1.0, 0.0, 0.0)
+    assets = {"gpus": 0.0, "batteries": (battery,), "export_limit_kw": limit_kw, "export_price_per_kwh": sold}
+    return site((1.0,) * len(price), price, **(assets | terms))
+
+
+def test_energy_is_sold_where_it_earns_most_up_to_the_export_limit(site: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+    """1.5 kWh bought at 0.1 and sold at 0.4: 0.15 - 0.6 = -0.45. One more kW would earn 0.3."""
+    problem = exporting(site, (0.1, 0.5), (0.0, 0.4))
+    assert optimum(problem).objective == pytest.approx(-0.45)
+    plan = planned(problem)
+    assert plan.account.import_kw.tolist() == pytest.approx([1.5, 0.0], abs=1e-4)
+    assert plan.account.export_kw.tolist() == pytest.approx([0.0, 1.5], abs=1e-4)
+    assert (plan.account.cost["energy"], plan.account.cost["export"]) == (pytest.approx(0.15, abs=1e-4), pytest.approx(-0.6, abs=1e-4))
+    assert plan.marginal_prices["grid.exports"] == pytest.approx(0.3)
+    assert not plan.account.is_breached
+
+
+def test_nothing_is_given_back_where_nothing_may_be(site: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+    problem = exporting(site, (0.1, 0.5), (), limit_kw=0.0)
+    assert optimum(problem).objective == pytest.approx(0.0)
+    assert planned(problem).account.export_kw.tolist() == [0.0, 0.0]
+
+
+def test_what_must_be_given_back_breaks_the_export_limit_by_exactly_the_difference(
+    site: Any, planned: Callable[[Problem], Plan], optimum: Any
+) -> None:
+    """3 kW come whatever we do, 1 kW is to be given back and the battery takes 0.5: 1.5 kW over. 1000 * 1.5 - 0.1 * 2.5."""
+    battery = Battery("battery", "root", 0.5, 0.5, 0.5, 1.0, 0.0, 0.0)
+    problem = exporting(site, (0.2,), (0.1,), 1.0, halls=(Hall("hall", "root", base_kw=-3.0),), batteries=(battery,))
+    assert optimum(problem).objective == pytest.approx(1499.75)
+    plan = planned(problem)
+    assert plan.status == "breached"
+    assert plan.account.breach["over_export_kw"].tolist() == pytest.approx([1.5])
+    assert plan.account.objective == pytest.approx(1499.75)
+
+
+def test_a_ramp_counts_what_is_given_back_as_less_than_nothing(site: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+    """1 kW/h from buying x to selling x is x = 0.5: 0.1 * 0.5 - 0.4 * 0.5 = -0.15; the other way round as well."""
+    problem = exporting(site, (0.1, 0.5), (0.0, 0.4), ramp_kw_per_h=1.0)
+    assert optimum(problem).objective == pytest.approx(-0.15)
+    assert planned(problem).account.breach["over_ramp_kw"].tolist() == [0.0, 0.0]
+    full = (Battery("battery", "root", 4.0, 2.0, 2.0, 1.0, 0.0, 4.0),)
+    assert optimum(exporting(site, (0.5, 0.1), (0.4, 0.0), ramp_kw_per_h=1.0, batteries=full)).objective == pytest.approx(-0.15)
+
+
+def test_drawing_and_giving_back_at_once_earns_nothing_from_nothing(
+    site: Any, firm: Any, planned: Callable[[Problem], Plan], optimum: Any
+) -> None:
+    """1 kW must run at 0.1, and 0.3 is paid for export: the hull of either way allows (1 + e) / 3 + e / 2 <= 1, so e = 0.8.
+
+    0.1 * 1.8 - 0.3 * 0.8 = -0.06. The plan draws 1 kW and gives nothing: 0.1.
+    """
+    problem = site((1.0,), (0.1,), limit_kw=3.0, export_limit_kw=2.0, export_price_per_kwh=(0.3,), firms=(firm(),))
+    assert optimum(problem).objective == pytest.approx(-0.06)
+    plan = planned(problem)
+    assert (plan.account.import_kw.tolist(), plan.account.export_kw.tolist()) == ([pytest.approx(1.0)], [0.0])
+    assert plan.account.objective == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_plan_that_may_export_agrees_with_its_program(random_site: Any, planned: Callable[[Problem], Plan], seed: int) -> None:
+    """No limit is broken by rounding alone, and the account is dearer than the program's optimum only by what rounding takes."""
+    problem = random_site(seed, lowest_price=-0.1)
+    price = np.asarray(problem.grid.price_per_kwh)
+    grid = replace(problem.grid, export_limit_kw=0.4, export_price_per_kwh=tuple(price[::-1] - 0.01))
+    problem = replace(problem, grid=grid)
+    plan = planned(problem)
+    for family in (*PLANT.families, *GRID_LIMIT.families):
+        assert plan.record.tiers or np.all(plan.account.breach.get(family, 0.0) <= TINY), family
+    assert plan.account.objective >= plan.record.bound - 1e-6
+    assert np.all((plan.account.import_kw == 0) | (plan.account.export_kw == 0))
+    assert account(problem, baseline(problem)).export_kw.tolist() == [0.0] * len(price)
+
+
 def test_golden_rows(site: Any, golden: Any) -> None:
     problem = site((0.5, 1.0), limit_kw=4.0, event_target_kw=(None, 2.0), ramp_kw_per_h=1.0, peak_price_per_kw=10.0, peak_so_far_kw=3.0)
     for name in ("meters", "limits", "event", "rises", "falls", "peaks"):
         golden(problem, f"grid_connection.{name}")
+    for name in ("exports", "one_way"):
+        golden(exporting(site, (0.1, 0.5), (0.0, 0.6)), f"grid_connection.{name}")
