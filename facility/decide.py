@@ -73,7 +73,7 @@ def decision_of(site: Site, snapshot: Snapshot, bounds: Bounds, plan: Plan, edge
         at=edges[0],
         until=edges[0] + timedelta(seconds=site.control.cap_ttl_s),
         pools=tuple(
-            PoolCaps(pool, _idle_cap_w(site, bounds, pool), tuple(caps[pool]), pool_reason(plan, bounds, pool))
+            PoolCaps(pool, _idle_cap_w(site, bounds, pool), tuple(caps[pool]), pool_reason(plan, bounds, pool, site.currency))
             for pool in site.pools
         ),
         jobs=tuple(

@@ -1,10 +1,11 @@
-"""Limits in an operator's words: one line for each family of `models.marginal.LIMITS`."""
+"""Limits in an operator's words: one line for each family of `models.marginal.LIMITS`, and for what else makes a GPU dear."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.marginal import Marginal
+from models.marginal import LIMITS, Marginal
+from models.why import SETTLED, Cause, Why
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,10 @@ class Words:
 
     noun: str
     change: str = "more"
+
+    def a_unit(self, unit: str, amount: float = 1.0) -> str:
+        """As in `200 kW more`."""
+        return f"{rounded(amount)} {unit} {self.change}"
 
     def of(self, asset: str | None) -> str:
         """The noun for one asset."""
@@ -30,7 +35,7 @@ WORDS = {
     "feeder.carries_worst": Words("the rating of feeder {asset}, for the sum of caps"),
     "redundancy.survives": Words("what group {asset} carries without its largest feeder"),
     "redundancy.survives_worst": Words("what group {asset} carries without its largest feeder, for the sum of caps"),
-    "pool.holds": Words("the GPUs of pool {asset}"),
+    "pool.holds": Words("what pool {asset} holds"),
     "firm.serves": Words("the floor of rental {asset}", "less"),
     "hall.recommended_min": Words("the recommended minimum of hall {asset}", "less"),
     "hall.recommended_max": Words("the recommended maximum of hall {asset}"),
@@ -43,7 +48,35 @@ WORDS = {
 }
 
 
+OTHERS = {
+    "grid.import_kw": "energy",
+    "grid.peaks": "the peak price",
+    "workload.gpus": "the price of waiting",
+    "pause.starts": "the price of pausing",
+    "hall.removed_kw": "the temperature of hall {asset}",
+    SETTLED: "what runs whole or not at all",
+}
+"""Causes that are no limit; of one without a line the room is told."""
+
+
+def told(cause: Cause, why: Why) -> str:
+    """A cause as a noun, a limit with its amount."""
+    if cause.family not in WORDS:
+        return OTHERS.get(cause.family, f"what {cause.family.split('.')[0].replace('_', ' ')} asks").format(asset=cause.asset)
+    amount, noun = why.limit(cause), WORDS[cause.family].of(cause.asset)
+    return noun if amount is None else f"{noun} ({rounded(amount)} {LIMITS[cause.family].unit})"
+
+
+def rounded(amount: float) -> str:
+    """Four digits, and no exponent.
+
+    >>> rounded(809.9919), rounded(12345.6), rounded(0.0)
+    ('810', '12350', '0')
+    """
+    return f"{float(f'{amount:.4g}'):.12g}"
+
+
 def sentence(price: Marginal, currency: str) -> str:
     """What a unit more of a limit all through the plan would have saved."""
     words = WORDS[price.family]
-    return f"1 {price.unit} {words.change} of {words.of(price.asset)} in every step would have saved {price.total:,.2f} {currency}"
+    return f"{words.a_unit(price.unit)} of {words.of(price.asset)} in every step would have saved {rounded(price.total)} {currency}"

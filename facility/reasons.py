@@ -1,63 +1,55 @@
-"""Reasons: why a job waits and a cap is low, in an operator's words, read from the plan's own numbers."""
+"""Reasons: why a job waits and a cap is low, in an operator's words, from what one more GPU would cost (`models.why`)."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import numpy as np
 
+from facility.limits import rounded, told
 from facility.overrides.arbitrate import Bounds
 from facility.site import Site
 from facility.steps import Edges
 from models.breach import TINY
 from models.job import Job
+from models.marginal import LIMITS
 from models.plan import Plan
+from models.why import Cause, Costs, largest
 
-NEARLY = 1e-3
+SAME = 1e-6
+"""Money per GPU hour that is no difference."""
 
 
 def job_reason(plan: Plan, bounds: Bounds, w: int, edges: Edges, site: Site) -> str:
     """Why job `w` (a workload index) runs when it does."""
-    job = plan.problem.jobs[w - len(plan.problem.firms)]
+    job = plan.problem.workloads[w]
+    assert isinstance(job, Job)
     if job.id in bounds.reasons:
         return bounds.reasons[job.id]
     unfinished = float(plan.account.breach["unfinished_gpu_h"][w - len(plan.problem.firms)])
     share = plan.problem.cells.share[w]
     ran = np.flatnonzero(plan.account.running[w] > TINY)
     if unfinished > TINY:
-        free = float(plan.problem.free_gpus(job.pool).max())
-        if job.gang > free:
-            return f"cannot finish: it asks for {job.gpus} GPUs at once, pool {job.pool} has {free:.0f} for jobs"
-        hours = float(share @ plan.problem.horizon.h)
-        if job.work_gpu_h > job.gpus * hours + TINY:
-            return f"cannot finish: {job.gpus} GPUs for {hours:.2f} h, arrival to deadline, are less than its work"
-        return f"cannot finish: {unfinished:.3f} GPU h are left at its deadline{_binding(plan, job, share)}"
+        return f"cannot finish: {_unfinished(plan, job, w, unfinished, site.currency)}"
     if forgone := _forgone(plan, job, w):
-        why = _binding(plan, job, share) or f": its energy costs more than the {job.spot_value_per_gpu_h:g} {site.currency} that it is worth"
-        return f"{forgone:.3f} GPU h of spot work are left out{why}"
+        return f"{forgone:.3f} GPU h of spot work are left out: {_not_worth(plan, job, w, site.currency)}"
+    window = np.flatnonzero(share)
+    first = int(window[0]) if len(window) else len(share)
     if not len(ran):
-        return f"waits past the horizon{_binding(plan, job, share) or ': it may still finish later, at the mean price'}"
-    first = int(np.flatnonzero(share)[0])
+        return f"waits past the horizon{_later(plan, job, w, first, edges, site.currency)}"
     start = int(ran[0])
     if start <= first:
         return "runs as soon as it is there"
-    price = np.asarray(plan.problem.grid.price_per_kwh) * 1000
-    if why := _binding(plan, job, np.where(np.arange(len(share)) < start, share, 0.0)):
-        return f"waits until {edges[start]:%Y-%m-%dT%H:%MZ}{why}"
-    return (
-        f"waits until {edges[start]:%Y-%m-%dT%H:%MZ}: energy costs {price[start]:.2f} instead of {price[first]:.2f} "
-        f"{site.currency}/MWh then"
-    )
+    return f"waits until {edges[start]:%Y-%m-%dT%H:%MZ}: {_dearer(plan, job, w, first, start, edges, site.currency)}"
 
 
-def pool_reason(plan: Plan, bounds: Bounds, pool_id: str) -> str:
+def pool_reason(plan: Plan, bounds: Bounds, pool_id: str, currency: str) -> str:
     """Why the pool's caps are what they are now."""
     if pool_id in bounds.reasons:
         return bounds.reasons[pool_id]
-    if plan.account.import_kw[0] >= plan.problem.grid.most_kw[0] * (1 - NEARLY):
-        return f"the {_most(plan, 0)} is reached"
-    for i, feeder in enumerate(plan.problem.feeders):
-        if plan.account.feeder_worst_kw[i, 0] >= feeder.rating_kw * feeder.worst_case_margin * (1 - NEARLY):
-            return f"the sum of caps fills feeder {feeder.id}"
-    return "rentals at the speed that earns most, jobs where a unit of work takes least energy for its money"
+    return caps_reason(plan, plan.problem.cells.pools.get(pool_id, []), 0, currency) or (
+        "rentals at the speed that earns most, jobs where a unit of work takes least energy for its money"
+    )
 
 
 def _forgone(plan: Plan, job: Job, w: int) -> float:
@@ -68,28 +60,93 @@ def _forgone(plan: Plan, job: Job, w: int) -> float:
     return left if left > TINY * max(1.0, job.work_gpu_h) else 0.0
 
 
-def _pool(plan: Plan, job: Job) -> int:
-    return next(i for i, p in enumerate(plan.problem.pools) if p.id == job.pool)
+def _not_worth(plan: Plan, job: Job, w: int, currency: str) -> str:
+    """Why spot job `w` is not worth doing in the cheapest step in which it is not."""
+    hours = [plan.why.hour(w, t) for t in np.flatnonzero(plan.problem.cells.share[w]).tolist()]
+    dear = [costs for costs in hours if sum(costs.values()) > job.spot_value_per_gpu_h - SAME]
+    costs = min(dear, key=lambda costs: sum(costs.values()), default={})
+    top = largest({cause: money for cause, money in costs.items() if cause.family in LIMITS})
+    if top is None or top[1] <= SAME:
+        return f"its energy costs more than the {job.spot_value_per_gpu_h:g} {currency} that it is worth"
+    return (
+        f"a GPU h costs {rounded(sum(costs.values()))} {currency} where it is next done, {rounded(top[1])} of it for {told(top[0], plan.why)}, "
+        f"and is worth {job.spot_value_per_gpu_h:g}"
+    )
 
 
-def _most(plan: Plan, t: int) -> str:
-    """What bounds the import in step `t`, in words."""
-    grid = plan.problem.grid
-    name = "grid event's target" if grid.most_kw[t] < grid.limit_kw[t] else "grid limit"
-    return f"{name} of {grid.most_kw[t]:.0f} kW"
+def caps_reason(plan: Plan, workloads: list[int], t: int, currency: str) -> str:
+    """The limit that keeps the caps of `workloads` low in step `t`, '' where none does."""
+    top = largest(plan.why.raising(workloads, t))
+    return "" if top is None else f"{told(top[0], plan.why)} keeps caps low{_worth_of(plan, top[0], currency)}"
 
 
-def _binding(plan: Plan, job: Job, share: np.ndarray) -> str:
-    """The limit that is reached throughout the steps in which the job could have run, as the end of a sentence."""
-    steps = np.flatnonzero(share > 0)
-    if not len(steps):
-        return ""
-    most = np.asarray(plan.problem.grid.most_kw)[steps]
-    if (plan.account.import_kw[steps] >= most * (1 - NEARLY)).all():
-        return f": the {_most(plan, int(steps[most.argmin()]))} is reached"
-    p = _pool(plan, job)
-    mine = [w for w, x in enumerate(plan.problem.workloads) if x.pool == job.pool]
-    busy = plan.account.running[mine][:, steps].sum(axis=0)
-    if (busy + job.gpus > (np.asarray(plan.problem.pools[p].available) - plan.problem.idle_kept(job.pool))[steps]).all():
-        return f": pool {job.pool} has no {job.gpus} GPUs free"
+def _worth_of(plan: Plan, cause: Cause, currency: str) -> str:
+    for price in plan.marginal:
+        if (price.family, price.asset) == (cause.family, cause.asset) and cause.step is not None:
+            an_hour = price.saved[cause.step] / plan.problem.horizon.h[cause.step]
+            return f": 1 {price.unit} of it is worth {rounded(an_hour)} {currency} an hour"
     return ""
+
+
+def _unfinished(plan: Plan, job: Job, w: int, unfinished: float, currency: str) -> str:
+    free = float(plan.problem.free_gpus(job.pool).max())
+    if job.gang > free:
+        return f"it asks for {job.gpus} GPUs at once, pool {job.pool} has {free:.0f} for jobs"
+    hours = float(plan.problem.cells.share[w] @ plan.problem.horizon.h)
+    if job.work_gpu_h > job.gpus * hours + TINY:
+        return f"{job.gpus} GPUs for {hours:.2f} h, arrival to deadline, are less than its work"
+    left = f"{unfinished:.3f} GPU h are left at its deadline"
+    costs = plan.why.window(w)
+    limits = {cause: money for cause, money in costs.items() if cause.family in LIMITS and money > TINY}
+    top = largest(limits)
+    if top is None:
+        return left
+    at, most = max(_hours(plan, w, top[0]), key=lambda item: item[1])
+    worth = plan.why.worth(w)
+    return f"{left}: {told(at, plan.why)} takes up to {rounded(most)} of the {rounded(worth)} {currency} that a GPU h of it is worth"
+
+
+def _hours(plan: Plan, w: int, cause: Cause) -> list[tuple[Cause, float]]:
+    """What `cause`, without a step, costs a GPU hour of job `w` in each step of its window."""
+    window = np.flatnonzero(plan.problem.cells.share[w]).tolist()
+    return [item for t in window for item in plan.why.hour(w, t).items() if item[0]._replace(step=None) == cause]
+
+
+def _later(plan: Plan, job: Job, w: int, first: int, edges: Edges, currency: str) -> str:
+    costs = plan.why.hour(w, first) if first < len(plan.problem.horizon) else {}
+    if not costs:
+        return ": it cannot run before"
+    now, then = sum(costs.values()), job.carry_price_per_gpu_h
+    if now <= then + SAME:
+        return ": it may still finish later, at the mean price"
+    cause, money = largest(costs) or (Cause("grid.import_kw"), 0.0)
+    return (
+        f": a GPU h costs {rounded(now)} {currency} at {edges[first]:%Y-%m-%dT%H:%MZ}, {rounded(money)} of it for "
+        f"{told(cause, plan.why)}, and {rounded(then)} later"
+    )
+
+
+def _dearer(plan: Plan, job: Job, w: int, first: int, start: int, edges: Edges, currency: str) -> str:
+    """Why step `first` is worse for job `w` than step `start`: the cause that makes most of the difference."""
+    before, then = plan.why.hour(w, first), plan.why.hour(w, start)
+    if not job.elastic and before and sum(plan.why.gpu(w, 0, first).values()) < -SAME:
+        return f"its {job.gpus} GPUs do not fit together before"
+    more = _excess(before, then)
+    cause, money = largest(more) or (Cause("grid.import_kw"), 0.0)
+    if money <= SAME:
+        return "it costs the same before, and other work goes first"
+    price = np.asarray(plan.problem.grid.price_per_kwh) * 1000
+    if cause.family == "grid.import_kw":
+        return f"energy costs {price[start]:.2f} instead of {price[first]:.2f} {currency}/MWh then"
+    return (
+        f"a GPU h costs {rounded(sum(then.values()))} {currency} then instead of {rounded(sum(before.values()))} at "
+        f"{edges[first]:%Y-%m-%dT%H:%MZ}, where {told(cause, plan.why)} adds {rounded(money)}"
+    )
+
+
+def _excess(one: Costs, other: Costs) -> Costs:
+    """How much more each cause costs in `one` than in `other`, whatever the step; named by the step in `one`."""
+    less = defaultdict[Cause, float](float)
+    for cause, money in other.items():
+        less[cause._replace(step=None)] += money
+    return {cause: money - less[cause._replace(step=None)] for cause, money in one.items()}

@@ -44,7 +44,7 @@ def _margin(problem: Problem, asset: Any, _: int) -> float:
 
 
 def _hundredth(problem: Problem, w: Any, t: int) -> float:
-    return 0.01 * float(problem.workloads[w].gpus) * float(problem.horizon.h[t])
+    return 0.01 * float(problem.firms[w].demanded(len(problem.horizon))[t] * problem.horizon.h[t])
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Member:
     key: Any
 
 
-BY_WORKLOAD = frozenset({"workload", "firm", "job"})
+BY_WORKLOAD = frozenset({"workload", "firm", "job", "pause"})
 """Blocks whose rows and columns begin their index with a workload."""
 
 

@@ -24,6 +24,7 @@ from models.settle import settle
 from models.site import Problem, build
 from models.solve import Certificate, Infeasible, Outcome, Session, Solved, TimedOut, values
 from models.tiers import Ranked, breaks_less
+from models.why import Why
 
 ROUNDING_RESERVE = 1e-5
 """Share of every electrical limit that the program leaves for rounding."""
@@ -60,7 +61,7 @@ class SolveRecord:
 class Plan:
     """A schedule that can be sent, its account, the baseline's account on the same problem, and why.
 
-    `marginal` are the prices of the limits that bind.
+    `marginal` are the prices of the limits that bind; `why` takes the cost of running a GPU apart.
     """
 
     problem: Problem
@@ -70,6 +71,7 @@ class Plan:
     status: Status
     record: SolveRecord
     marginal: tuple[Marginal, ...]
+    why: Why
 
     @property
     def marginal_prices(self) -> dict[str, float]:
@@ -128,7 +130,17 @@ def make_plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut
         ranked.seconds,
         ranked.weights_stand,
     )
-    return Plan(problem, schedule, result, reference_account, status, record, marginal_prices(problem, session, ranked.priced or solved))
+    prices = ranked.priced or solved
+    return Plan(
+        problem,
+        schedule,
+        result,
+        reference_account,
+        status,
+        record,
+        marginal_prices(problem, session, prices),
+        Why(problem, model, session, prices),
+    )
 
 
 def _reserve(problem: Problem) -> Problem:

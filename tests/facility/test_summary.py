@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from facility.decide import Undecided
-from facility.limits import WORDS
+from facility.limits import WORDS, rounded
 from facility.planner import Planned, Request, plan
 from facility.report.breaches import UNITS, breaches
 from facility.report.summary import short_table, summary
@@ -61,7 +61,7 @@ def test_each_limit_that_binds_has_its_price_by_step_and_in_words() -> None:
     limit = by_step["grid.limits"]
     assert (limit["asset"], limit["unit"], len(limit["saved_by_step"])) == ("main", "kW", 6)
     assert sum(limit["saved_by_step"]) == pytest.approx(numbers["marginal_prices"]["grid.limits"])
-    assert limit["says"] == f"1 kW more of the import limit in every step would have saved {limit['saved']:,.2f} EUR"
+    assert limit["says"] == f"1 kW more of the import limit in every step would have saved {rounded(limit['saved'])} EUR"
 
 
 def test_every_family_of_limits_has_words() -> None:
