@@ -37,6 +37,7 @@ WORDS = {
     "redundancy.survives_worst": Words("what group {asset} carries without its largest feeder, for the sum of caps"),
     "pool.holds": Words("what pool {asset} holds"),
     "firm.serves": Words("the floor of rental {asset}", "less"),
+    "budget.spends": Words("the slow hours of contract {asset}, in each of its windows,"),
     "hall.recommended_min": Words("the recommended minimum of hall {asset}", "less"),
     "hall.recommended_max": Words("the recommended maximum of hall {asset}"),
     "hall.allowable_max": Words("the allowable maximum of hall {asset}"),

@@ -49,6 +49,8 @@ class Snapshot:
     import_kw: float | None = None
     """Power at the grid meter, kW."""
     outdoor_c: float | None = None
+    slow_hours_used: Mapping[str, float] = field(default_factory=dict)
+    """Hours of its budget that each contract has used in the running day, week or month; 0 where nobody counted."""
     peak_so_far_kw: float = 0.0
     """Highest billing-interval mean of the month until now, kW."""
     enforced_cap_w: Mapping[str, int] = field(default_factory=dict)

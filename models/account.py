@@ -14,6 +14,7 @@ import numpy as np
 
 from models import (
     battery,
+    budget,
     cooling_plant,
     feeder,
     firm,
@@ -99,6 +100,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         job.bill(problem.jobs, work[firms:], horizon),
         pause.bill(problem.jobs, running[firms:], problem.cells.share[firms:], carried),
         firm.bill(problem.firms, work[:firms], h),
+        budget.bill([f.budget for f in problem.firms], _stack([f.demanded(steps) for f in problem.firms], steps), work[:firms], h),
         hall.bill(problem.zones, hall_c, h),
         liquid_loop.bill(uncooled_kw, h),
         cooling_plant.bill(problem.cooling_plants, heat_kw, problem.outdoor_c, h),

@@ -24,6 +24,7 @@ import numpy as np
 import pyomo.environ as pyo
 
 from models.breach import CONTRACT, Bill
+from models.budget import Budget
 from models.horizon import Floats, Horizon
 from models.workload import Workload, work_gpu_h
 
@@ -42,6 +43,7 @@ class Firm(Workload):
     pausable: bool = False
     demand: tuple[int, ...] = ()
     releases_idle: bool = False
+    budget: Budget | None = None
 
     @property
     def may_pause(self) -> bool:

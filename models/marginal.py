@@ -68,6 +68,7 @@ LIMITS = {
     "redundancy.survives_worst": Limit("kW"),
     "pool.holds": Limit("GPU"),
     "firm.serves": Limit("% of speed", _hundredth),
+    "budget.spends": Limit("h"),
     "hall.recommended_min": Limit("K"),
     "hall.recommended_max": Limit("K"),
     "hall.allowable_max": Limit("K"),
@@ -136,7 +137,7 @@ class Member:
     key: Any
 
 
-BY_WORKLOAD = frozenset({"workload", "firm", "job", "pause"})
+BY_WORKLOAD = frozenset({"workload", "firm", "budget", "job", "pause"})
 """Blocks whose rows and columns begin their index with a workload."""
 
 

@@ -12,12 +12,14 @@ from models import workload
 from models.account import Account, account
 from models.baseline import baseline
 from models.breach import TINY
+from models.budget import Budget
 from models.cooling_plant import CoolingPlant, secants
-from models.horizon import Floats
+from models.firm import Firm
+from models.horizon import Floats, Horizon
 from models.job import undone_gpu_h
 from models.marginal import Marginal, marginal_prices
 from models.reserve import Reserve
-from models.rounding import Room, meet_floors, meet_work, round_down, schedule_of
+from models.rounding import Room, meet_budgets, meet_floors, meet_work, round_down, schedule_of
 from models.runs import merge
 from models.schedule import Schedule
 from models.settle import settle
@@ -163,9 +165,20 @@ def _reserve(problem: Problem) -> Problem:
             replace(f, rating_kw=_less(f.rating_kw * keep, rounded_kw if problem.may_return(f) else 0.0)) for f in problem.feeders
         ),
         batteries=tuple(replace(b, ride_through_h=b.ride_through_h / keep) for b in problem.batteries),
+        firms=tuple(f if f.budget is None else replace(f, budget=_reserved_budget(f, f.budget, problem.horizon)) for f in problem.firms),
         reserves=tuple(_reserved(r, 0.001 * ROUNDED_KW_AT_METER * len(problem.workloads)) for r in problem.reserves),
         cooling_plants=tuple(_reserved_plant(c, keep) if problem.plant_loops(c) else c for c in problem.cooling_plants),
     )
+
+
+def _reserved_budget(firm: Firm, budget: Budget, horizon: Horizon) -> Budget:
+    """A budget less what a watt of one GPU takes in the step in which that is most; what other steps lose they can give back."""
+    cap_w, speed = np.asarray(firm.curve.cap_w), np.asarray(firm.curve.speed)
+    used = speed[1:] > 1 / budget.greatest_slowdown
+    per_w = float((np.diff(speed) / np.diff(cap_w))[used].max(initial=0.0))
+    lost_h = per_w * horizon.h / (budget.withheld * np.maximum(firm.demanded(len(horizon)), 1.0))
+    most_h = [float(lost_h[steps.start : steps.stop].max()) for steps in budget.windows()]
+    return replace(budget, left_h=tuple(max(0.0, left - lost) for left, lost in zip(budget.left_h, most_h, strict=True)))
 
 
 def _reserved(product: Reserve, lost_kw: float) -> Reserve:
@@ -245,6 +258,7 @@ def _round(problem: Problem, model: Any) -> Schedule:
     held_kw = _held_kw(problem, model)
     room = Room(problem, replace(schedule_of(cells, battery_kw, hall_c), held_kw=held_kw))
     meet_floors(problem, cells, _target_speed(problem, gpus), room)
+    meet_budgets(problem, cells, _slow_h(problem, model), room)
     meet_work(problem, cells, _target_gpu_h(problem, model), room)
     return replace(schedule_of(cells, battery_kw, hall_c), held_kw=held_kw)
 
@@ -263,13 +277,25 @@ def _held_kw(problem: Problem, model: Any) -> dict[tuple[str, str], Floats]:
 
 
 def _target_speed(problem: Problem, gpus: Floats) -> Floats:
-    """Sum of GPU speeds each firm workload is to reach: its floor, or what the program reached of it, shape (F, T)."""
+    """Sum of GPU speeds each firm workload is to reach: its floor, or what the program reached of it, shape (F, T).
+
+    Under a budget of slow hours that is full speed.
+    """
     target = np.zeros((len(problem.firms), len(problem.horizon)))
     for w, firm in enumerate(problem.firms):
         for t in range(len(problem.horizon)):
             step = problem.cells.ladder(w, t).speed_step
-            target[w, t] = min(firm.floor_speed * firm.demanded(len(problem.horizon))[t], float(step @ gpus[w, : len(step), t]))
+            promised = firm.demanded(len(problem.horizon))[t] * (firm.floor_speed if firm.budget is None else 1.0)
+            target[w, t] = min(promised, float(step @ gpus[w, : len(step), t]))
     return target
+
+
+def _slow_h(problem: Problem, model: Any) -> Floats:
+    """Hours of each firm workload's budget that the program used in each step, shape (F, T)."""
+    used = np.zeros((len(problem.firms), len(problem.horizon)))
+    for (w, t), variable in model.budget.slow_h.items():
+        used[w, t] = variable.value or 0.0
+    return used
 
 
 def _target_gpu_h(problem: Problem, model: Any) -> Floats:

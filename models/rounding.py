@@ -212,6 +212,27 @@ def meet_floors(problem: Problem, cells: dict[int, list[Cell]], target_speed: Fl
             cells[w][i] = mine[0]
 
 
+def meet_budgets(problem: Problem, cells: dict[int, list[Cell]], slow_h: Floats, room: Room) -> None:
+    """Raise contracts anywhere in a window of which they would use more than is left, and than `slow_h`, shape (F, T). In place."""
+    h, steps = problem.horizon.h, len(problem.horizon)
+    for w, firm in enumerate(problem.firms):
+        if firm.budget is None:
+            continue
+        demand = firm.demanded(steps)
+        for window, left_h in zip(firm.budget.windows(), firm.budget.left_h, strict=True):
+            most_h = max(left_h, float(slow_h[w, window.start : window.stop].sum()))
+            mine = [cell for cell in cells[w] if cell.t in window]
+            elsewhere = [cell for cell in cells[w] if cell.t not in window]
+            while True:
+                work = np.zeros(steps)
+                for cell in mine:
+                    work[cell.t] += float(h[cell.t]) * cell.share * cell.speed
+                used_h = firm.budget.slow_h(demand, work, h)[window.start : window.stop].sum()
+                if used_h <= most_h or _raise_one(problem, firm, mine, room) is None:
+                    break
+            cells[w] = sorted(elsewhere + mine, key=lambda cell: cell.t)
+
+
 def meet_work(problem: Problem, cells: dict[int, list[Cell]], target_gpu_h: Floats, room: Room) -> None:
     """Give jobs back what rounding took, where `room` allows, and cut what is too much; `target_gpu_h` by job. In place."""
     h = problem.horizon.h

@@ -23,6 +23,7 @@ import pyomo.environ as pyo
 
 from models import (
     battery,
+    budget,
     cooling_plant,
     feeder,
     firm,
@@ -160,6 +161,7 @@ def build(problem: Problem) -> Any:
     m.h = pyo.Param(m.STEPS, initialize=dict(enumerate(horizon.hours)))
     m.workload = pyo.Block()
     m.firm = pyo.Block()
+    m.budget = pyo.Block()
     m.job = pyo.Block()
     m.pause = pyo.Block()
     m.grid = pyo.Block()
@@ -174,6 +176,7 @@ def build(problem: Problem) -> Any:
 
     workload.add(m.workload, problem.cells, horizon)
     firm.add(m.firm, dict(enumerate(problem.firms)), m.workload)
+    budget.add(m.budget, {w: f.budget for w, f in enumerate(problem.firms) if f.budget is not None}, m.workload, m.firm.demand)
     jobs = dict(enumerate(problem.jobs, start=len(problem.firms)))
     job.add(m.job, jobs, m.workload, horizon)
     pause.add(m.pause, jobs, m.workload, m.job)
@@ -205,6 +208,7 @@ def build(problem: Problem) -> Any:
         + job.cost(m.job, m.workload)
         + pause.cost(m.pause)
         + firm.cost(m.firm, m.workload)
+        + budget.cost(m.budget)
         + sum(battery.cost(m.battery[b.id], b, m.STEPS) for b in problem.batteries)
         + sum(feeder.cost(m.feeder[f.id], m.h, m.STEPS) for f in problem.feeders)
         + sum(redundancy.cost(m.redundancy[g.id], m.h, m.STEPS) for g in problem.redundancies)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facility.errors import Fault, InputError
-from facility.inputs.jobterms import Placement, Terms, agree
+from facility.inputs.jobterms import Placement, Terms, agree, allowance_h
 from facility.inputs.table import localise, nearest, numbers, parse_times, place, read_table, refused, text, zone
 from facility.snapshot import Job
 
@@ -110,19 +110,23 @@ def read_jobs(path: str, site: Site, *, start: datetime, end: datetime, timezone
     rows.raise_faults()
 
     assumed = np.isnat(deadline)
-    latest_s = np.where(assumed, np.minimum(duration_s + site.jobs.slack_h * 3600.0, 10 * LONGEST_S), 0.0)
-    deadline = np.minimum(np.where(assumed, submit + (latest_s * 1e6).round().astype("timedelta64[us]"), deadline), LAST)
+    bound, slack_s = _waits(site, terms)
+    latest = (np.minimum(duration_s + slack_s, 10 * LONGEST_S) * 1e6).round().astype("timedelta64[us]")
+    deadline = np.minimum(np.where(assumed, submit + latest, deadline), LAST)
     first, last = (np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "us") for at in (start, end))
     over, later = assumed & (deadline <= first), submit >= last
     kept = ~(over | later)
     waited = np.where(assumed & kept, np.maximum(first - submit, np.timedelta64(0, "us")), np.timedelta64(0, "us"))
     deadline = np.minimum(deadline + waited, LAST)
+    deadline = np.where(bound & ~assumed, np.minimum(deadline, np.maximum(submit, first) + latest), deadline)
+    if count := int(np.count_nonzero(bound & kept)):
+        notes.append(f"jobs: {count} start no later after submit (or the plan's start) than the max_defer_h of their contract")
     if count := rows.silent("curve", kept):
         notes.append(f"jobs: {count} without a curve run as {site.jobs.curve}")
     if count := rows.silent("contract", kept):
         under = {terms[at].contract or "no contract" for at in np.flatnonzero(kept & (rows.cells("contract") == ""))}
         notes.append(f"jobs: {count} without a contract are under {', '.join(sorted(under))}")
-    if count := int(np.count_nonzero(assumed & kept)):
+    if count := int(np.count_nonzero(assumed & ~bound & kept)):
         notes.append(
             f"jobs: {count} without a deadline have until submit (or the plan's start) + duration + {site.jobs.slack_h:g} h"
         )
@@ -147,6 +151,13 @@ def read_jobs(path: str, site: Site, *, start: datetime, end: datetime, timezone
         placement.add(pool, work)
         jobs.append(Job(ids[at], pool, its.curve, size, work, since, until, its.tenant, its.contract, elastic[at], None, pause_cost[at]))
     return JobTable(tuple(jobs), tuple(notes), tuple(left_out))
+
+
+def _waits(site: Site, terms: list[Terms]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Whether the contract of each row bounds how long it may wait, and that or the site's slack, s."""
+    allowed = [allowance_h(site, each.contract) for each in terms]
+    slack_h = [site.jobs.slack_h if hours is None else hours for hours in allowed]
+    return np.array([hours is not None for hours in allowed], bool), 3600.0 * np.array(slack_h, float)
 
 
 def _work(rows: _Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -55,6 +55,11 @@ def agree(site: Site, tenant: str, contract: str, pool: str, curve: str) -> Term
     return Terms(whose, under, work, pool or None, tuple(faults))
 
 
+def allowance_h(site: Site, contract: str | None) -> float | None:
+    """How long after its submission a job under `contract` may start, h; None where its contract does not say."""
+    return None if contract is None else site.contracts[contract].defer_h
+
+
 def offered(site: Site, pool: str) -> Collection[str]:
     """Kinds of work that a pool's GPU model has a curve for."""
     return site.gpu_models[site.pools[pool].gpu_model].curves.keys()

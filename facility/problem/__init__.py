@@ -37,7 +37,7 @@ def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bound
         cooling_plants=tuple(plant_of(site, i) for i in site.cooling_plants),
         batteries=tuple(battery_of(site, i, snapshot) for i in site.batteries),
         redundancies=redundancies_of(site),
-        firms=firms_of(site, forecast, bounds),
+        firms=firms_of(site, snapshot, forecast, bounds, edges),
         jobs=jobs_of(site, snapshot.jobs, forecast, bounds, edges),
         reserves=reserves_of(site, edges),
     )

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from datetime import datetime
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
 import numpy as np
 
 from facility.forecast import Forecast, hours_between
@@ -9,9 +14,11 @@ from facility.overrides.arbitrate import Bounds
 from facility.problem.electrical import losses_to_meter
 from facility.problem.gpus import curve_of, host_of
 from facility.problem.thermal import plant_of
-from facility.site import Site
+from facility.site import Contract, Site
 from facility.snapshot import Job as JobState
+from facility.snapshot import Snapshot
 from facility.steps import Edges, horizon
+from models.budget import Budget
 from models.firm import Firm
 from models.gpu import ladder
 from models.horizon import Floats
@@ -19,7 +26,7 @@ from models.job import Job
 from models.workload import Order
 
 
-def firms_of(site: Site, forecast: Forecast, bounds: Bounds) -> tuple[Firm, ...]:
+def firms_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds, edges: Edges) -> tuple[Firm, ...]:
     """The rentals and services that must run, in the order of the site file."""
     found = []
     for contract_id, contract in site.contracts.items():
@@ -30,16 +37,42 @@ def firms_of(site: Site, forecast: Forecast, bounds: Bounds) -> tuple[Firm, ...]
                 curve=curve_of(site, site.pools[contract.pool].gpu_model, contract.curve or ""),
                 gpus=contract.gpus,
                 cap_w=_commanded(bounds.pool_cap_w[contract.pool]),
-                floor_speed=contract.floor_speed,
+                floor_speed=contract.least_speed,
                 value_per_gpu_h=contract.value_per_gpu_h,
                 short_price_per_gpu_h=contract.penalty_per_gpu_h,
                 weight=contract.gpus if contract.weight is None else contract.weight,
                 pausable=contract.pausable,
                 demand=forecast.demand_gpus.get(contract_id, ()),
                 releases_idle=contract.releases_idle,
+                budget=_budget(site, contract, snapshot.slow_hours_used.get(contract_id, 0.0), edges),
             )
             found.append(firm)
     return tuple(found)
+
+
+def _budget(site: Site, contract: Contract, used_h: float, edges: Edges) -> Budget | None:
+    """The budget of slow hours, `used_h` of its running window gone; a step is of the window in which it begins."""
+    granted = contract.flexibility
+    if granted is None or granted.greatest_slowdown <= 1:
+        return None
+    zone = ZoneInfo(site.timezone)
+    windows = [_window(edge.astimezone(zone), granted.slow_window) for edge in edges[:-1]]
+    ends = [t for t, (this, after) in enumerate(pairwise((*windows, None))) if this != after]
+    most_h = math.inf if granted.slow_hours is None else granted.slow_hours
+    return Budget(
+        greatest_slowdown=granted.greatest_slowdown,
+        ends=tuple(ends),
+        left_h=(max(0.0, most_h - used_h), *(most_h for _ in ends[1:])),
+        credit_per_gpu_h=granted.credit_per_gpu_h,
+        over_price_per_h=contract.penalty_per_gpu_h * contract.gpus * (1 - 1 / granted.greatest_slowdown),
+    )
+
+
+def _window(local: datetime, window: str) -> tuple[int, ...]:
+    """The calendar day, week or month of a local time, as numbers that tell it from its neighbours."""
+    if window == "week":
+        return tuple(local.isocalendar()[:2])
+    return (local.year, local.month) if window == "month" else (local.year, local.month, local.day)
 
 
 def jobs_of(site: Site, states: tuple[JobState, ...], forecast: Forecast, bounds: Bounds, edges: Edges) -> tuple[Job, ...]:

@@ -27,8 +27,12 @@ UNITS = {
     "over_ramp_kw": ("kW", "a wider grid.ramp_kw_per_h, or longer ramps of an event"),
     "short_reserve_kw": ("kW", "sell less reserve then, or keep more load that can yield, or a fuller battery"),
     "short_gpu_h": ("GPU h", "a higher import limit or feeder rating then, or a lower floor"),
+    "over_budget_h": ("h", "more slow_hours, a higher import limit or feeder rating then, or a budget used less before"),
     "unfinished_gpu_h": ("GPU h", "a later deadline, or more GPUs or power before it"),
 }
+
+SUMMED = frozenset({"short_gpu_h", "over_budget_h"})
+"""Families whose amounts add up over the steps of a stretch; of the others the largest is told."""
 
 
 def breaches(planned: Planned, state: Account) -> Iterator[dict[str, Any]]:
@@ -47,6 +51,7 @@ def breaches(planned: Planned, state: Account) -> Iterator[dict[str, Any]]:
         "too_hot_k": zones,
         "uncooled_kw": [z.id for z in problem.loops],
         "short_gpu_h": [f.id for f in problem.firms],
+        "over_budget_h": [f.id for f in problem.firms],
         "short_reserve_kw": [r.id for r in problem.reserves],
     }
     for family, amount in state.breach.items():
@@ -60,7 +65,7 @@ def breaches(planned: Planned, state: Account) -> Iterator[dict[str, Any]]:
             asset = assets[family][i] if family in assets else planned.site.grid.feed
             for first, last in _stretches(by_step > TINY):
                 part = by_step[first : last + 1]
-                total = float(part.sum() if family == "short_gpu_h" else part.max())
+                total = float(part.sum() if family in SUMMED else part.max())
                 yield _breach(family, asset, instant(edges[first]), instant(edges[last + 1]), total, unit, remedy)
 
 

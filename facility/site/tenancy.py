@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from facility.site.ladder import LADDER, Flexibility, Tier, Window
 from facility.site.part import GpusByHour, Id, LocalTime, NonNegative, Part, Positive, Share
 
 
@@ -34,11 +36,54 @@ class Contract(Part):
     )
     penalty_per_gpu_h: Positive = Field(default=50.0, description="for each GPU hour at speed 1 short of the floor, or not done by a job's deadline")
     weight: NonNegative | None = Field(default=None, description="weight in weighted_throughput; absent: the number of GPUs")
+    tier: Tier | None = Field(
+        default=None, description="flexibility tier, T0 (none) to T5: full speed is promised, but for what the tier's keys below grant"
+    )
+    greatest_slowdown: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = Field(
+        default=None, description="how many times slower it may run, at most; with it, full speed is promised otherwise"
+    )
+    slow_hours: NonNegative | None = Field(
+        default=None, description="hours at the greatest slow-down in each slow_window, half-slow ones half; absent: the tier's, or any"
+    )
+    slow_window: Window | None = Field(default=None, description="calendar day, week or month of the site's zone; absent: the tier's, or day")
+    credit_per_gpu_h: NonNegative | None = Field(
+        default=None, description="credit for each GPU and hour at the greatest slow-down; absent: the tier's, or 0"
+    )
+    max_defer_h: NonNegative | None = Field(
+        default=None, description="a job of this contract starts at most so long after its submission, h; absent: the tier's, or jobs.slack_h"
+    )
+
+    @property
+    def flexibility(self) -> Flexibility | None:
+        """What it grants, key by key before the tier; None for a contract that promises its floor only."""
+        given = {key: getattr(self, key) for key in Flexibility.__annotations__ if getattr(self, key) is not None}
+        if self.tier is not None:
+            return replace(LADDER[self.tier], **given)
+        if self.greatest_slowdown is None:
+            return None
+        return replace(Flexibility(self.greatest_slowdown, None, "day", 0.0, None), **given)
+
+    @property
+    def defer_h(self) -> float | None:
+        """How long after their submission its jobs may start, h; None where the contract does not say."""
+        return self.max_defer_h if self.tier is None or self.max_defer_h is not None else LADDER[self.tier].max_defer_h
+
+    @property
+    def least_speed(self) -> float:
+        """The mean relative speed below which it is never slowed: its floor, or what the greatest slow-down leaves."""
+        granted = self.flexibility
+        return self.floor_speed if granted is None else max(self.floor_speed, 1 / granted.greatest_slowdown)
 
     @model_validator(mode="after")
     def _firm_is_placed(self) -> Contract:
         if self.gpus and (self.pool is None or self.curve is None):
             raise ValueError("a contract with gpus needs a pool and a curve")
+        return self
+
+    @model_validator(mode="after")
+    def _slow_hours_are_of_a_slowdown(self) -> Contract:
+        if self.flexibility is None and not (self.slow_hours is None and self.slow_window is None and self.credit_per_gpu_h is None):
+            raise ValueError("slow_hours, slow_window and credit_per_gpu_h need a tier or a greatest_slowdown")
         return self
 
 

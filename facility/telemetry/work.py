@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from facility.bus.messages import JobReported, JobSpec
-from facility.inputs.jobterms import agree
+from facility.inputs.jobterms import agree, allowance_h
 from facility.site import Site
 from facility.snapshot import Job
 from facility.telemetry.readings import Refusal
@@ -37,7 +37,7 @@ class Work:
         terms = agree(self._site, spec.tenant or "", spec.contract or "", spec.pool, spec.curve or "")
         if terms.faults:
             raise Refusal("job", "; ".join(f"{field}: {found}" for field, found, _ in terms.faults))
-        due = self._due(spec) if spec.deadline is None else spec.deadline
+        due = self._due(spec, terms.contract)
         if due <= spec.submit:
             raise Refusal("job", "its deadline is not after its submission")
         self.specs[job] = spec
@@ -45,10 +45,14 @@ class Work:
             job, spec.pool, terms.curve, spec.gpus, spec.work_gpu_h, spec.submit, due, terms.tenant, terms.contract, spec.elastic
         )
 
-    def _due(self, spec: JobSpec) -> datetime:
-        """Give a job without a deadline its uncapped duration and the site's slack."""
+    def _due(self, spec: JobSpec, contract: str | None) -> datetime:
+        """Give a job its uncapped duration and the wait that its contract allows, or without a deadline the site's slack."""
+        wait_h = allowance_h(self._site, contract)
+        if wait_h is None and spec.deadline is not None:
+            return spec.deadline
         try:
-            return spec.submit + timedelta(hours=spec.work_gpu_h / spec.gpus + self._site.jobs.slack_h)
+            due = spec.submit + timedelta(hours=spec.work_gpu_h / spec.gpus + (self._site.jobs.slack_h if wait_h is None else wait_h))
+            return due if spec.deadline is None else min(due, spec.deadline)
         except OverflowError:
             raise Refusal("job", "its work would last beyond the calendar") from None
 

@@ -72,6 +72,7 @@ def _numbers(snapshot: Snapshot, decision: Decision, outdoor_c: float) -> Iterat
         *((f"cooling/{plant}", value, "kW") for plant, value in snapshot.cooling_kw.items()),
         *((f"feeder/{feeder}", value, "kW") for feeder, value in snapshot.feeder_kw.items()),
         *((f"job/{job.id}", job.work_gpu_h, "GPUh") for job in snapshot.jobs),
+        *((f"contract/{contract}", value, "h") for contract, value in snapshot.slow_hours_used.items()),
         ("peak_so_far_kw", snapshot.peak_so_far_kw, "kW"),
         *((f"battery/{order.battery}", order.power_kw, "kW") for order in decision.batteries),
         *((f"cooling/{order.plant}/{hall}", value, "degC") for order in decision.cooling for hall, value in order.hall_c),

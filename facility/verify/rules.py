@@ -69,7 +69,7 @@ def verify(
         *_ride_through(site, snapshot, decision, outdoor_c),
         *_workloads(site, decision, jobs),
         *_jobs(decision, jobs),
-        *firm(site, decision),
+        *firm(site, snapshot, decision),
         *reserves(site, snapshot, decision),
     ]
     return tuple(sorted(found, key=lambda violation: ("plant", "grid", "contract").index(violation.tier)))

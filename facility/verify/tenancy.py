@@ -8,12 +8,13 @@ from zoneinfo import ZoneInfo
 
 from facility.decision import Decision
 from facility.site import Contract, Site
+from facility.snapshot import Snapshot
 from facility.verify.loads import at_cap
-from facility.verify.violation import Violation, over, under
+from facility.verify.violation import SLACK, Violation, over, under
 
 
-def firm(site: Site, decision: Decision) -> Iterator[Violation]:
-    """Find rentals that a decision gives other GPUs than they must have, or a mean speed below their floor."""
+def firm(site: Site, snapshot: Snapshot, decision: Decision) -> Iterator[Violation]:
+    """Find rentals that a decision gives other GPUs than they must have, or less speed than was promised."""
     groups = {caps.pool: caps.groups for caps in decision.pools}
     for name, contract in site.contracts.items():
         if not contract.gpus or contract.pool is None or contract.curve is None:
@@ -30,7 +31,20 @@ def firm(site: Site, decision: Decision) -> Iterator[Violation]:
             continue
         speed = sum(group.gpus * at_cap(curve, group.cap_w)[1] for group in mine) / needed
         says = "mean speed is below the floor"
-        yield from under(Violation("firm.floor", name, speed, "1", contract.floor_speed, says, "contract"))
+        yield from under(Violation("firm.floor", name, speed, "1", contract.least_speed, says, "contract"))
+        yield from _budget(name, contract, snapshot, decision, speed)
+
+
+def _budget(name: str, contract: Contract, snapshot: Snapshot, decision: Decision, speed: float) -> Iterator[Violation]:
+    """Find a contract that the first step takes over its slow hours; an hour counts by the share of the slow-down it has."""
+    granted = contract.flexibility
+    if granted is None or granted.slow_hours is None or granted.greatest_slowdown <= 1:
+        return
+    hours = (decision.first_step_s or (decision.until - decision.at).total_seconds()) / 3600
+    slow_h = hours * (1 - speed) / (1 - 1 / granted.greatest_slowdown)
+    used_h, says = snapshot.slow_hours_used.get(name, 0.0), "more slow hours than its contract has left"
+    if slow_h > SLACK:
+        yield from over(Violation("firm.budget", name, used_h + slow_h, "h", max(granted.slow_hours, used_h), says, "contract"))
 
 
 def needed_gpus(site: Site, contract: Contract, decision: Decision) -> int:

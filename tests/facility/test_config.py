@@ -222,6 +222,9 @@ FAULTS = [
         "61 GPUs, but the contract has 60",
         "at most 60",
     ),
+    ("gpus: 60, curve: train", "gpus: 60, slow_hours: 1, curve: train", "contracts.c1", "c1", "", "a tier or a greatest_slowdown"),
+    ("gpus: 60, curve: train", "gpus: 60, tier: T6, curve: train", "contracts.c1.tier", "c1", "the text `T6`", "T4 or T5"),
+    ("gpus: 60, curve: train", "gpus: 60, greatest_slowdown: 0.9, curve: train", "contracts.c1.greatest_slowdown", "c1", "0.9", "than or equal to 1"),
     # time, heat, grid
     ("Europe/Berlin", "Europe/Berln", "timezone", "timezone", "no time zone `Europe/Berln`", "Europe/Berlin"),
     ("to_local: 20:00", "to_local: 17:00", WINDOW + "0.to_local", "- {from_local: 17", "17:00", "above from_local"),

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from facility.bus.messages import JobSpec
+from facility.config import load_site
 from facility.decide import Undecided
 from facility.errors import InputError
+from facility.forecast import expect
+from facility.overrides.arbitrate import bounds
 from facility.planner import Planned, Request, plan
+from facility.problem import problem_of
+from facility.report.summary import summary
 from facility.report.tables import cap_rows
 from facility.snapshot import Snapshot
+from facility.steps import uniform
+from facility.telemetry.work import Work
 from facility.verify import verify
+from models.budget import Budget
+from models.firm import Firm
 
 DEMO = Path(__file__).parents[2] / "site_configs/demo.yaml"
 SHAPE = [*range(100, 220, 10), *range(220, 100, -10)]
@@ -74,3 +85,74 @@ def test_a_demand_file_that_does_not_fit_the_site_is_refused(tmp_path: Path, col
     with pytest.raises(InputError, match=r"demand\.csv") as refused:
         planned(horizon="1h", demand=file)
     assert found in str(refused.value)
+
+
+def of_contract(made: Planned, name: str) -> Firm:
+    return next(firm for firm in made.decided.plan.problem.firms if firm.id == name)
+
+
+def test_a_tier_grants_what_its_ladder_says_and_keys_stand_before_it() -> None:
+    granted = {f"contracts.{name}.{key}" for name, key in (("lumen-chat", "tier=T1"), ("kepler-tune", "tier=T5"), ("lumen-rank", "tier=T0"))}
+    made = planned(*granted, "contracts.kepler-tune.slow_hours=3", "contracts.kepler-tune.slow_window=week", horizon="1h")
+    chat, tune, rank = (of_contract(made, name) for name in ("lumen-chat", "kepler-tune", "lumen-rank"))
+    assert chat.budget == Budget(1.2, (0,), (1.0,), 0.02, pytest.approx(50 * 288 / 6))
+    assert tune.budget == Budget(1.5, (0,), (3.0,), 0.10, pytest.approx(30 * 192 / 3))
+    assert (rank.budget, rank.floor_speed, tune.floor_speed) == (None, 1.0, 0.75)
+    assert (chat.floor_speed, made.decided.plan.status) == (0.9, "optimal")
+
+
+def test_days_begin_at_local_midnight_and_hours_used_are_of_the_running_one() -> None:
+    """From 22:00 to 02:00 in Berlin; three of four hours are gone by 22:00, and midnight brings four new ones."""
+    site = load_site(DEMO, ["contracts.lumen-chat.greatest_slowdown=1.2", "contracts.lumen-chat.slow_hours=4"])
+    start = datetime(2026, 7, 15, 20, tzinfo=UTC)
+    edges = uniform(start, start + timedelta(hours=4), timedelta(hours=1))
+    at = Snapshot(start, slow_hours_used={"lumen-chat": 3.0})
+    problem = problem_of(site, at, expect(site, edges, {}), bounds(site, (), start, edges), edges)
+    budget = next(firm.budget for firm in problem.firms if firm.id == "lumen-chat")
+    assert budget is not None
+    assert (budget.ends, budget.left_h) == ((1, 3), (1.0, 4.0))
+    # Monday 00:00 and 1 August are windows' edges too
+    for window, first in (("week", "2026-07-19T23:00"), ("month", "2026-07-31T23:00")):
+        made = planned(*(f"contracts.lumen-chat.{key}" for key in ("tier=T1", f"slow_window={window}")), start=first, horizon="2h")
+        assert getattr(of_contract(made, "lumen-chat").budget, "ends", None) == (0, 1)
+
+
+def test_slow_hours_are_spent_where_the_grid_limit_binds_and_more_is_a_breach_that_is_told() -> None:
+    """Six hours under a limit that nearly needs everything at its slowest: six slow hours are enough, half of one is not."""
+    keys = ("greatest_slowdown=2", "slow_hours={}", "floor_speed=0", "value_per_gpu_h=0")
+    tight = ("grid.import_limit_kw=420", "grid.limit_windows=[]", "batteries={}")
+
+    def under(hours: float) -> dict[str, Any]:
+        return summary(planned(*(f"contracts.lumen-chat.{key.format(hours)}" for key in keys), *tight))
+
+    enough, short = under(6), under(0.5)
+    assert enough["status"] == "optimal"
+    assert short["status"] == "breached"
+    told = [breach for breach in short["breaches"] if breach["family"] == "over_budget_h"]
+    assert {(breach["asset"], breach["unit"]) for breach in told} == {("lumen-chat", "h")}
+    assert all("slow_hours" in breach["remedy"] and breach["amount"] > 0 for breach in told)
+
+
+@pytest.mark.parametrize(("deadline", "due"), [("", "03:00"), ("2026-07-15T09:00Z", "03:00"), ("2026-07-15T02:30Z", "02:30")])
+def test_a_job_starts_no_later_than_its_contract_allows(tmp_path: Path, deadline: str, due: str) -> None:
+    """Two hours of work from 00:00 under T1, which lets it wait an hour: done by 03:00, or by an earlier deadline of its own.
+
+    Where the plan starts after it was submitted, it waits from then on.
+    """
+    file = tmp_path / "jobs.csv"
+    file.write_text(f"submit_time,duration_s,num_gpus,deadline\n2026-07-15T00:00Z,7200,8,{deadline}\n", encoding="utf-8")
+    made = planned("contracts.kepler-jobs.tier=T1", start="2026-07-15T00:00+00:00", jobs=str(file))
+    assert f"{made.jobs[0].deadline:%H:%M}" == due
+    assert any("max_defer_h" in said for said in made.assumed)
+    later = planned("contracts.kepler-jobs.tier=T1", start="2026-07-15T01:30+00:00", jobs=str(file))
+    assert f"{later.jobs[0].deadline:%H:%M}" == ("04:30" if due == "03:00" else due)
+
+
+def test_a_job_on_the_bus_waits_no_longer_than_its_contract_allows() -> None:
+    site = load_site(DEMO, ["contracts.kepler-jobs.max_defer_h=1"])
+    submit = datetime(2026, 7, 15, tzinfo=UTC)
+    spec: dict[str, Any] = {"pool": "h1-b", "gpus": 8, "work_gpu_h": 16.0, "submit": submit}
+    work = Work(site)
+    for deadline, due in ((None, 3.0), (submit + timedelta(hours=9), 3.0), (submit + timedelta(hours=2.5), 2.5)):
+        work.specify("j", JobSpec(**spec, deadline=deadline))
+        assert work.jobs()[0].deadline == submit + timedelta(hours=due)

@@ -213,6 +213,28 @@ def test_a_service_has_the_gpus_that_its_hours_ask_for_and_its_floor_is_of_those
     assert broken(silent, decision(PoolCaps("p", 100, (CapGroup("j", 2, 400),)))) == set()
 
 
+def test_slow_hours_count_by_the_share_of_the_slowdown_and_end_with_the_budget() -> None:
+    """Speed 0.6 withholds 0.4 of the half that twice slower may: a quarter of an hour at 0.8 is 0.2 h, so 0.8 h may be gone."""
+    def used(hours: float) -> Snapshot:
+        return replace(SNAPSHOT, slow_hours_used={"c": hours})
+
+    granted = site_with(contracts__c__greatest_slowdown=2, contracts__c__slow_hours=1)
+    assert broken(granted, decision()) == broken(granted, decision(), used(0.8)) == set()
+    assert broken(granted, decision(), used(0.801)) == broken(granted, decision(), used(3.0)) == {"firm.budget"}
+    assert broken(granted, decision(caps(firm_w=400)), used(3.0)) == set()
+    assert broken(granted, decision(first_step_s=4600.0)) == {"firm.budget"}
+    assert broken(site_with(contracts__c__greatest_slowdown=2), decision(first_step_s=9e4)) == set()
+    assert broken(granted, decision(), used(math.nan)) == {"number.finite"}
+
+
+def test_a_tiers_greatest_slowdown_is_a_floor() -> None:
+    """Speed 0.6: T2 may be twice slower, T5 1.5 times, 0.667; a key of the contract stands before its tier."""
+    assert broken(site_with(contracts__c__tier="T2"), decision()) == set()
+    assert broken(site_with(contracts__c__tier="T5"), decision()) == {"firm.floor"}
+    assert broken(site_with(contracts__c__tier="T5", contracts__c__greatest_slowdown=1.7), decision()) == set()
+    assert broken(site_with(contracts__c__tier="T0"), decision()) == {"firm.floor"}
+
+
 def test_a_floor_is_on_the_mean_speed_and_its_breach_is_told_as_the_contracts() -> None:
     """3 GPUs at 100 W (0.2) and 3 at 300 W (0.8, half way from 0.6 to 1.0) run at 0.5 on average; 299 W takes 0.001 off."""
     for cap_w, rules in ((300, set()), (299, {"firm.floor"})):
