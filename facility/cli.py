@@ -44,6 +44,7 @@ def plan(
     prices: Annotated[str | None, typer.Option(metavar="F[:column]", help="prices, CSV or Parquet")] = None,
     weather: Annotated[str | None, typer.Option(metavar="F[:column]", help="outdoor temperature")] = None,
     carbon: Annotated[str | None, typer.Option(metavar="F[:column]", help="carbon intensity")] = None,
+    load: Annotated[str | None, typer.Option(metavar="F[:column]", help="base load in place of the halls' base_kw")] = None,
     jobs: Annotated[str | None, typer.Option(metavar="F", help="jobs: submit_time, duration_s, num_gpus and more")] = None,
     jobs_from: Annotated[
         str | None, typer.Option(metavar="INSTANT", help="instant of the job file that is laid on --start")
@@ -71,6 +72,7 @@ def plan(
         prices=prices,
         weather=weather,
         carbon=carbon,
+        load=load,
         jobs=jobs,
         jobs_from=jobs_from,
         events=events,

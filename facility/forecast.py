@@ -1,4 +1,6 @@
-"""Forecast: what is expected in each step - price, weather, carbon - from files or the bus, else from the site file.
+"""Forecast: what is expected in each step - price, weather, carbon, base load - from files or the bus, else from the site file.
+
+Where a file tells quantiles, their mean is expected and the P90 of weather and load is what limits are held against.
 
 Whatever nobody told is taken from the site's own stated value and named in `assumed`, so that a reader of a plan sees it.
 """
@@ -12,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from facility.inputs.series import CARBON, OUTDOOR, PRICE, Series
+from facility.inputs.series import CARBON, LOAD, OUTDOOR, PRICE, Series
 from facility.site import Site
 from facility.steps import Edges, as_datetime64
 from models.horizon import Floats
@@ -26,9 +28,10 @@ Signals = Mapping[str, Series]
 
 @dataclass(frozen=True)
 class Forecast:
-    """Means of each step, shape (T,): price (money/MWh), outdoor temperature (degC), carbon intensity (g/kWh).
+    """Means of each step, shape (T,): price (money/MWh), outdoor temperature (degC), carbon intensity (g/kWh), base load (kW).
 
-    `demand_gpus` holds, by contract whose demand varies, the most GPUs that are needed at any instant of each step.
+    `demand_gpus` holds, by contract whose demand varies, the most GPUs that are needed at any instant of each step. The base load
+    is that of all halls; None: the site file's. `outdoor_high_c` and `load_high_kw` are pessimistic, None where nobody told.
     """
 
     price_per_mwh: Floats
@@ -36,11 +39,15 @@ class Forecast:
     carbon_g_per_kwh: Floats
     assumed: tuple[str, ...]
     demand_gpus: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    load_kw: Floats | None = None
+    outdoor_high_c: Floats | None = None
+    load_high_kw: Floats | None = None
 
 
-def expect(site: Site, edges: Edges, signals: Signals) -> Forecast:
+def expect(site: Site, edges: Edges, signals: Signals, high: Signals | None = None) -> Forecast:
     """What `signals` say for the steps between `edges`, and the site's own values for what they do not.
 
+    `high` holds the P90 of those that were told as a band; the steps' means are taken of it as if all rose together.
     InputError where a signal does not cover the steps.
     """
     assumed: list[str] = []
@@ -48,7 +55,7 @@ def expect(site: Site, edges: Edges, signals: Signals) -> Forecast:
 
     def steps(quantity: str, fallback: Sequence[float], said: str) -> Floats:
         if quantity in signals:
-            return np.asarray(signals[quantity].means(as_datetime64(edges)), float)
+            return _means(signals[quantity], edges)
         assumed.append(said)
         return by_local_hour(site, edges, fallback)
 
@@ -69,12 +76,24 @@ def expect(site: Site, edges: Edges, signals: Signals) -> Forecast:
         elif contract.gpus and contract.demand_by_hour_gpus is not None:
             assumed.append(f"{key}: the site's contracts.{name}.demand_by_hour_gpus")
             demand[name] = _most(_hourly(site, edges, contract.demand_by_hour_gpus), edges)
-    return Forecast(price, outdoor, carbon, tuple(assumed), demand)
+    bands = high or {}
+    load_kw, load_high_kw = (_means(told[LOAD.name], edges) if LOAD.name in told else None for told in (signals, bands))
+    outdoor_high = _means(bands[OUTDOOR.name], edges) if OUTDOOR.name in bands else None
+    for name in bands:
+        held = "" if name == PRICE.name else "; limits hold at P90"
+        assumed.append(f"{name}: the mean of P10, P50 and P90 (0.3, 0.4, 0.3) is expected{held}")
+    if load_kw is not None:
+        assumed.append("base load: --load in place of the halls' base_kw, in proportion to it")
+    return Forecast(price, outdoor, carbon, tuple(assumed), demand, load_kw, outdoor_high, load_high_kw)
 
 
 def demand_of(contract: str) -> str:
     """The name under which `expect` finds the series of a contract's demand, GPUs."""
     return f"demand of {contract}"
+
+
+def _means(series: Series, edges: Edges) -> Floats:
+    return np.asarray(series.means(as_datetime64(edges)), float)
 
 
 def by_local_hour(site: Site, edges: Edges, values: Sequence[float]) -> Floats:

@@ -14,10 +14,11 @@ from facility.durations import parse_duration, parse_instant
 from facility.errors import Fault, InputError
 from facility.events import Event
 from facility.forecast import Forecast, demand_of, expect
+from facility.inputs.band import read_band
 from facility.inputs.demand import read_demand
 from facility.inputs.events import read_events
 from facility.inputs.jobfile import LeftOut, read_jobs
-from facility.inputs.series import CARBON, OUTDOOR, PRICE, Series, read_series
+from facility.inputs.series import CARBON, LOAD, OUTDOOR, PRICE, Series
 from facility.overrides.arbitrate import bounds
 from facility.problem import called
 from facility.site import Site
@@ -38,6 +39,7 @@ class Request:
     prices: str | None = None
     weather: str | None = None
     carbon: str | None = None
+    load: str | None = None
     jobs: str | None = None
     jobs_from: str | None = None
     events: str | None = None
@@ -81,16 +83,7 @@ def plan(request: Request) -> Planned | Undecided:
                 f"ask for at most {LONGEST_STEPS}: a longer --step or a shorter --horizon",
             )
         )
-    signals: dict[str, Series] = {}
-    for quantity, argument in ((PRICE, request.prices), (OUTDOOR, request.weather), (CARBON, request.carbon)):
-        if argument is not None:
-            signals[quantity.name] = read_series(
-                argument, quantity, start=start, end=end, timezone=request.timezone, currency=site.currency
-            )
-    if request.demand is not None:
-        told = read_demand(request.demand, site, start=start, end=end, timezone=request.timezone)
-        signals |= {demand_of(contract): series for contract, series in told.items()}
-    forecast = expect(site, edges, signals)
+    forecast = _forecast(site, request, edges)
     assumed = [*forecast.assumed, *(f"curve {name}: nobody measured it on this GPU model" for name in assumed_curves(site))]
     jobs: tuple[Job, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
@@ -118,6 +111,24 @@ def plan(request: Request) -> Planned | Undecided:
     if isinstance(outcome, Undecided):
         return outcome
     return Planned(site, outcome, forecast, jobs, left_out, tuple(assumed), events)
+
+
+def _forecast(site: Site, request: Request, edges: Edges) -> Forecast:
+    """What the files of `request` say for the steps between `edges`."""
+    signals: dict[str, Series] = {}
+    high: dict[str, Series] = {}
+    files = ((PRICE, request.prices), (OUTDOOR, request.weather), (CARBON, request.carbon), (LOAD, request.load))
+    for quantity, argument in files:
+        if argument is not None:
+            span = {"start": edges[0], "end": edges[-1]}
+            band = read_band(argument, quantity, **span, timezone=request.timezone, currency=site.currency)
+            signals[quantity.name] = band.expected
+            if band.high is not None:
+                high[quantity.name] = band.high
+    if request.demand is not None:
+        told = read_demand(request.demand, site, start=edges[0], end=edges[-1], timezone=request.timezone)
+        signals |= {demand_of(contract): series for contract, series in told.items()}
+    return expect(site, edges, signals, high)
 
 
 def _check_options(request: Request) -> None:

@@ -28,6 +28,7 @@ from models import (
     reserve,
     reserve_down,
     reserve_up,
+    uncertainty,
 )
 from models.breach import TINY, Bill
 from models.horizon import Floats
@@ -40,8 +41,9 @@ class Account:
     """Arrays by asset (in the problem's order) and step; kW, degC, GPU hours, money.
 
     `carried_kw` is the load that each battery is to ride through; `hall_c` is by zone; `heat_kw` is what each cooling plant
-    removes. `breach` holds, by family, the amount above the limit: by feeder and step, group of feeders and step, battery that
-    rides through and step, zone and step, loop and step, step, firm workload and step, job, or reserve and step.
+    removes; `uncertain_kw` is what the pessimistic forecast may bring each feeder beyond `feeder_kw`, and limits are judged with
+    it. `breach` holds, by family, the amount above the limit: by feeder and step, group of feeders and step, battery that rides
+    through and step, zone and step, loop and step, step, firm workload and step, job, or reserve and step.
     """
 
     import_kw: Floats
@@ -59,6 +61,7 @@ class Account:
     carried_gpu_h: Floats
     heat_kw: Floats
     reserve_kw: Floats
+    uncertain_kw: Floats
     breach: Mapping[str, Floats]
     cost: Mapping[str, float]
 
@@ -91,11 +94,13 @@ def account(problem: Problem, schedule: Schedule) -> Account:
     )
     running = schedule.groups.running(len(workloads), steps)
     carried = job.carried_gpu_h(problem.jobs, work[firms:], horizon)
-    carried_kw = _carried(problem, pool_worst_kw, cooling_kw)
-    import_kw, export_kw = grid_connection.flows_kw(problem.grid, feeder_kw[problem.feeders.index(problem.root)])
+    root = problem.feeders.index(problem.root)
+    import_kw, export_kw = grid_connection.flows_kw(problem.grid, feeder_kw[root])
+    uncertain_kw = _uncertain_kw(problem, heat_kw)
+    carried_kw = _carried(problem, pool_worst_kw, cooling_kw, uncertain_kw)
     reserve_kw = _reserves(problem, schedule, battery_kw)
     bills = (
-        grid_connection.bill(problem.grid, horizon, import_kw, export_kw),
+        grid_connection.bill(problem.grid, horizon, import_kw, export_kw, uncertain_kw[root]),
         battery.bill(problem.batteries, battery_kw, carried_kw, h),
         job.bill(problem.jobs, work[firms:], horizon),
         pause.bill(problem.jobs, running[firms:], problem.cells.share[firms:], carried),
@@ -104,8 +109,8 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         hall.bill(problem.zones, hall_c, h),
         liquid_loop.bill(uncooled_kw, h),
         cooling_plant.bill(problem.cooling_plants, heat_kw, problem.outdoor_c, h),
-        feeder.bill(problem.feeders, feeder_kw, feeder_worst_kw, h),
-        redundancy.bill(problem.redundancies, problem.feeders, feeder_kw, feeder_worst_kw, h),
+        feeder.bill(problem.feeders, feeder_kw + uncertain_kw, feeder_worst_kw + uncertain_kw, h),
+        redundancy.bill(problem.redundancies, problem.feeders, feeder_kw + uncertain_kw, feeder_worst_kw + uncertain_kw, h),
         reserve.bill(problem.reserves, reserve_kw, h),
     )
     total = Bill()
@@ -128,6 +133,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         carried_gpu_h=carried,
         heat_kw=heat_kw,
         reserve_kw=reserve_kw,
+        uncertain_kw=uncertain_kw,
         breach=total.breach,
         cost=total.cost,
     )
@@ -138,8 +144,9 @@ def _cool(problem: Problem, schedule: Schedule, pool_kw: Floats) -> tuple[Floats
     of each plant, kW, shape (C, T).
     """
     steps, plants = len(problem.horizon), problem.cooling_plants
-    air = {z.id: np.full(steps, z.base_kw) for z in problem.halls}
+    air = {z.id: z.base(steps) for z in problem.halls}
     liquid = {z.id: np.zeros(steps) for z in problem.halls}
+    most_kw = problem.margins.most_heat_kw
     for p, kw in zip(problem.pools, pool_kw, strict=True):
         air[p.hall] = air[p.hall] + (1 - p.liquid_share) * kw
         liquid[p.hall] = liquid[p.hall] + p.liquid_share * kw
@@ -148,7 +155,9 @@ def _cool(problem: Problem, schedule: Schedule, pool_kw: Floats) -> tuple[Floats
     removed: list[Floats] = []
     for plant in plants:
         zones, loops_kw = problem.plant_halls(plant), {z.id: liquid[z.id] for z in problem.plant_loops(plant)}
-        served = cooling_plant.serve(plant, zones, air, loops_kw, schedule.hall_c, problem.horizon.h, problem.outdoor_c)
+        served = cooling_plant.serve(
+            zones, air, loops_kw, schedule.hall_c, problem.horizon.h, problem.outdoor_c, most_kw[plant.id]
+        )
         reached |= served.hall_c
         uncooled |= served.uncooled_kw
         removed.append(served.heat_kw)
@@ -166,25 +175,37 @@ def _reserves(problem: Problem, schedule: Schedule, battery_kw: Floats) -> Float
     return reserve.offered_kw(problem.reserves, held, horizon.h)
 
 
+def _uncertain_kw(problem: Problem, heat_kw: Floats) -> Floats:
+    """What the pessimistic forecast may bring each feeder beyond the expected load, kW, shape (F, T)."""
+    told = problem.margins
+    more_kw = dict(told.more_base_kw)
+    for plant, kw in zip(problem.cooling_plants, heat_kw, strict=True):
+        power_kw = uncertainty.plant_margin_kw(plant, kw, told.more_heat_kw[plant.id], problem.outdoor_c, told.outdoor_high_c)
+        more_kw[plant.feeder] = more_kw[plant.feeder] + power_kw
+    by_feeder = feeder.loads_kw(problem.leaves_first(), more_kw)
+    return np.array([by_feeder[f.id] for f in problem.feeders])
+
+
 def _attached(problem: Problem, pool_kw: Floats, cooling_kw: Floats, battery_kw: Floats) -> dict[str, Floats]:
     """What hangs directly under each feeder, kW, each shape (T,)."""
     load = {f.id: np.zeros(len(problem.horizon)) for f in problem.feeders}
     for z in problem.halls:
-        load[z.feeder] = load[z.feeder] + z.base_kw
+        load[z.feeder] = load[z.feeder] + z.base(len(problem.horizon))
     for assets, kw in ((problem.pools, pool_kw), (problem.cooling_plants, cooling_kw), (problem.batteries, battery_kw)):
         for on, asset_kw in zip([asset.feeder for asset in assets], kw, strict=True):
             load[on] = load[on] + asset_kw
     return load
 
 
-def _carried(problem: Problem, pool_worst_kw: Floats, cooling_kw: Floats) -> Floats:
+def _carried(problem: Problem, pool_worst_kw: Floats, cooling_kw: Floats, uncertain_kw: Floats) -> Floats:
     """The worst case of each battery's feeder without any battery, kW, shape (B, T)."""
     steps = len(problem.horizon)
     if not battery.riding(problem.batteries):
         return np.zeros((len(problem.batteries), steps))
     rest_kw = np.zeros((len(problem.batteries), steps))
     loads = feeder.loads_kw(problem.leaves_first(), _attached(problem, pool_worst_kw, cooling_kw, rest_kw))
-    return _stack([loads[b.carried_feeder] for b in problem.batteries], steps)
+    beyond = dict(zip([f.id for f in problem.feeders], uncertain_kw, strict=True))
+    return _stack([loads[b.carried_feeder] + beyond[b.carried_feeder] for b in problem.batteries], steps)
 
 
 def _stack(rows: list[Floats], steps: int) -> Floats:

@@ -14,7 +14,7 @@ chillers.
 | symbol    | name                              | unit  |
 |-----------|-----------------------------------|-------|
 | heat      | heat removed                      | kW    |
-| most heat | capacity in that step's weather   | kW    |
+| most heat | capacity in that step's weather, less what `models.uncertainty` spares | kW |
 | power_kw  | electric power of the plant       | kW    |
 """
 
@@ -58,8 +58,11 @@ def secants(chiller: Chiller, outdoor_c: Floats) -> tuple[Floats, Floats, Floats
     return slope, power[:-1] - slope * heat[:-1], np.stack([chord, power[0] - chord * heat[0]])
 
 
-def add(block: Any, plant: CoolingPlant, steps: Any, removed_kw: Sequence[Load], outdoor_c: Floats) -> None:
-    """Declare one plant on `block`; `removed_kw` are the heats removed from its halls and loops. Publishes `power_kw`."""
+def add(block: Any, plant: CoolingPlant, steps: Any, removed_kw: Sequence[Load], outdoor_c: Floats, most_kw: Floats) -> None:
+    """Declare one plant on `block`; `removed_kw` are the heats removed from its halls and loops, together at most `most_kw`.
+
+    Publishes `power_kw`.
+    """
     slope, intercept, chord = secants(plant.chiller, outdoor_c)
     segments = range(len(slope))
     block.SEGMENTS = pyo.RangeSet(0, len(slope) - 1)
@@ -71,7 +74,7 @@ def add(block: Any, plant: CoolingPlant, steps: Any, removed_kw: Sequence[Load],
     )
     block.chord_slope = pyo.Param(steps, initialize=dict(enumerate(chord[0])))
     block.chord_intercept_kw = pyo.Param(steps, initialize=dict(enumerate(chord[1])))
-    block.most_heat_kw = pyo.Param(steps, initialize=dict(enumerate(plant.chiller.most_heat_kw(outdoor_c).tolist())))
+    block.most_heat_kw = pyo.Param(steps, initialize=dict(enumerate(most_kw.tolist())))
     block.heat_kw = pyo.Var(steps, bounds=lambda b, t: (0, b.most_heat_kw[t]))
     block.power_kw = pyo.Var(steps, bounds=(0, None))
 
@@ -116,20 +119,19 @@ class Served:
 
 
 def serve(
-    plant: CoolingPlant,
     zones: Sequence[Hall],
     air_kw: Mapping[str, Floats],
     liquid_kw: Mapping[str, Floats],
     wanted_c: Mapping[str, Floats],
     h: Floats,
     outdoor_c: Floats,
+    most_kw: Floats,
 ) -> Served:
-    """What `plant` does over steps of `h` hours.
+    """What a plant does over steps of `h` hours.
 
     It removes `liquid_kw`, by hall with a loop of it, and what brings each of its `zones`, in which `air_kw` is released, to
-    `wanted_c` by the end of each step, as far as its capacity reaches; what it lacks is shared in proportion.
+    `wanted_c` by the end of each step, as far as `most_kw`, shape (T,), reaches; what it lacks is shared in proportion.
     """
-    most_kw = plant.chiller.most_heat_kw(outdoor_c)
     loops_kw = sum(liquid_kw.values(), np.zeros(len(h)))
     memory = {z.id: z.memory(h) for z in zones}
     now = {z.id: z.start_c for z in zones}

@@ -2,8 +2,8 @@
 
     load_kw[t]  = (1 + loss) * sum of expected loads below         >= 0      sums
     worst_kw[t] = (1 + loss) * sum of worst cases below                      sums_worst
-    load_kw[t]  <= rating + over_rating_kw[t]                                carries
-    worst_kw[t] <= rating * margin + over_worst_kw[t]                        carries_worst
+    load_kw[t]  + uncertain[t] <= rating + over_rating_kw[t]                 carries
+    worst_kw[t] + uncertain[t] <= rating * margin + over_worst_kw[t]         carries_worst
 
 Where power may flow back, the load may be negative, and losses go with the size of what passes:
 
@@ -21,6 +21,7 @@ discharges lowers the expected load but not the worst case. Paid for what it bur
 | drawn_kw       | what passes downwards, before losses          | kW   |
 | returned_kw    | what passes upwards, before losses            | kW   |
 | margin         | share of the rating the worst case may reach  | 1    |
+| uncertain      | `uncertainty.margin`, 0 without a band        | kW   |
 | over_rating_kw | breach: expected load above the rating        | kW   |
 | over_worst_kw  | breach: worst case above rating * margin      | kW   |
 """
@@ -51,8 +52,20 @@ class Feeder:
     worst_case_margin: float = 1.0
 
 
+def certain(_t: int) -> Any:
+    """No margin for an uncertain forecast."""
+    return 0.0
+
+
 def add(
-    block: Any, feeder: Feeder, steps: Any, below: Sequence[Load], below_worst: Sequence[Load], *, may_return: bool = False
+    block: Any,
+    feeder: Feeder,
+    steps: Any,
+    below: Sequence[Load],
+    below_worst: Sequence[Load],
+    uncertain_kw: Load = certain,
+    *,
+    may_return: bool = False,
 ) -> None:
     """Declare one feeder on `block`; `below` are the expected loads under it, kW by step, `below_worst` their worst cases.
 
@@ -91,7 +104,7 @@ def add(
 
     @block.Constraint(steps)
     def carries(b: Any, t: int) -> Any:
-        return b.load_kw[t] <= b.rating_kw + b.over_rating_kw[t]
+        return b.load_kw[t] + uncertain_kw(t) <= b.rating_kw + b.over_rating_kw[t]
 
     @block.Constraint(block.RETURNS)
     def carries_back(b: Any, t: int) -> Any:
@@ -99,7 +112,7 @@ def add(
 
     @block.Constraint(steps)
     def carries_worst(b: Any, t: int) -> Any:
-        return b.worst_kw[t] <= b.worst_rating_kw + b.over_worst_kw[t]
+        return b.worst_kw[t] + uncertain_kw(t) <= b.worst_rating_kw + b.over_worst_kw[t]
 
 
 def cost(block: Any, h: Any, steps: Any) -> Any:

@@ -1,8 +1,8 @@
 """Grid connection: what the site draws and gives back, what it may, what it pays.
 
     net_kw[t] = import_kw[t] - export_kw[t] = load at the root of the feeder tree                meters
-    import_kw[t] <= limit[t] + over_limit_kw[t]                                 limits
-    import_kw[t] <= target[t] + over_event_kw[t]                                event (only in steps that an event calls)
+    import_kw[t] + uncertain[t] <= limit[t] + over_limit_kw[t]                  limits
+    import_kw[t] + uncertain[t] <= target[t] + over_event_kw[t]                 event (only in steps that an event calls)
     net_kw[t] - net_kw[t-1] <= ramp * between[t] + over_ramp_kw[t]              rises (only where the site limits its ramps)
     net_kw[t-1] - net_kw[t] <= ramp * between[t] + over_ramp_kw[t]              falls
     export_kw[t] <= export limit + over_export_kw[t]                            exports (only where the site may export)
@@ -12,6 +12,7 @@
 
 | symbol        | name                                   | unit      |
 |---------------|----------------------------------------|-----------|
+| uncertain     | `uncertainty.margin`, 0 without a band | kW        |
 | limit         | most that may be drawn                 | kW        |
 | over_limit_kw | breach: drawn above the limit          | kW        |
 | export_kw     | given back to the grid                 | kW        |
@@ -40,7 +41,7 @@ import numpy as np
 import pyomo.environ as pyo
 
 from models.breach import GRID_EVENT, GRID_LIMIT, Bill
-from models.feeder import Load
+from models.feeder import Load, certain
 from models.horizon import Floats, Horizon
 
 
@@ -90,7 +91,7 @@ class GridConnection:
         return tuple(min(limit, targets.get(t, limit)) for t, limit in enumerate(self.limit_kw))
 
 
-def add(block: Any, grid: GridConnection, horizon: Horizon, steps: Any, load_kw: Load) -> None:
+def add(block: Any, grid: GridConnection, horizon: Horizon, steps: Any, load_kw: Load, uncertain_kw: Load = certain) -> None:
     """Declare the connection on `block`; `load_kw(t)` is the load at the root of the feeder tree. Publishes `import_kw`."""
     block.limit_kw = pyo.Param(steps, initialize=dict(enumerate(grid.limit_kw)))
     block.price_per_kwh = pyo.Param(steps, initialize=dict(enumerate(grid.price_per_kwh)))
@@ -120,11 +121,11 @@ def add(block: Any, grid: GridConnection, horizon: Horizon, steps: Any, load_kw:
 
     @block.Constraint(steps)
     def limits(b: Any, t: int) -> Any:
-        return b.import_kw[t] <= b.limit_kw[t] + b.over_limit_kw[t]
+        return b.import_kw[t] + uncertain_kw(t) <= b.limit_kw[t] + b.over_limit_kw[t]
 
     @block.Constraint(block.CALLED)
     def event(b: Any, t: int) -> Any:
-        return b.import_kw[t] <= b.target_kw[t] + b.over_event_kw[t]
+        return b.import_kw[t] + uncertain_kw(t) <= b.target_kw[t] + b.over_event_kw[t]
 
     @block.Constraint(block.RAMPED)
     def rises(b: Any, t: int) -> Any:
@@ -169,15 +170,15 @@ def flows_kw(grid: GridConnection, net_kw: Floats) -> tuple[Floats, Floats]:
     return np.maximum(net_kw, 0.0), np.maximum(-net_kw, 0.0) * grid.may_export
 
 
-def bill(grid: GridConnection, horizon: Horizon, import_kw: Floats, export_kw: Floats) -> Bill:
-    """What drawing `import_kw` and giving back `export_kw`, both shape (T,), costs and breaks."""
+def bill(grid: GridConnection, horizon: Horizon, import_kw: Floats, export_kw: Floats, uncertain_kw: Floats) -> Bill:
+    """What drawing `import_kw` and giving back `export_kw` costs, and breaks where `uncertain_kw` may come to it, each shape (T,)."""
     over_event_kw = np.zeros(len(horizon))
     for t, target_kw in grid.targets_kw.items():
-        over_event_kw[t] = max(import_kw[t] - target_kw, 0.0)
+        over_event_kw[t] = max(import_kw[t] + uncertain_kw[t] - target_kw, 0.0)
     net_kw = import_kw - export_kw
     change_kw = np.abs(np.diff(net_kw, prepend=net_kw[0]))
     breach = {
-        "over_limit_kw": np.maximum(import_kw - np.asarray(grid.limit_kw), 0.0),
+        "over_limit_kw": np.maximum(import_kw + uncertain_kw - np.asarray(grid.limit_kw), 0.0),
         "over_export_kw": np.maximum(export_kw - grid.export_limit_kw, 0.0),
         "over_event_kw": over_event_kw,
         "over_ramp_kw": np.maximum(change_kw - np.append(np.inf, grid.ramp_kw(horizon)), 0.0),

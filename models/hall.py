@@ -36,12 +36,13 @@ from models.horizon import Floats, Horizon
 class Hall:
     """A zone at `start_c` now. `cooling_plant` None: temperature and cooling are outside the model.
 
+    `base_kw` is always on, or told for each step; in the pessimistic forecast `more_base_kw` comes to it, () where none is told.
     `liquid_plant` removes the heat that its pools' cold plates take; None: there is no loop.
     """
 
     id: str
     feeder: str
-    base_kw: float = 0.0
+    base_kw: float | tuple[float, ...] = 0.0
     cooling_plant: str | None = None
     start_c: float = 24.0
     heat_capacity_kwh_per_k: float = 1.0
@@ -50,6 +51,11 @@ class Hall:
     recommended_max_c: float = 27.0
     allowable_max_c: float = 35.0
     liquid_plant: str | None = None
+    more_base_kw: tuple[float, ...] = ()
+
+    def base(self, steps: int) -> Floats:
+        """Expected base load, kW, shape (T,)."""
+        return np.broadcast_to(np.asarray(self.base_kw, float), (steps,))
 
     def memory(self, h: Floats) -> Floats:
         """a[t]: share of a temperature difference that is left after a step of `h` hours, shape (T,)."""

@@ -63,7 +63,9 @@ class SolveRecord:
 class Plan:
     """A schedule that can be sent, its account, the baseline's account on the same problem, and why.
 
-    `marginal` are the prices of the limits that bind; `why` takes the cost of running a GPU apart.
+    `marginal` are the prices of the limits that bind; `why` takes the cost of running a GPU apart. `margin_price` is what holding
+    the limits against the pessimistic forecast costs more than against the expected one (money, of the two programs before
+    rounding); None where no pessimistic one is told, where a limit is broken, or out of time.
     """
 
     problem: Problem
@@ -74,6 +76,7 @@ class Plan:
     record: SolveRecord
     marginal: tuple[Marginal, ...]
     why: Why
+    margin_price: float | None = None
 
     @property
     def marginal_prices(self) -> dict[str, float]:
@@ -142,7 +145,16 @@ def make_plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut
         record,
         marginal_prices(problem, session, prices),
         Why(problem, model, session, prices),
+        None if result.is_breached or not problem.is_uncertain else _margin_price(problem, bound, deadline),
     )
+
+
+def _margin_price(problem: Problem, bound: float, deadline: float) -> float | None:
+    """How much dearer `bound` is than the optimum of the same program held to its limits at the expected forecast only, money."""
+    model = build(_reserve(problem.certain))
+    session = Session(model)
+    outcome = Ranked(session, model).solve(lambda latest: _solve(session, model, latest), deadline)
+    return bound - outcome.objective if isinstance(outcome, Solved) else None
 
 
 def _reserve(problem: Problem) -> Problem:

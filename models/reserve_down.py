@@ -11,7 +11,7 @@
     import[t] + called[root,t] <= target[t] + over_event[t]                                                    event_takes
     heat[c,t] + sum_r pool_kw of its halls <= most heat[c,t]                                                   plant_takes
 
-    called[f,t] = sum over r of grown[f,p] * pool_kw + cooling[f,p,t] * pool_kw + grown[f,b] * battery_kw
+    called[f,t] = sum over r of grown[f,p] * pool_kw + cooling[f,p,t] * pool_kw + grown[f,b] * battery_kw, and `uncertainty.margin`
 
 A call makes caps rise, so that what it takes through a feeder counts in the worst case too, and heats halls, so that cooling
 follows. Jobs do not count: they could finish under the call. Energy of a call is bought at the price of its hour, like all energy.
@@ -33,6 +33,7 @@ import numpy as np
 import pyomo.environ as pyo
 
 from models.battery import Battery
+from models.feeder import Load
 from models.firm import Firm
 from models.horizon import Floats, Horizon
 from models.redundancy import Redundancy
@@ -89,8 +90,12 @@ def add(
     root: str,
     groups: Sequence[Redundancy],
     on: Any,
+    uncertain_kw: Mapping[str, Load],
 ) -> None:
-    """Declare what holds `reserves` on `block`. `on` is the model, for the blocks that a call must not overload."""
+    """Declare what holds `reserves` on `block`. `on` is the model, for the blocks that a call must not overload.
+
+    `uncertain_kw` is, by feeder, what the pessimistic forecast may bring it beyond its expected load.
+    """
     steps, longest_h = range(len(horizon)), max(r.duration_h for r in reserves)
     rentals = raisable(index)
     block.RESERVES = pyo.Set(initialize=[r.id for r in reserves])
@@ -134,8 +139,9 @@ def add(
     gpus, workloads = on.workload.gpus, on.workload
 
     def called_kw(b: Any, f: str, t: int) -> Any:
+        beyond_kw = uncertain_kw[f](t)
         pools_kw = sum(b.pool_through[f, p, t] * b.pool_kw[r, p, t] for r in b.RESERVES for p in b.POOLS)
-        return pools_kw + sum(b.battery_through[f, s] * b.battery_kw[r, s, t] for r in b.RESERVES for s in b.BATTERIES)
+        return beyond_kw + pools_kw + sum(b.battery_through[f, s] * b.battery_kw[r, s, t] for r in b.RESERVES for s in b.BATTERIES)
 
     def called_worst_kw(b: Any, f: str, t: int) -> Any:
         return called_kw(b, f, t) + sum(b.pool_worst_more[f, p] * b.pool_kw[r, p, t] for r in b.RESERVES for p in b.POOLS)

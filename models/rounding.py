@@ -90,8 +90,8 @@ class Room:
         self._gpus = np.array([np.asarray(p.available) - problem.idle_kept(p.id) for p in problem.pools])
         for w, workload in enumerate(problem.workloads):
             self._gpus[self._pool[workload.pool]] -= state.running[w]
-        net_kw = state.import_kw - state.export_kw
-        self._grid_kw = np.asarray(problem.grid.most_kw) - net_kw
+        net_kw, root = state.import_kw - state.export_kw, problem.feeders.index(problem.root)
+        self._grid_kw = np.asarray(problem.grid.most_kw) - net_kw - state.uncertain_kw[root]
         ramp_kw = problem.grid.ramp_kw(problem.horizon)
         beside_kw = np.minimum(np.r_[np.inf, net_kw[:-1] + ramp_kw], np.r_[net_kw[1:] + ramp_kw, np.inf])
         self._grid_kw = np.minimum(self._grid_kw, beside_kw - net_kw)
@@ -99,7 +99,7 @@ class Room:
             peak_kw = max(problem.grid.peak_so_far_kw, float(state.import_kw.max()))
             self._grid_kw = np.minimum(self._grid_kw, peak_kw + 1.0 - state.import_kw)
         self._kw, self._worst_kw = _electrical_kw(problem, state)
-        most_kw = [c.chiller.most_heat_kw(problem.outdoor_c) for c in problem.cooling_plants]
+        most_kw = [problem.margins.most_heat_kw[c.id] for c in problem.cooling_plants]
         self._heat_kw = np.reshape(most_kw, state.heat_kw.shape) - state.heat_kw
         if schedule.held_kw:
             down = [r for r in problem.reserves if r.direction == "down"]
@@ -141,7 +141,7 @@ def _per_kw(problem: Problem, pool: Pool) -> tuple[Floats, Floats, Floats]:
     for plant, share in zip(problem.cooling_plants, problem.heat_shares(pool).tolist(), strict=True):
         if share:
             most = plant.chiller.max_heat_kw
-            power = [plant.chiller.power_kw(np.asarray(heat), problem.outdoor_c) for heat in (0.999 * most, most)]
+            power = [plant.chiller.power_kw(np.asarray(heat), problem.margins.outdoor_high_c) for heat in (0.999 * most, most)]
             cooling += MARGIN * np.outer(_path(problem, plant.feeder), share * (power[1] - power[0]) / (0.001 * most))
     root = problem.feeders.index(problem.root)
     watched = _watched(problem)
@@ -167,8 +167,9 @@ def _electrical_kw(problem: Problem, state: Account) -> tuple[Floats, Floats]:
     rides = [(i, problem.batteries[i]) for i in riding(problem.batteries)]
     carries = [kept_kwh(b, state.battery_kw[i], h) / b.ride_through_h - state.carried_kw[i] for i, b in rides]
     carries_kw = np.reshape(carries, (len(rides), len(h)))
-    expected = [rating - state.feeder_kw, left[:, :1] - member @ state.feeder_kw, np.full(carries_kw.shape, np.inf)]
-    worst = [rating * margin - state.feeder_worst_kw, left[:, 1:] - member @ state.feeder_worst_kw, carries_kw]
+    load_kw, worst_kw = (kw + state.uncertain_kw for kw in (state.feeder_kw, state.feeder_worst_kw))
+    expected = [rating - load_kw, left[:, :1] - member @ load_kw, np.full(carries_kw.shape, np.inf)]
+    worst = [rating * margin - worst_kw, left[:, 1:] - member @ worst_kw, carries_kw]
     return np.vstack(expected), np.vstack(worst)
 
 

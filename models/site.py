@@ -15,7 +15,7 @@ Never infeasible: what reality can break carries a slack with a physical meaning
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ from models import (
     reserve,
     reserve_down,
     reserve_up,
+    uncertainty,
     workload,
 )
 from models.battery import Battery
@@ -51,12 +52,16 @@ from models.pool import Pool
 from models.redundancy import Redundancy
 from models.reserve import Reserve
 from models.reserve_down import Reach
+from models.uncertainty import Margins
 from models.workload import Cells, Workload, cells
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Everything a plan is made from. `outdoor_c` has shape (T,), degC."""
+    """Everything a plan is made from. `outdoor_c` has shape (T,), degC.
+
+    `outdoor_high_c` is the pessimistic forecast of it, None where none is told (see `models.uncertainty`).
+    """
 
     horizon: Horizon
     grid: GridConnection
@@ -70,6 +75,7 @@ class Problem:
     firms: tuple[Firm, ...] = ()
     jobs: tuple[Job, ...] = ()
     reserves: tuple[Reserve, ...] = ()
+    outdoor_high_c: Floats | None = None
     cells: Cells = field(init=False)
 
     def __post_init__(self) -> None:
@@ -106,6 +112,22 @@ class Problem:
     def root(self) -> Feeder:
         """The feeder at the grid connection."""
         return next(f for f in self.feeders if f.parent is None)
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether a pessimistic forecast is told beside the expected one."""
+        return self.outdoor_high_c is not None or any(h.more_base_kw for h in self.halls)
+
+    @property
+    def certain(self) -> Problem:
+        """The same problem, told the expected forecast only."""
+        return replace(self, outdoor_high_c=None, halls=tuple(replace(h, more_base_kw=()) for h in self.halls))
+
+    @property
+    def margins(self) -> Margins:
+        """What the pessimistic forecast adds to the expected one, nothing where none is told."""
+        high_c = self.outdoor_c if self.outdoor_high_c is None else self.outdoor_high_c
+        return uncertainty.margins(self.halls, self.cooling_plants, self.feeders, self.outdoor_c, high_c)
 
     def free_gpus(self, pool_id: str) -> Floats:
         """GPUs of a pool that no firm workload runs on or keeps for itself, shape (T,)."""
@@ -173,6 +195,10 @@ def build(problem: Problem) -> Any:
     m.feeder = pyo.Block([f.id for f in problem.feeders])
     m.reserve = pyo.Block([r.id for r in problem.reserves])
     m.redundancy = pyo.Block([g.id for g in problem.redundancies])
+    m.uncertainty = pyo.Block()
+    m.HALLS = pyo.Set(initialize=[h.id for h in problem.halls])
+    base = {(z.id, t): float(kw) for z in problem.halls for t, kw in enumerate(z.base(len(horizon)))}
+    m.base_kw = pyo.Param(m.HALLS, m.STEPS, initialize=base)
 
     workload.add(m.workload, problem.cells, horizon)
     firm.add(m.firm, dict(enumerate(problem.firms)), m.workload)
@@ -189,16 +215,25 @@ def build(problem: Problem) -> Any:
     for plant in problem.cooling_plants:
         removed = [_of(m.hall[h.id].removed_kw) for h in problem.plant_halls(plant)]
         removed += [_of(m.liquid_loop[h.id].removed_kw) for h in problem.plant_loops(plant)]
-        cooling_plant.add(m.cooling_plant[plant.id], plant, m.STEPS, removed, problem.outdoor_c)
+        most_kw = problem.margins.most_heat_kw[plant.id]
+        cooling_plant.add(m.cooling_plant[plant.id], plant, m.STEPS, removed, problem.outdoor_c, most_kw)
+    if problem.is_uncertain:
+        told, plants, nodes = problem.margins, problem.cooling_plants, problem.feeders
+        uncertainty.add(m.uncertainty, told, plants, nodes, m.STEPS, lambda c, t: m.cooling_plant[c].heat_kw[t], problem.outdoor_c)
     for store in problem.batteries:
         battery.add(m.battery[store.id], store, horizon, m.STEPS, _carried(m, problem, store))
     for node in problem.leaves_first():
-        feeder.add(m.feeder[node.id], node, m.STEPS, *_attached(m, problem, node), may_return=problem.may_return(node))
+        uncertain_kw, may_return = _uncertain_kw(m, problem, node.id), problem.may_return(node)
+        feeder.add(m.feeder[node.id], node, m.STEPS, *_attached(m, problem, node), uncertain_kw, may_return=may_return)
     for group in problem.redundancies:
-        members = [m.feeder[f] for f in group.feeders]
-        loads, worsts = [_of(f.load_kw) for f in members], [_of(f.worst_kw) for f in members]
+        members = [(m.feeder[f], _uncertain_kw(m, problem, f)) for f in group.feeders]
+        loads = [lambda t, f=f, kw=kw: f.load_kw[t] + kw(t) for f, kw in members]
+        worsts = [lambda t, f=f, kw=kw: f.worst_kw[t] + kw(t) for f, kw in members]
         redundancy.add(m.redundancy[group.id], redundancy.left_kw(group, problem.feeders), m.STEPS, loads, worsts)
-    grid_connection.add(m.grid, problem.grid, horizon, m.STEPS, _of(m.feeder[problem.root.id].load_kw))
+    root = problem.root.id
+    grid_connection.add(
+        m.grid, problem.grid, horizon, m.STEPS, _of(m.feeder[root].load_kw), _uncertain_kw(m, problem, root)
+    )
 
     if problem.reserves:
         _add_reserves(m, problem)
@@ -227,7 +262,7 @@ def reach_of(problem: Problem) -> Reach:
     return Reach(
         {(f, asset): kw for asset, on in feeder_of.items() for f, kw in feeder.grown(problem.feeders, on).items()},
         {(c.id, p.id): share for p in problem.pools for c, share in zip(plants, problem.heat_shares(p).tolist(), strict=True) if share},
-        {c.id: cooling_plant.secants(c.chiller, problem.outdoor_c)[0].max(axis=0) for c in plants},
+        {c.id: cooling_plant.secants(c.chiller, problem.margins.outdoor_high_c)[0].max(axis=0) for c in plants},
         {c.id: c.feeder for c in plants},
     )
 
@@ -241,8 +276,11 @@ def _add_reserves(m: Any, problem: Problem) -> None:
         reserve_up.add(m.reserve_up, up, problem.cells, problem.horizon, pools, problem.batteries, m.workload, m.firm, m.battery)
     if down:
         reach = reach_of(problem)
-        groups = problem.redundancies
-        reserve_down.add(m.reserve_down, down, problem.cells, problem.horizon, pools, problem.batteries, reach, problem.root.id, groups, m)
+        beyond = {f.id: _uncertain_kw(m, problem, f.id) for f in problem.feeders}
+        root, groups = problem.root.id, problem.redundancies
+        reserve_down.add(
+            m.reserve_down, down, problem.cells, problem.horizon, pools, problem.batteries, reach, root, groups, m, beyond
+        )
     for product in problem.reserves:
         holds = m.reserve_up if product.direction == "up" else m.reserve_down
         reserve.add(m.reserve[product.id], product, m.STEPS, _held(holds, product.id))
@@ -256,9 +294,13 @@ def _of(variable: Any) -> Load:
     return lambda t: variable[t]
 
 
+def _uncertain_kw(m: Any, problem: Problem, feeder_id: str) -> Load:
+    return (lambda t: m.uncertainty.margin_kw[feeder_id, t]) if problem.is_uncertain else feeder.certain
+
+
 def _heat_kw(m: Any, problem: Problem, zone: Hall) -> Load:
     air = [(m.pool[p.id].draw_kw, 1 - p.liquid_share) for p in problem.pools if p.hall == zone.id]
-    return lambda t: zone.base_kw + sum(share * draw_kw[t] for draw_kw, share in air)
+    return lambda t: m.base_kw[zone.id, t] + sum(share * draw_kw[t] for draw_kw, share in air)
 
 
 def _liquid_kw(m: Any, problem: Problem, zone: Hall) -> Load:
@@ -269,18 +311,19 @@ def _liquid_kw(m: Any, problem: Problem, zone: Hall) -> Load:
 def _carried(m: Any, problem: Problem, store: Battery) -> Load:
     """What `store` is to ride through, kW by step: the worst case of its feeder, losses included, without batteries."""
     grown = {f.id: feeder.grown(problem.feeders, f.id).get(store.carried_feeder, 0.0) for f in problem.feeders}
-    base_kw = sum(grown[z.feeder] * z.base_kw for z in problem.halls)
-    loads = [(grown[p.feeder], _of(m.pool[p.id].worst_kw)) for p in problem.pools]
+    loads: list[tuple[float, Load]] = [(grown[z.feeder], lambda t, z=z.id: m.base_kw[z, t]) for z in problem.halls]  # type: ignore[misc]
+    loads += [(grown[p.feeder], _of(m.pool[p.id].worst_kw)) for p in problem.pools]
     loads += [(grown[c.feeder], _of(m.cooling_plant[c.id].power_kw)) for c in problem.cooling_plants]
-    return lambda t: base_kw + sum(factor * load(t) for factor, load in loads if factor)
+    beyond = _uncertain_kw(m, problem, store.carried_feeder)
+    return lambda t: beyond(t) + sum(factor * load(t) for factor, load in loads if factor)
 
 
 def _attached(m: Any, problem: Problem, node: Feeder) -> tuple[Sequence[Load], Sequence[Load]]:
     """What hangs under a feeder: expected loads and worst cases, kW by step."""
     below: list[Load] = []
     below_worst: list[Load] = []
-    base_kw = float(np.sum([z.base_kw for z in problem.halls if z.feeder == node.id]))
-    shared: list[Load] = [lambda _t: base_kw]
+    inside = [z.id for z in problem.halls if z.feeder == node.id]
+    shared: list[Load] = [lambda t: sum(m.base_kw[z, t] for z in inside)]
     shared += [_of(m.cooling_plant[c.id].power_kw) for c in problem.cooling_plants if c.feeder == node.id]
     for p in problem.pools:
         if p.feeder == node.id:

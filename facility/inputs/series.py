@@ -41,18 +41,23 @@ class Quantity:
 PRICE = Quantity("price", "price_{currency}_per_mwh", r".*_{currency}_per_mwh", "{currency}_per_mwh", -20_000, 20_000)
 OUTDOOR = Quantity("outdoor temperature", "temp_c", r"(?!.*(wet_bulb|dew_point)).*_c", "c", -60, 60)
 WET_BULB = Quantity("wet-bulb temperature", "wet_bulb_c", r".*wet_bulb_c", "c", -60, 60)
+LOAD = Quantity("base load", "load_kw", r".*load_kw", "kw", 0, 1e7)
 CARBON = Quantity("carbon intensity", "carbon_g_per_kwh", r".*_g_per_kwh", "g_per_kwh", 0, 5_000)
 
 
 @dataclass(frozen=True)
 class Series:
-    """Values over half-open intervals `[start, end)` of UTC (datetime64[s], sorted); `name` is file and column."""
+    """Values over half-open intervals `[start, end)` of UTC (datetime64[s], sorted); `name` is file and column.
+
+    `rows` counts each as an editor shows the file, () where there is none.
+    """
 
     name: str
     unit: str
     start: NDArray[np.datetime64]
     end: NDArray[np.datetime64]
     value: NDArray[np.float64]
+    rows: tuple[int, ...] = ()
 
     def mean(self, start: datetime, end: datetime) -> float:
         """Time-weighted mean over `[start, end)`, aware instants; InputError where the series does not cover it."""
@@ -88,12 +93,12 @@ def read_series(
     `timezone` is the IANA zone of times without an offset; `currency` the site's. Raises InputError for anything that would
     have to be guessed: an unknown or foreign unit, a gap, a duplicate, an empty value, another day.
     """
-    path, picked = _split(argument)
+    path, picked = split(argument)
     frame = read_table(path)
     names = [str(name) for name in frame.columns]
     if names[0] not in ("time", "timestamp_utc"):
         raise refused(f"{path}, row 1", f"the first column is {names[0]!r}", "its name must be `time` or `timestamp_utc`")
-    column = _choose(path, names[1:], picked, quantity, currency.lower())
+    column = choose(path, names[1:], picked, quantity, currency.lower())
     begin, last = _intervals(path, frame[names[0]], timezone)
     first, final = _instant(start), _instant(end)
     if first < begin[0] or final > last[-1]:
@@ -104,17 +109,18 @@ def read_series(
     cells, unit = frame[column].iloc[span], quantity.unit.format(currency=currency.lower())
     value = numbers(cells)
     _refuse_values(path, cells, value, quantity, unit)
-    return Series(f"{path}:{column}", unit, begin[span], last[span], value)
+    return Series(f"{path}:{column}", unit, begin[span], last[span], value, tuple(frame.index[span]))
 
 
-def _split(argument: str) -> tuple[str, str | None]:
+def split(argument: str) -> tuple[str, str | None]:
+    """Part `FILE:column` into both; a file of that very name goes first."""
     if ":" not in argument or Path(argument).exists():
         return argument, None
     path, _, column = argument.rpartition(":")
     return path, column
 
 
-def _choose(path: str, names: list[str], picked: str | None, quantity: Quantity, currency: str) -> str:
+def choose(path: str, names: list[str], picked: str | None, quantity: Quantity, currency: str) -> str:
     """Return the column of the quantity: the one picked, the one of its very name, or the only one in its unit."""
     wanted, unit = quantity.column.format(currency=currency), quantity.unit.format(currency=currency)
     header, foreign = f"{path}, row 1", f"give a file in {unit}"

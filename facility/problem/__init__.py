@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from facility.events import Event, targets_kw
 from facility.forecast import Forecast
 from facility.overrides.arbitrate import Bounds
@@ -32,7 +34,7 @@ def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bound
         grid=grid_of(site, snapshot, forecast, bounds),
         outdoor_c=forecast.outdoor_c,
         feeders=tuple(feeder_of(site, i) for i in site.feeders),
-        halls=tuple(hall_of(site, i, snapshot) for i in site.halls),
+        halls=tuple(hall_of(site, i, snapshot, forecast) for i in site.halls),
         pools=tuple(pool_of(site, i, bounds, len(edges) - 1) for i in site.pools),
         cooling_plants=tuple(plant_of(site, i) for i in site.cooling_plants),
         batteries=tuple(battery_of(site, i, snapshot) for i in site.batteries),
@@ -40,6 +42,7 @@ def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bound
         firms=firms_of(site, snapshot, forecast, bounds, edges),
         jobs=jobs_of(site, snapshot.jobs, forecast, bounds, edges),
         reserves=reserves_of(site, edges),
+        outdoor_high_c=None if forecast.outdoor_high_c is None else np.maximum(forecast.outdoor_high_c, forecast.outdoor_c),
     )
 
 

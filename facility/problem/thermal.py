@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from facility.forecast import Forecast
 from facility.site import Site
 from facility.snapshot import Snapshot
 from models.chiller import Chiller, Stage
@@ -38,16 +41,18 @@ def plant_of(site: Site, plant_id: str) -> CoolingPlant:
     return CoolingPlant(plant_id, plant.feeder, chiller, plant.water_l_per_kwh, site.tariff.water_price_per_m3)
 
 
-def hall_of(site: Site, hall_id: str, snapshot: Snapshot) -> Hall:
-    """A hall at the temperature that was measured, or the site file's start value."""
+def hall_of(site: Site, hall_id: str, snapshot: Snapshot, forecast: Forecast) -> Hall:
+    """A hall at the temperature that was measured, or the site file's start value, with its share of the base load."""
     hall = site.halls[hall_id]
     thermal = hall.thermal
+    base_kw, more_kw = _base_kw(site, hall_id, forecast)
     if thermal is None:
-        return Hall(hall_id, hall.feeder, hall.base_kw)
+        return Hall(hall_id, hall.feeder, base_kw, more_base_kw=more_kw)
     return Hall(
         id=hall_id,
         feeder=hall.feeder,
-        base_kw=hall.base_kw,
+        base_kw=base_kw,
+        more_base_kw=more_kw,
         cooling_plant=thermal.cooling_plant,
         start_c=snapshot.hall_c.get(hall_id, thermal.start_c),
         heat_capacity_kwh_per_k=thermal.heat_capacity_kwh_per_k,
@@ -57,3 +62,16 @@ def hall_of(site: Site, hall_id: str, snapshot: Snapshot) -> Hall:
         allowable_max_c=thermal.allowable_max_c,
         liquid_plant=thermal.liquid_plant,
     )
+
+
+def _base_kw(site: Site, hall_id: str, forecast: Forecast) -> tuple[float | tuple[float, ...], tuple[float, ...]]:
+    """A hall's base load, kW, and what the pessimistic forecast adds; of a forecast its share by `base_kw`, an equal one without."""
+    own_kw = site.halls[hall_id].base_kw
+    if forecast.load_kw is None:
+        return own_kw, ()
+    all_kw = sum(hall.base_kw for hall in site.halls.values())
+    share = own_kw / all_kw if all_kw else 1 / len(site.halls)
+    high_kw = forecast.load_kw if forecast.load_high_kw is None else forecast.load_high_kw
+    more_kw = np.maximum(high_kw - forecast.load_kw, 0.0)
+    told = forecast.load_high_kw is not None
+    return tuple((share * forecast.load_kw).tolist()), tuple((share * more_kw).tolist()) if told else ()

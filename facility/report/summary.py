@@ -47,6 +47,7 @@ def summary(planned: Planned) -> dict[str, Any]:
             }
             for price in sorted(plan.marginal, key=lambda price: -price.total)
         ],
+        "margin_price": plan.margin_price,
         "assumed": list(planned.assumed),
         "solve": {
             "columns": record.columns,

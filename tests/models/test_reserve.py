@@ -193,10 +193,11 @@ def test_a_battery_takes_what_it_can_as_long_as_it_must(
         ({}, 2.0),
         ({"limit_kw": 2.5}, 1.5),
         ({"event_target_kw": (2.0,)}, 1.0),
+        ({"limit_kw": 2.5, "halls": (Hall("hall", "root", more_base_kw=(0.5,)),)}, 1.0),
         ({"feeders": (Feeder("root", None, 2.2, worst_case_margin=2.0),)}, 1.2),
         ({"feeders": (Feeder("root", None, 2.6, loss_share=0.3, worst_case_margin=2.0),)}, 1.0),
     ],
-    ids=["free", "limit", "event", "rating", "losses"],
+    ids=["free", "limit", "event", "pessimistic base", "rating", "losses"],
 )
 def test_a_rental_rises_as_far_as_every_limit_lets_it(
     site: Any, firm: Any, planned: Callable[[Problem], Plan], terms: dict[str, Any], kw: float
