@@ -226,14 +226,9 @@ def build(problem: Problem) -> Any:
         uncertain_kw, may_return = _uncertain_kw(m, problem, node.id), problem.may_return(node)
         feeder.add(m.feeder[node.id], node, m.STEPS, *_attached(m, problem, node), uncertain_kw, may_return=may_return)
     for group in problem.redundancies:
-        members = [(m.feeder[f], _uncertain_kw(m, problem, f)) for f in group.feeders]
-        loads = [lambda t, f=f, kw=kw: f.load_kw[t] + kw(t) for f, kw in members]
-        worsts = [lambda t, f=f, kw=kw: f.worst_kw[t] + kw(t) for f, kw in members]
-        redundancy.add(m.redundancy[group.id], redundancy.left_kw(group, problem.feeders), m.STEPS, loads, worsts)
+        redundancy.add(m.redundancy[group.id], redundancy.left_kw(group, problem.feeders), m.STEPS, *_backed(m, problem, group))
     root = problem.root.id
-    grid_connection.add(
-        m.grid, problem.grid, horizon, m.STEPS, _of(m.feeder[root].load_kw), _uncertain_kw(m, problem, root)
-    )
+    grid_connection.add(m.grid, problem.grid, horizon, m.STEPS, _of(m.feeder[root].load_kw), _uncertain_kw(m, problem, root))
 
     if problem.reserves:
         _add_reserves(m, problem)
@@ -296,6 +291,14 @@ def _of(variable: Any) -> Load:
 
 def _uncertain_kw(m: Any, problem: Problem, feeder_id: str) -> Load:
     return (lambda t: m.uncertainty.margin_kw[feeder_id, t]) if problem.is_uncertain else feeder.certain
+
+
+def _backed(m: Any, problem: Problem, group: Redundancy) -> tuple[list[Load], list[Load]]:
+    """Loads of a group's feeders that a loss must leave room for, expected and at worst, kW by step."""
+    members = [(m.feeder[f], _uncertain_kw(m, problem, f)) for f in group.feeders]
+    return [lambda t, f=f, kw=kw: f.load_kw[t] + kw(t) for f, kw in members], [
+        lambda t, f=f, kw=kw: f.worst_kw[t] + kw(t) for f, kw in members
+    ]
 
 
 def _heat_kw(m: Any, problem: Problem, zone: Hall) -> Load:
