@@ -39,6 +39,9 @@ class Job(Workload):
     An elastic job may run on fewer GPUs than its size; a rigid one runs on all of them or waits. `carry_price_per_gpu_h` is
     what a GPU hour costs after the horizon, `pause_price_per_gpu` what it costs to stop a GPU and start it again. `running`: it
     runs now, so it has arrived. `spot_value_per_gpu_h` above 0: its work is spot work, worth that much and owed to nobody.
+
+    `elsewhere` is the job as it would be in other pools of which it may have one instead; `part_of` is the position, among the
+    problem's jobs, of the job that this is such a part of (`models.movable`).
     """
 
     work_gpu_h: float = 0.0
@@ -51,6 +54,8 @@ class Job(Workload):
     pause_price_per_gpu: float = 0.0
     running: bool = False
     spot_value_per_gpu_h: float = 0.0
+    elsewhere: tuple[Job, ...] = ()
+    part_of: int | None = None
 
     @property
     def may_pause(self) -> bool:
@@ -83,7 +88,13 @@ class Job(Workload):
 
 def add(block: Any, jobs: dict[int, Job], workloads: Any, horizon: Horizon) -> None:
     """Declare the rows of `jobs` (by workload index) on `block`; `workloads` is the block that holds `gpus`."""
+    parts = {w: [w] for w, job in jobs.items() if job.part_of is None}
+    for v, part in jobs.items():
+        if part.part_of is not None:
+            parts[part.part_of + min(jobs)].append(v)
+    jobs = {w: jobs[w] for w in parts}
     block.JOBS = pyo.Set(initialize=list(jobs))
+    block.PARTS = pyo.Set(block.JOBS, initialize=parts)
     block.work_left_gpu_h = pyo.Param(block.JOBS, initialize={w: job.work_gpu_h for w, job in jobs.items()})
     block.most_carried_gpu_h = pyo.Param(
         block.JOBS, initialize={w: job.most_carried_gpu_h(horizon) for w, job in jobs.items()}
@@ -110,7 +121,7 @@ def add(block: Any, jobs: dict[int, Job], workloads: Any, horizon: Horizon) -> N
 
     @block.Constraint(block.JOBS)
     def finishes(b: Any, w: int) -> Any:
-        done = sum(work_gpu_h(workloads, w, t) for t in workloads.WINDOW[w])
+        done = sum(work_gpu_h(workloads, v, t) for v in b.PARTS[w] for t in workloads.WINDOW[v])
         left = sum(b.unfinished_gpu_h[v] for v in b.UNFINISHED[w]) + sum(b.forgone_gpu_h[v] for v in b.FORGONE[w])
         return done + left + b.carried_gpu_h[w] == b.work_left_gpu_h[w]
 
@@ -120,9 +131,10 @@ def cost(block: Any, workloads: Any) -> Any:
     left = sum(block.unfinished_price[w] * block.unfinished_gpu_h[w] for w in block.OWED)
     left += sum(block.value[w] * block.forgone_gpu_h[w] for w in block.SPOT)
     return left + sum(block.carry_price[w] * block.carried_gpu_h[w] for w in block.JOBS) + sum(
-        block.delay_price[w] * (block.middle_h[t] - block.arrival_h[w]) * work_gpu_h(workloads, w, t)
+        block.delay_price[w] * (block.middle_h[t] - block.arrival_h[w]) * work_gpu_h(workloads, v, t)
         for w in block.JOBS
-        for t in workloads.WINDOW[w]
+        for v in block.PARTS[w]
+        for t in workloads.WINDOW[v]
     )
 
 

@@ -18,6 +18,7 @@ from models.firm import Firm
 from models.horizon import Floats, Horizon
 from models.job import undone_gpu_h
 from models.marginal import Marginal, marginal_prices
+from models.placement import placed, spread
 from models.reserve import Reserve
 from models.rounding import Room, meet_budgets, meet_floors, meet_work, round_down, schedule_of
 from models.runs import merge
@@ -85,7 +86,29 @@ class Plan:
 
 
 def make_plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut:
-    """The plan of `problem`, solved within `budget_s` seconds."""
+    """The plan of `problem`, solved within `budget_s` seconds.
+
+    Where jobs are movable it is planned with each where it is and with each in the pool that is chosen for it, in a third of the
+    time each, and the better plan is kept; the baseline is the site with each job where it is.
+    """
+    parts = spread(problem)
+    if parts is None:
+        return _plan(problem, budget_s)
+    stay = _plan(problem, budget_s / 3)
+    model = build(_reserve(parts))
+    chosen = _solve(Session(model), model, time.perf_counter() + budget_s / 3)
+    if not isinstance(stay, Plan) or not isinstance(chosen, Solved):
+        return stay
+    move = _plan(placed(problem, model), budget_s / 3)
+    if not isinstance(move, Plan):
+        return stay
+    breaks = breaks_less(move.account, stay.account)
+    better = move.account.objective < stay.account.objective if breaks is None else breaks
+    return replace(move, baseline=stay.baseline) if better else stay
+
+
+def _plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut:
+    """The plan of `problem` with every job in its own pool."""
     started = time.perf_counter()
     reserved = _reserve(problem)
     model = build(reserved)

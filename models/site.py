@@ -31,6 +31,7 @@ from models import (
     hall,
     job,
     liquid_loop,
+    movable,
     pause,
     pool,
     redundancy,
@@ -181,12 +182,8 @@ def build(problem: Problem) -> Any:
     m = pyo.ConcreteModel(name="site")
     m.STEPS = pyo.RangeSet(0, len(horizon) - 1)
     m.h = pyo.Param(m.STEPS, initialize=dict(enumerate(horizon.hours)))
-    m.workload = pyo.Block()
-    m.firm = pyo.Block()
-    m.budget = pyo.Block()
-    m.job = pyo.Block()
-    m.pause = pyo.Block()
-    m.grid = pyo.Block()
+    for room in ("workload", "firm", "budget", "job", "movable", "pause", "grid"):
+        m.add_component(room, pyo.Block())
     m.pool = pyo.Block([p.id for p in problem.pools])
     m.hall = pyo.Block([h.id for h in problem.halls])
     m.liquid_loop = pyo.Block([z.id for z in problem.loops])
@@ -206,6 +203,7 @@ def build(problem: Problem) -> Any:
     jobs = dict(enumerate(problem.jobs, start=len(problem.firms)))
     job.add(m.job, jobs, m.workload, horizon)
     pause.add(m.pause, jobs, m.workload, m.job)
+    movable.add(m.movable, m.workload, m.job)
     for p in problem.pools:
         pool.add(m.pool[p.id], p, problem.cells, m.workload, horizon, problem.idle_kept(p.id))
     for zone in problem.zones:

@@ -1,21 +1,21 @@
 """Job files: a scheduler's accounting export as it is, turned into jobs that may wait.
 
-Needed are `submit_time, duration_s, num_gpus`; `job_id, tenant, pool, contract, deadline, elastic, curve, pause_cost_gpu_h` are
-used where they are there, other columns are not looked at. `duration_s` is taken as the time at relative speed 1. Every job of
+Needed are `submit_time, duration_s, num_gpus`; `job_id, tenant, pool, contract, deadline, elastic, curve, pause_cost_gpu_h,
+pools, movable` are used where they are there, other columns are not looked at. `duration_s` is taken as the time at relative speed 1. Every job of
 the file ends up in `jobs` or, with its reason, in `left_out`; whatever was assumed is said in `notes`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from facility.errors import Fault, InputError
-from facility.inputs.jobterms import Placement, Terms, agree, allowance_h
+from facility.inputs.jobterms import Placement, Terms, agree, allowance_h, misfit, same_model
 from facility.inputs.table import localise, nearest, numbers, parse_times, place, read_table, refused, text, zone
 from facility.snapshot import Job
 
@@ -106,7 +106,8 @@ def read_jobs(path: str, site: Site, *, start: datetime, end: datetime, timezone
     rows, notes = _Rows(path, frame), list[str]()
     submit, deadline = _instants(rows, site, start=start, timezone=timezone, jobs_from=jobs_from, notes=notes)
     duration_s, gpus = _work(rows)
-    ids, terms, elastic, pause_cost = _ids(rows), _terms(rows, site), _elastic(rows), _pause_cost(rows)
+    ids, terms, elastic, pause_cost = _ids(rows), _terms(rows, site), _flags(rows, "elastic"), _pause_cost(rows)
+    pools, movable = _pools(rows, site, terms), _flags(rows, "movable")
     rows.raise_faults()
 
     assumed = np.isnat(deadline)
@@ -136,9 +137,7 @@ def read_jobs(path: str, site: Site, *, start: datetime, end: datetime, timezone
         notes.append(f"jobs: {count} without a pool go to the least loaded one with their curve")
     work_gpu_h = (gpus * duration_s / 3600.0).tolist()
     submits, deadlines, sizes = submit.tolist(), deadline.tolist(), gpus.astype(np.int64).tolist()
-    placement = Placement(site)
-    jobs: list[Job] = []
-    left_out: list[LeftOut] = []
+    placement, jobs, left_out = Placement(site), list[Job](), list[LeftOut]()
     for at in sorted(range(len(ids)), key=lambda at: (submits[at], ids[at])):
         since, until = submits[at].replace(tzinfo=UTC), deadlines[at].replace(tzinfo=UTC)
         size, work, its = sizes[at], work_gpu_h[at], terms[at]
@@ -147,9 +146,11 @@ def read_jobs(path: str, site: Site, *, start: datetime, end: datetime, timezone
             reason = "submitted after the plan ends" if later[at] else reason
             left_out.append(LeftOut(ids[at], since, until, size, work, its.tenant, reason))
             continue
-        pool = its.pool or placement.choose(its.curve, size)
+        pool = its.pool or placement.choose(its.curve, size, pools[at])
         placement.add(pool, work)
-        jobs.append(Job(ids[at], pool, its.curve, size, work, since, until, its.tenant, its.contract, elastic[at], None, pause_cost[at]))
+        others = tuple(name for name in pools[at] or (same_model(site, pool) if movable[at] else ()) if name != pool)
+        job = Job(ids[at], pool, its.curve, size, work, since, until, its.tenant, its.contract, elastic[at])
+        jobs.append(replace(job, pause_cost_gpu_h=pause_cost[at], other_pools=others))
     return JobTable(tuple(jobs), tuple(notes), tuple(left_out))
 
 
@@ -246,10 +247,20 @@ def _terms(rows: _Rows, site: Site) -> list[Terms]:
     return [agreed[each] for each in said]
 
 
-def _elastic(rows: _Rows) -> list[bool]:
-    flags = [flag.lower() for flag in rows.cells("elastic")]
+def _pools(rows: _Rows, site: Site, terms: list[Terms]) -> list[tuple[str, ...]]:
+    """The pools in which each job may run, its own among them, as `pools` names them; none where it is silent."""
+    named = [tuple(filter(None, (name.strip() for name in cell.split(";")))) for cell in rows.cells("pools")]
+    wrong = [misfit(site, pools, each.pool, each.curve) if pools and not each.faults else None for pools, each in zip(named, terms, strict=True)]
+    for at, fault in enumerate(wrong):
+        if fault is not None:
+            rows.blame_one(at, "pools", *fault)
+    return named
+
+
+def _flags(rows: _Rows, column: str) -> list[bool]:
+    flags = [flag.lower() for flag in rows.cells(column)]
     odd = [flag not in YES | NO for flag in flags]
-    rows.blame("elastic", odd, lambda at: f"{flags[at]!r} is neither true nor false", "write true or false")
+    rows.blame(column, odd, lambda at: f"{flags[at]!r} is neither true nor false", "write true or false")
     return [flag in YES for flag in flags]
 
 

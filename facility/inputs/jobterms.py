@@ -65,6 +65,26 @@ def offered(site: Site, pool: str) -> Collection[str]:
     return site.gpu_models[site.pools[pool].gpu_model].curves.keys()
 
 
+def same_model(site: Site, pool: str) -> tuple[str, ...]:
+    """Pools whose GPUs are of the same model as those of `pool`, itself included, in the order of the site file."""
+    return tuple(name for name, each in site.pools.items() if each.gpu_model == site.pools[pool].gpu_model)
+
+
+def misfit(site: Site, pools: tuple[str, ...], pool: str | None, curve: str) -> tuple[str, str] | None:
+    """What is wrong with `pools` as those in which a job of `pool` may run, and the remedy; None where nothing is."""
+    for name in pools:
+        if name not in site.pools:
+            return f"the site has no pool {name!r} ({nearest(name, list(site.pools))})", "add it to the site file, or name another pool"
+        if name not in same_model(site, pools[0]):
+            models = [site.pools[each].gpu_model for each in (pools[0], name)]
+            return f"{pools[0]} has GPUs of model {models[0]}, {name} of {models[1]}", "name pools of one model"
+    if pool is not None and pool not in pools:
+        return f"the job's pool {pool} is not among them", "add it, or leave `pool` empty"
+    if curve not in offered(site, pools[0]):
+        return f"pool {pools[0]} has no curve {curve!r} for its {site.pools[pools[0]].gpu_model}", "name other pools or another curve"
+    return None
+
+
 class Placement:
     """Chooses pools, once per job and always alike for the same jobs in the same order."""
 
@@ -81,15 +101,17 @@ class Placement:
         """Count work that is placed in `pool`."""
         self._load_gpu_h[pool] += work_gpu_h
 
-    def choose(self, curve: str, gpus: int) -> str:
+    def choose(self, curve: str, gpus: int, among: Collection[str] = ()) -> str:
         """Return the pool with that curve with the least work per GPU free of firm rentals, among those with room for `gpus`.
 
-        Where none has room, the one with most GPUs free; of equals the first in the site file. The site has the curve.
+        Only those of `among` count where it names any. Where none has room, the one with most GPUs free; of equals the first in
+        the site file. The site has the curve.
         """
         pools = self._pools_by_curve.get(curve)
         if pools is None:
             pools = [pool for pool in self._site.pools if curve in offered(self._site, pool)]
             self._pools_by_curve[curve] = pools
+        pools = [pool for pool in pools if not among or pool in among]
         room = [pool for pool in pools if self._free[pool] >= gpus]
         if room:
             return min(room, key=lambda pool: self._load_gpu_h[pool] / self._free[pool])

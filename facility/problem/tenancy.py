@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -84,7 +85,7 @@ def jobs_of(site: Site, states: tuple[JobState, ...], forecast: Forecast, bounds
     mean_price_per_kwh = float(forecast.price_per_mwh @ lengths.h) / 1000 / lengths.end_h
     delay = site.jobs.delay_price_per_gpu_h
     kwh_price = {pool: _price_per_kwh(site, pool, mean_price_per_kwh, forecast.outdoor_c) for pool in site.pools}
-    kinds = {(state.pool, state.curve) for state in states}
+    kinds = {(pool, state.curve) for state in states for pool in (state.pool, *state.other_pools)}
     curves = {(pool, kind): curve_of(site, site.pools[pool].gpu_model, kind) for pool, kind in kinds}
     best_kwh = {
         (pool, kind): ladder(curve, host_of(site, pool), may_pause=True).best_energy_kwh for (pool, kind), curve in curves.items()
@@ -117,6 +118,7 @@ def jobs_of(site: Site, states: tuple[JobState, ...], forecast: Forecast, bounds
             pause_price_per_gpu=max(0.0, lost_gpu_h * gpu_h_price(state)) if lost_gpu_h else 0.0,
             spot_value_per_gpu_h=_spot_value_per_gpu_h(site, state),
             running=bool(state.running) and arrival_h == 0,
+            elsewhere=tuple(job(replace(state, pool=pool, other_pools=())) for pool in state.other_pools),
         )
 
     return tuple(job(state) for state in states)

@@ -112,7 +112,7 @@ def work_of(site: Site, pool_id: str, workload: str, jobs: Mapping[str, Job]) ->
     contract, job = site.contracts.get(workload), jobs.get(workload)
     if contract is not None and contract.gpus and contract.pool == pool_id:
         return contract.curve
-    return job.curve if job is not None and job.pool == pool_id else None
+    return job.curve if job is not None and pool_id in (job.pool, *job.other_pools) else None
 
 
 def pool_kw(site: Site, caps: PoolCaps, jobs: Mapping[str, Job]) -> float:

@@ -14,7 +14,7 @@ ever sent after this said so.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
@@ -233,10 +233,13 @@ def _workloads(site: Site, decision: Decision, jobs: Mapping[str, Job]) -> Itera
 
 def _jobs(decision: Decision, jobs: Mapping[str, Job]) -> Iterator[Violation]:
     orders = {order.job: order for order in decision.jobs}
-    grouped = Counter[str]()
+    grouped, pools = Counter[str](), defaultdict[str, set[str]](set)
     for caps in decision.pools:
         for group in caps.groups:
             grouped[group.workload] += group.gpus
+            pools[group.workload].add(caps.pool)
+    for name in jobs:
+        yield from over(Violation("job.one_pool", name, len(pools[name]), "", 1.0, "a job runs in one pool at a time", "plant"))
     for name, order in orders.items():
         if name not in jobs:
             yield Violation("job.known", name, order.gpus, "GPU", 0.0, "an order for a job that nobody submitted", "plant")

@@ -10,7 +10,9 @@ import pytest
 
 from facility.decide import Undecided
 from facility.planner import Planned, Request, plan
-from facility.report.tables import JOB_COLUMNS, job_rows
+from facility.report.tables import JOB_COLUMNS, cap_rows, job_rows
+from facility.snapshot import Snapshot
+from facility.verify import verify
 
 DEMO = Path(__file__).parents[2] / "site_configs/demo.yaml"
 Ask = Callable[..., Planned]
@@ -78,3 +80,15 @@ def test_the_penalty_of_a_job_is_its_contracts_and_the_sites_where_that_names_no
     bought = {"contracts__plain": "{tenant: nordlab, kind: on-demand}", "jobs__unfinished_penalty_per_gpu_h": 33}
     rows = [f"{name},2023-07-02T00:00Z,3600,8,,{name}" for name in ("kepler-jobs", "plain")]
     assert [job.unfinished_price_per_gpu_h for job in ask(*rows, **bought).decided.plan.problem.jobs] == [20, 33]
+
+
+def test_a_movable_job_runs_where_there_is_room_and_the_second_opinion_agrees(ask: Ask) -> None:
+    """Rentals that may not pause leave 512 - 288 = 224 GPUs in h1-a, 480 - 192 = 288 in h1-b: a gang of 240 has room there only."""
+    train = "train,2023-07-02T00:00Z,3600,240,2023-07-02T01:00Z,kepler-jobs,h1-a,"
+    stays, moves = (ask(train + flag, header=",pool,movable", grid__import_limit_kw=2000) for flag in ("", "true"))
+    assert told(stays)["train"]["done_gpu_h"] == 0.0
+    assert told(moves)["train"]["done_gpu_h"] == pytest.approx(240)
+    assert told(moves)["train"]["pool"] == "h1-b"
+    assert {row[2] for row in cap_rows(moves) if row[3] == "train"} == {"h1-b"}
+    snapshot = Snapshot(moves.edges[0], moves.jobs)
+    assert not verify(moves.site, snapshot, moves.decided.decision, outdoor_c=float(moves.forecast.outdoor_c[0]))

@@ -302,3 +302,41 @@ def test_what_a_pause_costs_is_a_column_and_no_number_is_a_fault(write: Write) -
     assert [job.pause_cost_gpu_h for job in read(write(row + "0.5", row, header=header)).jobs] == [0.5, None]
     (fault,) = faults(write(row + "-1", header=header))
     assert "row 2, column pause_cost_gpu_h: '-1' is not GPU hours from 0" in fault
+
+
+MOVABLE = "submit_time,duration_s,num_gpus,pool,pools,movable"
+
+
+@pytest.mark.parametrize(
+    ("cells", "pool", "others"),
+    [
+        ("rented,,true", "rented", ("wide",)),
+        ("rented,,", "rented", ()),
+        ("small,,true", "small", ()),
+        ("rented,rented; wide,", "rented", ("wide",)),
+        (",rented;wide,", "wide", ("rented",)),
+        (",rented,", "rented", ()),
+    ],
+)
+def test_a_movable_job_has_its_pools_of_one_model(write: Write, cells: str, pool: str, others: tuple[str, ...]) -> None:
+    (job,) = read(write(f"2023-07-02T06:00Z,3600,3,{cells}", header=MOVABLE)).jobs
+    assert (job.pool, job.other_pools) == (pool, others)
+
+
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [
+        (",wide;wid,", "column pools: the site has no pool 'wid' (nearest: wide"),
+        (",wide;small,", "column pools: wide has GPUs of model new, small of old"),
+        ("rented,wide,", "column pools: the job's pool rented is not among them"),
+        (",small,maybe", "column movable: 'maybe' is neither true nor false"),
+    ],
+)
+def test_pools_that_do_not_fit_a_job_are_a_fault(write: Write, cells: str, found: str) -> None:
+    (fault,) = faults(write(f"2023-07-02T06:00Z,3600,3,{cells}", header=MOVABLE))
+    assert found in fault
+
+
+def test_pools_without_the_jobs_curve_are_a_fault(write: Write) -> None:
+    (fault,) = faults(write("2023-07-02T06:00Z,3600,3,small,inference", header="submit_time,duration_s,num_gpus,pools,curve"))
+    assert "column pools: pool small has no curve 'inference' for its old" in fault

@@ -184,6 +184,18 @@ def test_groups_are_of_rentals_and_jobs_of_that_pool() -> None:
     assert broken(site_with(), decision(), moved) == {"group.known"}
 
 
+def test_a_movable_job_runs_in_one_of_its_pools_at_a_time() -> None:
+    site = site_with(pools={"p": FIGURES["pools"]["p"], "q": FIGURES["pools"]["p"]})
+    firm = tuple(group for group in caps().groups if group.workload == "c")
+    inside = CapGroup("j", JOB.gpus, 100)
+    movable = replace(SNAPSHOT, jobs=(replace(JOB, other_pools=("q",)),))
+    there = decision(pools=(PoolCaps("p", 100, firm), PoolCaps("q", 100, (inside,))))
+    assert broken(site, there, movable) == set()
+    assert "group.known" in broken(site, there)
+    both = decision(pools=(caps(), PoolCaps("q", 100, (inside,))))
+    assert broken(site, both, movable) >= {"job.one_pool"}
+
+
 def test_a_rental_runs_in_its_own_pool_only() -> None:
     pools = {"p": FIGURES["pools"]["p"], "q": FIGURES["pools"]["p"]}
     astray = PoolCaps("q", 100, (CapGroup("c", 1, 100),))
