@@ -51,6 +51,9 @@ def plan(
     ] = None,
     events: Annotated[str | None, typer.Option(metavar="F", help="grid events: start, end, target_kw or reduction_pct")] = None,
     demand: Annotated[str | None, typer.Option(metavar="F", help="GPUs that services need: columns CONTRACT_gpus")] = None,
+    position: Annotated[
+        str | None, typer.Option(metavar="F", help="plan.csv of an earlier plan that was committed; leaving it costs the imbalance premium")
+    ] = None,
     timezone: Annotated[str | None, typer.Option(metavar="ZONE", help="zone of times that carry none")] = None,
     peak_so_far: Annotated[float, typer.Option(metavar="KW", help="highest mean of the month until --start", min=0)] = 0.0,
     settings: Settings = None,
@@ -76,6 +79,7 @@ def plan(
         jobs=jobs,
         jobs_from=jobs_from,
         events=events,
+        position=position,
         demand=demand,
         timezone=timezone,
         peak_so_far_kw=peak_so_far,

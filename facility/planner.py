@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -18,8 +18,10 @@ from facility.inputs.band import read_band
 from facility.inputs.demand import read_demand
 from facility.inputs.events import read_events
 from facility.inputs.jobfile import LeftOut, read_jobs
+from facility.inputs.position import read_position
 from facility.inputs.series import CARBON, LOAD, OUTDOOR, PRICE, Series
-from facility.overrides.arbitrate import bounds
+from facility.overrides.arbitrate import Bounds, bounds
+from facility.position import committed_kw
 from facility.problem import called
 from facility.site import Site
 from facility.snapshot import Job, Snapshot
@@ -43,6 +45,7 @@ class Request:
     jobs: str | None = None
     jobs_from: str | None = None
     events: str | None = None
+    position: str | None = None
     demand: str | None = None
     timezone: str | None = None
     peak_so_far_kw: float = 0.0
@@ -106,7 +109,9 @@ def plan(request: Request) -> Planned | Undecided:
         events = tuple(event for event in called_for if event.touches(start, end))
         if len(events) < len(called_for):
             assumed.append(f"events: {len(called_for) - len(events)} of {len(called_for)} are at another time than this plan")
-    asked = called(site, snapshot, forecast, bounds(site, (), start, edges), events, edges)
+    free, said = _committed(site, request, bounds(site, (), start, edges), edges)
+    assumed += said
+    asked = called(site, snapshot, forecast, free, events, edges)
     outcome = decide(site, snapshot, forecast, asked, edges, request.budget_s)
     if isinstance(outcome, Undecided):
         return outcome
@@ -129,6 +134,21 @@ def _forecast(site: Site, request: Request, edges: Edges) -> Forecast:
         told = read_demand(request.demand, site, start=edges[0], end=edges[-1], timezone=request.timezone)
         signals |= {demand_of(contract): series for contract, series in told.items()}
     return expect(site, edges, signals, high)
+
+
+def _committed(site: Site, request: Request, asked: Bounds, edges: Edges) -> tuple[Bounds, list[str]]:
+    """`asked` with what the position file of `request` commits, and what to tell of it."""
+    if request.position is None:
+        return asked, []
+    if site.tariff.imbalance_premium_per_mwh is None:
+        remedy = "say what a MWh off the position costs beyond its price, such as --set tariff.imbalance_premium_per_mwh=100"
+        raise InputError(Fault("tariff.imbalance_premium_per_mwh", "not given, and a position is", remedy))
+    position = read_position(request.position, site, start=edges[0], end=edges[-1], timezone=request.timezone)
+    kw = committed_kw(position, edges)
+    whole = sum(each is not None for each in kw)
+    steps = len(edges) - 1
+    said = [] if whole == steps else [f"position: {whole} of {steps} steps are committed, the others are free"]
+    return replace(asked, position_kw=kw), said
 
 
 def _check_options(request: Request) -> None:

@@ -24,6 +24,7 @@ from models import (
     liquid_loop,
     pause,
     pool,
+    position,
     redundancy,
     reserve,
     reserve_down,
@@ -101,6 +102,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
     reserve_kw = _reserves(problem, schedule, battery_kw)
     bills = (
         grid_connection.bill(problem.grid, horizon, import_kw, export_kw, uncertain_kw[root]),
+        position.bill(problem.position, import_kw - export_kw, h),
         battery.bill(problem.batteries, battery_kw, carried_kw, h),
         job.bill(problem.jobs, work[firms:], horizon),
         pause.bill(problem.jobs, running[firms:], problem.cells.share[firms:], carried),

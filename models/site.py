@@ -1,6 +1,6 @@
 """Site: the whole problem on one page.
 
-    minimise  energy + peak + wear + water + work undone, carried, delayed and paused - value of work delivered + breaches + discomfort
+    minimise  energy + imbalance + peak + wear + water + work undone, carried, delayed and paused - value of work delivered + breaches + discomfort
     subject to  every asset's own rows (each in the room of its name), tied together by
                 halls:    heat    = IT power of the hall's pools, less what liquid takes, + base load
                 loops:    heat    = what liquid takes of the IT power of the hall's pools
@@ -34,6 +34,7 @@ from models import (
     movable,
     pause,
     pool,
+    position,
     redundancy,
     reserve,
     reserve_down,
@@ -50,6 +51,7 @@ from models.hall import Hall
 from models.horizon import Floats, Horizon
 from models.job import Job
 from models.pool import Pool
+from models.position import Position
 from models.redundancy import Redundancy
 from models.reserve import Reserve
 from models.reserve_down import Reach
@@ -77,6 +79,7 @@ class Problem:
     jobs: tuple[Job, ...] = ()
     reserves: tuple[Reserve, ...] = ()
     outdoor_high_c: Floats | None = None
+    position: Position = field(default_factory=Position)
     cells: Cells = field(init=False)
 
     def __post_init__(self) -> None:
@@ -193,6 +196,7 @@ def build(problem: Problem) -> Any:
     m.reserve = pyo.Block([r.id for r in problem.reserves])
     m.redundancy = pyo.Block([g.id for g in problem.redundancies])
     m.uncertainty = pyo.Block()
+    m.position = pyo.Block()
     m.HALLS = pyo.Set(initialize=[h.id for h in problem.halls])
     base = {(z.id, t): float(kw) for z in problem.halls for t, kw in enumerate(z.base(len(horizon)))}
     m.base_kw = pyo.Param(m.HALLS, m.STEPS, initialize=base)
@@ -228,11 +232,13 @@ def build(problem: Problem) -> Any:
     root = problem.root.id
     grid_connection.add(m.grid, problem.grid, horizon, m.STEPS, _of(m.feeder[root].load_kw), _uncertain_kw(m, problem, root))
 
+    position.add(m.position, problem.position, _net_kw(m, problem))
     if problem.reserves:
         _add_reserves(m, problem)
 
     m.cost = pyo.Objective(
         expr=grid_connection.cost(m.grid, problem.grid, m.h, m.STEPS)
+        + position.cost(m.position, problem.position, m.h)
         + job.cost(m.job, m.workload)
         + pause.cost(m.pause)
         + firm.cost(m.firm, m.workload)
@@ -293,10 +299,17 @@ def _uncertain_kw(m: Any, problem: Problem, feeder_id: str) -> Load:
 
 def _backed(m: Any, problem: Problem, group: Redundancy) -> tuple[list[Load], list[Load]]:
     """Loads of a group's feeders that a loss must leave room for, expected and at worst, kW by step."""
+
+    def high(load_kw: Any, uncertain_kw: Load) -> Load:
+        return lambda t: load_kw[t] + uncertain_kw(t)
+
     members = [(m.feeder[f], _uncertain_kw(m, problem, f)) for f in group.feeders]
-    return [lambda t, f=f, kw=kw: f.load_kw[t] + kw(t) for f, kw in members], [
-        lambda t, f=f, kw=kw: f.worst_kw[t] + kw(t) for f, kw in members
-    ]
+    return [high(f.load_kw, kw) for f, kw in members], [high(f.worst_kw, kw) for f, kw in members]
+
+
+def _net_kw(m: Any, problem: Problem) -> Load:
+    """What is drawn from the grid less what is given back, kW by step."""
+    return (lambda t: m.grid.import_kw[t] - m.grid.export_kw[t]) if problem.grid.may_export else _of(m.grid.import_kw)
 
 
 def _heat_kw(m: Any, problem: Problem, zone: Hall) -> Load:

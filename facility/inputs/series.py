@@ -99,7 +99,7 @@ def read_series(
     if names[0] not in ("time", "timestamp_utc"):
         raise refused(f"{path}, row 1", f"the first column is {names[0]!r}", "its name must be `time` or `timestamp_utc`")
     column = choose(path, names[1:], picked, quantity, currency.lower())
-    begin, last = _intervals(path, frame[names[0]], timezone)
+    begin, last = intervals(path, frame[names[0]], timezone)
     first, final = _instant(start), _instant(end)
     if first < begin[0] or final > last[-1]:
         found = f"covers {_when(begin[0])} to {_when(last[-1])}, asked for was {_when(first)} to {_when(final)}"
@@ -147,7 +147,7 @@ def choose(path: str, names: list[str], picked: str | None, quantity: Quantity, 
     raise refused(header, found, f"pick the {quantity.name} by hand as {path}:column")
 
 
-def _intervals(path: str, column: pd.Series, timezone: str | None) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
+def intervals(path: str, column: pd.Series, timezone: str | None) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
     """Start and end of each row, UTC, strictly rising."""
     name, rows = str(column.name), column.index
     times = parse_times(path, column)

@@ -15,7 +15,7 @@ from facility.forecast import Forecast
 from facility.overrides.arbitrate import Bounds
 from facility.problem.electrical import battery_of, feeder_of, redundancies_of
 from facility.problem.gpus import pool_of
-from facility.problem.grid import grid_of
+from facility.problem.grid import grid_of, position_of
 from facility.problem.reserve import reserves_of
 from facility.problem.tenancy import firms_of, jobs_of
 from facility.problem.thermal import hall_of, plant_of
@@ -42,6 +42,7 @@ def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bound
         firms=firms_of(site, snapshot, forecast, bounds, edges),
         jobs=jobs_of(site, snapshot.jobs, forecast, bounds, edges),
         reserves=reserves_of(site, edges),
+        position=position_of(site, bounds),
         outdoor_high_c=None if forecast.outdoor_high_c is None else np.maximum(forecast.outdoor_high_c, forecast.outdoor_c),
     )
 

@@ -10,6 +10,7 @@ from facility.site import Site
 from facility.snapshot import Snapshot
 from models.grid_connection import GridConnection
 from models.horizon import Floats
+from models.position import Position
 
 
 def grid_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds) -> GridConnection:
@@ -25,6 +26,11 @@ def grid_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds) 
         export_limit_kw=site.grid.export_limit_kw,
         export_price_per_kwh=tuple((_export_price_per_mwh(site, forecast) / 1000).tolist()),
     )
+
+
+def position_of(site: Site, bounds: Bounds) -> Position:
+    """What was committed a day ahead, at the site's premium."""
+    return Position(bounds.position_kw, (site.tariff.imbalance_premium_per_mwh or 0.0) / 1000)
 
 
 def _export_price_per_mwh(site: Site, forecast: Forecast) -> Floats:

@@ -34,6 +34,7 @@ def summary(planned: Planned) -> dict[str, Any]:
         "saving_pct": 100 * (base_cost - ours["energy_cost"]) / abs(base_cost) if base_cost else None,
         "events": list(events(planned)),
         "reserves": list(reserves(plan)),
+        "position": position(plan),
         "breaches": list(breaches(planned, plan.account)),
         "marginal_prices": plan.marginal_prices,
         "marginal_prices_by_step": [
@@ -79,6 +80,20 @@ def events(planned: Planned) -> Iterator[dict[str, Any]]:
             "mean_over_delivery_pct": kept.mean_over_delivery_pct,
             "minutes_over_target": kept.minutes_over_target,
         }
+
+
+def position(plan: Plan) -> dict[str, Any] | None:
+    """What was committed, how far the plan is from it, and what that costs; None without a position."""
+    state, told, h = plan.account, plan.problem.position, plan.problem.horizon.h
+    if not told.kw:
+        return None
+    over_kw = told.over_kw(state.import_kw - state.export_kw)
+    return {
+        "energy_kwh": float(sum(kw * h[t] for t, kw in told.committed_kw.items())),
+        "short_kwh": float(np.maximum(over_kw, 0.0) @ h),
+        "long_kwh": float(np.maximum(-over_kw, 0.0) @ h),
+        "imbalance_cost": state.cost["imbalance"],
+    }
 
 
 def reserves(plan: Plan) -> Iterator[dict[str, Any]]:

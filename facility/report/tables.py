@@ -49,7 +49,8 @@ def plan_columns(planned: Planned) -> list[str]:
     price = f"price_{planned.site.currency.lower()}_per_mwh"
     rest = "import_kw,import_limit_kw,export_kw,it_kw,cooling_kw,battery_kw,generation_kw,outdoor_c,gpus_running"
     reserves = ["reserve_up_kw", "reserve_down_kw"] if planned.decided.plan.problem.reserves else []
-    return ["time", "hours", price, *rest.split(","), *reserves]
+    committed = ["position_kw"] if planned.decided.plan.problem.position.kw else []
+    return ["time", "hours", price, *rest.split(","), *reserves, *committed]
 
 
 def plan_rows(planned: Planned) -> Iterator[list[Any]]:
@@ -76,6 +77,7 @@ def plan_rows(planned: Planned) -> Iterator[list[Any]]:
             float(problem.outdoor_c[t]),
             float(running[t]),
             *([float(reserve_kw[t]) for reserve_kw in held] if problem.reserves else []),
+            *problem.position.kw[t : t + 1],
         ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
 from facility.site.part import ByHour, Finite, Id, LocalTime, NonNegative, Part, Positive
@@ -37,6 +39,9 @@ class Tariff(Part):
     export_price_per_mwh: Finite | None = Field(default=None, description="for what is given back; absent: the energy price")
     export_fee_per_mwh: Finite | None = Field(default=None, description="what the energy price is lessened by for what is given back")
     peak_price_per_kw: NonNegative = Field(default=0.0, description="for the highest billing-interval mean of the month")
+    imbalance_premium_per_mwh: Annotated[float, Field(ge=0, le=10_000)] | None = Field(
+        default=None, description="what a MWh off the committed position costs beyond its price, short or long"
+    )
     water_price_per_m3: NonNegative = Field(default=0.0, description="of water that cooling plants evaporate, sewage included")
 
     @model_validator(mode="after")
