@@ -57,6 +57,9 @@ def plan(
     timezone: Annotated[str | None, typer.Option(metavar="ZONE", help="zone of times that carry none")] = None,
     peak_so_far: Annotated[float, typer.Option(metavar="KW", help="highest mean of the month until --start", min=0)] = 0.0,
     settings: Settings = None,
+    explain: Annotated[
+        list[str] | None, typer.Option(metavar="JOB|POOL|TIME", help="say why, which limits bind, and the cheapest remedy")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="write plan.csv, caps.csv, jobs.csv, summary.json, report.html")
     ] = None,
@@ -86,7 +89,7 @@ def plan(
         settings=tuple(settings or ()),
         budget_s=budget,
     )
-    raise typer.Exit(run_plan(request, out, as_json=json))
+    raise typer.Exit(run_plan(request, out, tuple(explain or ()), as_json=json))
 
 
 @app.command()

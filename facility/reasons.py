@@ -103,7 +103,7 @@ def _unfinished(plan: Plan, job: Job, w: int, unfinished: float, currency: str) 
         return left
     at, most = max(_hours(plan, w, top[0]), key=lambda item: item[1])
     worth = plan.why.worth(w)
-    return f"{left}: {told(at, plan.why)} takes up to {rounded(most)} of the {rounded(worth)} {currency} that a GPU h of it is worth"
+    return f"{left}: {told(at, plan.why)} costs up to {rounded(most)} {currency} a GPU h, and a GPU h of it is worth {rounded(worth)}"
 
 
 def _hours(plan: Plan, w: int, cause: Cause) -> list[tuple[Cause, float]]:

@@ -96,7 +96,7 @@ def make_plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut
         return _plan(problem, budget_s)
     stay = _plan(problem, budget_s / 3)
     model = build(_reserve(parts))
-    chosen = _solve(Session(model), model, time.perf_counter() + budget_s / 3)
+    chosen = solve_with_ladders(Session(model), model, time.perf_counter() + budget_s / 3)
     if not isinstance(stay, Plan) or not isinstance(chosen, Solved):
         return stay
     move = _plan(placed(problem, model), budget_s / 3)
@@ -119,7 +119,7 @@ def _plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut:
     ranked = Ranked(session, model)
 
     def solve() -> Outcome:
-        return ranked.solve(lambda latest: _solve(session, model, latest), deadline)
+        return ranked.solve(lambda latest: solve_with_ladders(session, model, latest), deadline)
 
     solved = solve()
     if not isinstance(solved, Solved):
@@ -176,7 +176,7 @@ def _margin_price(problem: Problem, bound: float, deadline: float) -> float | No
     """How much dearer `bound` is than the optimum of the same program held to its limits at the expected forecast only, money."""
     model = build(_reserve(problem.certain))
     session = Session(model)
-    outcome = Ranked(session, model).solve(lambda latest: _solve(session, model, latest), deadline)
+    outcome = Ranked(session, model).solve(lambda latest: solve_with_ladders(session, model, latest), deadline)
     return bound - outcome.objective if isinstance(outcome, Solved) else None
 
 
@@ -255,7 +255,7 @@ def _less(limit_kw: float, rounded_kw: float) -> float:
     return max(limit_kw - rounded_kw, limit_kw * ROUNDING_RESERVE)
 
 
-def _solve(session: Session, model: Any, deadline: float) -> Outcome:
+def solve_with_ladders(session: Session, model: Any, deadline: float) -> Outcome:
     """Solve, adding the ladder rows a solution breaks until none is broken; `model` then holds the solution."""
     added: set[workload.Rung] = set()
     for _ in range(100):

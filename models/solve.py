@@ -136,17 +136,13 @@ class Session:
         """Reduced cost of each column at an earlier or the last optimum, shape (columns,); rows added since play no part."""
         return np.asarray(self._cost - self._a[: len(solved.row_dual)].T @ solved.row_dual)
 
-    def relax(self, rows: Sequence[int], by: Sequence[float]) -> None:
-        """Move the bounds of one-sided rows outward, inf to lift them; the next solve starts from the last basis."""
-        if np.isnan(by).any():
+    def rebound(self, rows: Sequence[int], lower: Floats, upper: Floats) -> None:
+        """Give rows other bounds; the next solve starts from the last basis."""
+        if np.isnan(lower).any() or np.isnan(upper).any():
             raise SolverFault("a bound is not a number")
-        for row, more in zip(rows, by, strict=True):
-            if np.isinf(self._row_lower[row]):
-                self._row_upper[row] += more
-            else:
-                self._row_lower[row] -= more
-            status = self._highs.changeRowBounds(row, self._row_lower[row], self._row_upper[row])
-            _check(status, "changeRowBounds")
+        for row, least, most in zip(rows, lower.tolist(), upper.tolist(), strict=True):
+            self._row_lower[row], self._row_upper[row] = least, most
+            _check(self._highs.changeRowBounds(row, least, most), "changeRowBounds")
 
     def price(self, cost: Floats) -> None:
         """Put other costs in force, one a column; certificates and objectives are of these from now on."""

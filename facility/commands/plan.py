@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from facility.decide import Undecided
 from facility.errors import Fault, InputError
+from facility.explain import explain
 from facility.planner import Planned, Request, plan
 from facility.report.html import write_report
 from facility.report.summary import short_table, summary
@@ -21,7 +23,7 @@ from facility.report.tables import write_tables
 FINE, NO, FAULT = 0, 1, 3
 
 
-def run_plan(request: Request, out: Path | None, *, as_json: bool) -> int:
+def run_plan(request: Request, out: Path | None, explained: Sequence[str] = (), *, as_json: bool) -> int:
     """Plan and tell; 0 where every limit holds, 1 where one is broken, 3 where there is no plan."""
     logging.getLogger("pyomo").setLevel(logging.CRITICAL)
     said = Console(stderr=True)
@@ -32,6 +34,8 @@ def run_plan(request: Request, out: Path | None, *, as_json: bool) -> int:
             said.print(f"facility: no plan: {planned.reason}", markup=False, highlight=False, soft_wrap=True)
             return FAULT
         numbers = summary(planned)
+        if explained:
+            numbers["explanations"] = [explain(planned, asked, request.budget_s).as_json() for asked in explained]
         if out is not None:
             _write(planned, numbers, out)
     if as_json:
@@ -55,6 +59,15 @@ def _write(planned: Planned, numbers: dict[str, Any], out: Path) -> None:
         raise InputError(
             Fault(f"--out {out}", f"cannot be written: {error.strerror}", "name a folder that you may write")
         ) from None
+
+
+def _explain(console: Console, told: dict[str, Any], currency: str) -> None:
+    """One explanation: its sentences, the limits that bind and what they cost, the remedies."""
+    lines = [f"explain {told['kind']} {told['asked']}:", *(f"  {sentence}" for sentence in told["says"])]
+    lines += [f"  binds: {limit['says']}, {limit['cost']:.4g} {currency}" for limit in told["limits"][:5]]
+    lines += [f"  {'cheapest remedy' if i == 0 else 'or'}: {cure['says']}" for i, cure in enumerate(told["remedies"])]
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _make_folder(out: Path | None) -> None:
@@ -100,6 +113,8 @@ def _print(console: Console, planned: Planned, numbers: dict[str, Any], out: Pat
         )
     if len(numbers["breaches"]) > 10:
         console.print(f"... and {len(numbers['breaches']) - 10} more breaches (--json lists them all)", highlight=False)
+    for told in numbers.get("explanations", []):
+        _explain(console, told, numbers["currency"])
     for assumption in numbers["assumed"]:
         console.print(f"assumed: {assumption}", highlight=False, markup=False, soft_wrap=True)
     if out is not None:

@@ -83,8 +83,8 @@ def test_a_job_waits_for_gpus_that_another_needs_more() -> None:
 def test_what_keeps_a_job_from_finishing_is_named_with_what_it_takes() -> None:
     """1 kW does 4 of 8 GPU h. 50 are lost for each of the others, of which energy would have taken 0.025."""
     assert of_job(planned(a_job(8.0, deadline_h=1.0, elastic=True), limit_kw=1.0)) == (
-        "cannot finish: 4.000 GPU h are left at its deadline: the import limit (1 kW) takes up to 49.97 of the 50 EUR that a GPU h "
-        "of it is worth"
+        "cannot finish: 4.000 GPU h are left at its deadline: the import limit (1 kW) costs up to 49.97 EUR a GPU h, and a GPU h "
+        "of it is worth 50"
     )
 
 

@@ -48,7 +48,7 @@ PLANT = Chiller(
 
 def solver(session: Session, model: Any) -> Callable[[float], Outcome]:
     """As the plan solves: ladder rows where they are broken."""
-    return lambda latest: plan_room._solve(session, model, latest)
+    return lambda latest: plan_room.solve_with_ladders(session, model, latest)
 
 
 def ordered(problem: Problem) -> tuple[Any, Ranked, Outcome, Session]:
