@@ -45,6 +45,7 @@ def plan(
     weather: Annotated[str | None, typer.Option(metavar="F[:column]", help="outdoor temperature")] = None,
     carbon: Annotated[str | None, typer.Option(metavar="F[:column]", help="carbon intensity")] = None,
     load: Annotated[str | None, typer.Option(metavar="F[:column]", help="base load in place of the halls' base_kw")] = None,
+    solar: Annotated[str | None, typer.Option(metavar="F[:column]", help="output of solar plants, kW per kWp")] = None,
     jobs: Annotated[str | None, typer.Option(metavar="F", help="jobs: submit_time, duration_s, num_gpus and more")] = None,
     jobs_from: Annotated[
         str | None, typer.Option(metavar="INSTANT", help="instant of the job file that is laid on --start")
@@ -79,6 +80,7 @@ def plan(
         weather=weather,
         carbon=carbon,
         load=load,
+        solar=solar,
         jobs=jobs,
         jobs_from=jobs_from,
         events=events,

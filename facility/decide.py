@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from facility.decision import BatteryOrder, CapGroup, CoolingOrder, Decision, JobOrder, PoolCaps
+from facility.decision import BatteryOrder, CapGroup, CoolingOrder, Decision, GensetOrder, JobOrder, PoolCaps, SolarOrder
 from facility.forecast import Forecast
 from facility.overrides.arbitrate import Bounds
 from facility.problem import problem_of
@@ -14,9 +14,12 @@ from facility.reasons import job_reason, pool_reason
 from facility.site import Site
 from facility.snapshot import Snapshot
 from facility.steps import Edges
+from models.breach import TINY
+from models.genset import Genset
 from models.job import Job
 from models.plan import Plan, make_plan
 from models.reserve import Direction
+from models.solar import Solar
 from models.solve import Infeasible, TimedOut
 
 
@@ -96,6 +99,8 @@ def decision_of(site: Site, snapshot: Snapshot, bounds: Bounds, plan: Plan, edge
             for plant in plan.problem.cooling_plants
             if plan.problem.plant_halls(plant)
         ),
+        solar=tuple(_solar(s, float(plan.schedule.given_kw[s.id][0])) for s in plan.problem.solar),
+        gensets=tuple(GensetOrder(g.id, _given_kw(g, float(plan.schedule.given_kw[g.id][0]))) for g in plan.problem.gensets),
         import_limit_kw=bounds.import_limit_kw[0],
         event_target_kw=bounds.event_target_kw[0] if bounds.event_target_kw else None,
         reserve_up_kw=_sold_kw(plan, "up"),
@@ -106,6 +111,16 @@ def decision_of(site: Site, snapshot: Snapshot, bounds: Bounds, plan: Plan, edge
 
 def _sold_kw(plan: Plan, direction: Direction) -> float:
     return sum(r.committed_kw[0] for r in plan.problem.reserves if r.direction == direction)
+
+
+def _solar(solar: Solar, power_kw: float) -> SolarOrder:
+    """What is expected of a plant; it is limited only where it could give more."""
+    return SolarOrder(solar.id, power_kw, power_kw if power_kw < solar.available_kw[0] - TINY else None)
+
+
+def _given_kw(genset: Genset, power_kw: float) -> float:
+    """What a genset is sent: nothing, or what it can run at."""
+    return min(max(power_kw, genset.least_kw), genset.most_kw) if power_kw > TINY else 0.0
 
 
 def next_start(plan: Plan, w: int, edges: Edges) -> datetime | None:

@@ -46,6 +46,23 @@ class BatteryOrder:
 
 
 @dataclass(frozen=True)
+class SolarOrder:
+    """What a solar plant is expected to give, kW, and the most it may; None: all that the sky gives."""
+
+    solar: str
+    power_kw: float
+    limit_kw: float | None = None
+
+
+@dataclass(frozen=True)
+class GensetOrder:
+    """Power of one genset, kW; 0 is off."""
+
+    genset: str
+    power_kw: float
+
+
+@dataclass(frozen=True)
 class CoolingOrder:
     """Hall temperatures that one cooling plant is asked to hold, degC."""
 
@@ -63,6 +80,8 @@ class Decision:
     jobs: tuple[JobOrder, ...] = ()
     batteries: tuple[BatteryOrder, ...] = ()
     cooling: tuple[CoolingOrder, ...] = ()
+    solar: tuple[SolarOrder, ...] = ()
+    gensets: tuple[GensetOrder, ...] = ()
     import_limit_kw: float | None = None
     """The grid limit this decision was made for, kW."""
     event_target_kw: float | None = None

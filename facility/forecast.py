@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from facility.inputs.series import CARBON, LOAD, OUTDOOR, PRICE, Series
+from facility.inputs.series import CARBON, LOAD, OUTDOOR, PRICE, SOLAR, Series
 from facility.site import Site
 from facility.steps import Edges, as_datetime64
 from models.horizon import Floats
@@ -32,6 +32,7 @@ class Forecast:
 
     `demand_gpus` holds, by contract whose demand varies, the most GPUs that are needed at any instant of each step. The base load
     is that of all halls; None: the site file's. `outdoor_high_c` and `load_high_kw` are pessimistic, None where nobody told.
+    `solar_kw` is what each solar plant could give, by id.
     """
 
     price_per_mwh: Floats
@@ -42,6 +43,7 @@ class Forecast:
     load_kw: Floats | None = None
     outdoor_high_c: Floats | None = None
     load_high_kw: Floats | None = None
+    solar_kw: Mapping[str, Floats] = field(default_factory=dict)
 
 
 def expect(site: Site, edges: Edges, signals: Signals, high: Signals | None = None) -> Forecast:
@@ -84,7 +86,10 @@ def expect(site: Site, edges: Edges, signals: Signals, high: Signals | None = No
         assumed.append(f"{name}: the mean of P10, P50 and P90 (0.3, 0.4, 0.3) is expected{held}")
     if load_kw is not None:
         assumed.append("base load: --load in place of the halls' base_kw, in proportion to it")
-    return Forecast(price, outdoor, carbon, tuple(assumed), demand, load_kw, outdoor_high, load_high_kw)
+    shapes = {name: plant.output_by_hour_kw_per_kwp for name, plant in site.solar.items()}
+    said = "solar: the site's own output_by_hour_kw_per_kwp"
+    solar_kw = {name: site.solar[name].peak_kw * steps(SOLAR.name, shape, said) for name, shape in shapes.items()}
+    return Forecast(price, outdoor, carbon, tuple(dict.fromkeys(assumed)), demand, load_kw, outdoor_high, load_high_kw, solar_kw)
 
 
 def demand_of(contract: str) -> str:

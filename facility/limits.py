@@ -42,6 +42,7 @@ WORDS = {
     "hall.recommended_max": Words("the recommended maximum of hall {asset}"),
     "hall.allowable_max": Words("the allowable maximum of hall {asset}"),
     "hall.ends_no_hotter": Words("the temperature at which hall {asset} must end"),
+    "genset.keeps_hours": Words("the hours left of genset {asset}"),
     "battery.ends_no_emptier": Words("what battery {asset} must end with", "less"),
     "battery.rides_through": Words("what battery {asset} must keep to ride through", "less"),
     "battery.stored_kwh": Words("the capacity of battery {asset}"),

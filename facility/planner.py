@@ -19,7 +19,7 @@ from facility.inputs.demand import read_demand
 from facility.inputs.events import read_events
 from facility.inputs.jobfile import LeftOut, read_jobs
 from facility.inputs.position import read_position
-from facility.inputs.series import CARBON, LOAD, OUTDOOR, PRICE, Series
+from facility.inputs.series import CARBON, LOAD, OUTDOOR, PRICE, SOLAR, Series, read_series
 from facility.overrides.arbitrate import Bounds, bounds
 from facility.position import committed_kw
 from facility.problem import called
@@ -42,6 +42,7 @@ class Request:
     weather: str | None = None
     carbon: str | None = None
     load: str | None = None
+    solar: str | None = None
     jobs: str | None = None
     jobs_from: str | None = None
     events: str | None = None
@@ -75,7 +76,7 @@ class Planned:
 def plan(request: Request) -> Planned | Undecided:
     """Read the files of `request`, plan, and return it; InputError names every fault of the input."""
     site = load_site(request.site, request.settings)
-    _check_options(request)
+    _check_options(request, site)
     start, end, step = _span(site, request)
     edges = uniform(start, end, step)
     if len(edges) > LONGEST_STEPS + 1:
@@ -130,6 +131,9 @@ def _forecast(site: Site, request: Request, edges: Edges) -> Forecast:
             signals[quantity.name] = band.expected
             if band.high is not None:
                 high[quantity.name] = band.high
+    if request.solar is not None:
+        span = {"start": edges[0], "end": edges[-1]}
+        signals[SOLAR.name] = read_series(request.solar, SOLAR, **span, timezone=request.timezone, currency=site.currency)
     if request.demand is not None:
         told = read_demand(request.demand, site, start=edges[0], end=edges[-1], timezone=request.timezone)
         signals |= {demand_of(contract): series for contract, series in told.items()}
@@ -151,13 +155,15 @@ def _committed(site: Site, request: Request, asked: Bounds, edges: Edges) -> tup
     return replace(asked, position_kw=kw), said
 
 
-def _check_options(request: Request) -> None:
+def _check_options(request: Request, site: Site) -> None:
     """Refuse options that contradict each other or mean nothing; InputError tells all at once."""
     faults = []
     if request.timezone is not None and request.timezone not in available_timezones():
         faults.append(Fault("--timezone", f"{request.timezone!r} is no IANA zone", "give one such as Europe/Berlin"))
     if request.jobs_from is not None and request.jobs is None:
         faults.append(Fault("--jobs-from", "there is no --jobs", "give the job file it is an instant of, or leave it out"))
+    if request.solar is not None and not site.solar:
+        faults.append(Fault("--solar", "the site has no solar plant", "describe one under `solar`, or leave it out"))
     if not math.isfinite(request.peak_so_far_kw):
         faults.append(Fault("--peak-so-far", f"{request.peak_so_far_kw} is no power", "give kW"))
     if faults:

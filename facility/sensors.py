@@ -86,4 +86,5 @@ def _weather() -> Sensor:
 
 
 def _discharge_kw(site: Site) -> float:
-    return sum(battery.discharge_kw for battery in site.batteries.values())
+    given_kw = sum(solar.peak_kw for solar in site.solar.values()) + sum(genset.max_kw for genset in site.gensets.values())
+    return given_kw + sum(battery.discharge_kw for battery in site.batteries.values())

@@ -18,6 +18,7 @@ from models import (
     cooling_plant,
     feeder,
     firm,
+    genset,
     grid_connection,
     hall,
     job,
@@ -41,10 +42,11 @@ from models.site import Problem
 class Account:
     """Arrays by asset (in the problem's order) and step; kW, degC, GPU hours, money.
 
-    `carried_kw` is the load that each battery is to ride through; `hall_c` is by zone; `heat_kw` is what each cooling plant
-    removes; `uncertain_kw` is what the pessimistic forecast may bring each feeder beyond `feeder_kw`, and limits are judged with
-    it. `breach` holds, by family, the amount above the limit: by feeder and step, group of feeders and step, battery that rides
-    through and step, zone and step, loop and step, step, firm workload and step, job, or reserve and step.
+    `carried_kw` is the load that each battery is to ride through; `given_kw` is by id of solar plant or genset; `hall_c` is by
+    zone; `heat_kw` is what each cooling plant removes; `uncertain_kw` is what the pessimistic forecast may bring each feeder beyond
+    `feeder_kw`, and limits are judged with it. `breach` holds, by family, the amount above the limit: by feeder and step, group of
+    feeders and step, battery that rides through and step, zone and step, loop and step, step, firm workload and step, job, or
+    reserve and step.
     """
 
     import_kw: Floats
@@ -56,6 +58,7 @@ class Account:
     feeder_kw: Floats
     feeder_worst_kw: Floats
     carried_kw: Floats
+    given_kw: Mapping[str, Floats]
     hall_c: Floats
     running: Floats
     work_gpu_h: Floats
@@ -87,6 +90,8 @@ def account(problem: Problem, schedule: Schedule) -> Account:
     battery_kw = _stack([schedule.battery_kw[b.id] for b in problem.batteries], steps)
 
     load = _attached(problem, pool_kw, cooling_kw, battery_kw)
+    for source in problem.sources:
+        load[source.feeder] = load[source.feeder] - schedule.given_kw[source.id]
     worst = _attached(problem, pool_worst_kw, cooling_kw, np.maximum(battery_kw, 0.0))
     leaves_first = problem.leaves_first()
     feeder_kw, feeder_worst_kw = (
@@ -104,6 +109,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         grid_connection.bill(problem.grid, horizon, import_kw, export_kw, uncertain_kw[root]),
         position.bill(problem.position, import_kw - export_kw, h),
         battery.bill(problem.batteries, battery_kw, carried_kw, h),
+        genset.bill(problem.gensets, schedule.given_kw, horizon),
         job.bill(problem.jobs, work[firms:], horizon),
         pause.bill(problem.jobs, running[firms:], problem.cells.share[firms:], carried),
         firm.bill(problem.firms, work[:firms], h),
@@ -129,6 +135,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         feeder_kw=feeder_kw,
         feeder_worst_kw=feeder_worst_kw,
         carried_kw=carried_kw,
+        given_kw=schedule.given_kw,
         hall_c=hall_c,
         running=running,
         work_gpu_h=work,

@@ -2,7 +2,7 @@
 
 Jobs that run go on; the others start in the order they arrived as soon as their pool has enough GPUs for the whole of their run,
 as a scheduler with reservations has it, for maintenance and the demand of services are known; all run until they finish or reach
-their deadline. Halls are kept at the temperature they have; batteries rest.
+their deadline. Halls are kept at the temperature they have; batteries rest, the sun gives what it can, gensets stay off.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def baseline(problem: Problem) -> Schedule:
         Groups.of(rows),
         {b.id: rest for b in problem.batteries},
         {z.id: np.full(len(horizon), z.start_c) for z in problem.halls},
+        {s.id: np.array(s.available_kw) for s in problem.solar} | {g.id: rest for g in problem.gensets},
     )
 
 

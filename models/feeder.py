@@ -1,6 +1,6 @@
 """Feeder: a node of the electrical tree with a rating.
 
-    load_kw[t]  = (1 + loss) * sum of expected loads below         >= 0      sums
+    load_kw[t]  = (1 + loss) * sum of expected loads below                   sums
     worst_kw[t] = (1 + loss) * sum of worst cases below                      sums_worst
     load_kw[t]  + uncertain[t] <= rating + over_rating_kw[t]                 carries
     worst_kw[t] + uncertain[t] <= rating * margin + over_worst_kw[t]         carries_worst
@@ -11,8 +11,8 @@ Where power may flow back, the load may be negative, and losses go with the size
     load_kw[t]  = (1 + loss) * drawn_kw[t] - (1 - loss) * returned_kw[t]     loses
     -load_kw[t] <= rating + over_rating_kw[t]                                carries_back
 
-Below hang pools (expected draw, sum of caps), halls' base load, cooling plants, batteries and other feeders. A battery that
-discharges lowers the expected load but not the worst case. Paid for what it burns, the program draws and returns at once;
+Below hang pools (expected draw, sum of caps), halls' base load, cooling plants, batteries, generation and other feeders. A battery
+that discharges and generation lower the expected load but not the worst case. Paid for what it burns, the program draws and returns at once;
 `models.settle` then fixes the way and solves again. A feeder without losses needs no `nets` and `loses`.
 
 | symbol         | name                                          | unit |

@@ -73,6 +73,7 @@ LIMITS = {
     "hall.recommended_max": Limit("K"),
     "hall.allowable_max": Limit("K"),
     "hall.ends_no_hotter": Limit("K"),
+    "genset.keeps_hours": Limit("h"),
     "battery.ends_no_emptier": Limit("kWh"),
     "battery.rides_through": Limit("kWh"),
     "cooling_plant.heat_kw": Limit("kW"),

@@ -186,7 +186,7 @@ def _reserve(problem: Problem) -> Problem:
     Rounding lowers loads, so where power flows back what it takes comes off the export limit and the ratings.
     """
     keep = 1 - ROUNDING_RESERVE
-    rounded_kw = _rounded_kw(problem) if problem.grid.may_export else 0.0
+    rounded_kw = _rounded_kw(problem) if problem.grid.may_export or problem.sources else 0.0
     return replace(
         problem,
         grid=replace(
@@ -290,12 +290,14 @@ def _round(problem: Problem, model: Any) -> Schedule:
         for z in problem.halls
     }
     cells = round_down(problem, gpus)
+    given_kw = {s.id: values(model.solar[s.id].power_kw.values()) for s in problem.solar}
+    given_kw |= {g.id: values(model.genset[g.id].power_kw.values()) for g in problem.gensets}
     held_kw = _held_kw(problem, model)
-    room = Room(problem, replace(schedule_of(cells, battery_kw, hall_c), held_kw=held_kw))
+    room = Room(problem, replace(schedule_of(cells, battery_kw, hall_c), given_kw=given_kw, held_kw=held_kw))
     meet_floors(problem, cells, _target_speed(problem, gpus), room)
     meet_budgets(problem, cells, _slow_h(problem, model), room)
     meet_work(problem, cells, _target_gpu_h(problem, model), room)
-    return replace(schedule_of(cells, battery_kw, hall_c), held_kw=held_kw)
+    return replace(schedule_of(cells, battery_kw, hall_c), given_kw=given_kw, held_kw=held_kw)
 
 
 def _held_kw(problem: Problem, model: Any) -> dict[tuple[str, str], Floats]:

@@ -72,10 +72,12 @@ class Schedule:
     """Groups, the net power of each battery (kW by step, positive charges) and the temperature each hall is to have at the
     end of each step (degC by step).
 
-    `held_kw` is what an asset holds for a reserve, by (reserve, pool or battery) and step.
+    `given_kw` is what each solar plant and genset gives, by id and step. `held_kw` is what an asset holds for a reserve, by
+    (reserve, pool or battery) and step.
     """
 
     groups: Groups
     battery_kw: Mapping[str, Floats]
     hall_c: Mapping[str, Floats]
+    given_kw: Mapping[str, Floats] = field(default_factory=dict)
     held_kw: Mapping[tuple[str, str], Floats] = field(default_factory=dict)

@@ -1,12 +1,13 @@
 """Settle: what the program leaves between and reality does not.
 
-The program lets a battery charge and discharge at once, a grid connection import and export, a feeder draw and return, a
-cooling plant burn up to its chord at a negative price, and a gang run on part of its GPUs. A plan's power goes one way; a
-plant that burnt keeps to the segment of its curve it was on; and in the first step, which is what is sent, a rigid job runs,
-waits, or finishes inside it. Each is fixed to the side its solution leans to and the program is solved again, until nothing is
-left between. Where that breaks a limit or a promise, the other side is tried, least sure job first, and kept where it breaks
-less of a limit, or no more and costs less. What an operator orders to run is fixed the same way; only a limit of the plant or
-of the grid makes it wait.
+The program lets a genset run for a share of a step, a battery charge and discharge at once, a grid connection import and
+export, a feeder draw and return, a cooling plant burn up to its chord at a negative price, and a gang run on part of its GPUs.
+A plan's genset is on or off all through, in the best of a few patterns; its power goes one way; a plant that burnt keeps to
+the segment of its curve it was on; and in the first step, which is what is sent, a rigid job runs, waits, or finishes inside
+it. Each is fixed to the side its solution leans to and the program is solved again, until nothing is left between. Where that
+breaks a limit or a promise, the other side is tried, least sure job first, and kept where it breaks less of a limit, or no
+more and costs less. What an operator orders to run is fixed the same way; only a limit of the plant or of the grid makes it
+wait.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ import pyomo.environ as pyo
 
 from models.breach import CONTRACT, TIERS, TINY
 from models.cooling_plant import CoolingPlant, secants
+from models.genset import committed, whole
 from models.job import Job, undone_gpu_h
 from models.site import Problem
-from models.solve import Outcome, Session, Solved, values
+from models.solve import Outcome, Session, Solved, TimedOut, values
 
 TRIES = 10
 """At most this many jobs are tried the other way round."""
@@ -29,7 +31,9 @@ TRIES = 10
 
 def settle(session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome]) -> Outcome | None:
     """Fix what is between and `solve` again until nothing is; None where nothing was. `model` holds the solution."""
-    outcome: Outcome | None = None
+    outcome = _switch(session, model, problem, solve)
+    if outcome is not None and not isinstance(outcome, Solved):
+        return outcome
     settled: dict[int, float] = {}
     while True:
         torn, burning = _torn(problem, model), _burning(problem, model)
@@ -45,6 +49,42 @@ def settle(session: Session, model: Any, problem: Problem, solve: Callable[[], O
             outcome = _turn(session, model, problem, solve, outcome, list(gangs), settled, before)
         if not isinstance(outcome, Solved):
             return outcome
+
+
+def _switch(session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome]) -> Outcome | None:
+    """Fix when each genset runs, whichever breaks less and then costs less: wherever it does and the site can take its least, or
+    where it gives that already, or never.
+    """
+    if not problem.gensets:
+        return None
+    room_kw = values(model.feeder[problem.root.id].load_kw.values()) + problem.grid.export_limit_kw
+    patterns: list[dict[str, list[bool]]] = [{}, {}, {}]
+    for engine in problem.gensets:
+        block = model.genset[engine.id]
+        on, power_kw = values(block.on.values()), values(block.power_kw.values())
+        likely = (on > TINY) & (power_kw + room_kw >= engine.least_kw - TINY)
+        for pattern, runs in zip(patterns, (likely, power_kw >= engine.least_kw - TINY, np.zeros_like(likely)), strict=True):
+            pattern[engine.id] = committed(engine, runs, on, problem.horizon).tolist()
+    best: tuple[tuple[float, float], dict[str, list[bool]]] | None = None
+    outcome: Outcome | None = None
+    tried: list[dict[str, list[bool]]] = []
+    for pattern in patterns:
+        if pattern not in tried:
+            tried.append(pattern)
+            outcome = _run(session, model, pattern, solve)
+            if isinstance(outcome, TimedOut):
+                return outcome
+            rank = (round(_over(model), 5), outcome.objective) if isinstance(outcome, Solved) else (np.inf, np.inf)
+            if best is None or rank < best[0]:
+                best = rank, pattern
+    return outcome if best is None or best[1] is tried[-1] else _run(session, model, best[1], solve)
+
+
+def _run(session: Session, model: Any, pattern: dict[str, list[bool]], solve: Callable[[], Outcome]) -> Outcome:
+    """Solve where each genset is on in the steps of `pattern` and off in the others."""
+    for engine, runs in pattern.items():
+        session.fix(whole(model.genset[engine]), [float(on) for on in runs])
+    return solve()
 
 
 def _turn(

@@ -27,6 +27,7 @@ from models import (
     cooling_plant,
     feeder,
     firm,
+    genset,
     grid_connection,
     hall,
     job,
@@ -39,6 +40,7 @@ from models import (
     reserve,
     reserve_down,
     reserve_up,
+    solar,
     uncertainty,
     workload,
 )
@@ -46,6 +48,7 @@ from models.battery import Battery
 from models.cooling_plant import CoolingPlant
 from models.feeder import Feeder, Load
 from models.firm import Firm
+from models.genset import Genset
 from models.grid_connection import GridConnection
 from models.hall import Hall
 from models.horizon import Floats, Horizon
@@ -55,6 +58,7 @@ from models.position import Position
 from models.redundancy import Redundancy
 from models.reserve import Reserve
 from models.reserve_down import Reach
+from models.solar import Solar
 from models.uncertainty import Margins
 from models.workload import Cells, Workload, cells
 
@@ -74,6 +78,8 @@ class Problem:
     pools: tuple[Pool, ...]
     cooling_plants: tuple[CoolingPlant, ...] = ()
     batteries: tuple[Battery, ...] = ()
+    solar: tuple[Solar, ...] = ()
+    gensets: tuple[Genset, ...] = ()
     redundancies: tuple[Redundancy, ...] = ()
     firms: tuple[Firm, ...] = ()
     jobs: tuple[Job, ...] = ()
@@ -154,14 +160,26 @@ class Problem:
             depth |= found
         return sorted(self.feeders, key=lambda f: -depth[f.id])
 
+    @property
+    def sources(self) -> tuple[Solar | Genset, ...]:
+        """What generates, each with its own id."""
+        return (*self.solar, *self.gensets)
+
     def may_return(self, node: Feeder) -> bool:
-        """Whether power may flow back up through `node`: where the site may export, and something below can give."""
-        givers = {b.feeder for b in self.batteries}
+        """Whether power may flow back up through `node`.
+
+        From generation below it may, inside the site; from a battery, and through the root, only where the site may export.
+        """
+        givers = {source.feeder for source in self.sources}
+        if self.grid.may_export:
+            givers |= {b.feeder for b in self.batteries}
+        elif node.parent is None:
+            return False
         below = {node.id}
         for feeder_ in reversed(self.leaves_first()):
             if feeder_.parent in below:
                 below.add(feeder_.id)
-        return self.grid.may_export and not below.isdisjoint(givers)
+        return not below.isdisjoint(givers)
 
     def plant_halls(self, plant: CoolingPlant) -> list[Hall]:
         """The halls whose heat `plant` removes."""
@@ -192,6 +210,8 @@ def build(problem: Problem) -> Any:
     m.liquid_loop = pyo.Block([z.id for z in problem.loops])
     m.cooling_plant = pyo.Block([c.id for c in problem.cooling_plants])
     m.battery = pyo.Block([b.id for b in problem.batteries])
+    m.solar = pyo.Block([s.id for s in problem.solar])
+    m.genset = pyo.Block([g.id for g in problem.gensets])
     m.feeder = pyo.Block([f.id for f in problem.feeders])
     m.reserve = pyo.Block([r.id for r in problem.reserves])
     m.redundancy = pyo.Block([g.id for g in problem.redundancies])
@@ -222,16 +242,7 @@ def build(problem: Problem) -> Any:
     if problem.is_uncertain:
         told, plants, nodes = problem.margins, problem.cooling_plants, problem.feeders
         uncertainty.add(m.uncertainty, told, plants, nodes, m.STEPS, lambda c, t: m.cooling_plant[c].heat_kw[t], problem.outdoor_c)
-    for store in problem.batteries:
-        battery.add(m.battery[store.id], store, horizon, m.STEPS, _carried(m, problem, store))
-    for node in problem.leaves_first():
-        uncertain_kw, may_return = _uncertain_kw(m, problem, node.id), problem.may_return(node)
-        feeder.add(m.feeder[node.id], node, m.STEPS, *_attached(m, problem, node), uncertain_kw, may_return=may_return)
-    for group in problem.redundancies:
-        redundancy.add(m.redundancy[group.id], redundancy.left_kw(group, problem.feeders), m.STEPS, *_backed(m, problem, group))
-    root = problem.root.id
-    grid_connection.add(m.grid, problem.grid, horizon, m.STEPS, _of(m.feeder[root].load_kw), _uncertain_kw(m, problem, root))
-
+    _add_electrical(m, problem)
     position.add(m.position, problem.position, _net_kw(m, problem))
     if problem.reserves:
         _add_reserves(m, problem)
@@ -244,6 +255,7 @@ def build(problem: Problem) -> Any:
         + firm.cost(m.firm, m.workload)
         + budget.cost(m.budget)
         + sum(battery.cost(m.battery[b.id], b, m.STEPS) for b in problem.batteries)
+        + sum(genset.cost(m.genset[g.id], g, m.STEPS) for g in problem.gensets)
         + sum(feeder.cost(m.feeder[f.id], m.h, m.STEPS) for f in problem.feeders)
         + sum(redundancy.cost(m.redundancy[g.id], m.h, m.STEPS) for g in problem.redundancies)
         + sum(hall.cost(m.hall[z.id], z, m.h, m.STEPS) for z in problem.zones)
@@ -252,6 +264,25 @@ def build(problem: Problem) -> Any:
         + sum(cooling_plant.cost(m.cooling_plant[c.id], c, problem.outdoor_c, m.h, m.STEPS) for c in problem.wet_plants)
     )
     return m
+
+
+def _add_electrical(m: Any, problem: Problem) -> None:
+    """What gives and carries power, from the leaves to the grid."""
+    for store in problem.batteries:
+        battery.add(m.battery[store.id], store, problem.horizon, m.STEPS, _carried(m, problem, store))
+    for plane in problem.solar:
+        solar.add(m.solar[plane.id], plane, m.STEPS)
+    for engine in problem.gensets:
+        genset.add(m.genset[engine.id], engine, problem.horizon, m.STEPS)
+    for node in problem.leaves_first():
+        uncertain_kw, may_return = _uncertain_kw(m, problem, node.id), problem.may_return(node)
+        feeder.add(m.feeder[node.id], node, m.STEPS, *_attached(m, problem, node), uncertain_kw, may_return=may_return)
+    for group in problem.redundancies:
+        redundancy.add(m.redundancy[group.id], redundancy.left_kw(group, problem.feeders), m.STEPS, *_backed(m, problem, group))
+    root = problem.root.id
+    grid_connection.add(
+        m.grid, problem.grid, problem.horizon, m.STEPS, _of(m.feeder[root].load_kw), _uncertain_kw(m, problem, root)
+    )
 
 
 def reach_of(problem: Problem) -> Reach:
@@ -312,6 +343,10 @@ def _net_kw(m: Any, problem: Problem) -> Load:
     return (lambda t: m.grid.import_kw[t] - m.grid.export_kw[t]) if problem.grid.may_export else _of(m.grid.import_kw)
 
 
+def _given(power_kw: Any) -> Load:
+    return lambda t: -power_kw[t]
+
+
 def _heat_kw(m: Any, problem: Problem, zone: Hall) -> Load:
     air = [(m.pool[p.id].draw_kw, 1 - p.liquid_share) for p in problem.pools if p.hall == zone.id]
     return lambda t: m.base_kw[zone.id, t] + sum(share * draw_kw[t] for draw_kw, share in air)
@@ -348,6 +383,8 @@ def _attached(m: Any, problem: Problem, node: Feeder) -> tuple[Sequence[Load], S
             charge, discharge = m.battery[store.id].charge_kw, m.battery[store.id].discharge_kw
             below.append(lambda t, c=charge, d=discharge: c[t] - d[t])  # type: ignore[misc]
             below_worst.append(_of(charge))
+    below += [_given(m.solar[s.id].power_kw) for s in problem.solar if s.feeder == node.id]
+    below += [_given(m.genset[g.id].power_kw) for g in problem.gensets if g.feeder == node.id]
     for child in problem.feeders:
         if child.parent == node.id:
             below.append(_of(m.feeder[child.id].load_kw))

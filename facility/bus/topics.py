@@ -59,6 +59,8 @@ TABLE = (
     Topic("cooling_reported", "cooling/{plant}/reported", "in", 1, True, m.CoolingReported, "temperatures held, power and stage"),
     Topic("battery_desired", "battery/{battery}/desired", "out", 1, True, m.BatteryDesired, "power of a battery"),
     Topic("battery_reported", "battery/{battery}/reported", "in", 1, True, m.BatteryReported, "power and energy of a battery"),
+    Topic("genset_desired", "genset/{genset}/desired", "out", 1, True, m.GensetDesired, "power of a genset"),
+    Topic("solar_desired", "solar/{solar}/desired", "out", 1, True, m.SolarDesired, "the most a solar plant may give"),
     Topic("override_set", "override/{target}/set", "in", 1, False, m.OverrideSet, "an operator's command; refused when retained"),
     Topic("override_clear", "override/{target}/clear", "in", 1, False, m.OverrideClear, "the end of an override"),
     Topic("override_result", "override/{target}/result", "out", 1, False, m.OverrideResult, "the answer, always"),
@@ -258,7 +260,7 @@ def _parameter(name: str, topic: Topic, site: Site | None) -> dict[str, Any]:
     parameter: dict[str, Any] = {"description": f"{ABOUT.get(name, f'id of the {name}')}, in the form {shape(name)}"}
     if site is not None and topic.payload not in {m.Sample, m.Batch, m.Meta}:  # those also have the hall `site`
         ids: dict[str, Iterable[str]] = {"hall": site.halls, "pool": site.pools, "feed": [site.grid.feed]}
-        ids |= {"plant": site.cooling_plants, "battery": site.batteries}
+        ids |= {"plant": site.cooling_plants, "battery": site.batteries, "genset": site.gensets, "solar": site.solar}
         if known := list(ids.get(name, ())):
             parameter["enum"] = known
     return parameter

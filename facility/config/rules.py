@@ -27,6 +27,8 @@ REFERENCES: tuple[tuple[KeyPath, str], ...] = (
     (("pools", "*", "gpu_model"), "gpu_models"),
     (("batteries", "*", "feeder"), "feeders"),
     (("batteries", "*", "ride_through_feeder"), "feeders"),
+    (("solar", "*", "feeder"), "feeders"),
+    (("gensets", "*", "feeder"), "feeders"),
     (("contracts", "*", "tenant"), "tenants"),
     (("contracts", "*", "pool"), "pools"),
     (("jobs", "contract"), "contracts"),
@@ -69,6 +71,7 @@ def breaches(site: Known) -> Iterator[Breach]:
     yield from _tree(site)
     yield from _redundancy(site)
     yield from _ride_through(site)
+    yield from _sources(site)
     yield from _curves(site)
     yield from _curves_exist(site)
     yield from _pools(site)
@@ -148,6 +151,12 @@ def _ride_through(site: Known) -> Iterator[Breach]:
         if site.get("batteries", name, "ride_through_feeder") and site.get("batteries", name, "ride_through_min") == 0:
             path = ("batteries", name, "ride_through_feeder")
             yield path, "a feeder to carry, for 0 min", "give ride_through_min, or leave this out"
+
+
+def _sources(site: Known) -> Iterator[Breach]:
+    for name in site.ids("gensets"):
+        if name in site.ids("solar"):
+            yield ("gensets", name), f"`{name}` is a solar plant too", "an id of its own: plans tell generation apart by it"
 
 
 def _above(site: Known, feeder: str) -> list[str]:

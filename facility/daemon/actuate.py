@@ -19,7 +19,17 @@ from functools import reduce
 from typing import Any, Literal
 
 from facility.bus.interface import Bus, Message, utc_now
-from facility.bus.messages import BatteryDesired, CapDesired, CapReported, CoolingDesired, HallSetpoint, JobDesired, encode
+from facility.bus.messages import (
+    BatteryDesired,
+    CapDesired,
+    CapReported,
+    CoolingDesired,
+    GensetDesired,
+    HallSetpoint,
+    JobDesired,
+    SolarDesired,
+    encode,
+)
 from facility.bus.messages import CapGroup as SentGroup
 from facility.bus.topics import Topics
 from facility.daemon.ceiling import Caps, caps_of, ceiling, lower_part, overloads, sum_w
@@ -43,6 +53,9 @@ class Sent:
     until: datetime | None
     basis: Literal["sent", "told", "assumed"] = "sent"
     """Sent by us; told by an agent or by the journal of an earlier process; or assumed, because nobody told."""
+
+
+Desired = CapDesired | JobDesired | CoolingDesired | BatteryDesired | GensetDesired | SolarDesired
 
 
 class Actuator:
@@ -238,8 +251,16 @@ class Actuator:
         for battery in decision.batteries:
             order = BatteryDesired(power_kw=battery.power_kw, **stamp())
             self._publish(self._topics.of("battery_desired", battery=battery.battery), order, now)
+        for genset in decision.gensets:
+            self._publish(
+                self._topics.of("genset_desired", genset=genset.genset), GensetDesired(power_kw=genset.power_kw, **stamp()), now
+            )
+        for plant in decision.solar:
+            self._publish(
+                self._topics.of("solar_desired", solar=plant.solar), SolarDesired(limit_kw=plant.limit_kw, **stamp()), now
+            )
 
-    def _publish(self, topic: str, payload: CapDesired | JobDesired | CoolingDesired | BatteryDesired, now: datetime) -> None:
+    def _publish(self, topic: str, payload: Desired, now: datetime) -> None:
         told, left = encode(payload), payload.valid_until - now
         self._last[topic] = (told, payload.valid_until)
         # The bus counts wall-clock time, which a rehearsal's clock may outrun; never too short is what matters here.

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from facility.decision import BatteryOrder, CapGroup, Decision, PoolCaps
+from facility.decision import BatteryOrder, CapGroup, Decision, GensetOrder, PoolCaps
 from facility.site import Site
 from facility.snapshot import Snapshot
 from facility.verify import fallback_caps
@@ -38,7 +38,7 @@ def goes_on(site: Site, decision: Decision, snapshot: Snapshot, now: datetime, u
 
 
 def fallback(site: Site, snapshot: Snapshot, now: datetime, until: datetime) -> Decision:
-    """Caps that fit in 80 % of every feeder whatever runs under them; batteries rest, jobs stay as they are.
+    """Caps that fit in 80 % of every feeder whatever runs under them; batteries rest, gensets stop, jobs stay as they are.
 
     The groups name what runs, so that its power can be reckoned with; each has its pool's cap.
     """
@@ -51,7 +51,8 @@ def fallback(site: Site, snapshot: Snapshot, now: datetime, until: datetime) -> 
             free[pool] -= gpus
             groups[pool].append(CapGroup(name, gpus, caps_w[pool]))
     pools = tuple(PoolCaps(pool, cap_w, tuple(groups[pool]), "fallback caps: no verified plan") for pool, cap_w in caps_w.items())
-    return Decision(now, until, pools, batteries=tuple(BatteryOrder(battery, 0.0) for battery in site.batteries))
+    batteries = tuple(BatteryOrder(battery, 0.0) for battery in site.batteries)
+    return Decision(now, until, pools, batteries=batteries, gensets=tuple(GensetOrder(genset, 0.0) for genset in site.gensets))
 
 
 def lowest(decision: Decision, other: Decision) -> Decision:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-UNIT = re.compile(r"(?:^|_)([a-z0-9]+_per_(?:wh|kwh|mwh|gwh|kw|mw|mj|gj|mmbtu)|c|f|k|pct|w|kw|mw|gw|wh|kwh|mwh|gwh|kmh)$")
+UNIT = re.compile(r"(?:^|_)([a-z0-9]+_per_(?:wh|kwh|mwh|gwh|kw|kwp|mw|mj|gj|mmbtu)|c|f|k|pct|w|kw|mw|gw|wh|kwh|mwh|gwh|kmh)$")
 PERSISTS = 4
 """Equal spacings in a row from which on they are the file's resolution and not missing rows."""
 
@@ -42,6 +42,7 @@ PRICE = Quantity("price", "price_{currency}_per_mwh", r".*_{currency}_per_mwh", 
 OUTDOOR = Quantity("outdoor temperature", "temp_c", r"(?!.*(wet_bulb|dew_point)).*_c", "c", -60, 60)
 WET_BULB = Quantity("wet-bulb temperature", "wet_bulb_c", r".*wet_bulb_c", "c", -60, 60)
 LOAD = Quantity("base load", "load_kw", r".*load_kw", "kw", 0, 1e7)
+SOLAR = Quantity("solar output", "solar_kw_per_kwp", r".*_kw_per_kwp", "kw_per_kwp", 0, 1.5)
 CARBON = Quantity("carbon intensity", "carbon_g_per_kwh", r".*_g_per_kwh", "g_per_kwh", 0, 5_000)
 
 

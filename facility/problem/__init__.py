@@ -13,7 +13,7 @@ import numpy as np
 from facility.events import Event, targets_kw
 from facility.forecast import Forecast
 from facility.overrides.arbitrate import Bounds
-from facility.problem.electrical import battery_of, feeder_of, redundancies_of
+from facility.problem.electrical import battery_of, feeder_of, genset_of, redundancies_of, solar_of
 from facility.problem.gpus import pool_of
 from facility.problem.grid import grid_of, position_of
 from facility.problem.reserve import reserves_of
@@ -38,6 +38,8 @@ def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bound
         pools=tuple(pool_of(site, i, bounds, len(edges) - 1) for i in site.pools),
         cooling_plants=tuple(plant_of(site, i) for i in site.cooling_plants),
         batteries=tuple(battery_of(site, i, snapshot) for i in site.batteries),
+        solar=tuple(solar_of(site, i, forecast) for i in site.solar),
+        gensets=tuple(genset_of(site, i) for i in site.gensets),
         redundancies=redundancies_of(site),
         firms=firms_of(site, snapshot, forecast, bounds, edges),
         jobs=jobs_of(site, snapshot.jobs, forecast, bounds, edges),

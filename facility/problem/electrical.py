@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from facility.forecast import Forecast
 from facility.site import Site
 from facility.snapshot import Snapshot
 from models.battery import Battery
 from models.feeder import Feeder
+from models.genset import Genset
 from models.redundancy import Redundancy
+from models.solar import Solar
 
 
 def feeder_of(site: Site, feeder_id: str) -> Feeder:
@@ -37,6 +40,27 @@ def battery_of(site: Site, battery_id: str, snapshot: Snapshot) -> Battery:
         wear_price_per_kwh=b.wear_price_per_mwh / 1000,
         ride_through_h=b.ride_through_min / 60,
         carries=b.ride_through_feeder or "",
+    )
+
+
+def solar_of(site: Site, solar_id: str, forecast: Forecast) -> Solar:
+    """A solar plant with the output that is expected."""
+    return Solar(solar_id, site.solar[solar_id].feeder, tuple(forecast.solar_kw[solar_id].tolist()))
+
+
+def genset_of(site: Site, genset_id: str) -> Genset:
+    """A genset, off at the start."""
+    g = site.gensets[genset_id]
+    return Genset(
+        id=genset_id,
+        feeder=g.feeder,
+        least_kw=g.min_load_share * g.max_kw,
+        most_kw=g.max_kw,
+        fuel_price_per_kwh=g.fuel_price_per_mwh / 1000,
+        start_price=g.start_cost,
+        min_run_h=g.min_run_h,
+        hours_left=g.run_hours_left,
+        carbon_g_per_kwh=g.carbon_g_per_kwh,
     )
 
 

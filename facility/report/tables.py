@@ -59,6 +59,7 @@ def plan_rows(planned: Planned) -> Iterator[list[Any]]:
     state, problem = plan.account, plan.problem
     cooling = state.cooling_kw.sum(axis=0)
     battery = state.battery_kw.sum(axis=0)
+    given = sum(state.given_kw.values(), np.zeros(len(edges) - 1))
     running = state.running.sum(axis=0)
     ups = np.array([r.direction == "up" for r in problem.reserves], bool)
     held = state.reserve_kw[ups].sum(axis=0), state.reserve_kw[~ups].sum(axis=0)
@@ -73,7 +74,7 @@ def plan_rows(planned: Planned) -> Iterator[list[Any]]:
             float(state.it_kw[t]),
             float(cooling[t]),
             float(battery[t]),
-            0.0,
+            float(given[t]),
             float(problem.outdoor_c[t]),
             float(running[t]),
             *([float(reserve_kw[t]) for reserve_kw in held] if problem.reserves else []),

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from facility.site.electrical import Battery, Feeder
+from facility.site.electrical import Battery, Feeder, Genset, Solar
 from facility.site.gpus import Curve, GpuModel, OperatingPoint, Pool
 from facility.site.grid import Carbon, Grid, LimitWindow, Tariff
 from facility.site.part import Id, Part
@@ -29,6 +29,7 @@ __all__ = [
     "CoolingPlant",
     "Curve",
     "Feeder",
+    "Genset",
     "GpuModel",
     "Grid",
     "Hall",
@@ -41,6 +42,7 @@ __all__ = [
     "ReserveWindow",
     "SampleJob",
     "Site",
+    "Solar",
     "Stage",
     "Tariff",
     "Tenant",
@@ -66,6 +68,8 @@ class Site(Part):
     cooling_plants: dict[Id, CoolingPlant] = Field(default={})
     pools: Annotated[dict[Id, Pool], Field(min_length=1)]
     batteries: dict[Id, Battery] = Field(default={})
+    solar: dict[Id, Solar] = Field(default={})
+    gensets: dict[Id, Genset] = Field(default={})
     tenants: dict[Id, Tenant] = Field(default={})
     contracts: dict[Id, Contract] = Field(default={})
     jobs: Jobs

@@ -41,3 +41,30 @@ class Battery(Part):
         default=0.0, description="minutes for which what is stored must carry the worst case of its feeder, min"
     )
     ride_through_feeder: Id | None = Field(default=None, description="the feeder it is to carry; absent: its own")
+
+
+class Solar(Part):
+    """A photovoltaic plant beside the load."""
+
+    feeder: Id
+    peak_kw: Positive = Field(description="rated output, kW (kWp)")
+    output_by_hour_kw_per_kwp: Annotated[
+        tuple[Annotated[float, Field(ge=0, le=1.5)], ...], Field(min_length=24, max_length=24)
+    ] = Field(description="24 values by the site's local hour, kW per kWp, used where no --solar file is given")
+
+
+class Genset(Part):
+    """A generator that burns fuel, beside the load."""
+
+    feeder: Id
+    max_kw: Positive = Field(description="most it gives, kW")
+    min_load_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.3, description="least it gives while it runs, of max_kw"
+    )
+    fuel_price_per_mwh: NonNegative = Field(description="fuel and upkeep per MWh given")
+    start_cost: NonNegative = Field(default=0.0, description="per start")
+    min_run_h: NonNegative = Field(default=0.0, description="hours that it runs at least once it has started, h")
+    run_hours_left: NonNegative | None = Field(
+        default=None, description="hours that its permit leaves it, h, all of which one plan may use; absent: any"
+    )
+    carbon_g_per_kwh: NonNegative = Field(default=0.0, description="CO2 per kWh given, g/kWh")

@@ -75,9 +75,12 @@ def _numbers(snapshot: Snapshot, decision: Decision, outdoor_c: float) -> Iterat
         *((f"contract/{contract}", value, "h") for contract, value in snapshot.slow_hours_used.items()),
         ("peak_so_far_kw", snapshot.peak_so_far_kw, "kW"),
         *((f"battery/{order.battery}", order.power_kw, "kW") for order in decision.batteries),
+        *((f"solar/{order.solar}", order.power_kw, "kW") for order in decision.solar),
+        *((f"genset/{order.genset}", order.power_kw, "kW") for order in decision.gensets),
         *((f"cooling/{order.plant}/{hall}", value, "degC") for order in decision.cooling for hall, value in order.hall_c),
     ]
     optional = (
+        *((f"solar/{order.solar}", order.limit_kw, "kW") for order in decision.solar),
         ("import_limit_kw", decision.import_limit_kw, "kW"),
         ("event_target_kw", decision.event_target_kw, "kW"),
         ("first_step_s", decision.first_step_s, "s"),
@@ -112,7 +115,10 @@ def _names(site: Site, decision: Decision) -> Iterator[Violation]:
                 "pool.once", pool, sent[pool], "", allowed=expected, says="every pool of the site is sent exactly one message"
             )
     twice = Counter(
-        [f"battery/{order.battery}" for order in decision.batteries] + [f"job/{order.job}" for order in decision.jobs]
+        [f"battery/{order.battery}" for order in decision.batteries]
+        + [f"job/{order.job}" for order in decision.jobs]
+        + [f"solar/{order.solar}" for order in decision.solar]
+        + [f"genset/{order.genset}" for order in decision.gensets]
     )
     for place, count in sorted(twice.items()):
         if count > 1:
@@ -124,3 +130,9 @@ def _names(site: Site, decision: Decision) -> Iterator[Violation]:
     for order in decision.batteries:
         if order.battery not in site.batteries:
             yield _malformed("battery.known", order.battery, order.power_kw, "kW", says="the site has no such battery")
+    for plane in decision.solar:
+        if plane.solar not in site.solar:
+            yield _malformed("solar.known", plane.solar, plane.power_kw, "kW", says="the site has no such solar plant")
+    for engine in decision.gensets:
+        if engine.genset not in site.gensets:
+            yield _malformed("genset.known", engine.genset, engine.power_kw, "kW", says="the site has no such genset")

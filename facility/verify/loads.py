@@ -6,7 +6,7 @@
     heat          = (1 - liquid) * pools + hall base + (outdoor - T) / R - stored                   of the halls of one plant
                   + liquid * pools                                                                  of its liquid loops
     cooling       = s * sum of (its part of max(heat, min_load * design)) / COP + pumps * max(l^2, ..) + fans * max(l^3, ..) + misc
-    feeder        = net + loss * |net|,   net = pools + bases + cooling + batteries + feeders below
+    feeder        = net + loss * |net|,   net = pools + bases + cooling + batteries - generation + feeders below
     group (N-1)   = sum of its feeders, on the ratings of all but the largest, which is lost; the others share it by rating
 
 | symbol | meaning | unit |
@@ -203,12 +203,13 @@ def feeder_kw(
     battery_kw: Mapping[str, float],
     outdoor_c: float,
     moving: Mapping[str, Drift] | None = None,
+    given_kw: Mapping[str, float] | None = None,
 ) -> dict[str, float]:
     """Sum the power into every feeder, kW, its own losses included.
 
     `it_kw` is the IT power by pool, `heat_it_kw` the one whose heat the plants remove (the same, unless a surge is quicker
-    than they are), `battery_kw` the batteries' power, charging positive, `moving` the halls that are not steady. A plant
-    removes at most what it can in that weather. Losses go with the size of what passes, also when it flows back.
+    than they are), `battery_kw` the batteries' power, charging positive, `moving` the halls that are not steady, `given_kw` what is
+    generated under each feeder. A plant removes at most what it can in that weather. Losses go with the size of what passes, also when it flows back.
     """
     net = dict.fromkeys(site.feeders, 0.0)
     for pool, kw in it_kw.items():
@@ -218,6 +219,8 @@ def feeder_kw(
     for plant_id, heat_kw in plant_heat_kw(site, heat_it_kw, outdoor_c, moving).items():
         plant = site.cooling_plants[plant_id]
         net[plant.feeder] += steady_cooling_kw(site, plant_id, min(heat_kw, most_heat_kw(plant, outdoor_c)), outdoor_c)
+    for feeder_id, kw in (given_kw or {}).items():
+        net[feeder_id] -= kw
     for battery, kw in battery_kw.items():
         net[site.batteries[battery].feeder] += kw
 
@@ -243,7 +246,12 @@ def expected_it_kw(site: Site, decision: Decision, snapshot: Snapshot) -> dict[s
 
 
 def expected_kw(site: Site, decision: Decision, snapshot: Snapshot, outdoor_c: float) -> dict[str, float]:
-    """Sum the power expected into every feeder under a decision, kW, losses included; a discharging battery lowers it."""
+    """Sum the power expected into every feeder under a decision, kW, losses included; a discharging battery and generation lower it."""
     battery_kw = {order.battery: order.power_kw for order in decision.batteries}
     it_kw = expected_it_kw(site, decision, snapshot)
-    return feeder_kw(site, it_kw, it_kw, battery_kw, outdoor_c, drifts(site, decision, snapshot))
+    given_kw: defaultdict[str, float] = defaultdict(float)
+    for plant in decision.solar:
+        given_kw[site.solar[plant.solar].feeder] += plant.power_kw
+    for genset in decision.gensets:
+        given_kw[site.gensets[genset.genset].feeder] += genset.power_kw
+    return feeder_kw(site, it_kw, it_kw, battery_kw, outdoor_c, drifts(site, decision, snapshot), given_kw)

@@ -7,7 +7,7 @@ ever sent after this said so.
     expected power of a feeder <= rating;  its power at worst <= rating * margin
     the same of a group of feeders that back each other, on the ratings of all but its largest (N-1)
     heat of a plant <= what it removes;  a hall above its allowable band gets no more power;  min <= stored energy <= capacity
-    a battery that discharges keeps what carries the worst case of its feeder for its ride-through
+    solar and gensets give what they can;  a battery that discharges keeps what carries the worst case of its feeder for its ride-through
     a rental that may not pause has all its GPUs, a service those it needs;  its mean speed >= floor
     a job runs inside its window, whole where rigid;  what was sold to the grid's operator is held
 """
@@ -66,6 +66,7 @@ def verify(
         *_worst_feeders(site, decision, outdoor_c, it_kw, moving, earlier),
         *_cooling(site, snapshot, it_kw, moving, outdoor_c),
         *(v for order in decision.batteries for v in _battery(site.batteries[order.battery], order, snapshot, decision)),
+        *_sources(site, decision),
         *_ride_through(site, snapshot, decision, outdoor_c),
         *_workloads(site, decision, jobs),
         *_jobs(decision, jobs),
@@ -198,6 +199,23 @@ def _ride_through(site: Site, snapshot: Snapshot, decision: Decision, outdoor_c:
             says = f"it would be too empty to carry the worst case of its feeder for {battery.ride_through_min:g} min"
             needed_kwh = battery.ride_through_min / 60 * carried_kw
             yield from under(Violation("battery.ride_through", name, kept_kwh, "kWh", needed_kwh, says, "plant"))
+
+
+def _sources(site: Site, decision: Decision) -> Iterator[Violation]:
+    """Find generation that cannot be: what the sky really gives nobody here knows, only what a plant is rated."""
+    for plane in decision.solar:
+        most_kw, says = site.solar[plane.solar].peak_kw, "more than the solar plant is rated"
+        expected_kw = plane.power_kw if plane.limit_kw is None else max(plane.power_kw, plane.limit_kw)
+        yield from over(Violation("solar.power", plane.solar, expected_kw, "kW", most_kw, says, "plant"))
+        says = "a solar plant draws nothing"
+        yield from under(Violation("solar.power", plane.solar, plane.power_kw, "kW", 0.0, says, "plant"))
+    for engine in decision.gensets:
+        genset = site.gensets[engine.genset]
+        least_kw = genset.min_load_share * genset.max_kw if engine.power_kw else 0.0
+        says = "more than the genset gives"
+        yield from over(Violation("genset.power", engine.genset, engine.power_kw, "kW", genset.max_kw, says, "plant"))
+        says = "less than the genset gives while it runs"
+        yield from under(Violation("genset.power", engine.genset, engine.power_kw, "kW", least_kw, says, "plant"))
 
 
 def _after_kwh(battery: Battery, order: BatteryOrder, snapshot: Snapshot, decision: Decision) -> float:

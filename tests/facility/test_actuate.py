@@ -21,7 +21,7 @@ from facility.bus.messages import CapGroup as Reported
 from facility.bus.messages import CapReported
 from facility.daemon.actuate import MOST_IN_FORCE, Actuator
 from facility.daemon.ceiling import caps_of, ceiling, lower_part, sum_w
-from facility.decision import BatteryOrder, CapGroup, Decision, JobOrder, PoolCaps
+from facility.decision import BatteryOrder, CapGroup, Decision, GensetOrder, JobOrder, PoolCaps, SolarOrder
 from facility.journal.journal import Journal
 from facility.site import Site
 from facility.snapshot import Snapshot
@@ -220,13 +220,14 @@ def test_holds_go_first_and_runs_last_and_every_number_is_greater_than_the_one_b
     jobs = (JobOrder("runs", "run", 2), JobOrder("waits", "hold", 2))
     desk.ear.receive(0.0)
     pools = (PoolCaps("p", 100), PoolCaps("q", 100))
-    made = Decision(NOW, NOW + timedelta(minutes=9), pools, jobs, (BatteryOrder("b", 1.0),))
+    sources = {"solar": (SolarOrder("roof", 3.0, 2.0),), "gensets": (GensetOrder("g", 1.0),)}
+    made = Decision(NOW, NOW + timedelta(minutes=9), pools, jobs, (BatteryOrder("b", 1.0),), **sources)
     desk.actuator.send(made, Snapshot(NOW), 10.0, NOW, "plan")
     messages = []
     while (message := desk.ear.receive(0.0)) is not None:
         messages.append(message)
     order = [message.topic.removeprefix("facility/v1/s/").removesuffix("/desired") for message in messages]
-    assert order == ["job/waits", "cap/h/p", "cap/h/q", "battery/b", "job/runs"]
+    assert order == ["job/waits", "cap/h/p", "cap/h/q", "battery/b", "genset/g", "solar/roof", "job/runs"]
     told = [msgspec.json.decode(message.payload) for message in messages]
     numbers = [(t["epoch"], t["seq"]) for t in told]
     assert numbers == sorted(set(numbers))

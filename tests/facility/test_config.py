@@ -272,6 +272,16 @@ FAULTS = [
         "beside export_price_per_mwh",
         "one of the two",
     ),
+    ("batteries:", "solar: {s: {feeder: raw}}\nbatteries:", "solar.s.feeder", "batteries:", "no `raw`", "did you mean `row`?"),
+    ("batteries:", "gensets: {s: {feeder: raw}}\nbatteries:", "gensets.s.feeder", "batteries:", "no `raw`", "did you mean `row`?"),
+    (
+        "batteries:",
+        "gensets: {s: {max_kw: 3}}\nsolar: {s: {peak_kw: 3}}\nbatteries:",
+        "gensets.s",
+        "batteries:",
+        "solar plant too",
+        "an id of its own",
+    ),
     ("b1: {", "b1: {start_share: 0.05, ", "batteries.b1.start_share", "b1", "0.05", "at least min_share, 0.1"),
 ]
 

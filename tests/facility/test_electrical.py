@@ -6,8 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 
+from facility.decision import GensetOrder, SolarOrder
+from facility.errors import InputError
 from facility.planner import Planned, Request, plan
+from facility.report.summary import summary
+from facility.report.tables import plan_columns, plan_rows
 from facility.snapshot import Snapshot
 from facility.verify import Violation, verify
 from models.battery import kept_kwh
@@ -39,6 +44,55 @@ def test_a_battery_keeps_what_carries_a_ups_through_ten_minutes() -> None:
     assert (kept_kwh(battery, free.account.battery_kw[0], h) < needed_kwh).any()
     assert (kept_kwh(battery, kept.account.battery_kw[0], h) >= needed_kwh - 1e-6).all()
     assert kept.account.cost["energy"] > free.account.cost["energy"]
+
+
+def generating(folder: Path) -> Path:
+    """Write the demonstration site with a roof of 300 kWp and a genset of 60 to 200 kW beside its cooling."""
+    more = {
+        "solar": {"roof": {"feeder": "mech", "peak_kw": 300, "output_by_hour_kw_per_kwp": [0] * 8 + [0.5] * 8 + [0] * 8}},
+        "gensets": {"diesel": {"feeder": "mech", "max_kw": 200, "fuel_price_per_mwh": 150, "run_hours_left": 2, "carbon_g_per_kwh": 700}},
+    }
+    site = folder / "site.yaml"
+    site.write_text(yaml.safe_dump(yaml.safe_load(DEMO.read_text("utf-8")) | more), "utf-8")
+    return site
+
+
+def test_sun_and_fuel_are_planned_told_and_accepted(tmp_path: Path) -> None:
+    """Noon of the design day in Berlin: the roof gives 150 kW until 16:00; fuel is cheaper than the grid at 18:00 only, at 154."""
+    made = plan(Request(str(generating(tmp_path)), "2026-07-15T12:00:00Z", "6h", "1h"))
+    assert isinstance(made, Planned)
+    given = made.decided.plan.account.given_kw
+    assert given["roof"].tolist() == pytest.approx([150.0] * 2 + [0.0] * 4)
+    assert given["diesel"].tolist() == pytest.approx([0.0] * 4 + [200.0, 200.0])
+    rows = [dict(zip(plan_columns(made), row, strict=True)) for row in plan_rows(made)]
+    assert [row["generation_kw"] for row in rows] == pytest.approx([150, 150, 0, 0, 200, 200])
+    assert made.decided.decision.solar == (SolarOrder("roof", pytest.approx(150.0)),)
+    assert made.decided.decision.gensets == (GensetOrder("diesel", 0.0),)
+    assert judged(made) == ()
+    told = summary(made)
+    bought_kg = 0.363 * told["energy_kwh"]
+    assert told["carbon_kg"] == pytest.approx(bought_kg + 0.7 * 400)
+    assert "solar: the site's own output_by_hour_kw_per_kwp" in made.assumed
+
+
+def test_a_file_says_what_the_sun_gives(tmp_path: Path) -> None:
+    file = tmp_path / "sun.csv"
+    file.write_text("time,solar_kw_per_kwp\n2026-07-15T12:00Z,0.1\n2026-07-15T13:00Z,0.2\n", "utf-8")
+    made = plan(Request(str(generating(tmp_path)), "2026-07-15T12:00:00Z", "2h", "1h", solar=str(file)))
+    assert isinstance(made, Planned)
+    assert made.decided.plan.account.given_kw["roof"].tolist() == pytest.approx([30.0, 60.0])
+    assert not any(text.startswith("solar") for text in made.assumed)
+
+
+def test_a_file_of_the_sun_in_kw_or_for_a_site_without_a_roof_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "sun.csv"
+    file.write_text("time,solar_kw\n2026-07-15T12:00Z,0.1\n2026-07-15T13:00Z,0.2\n", "utf-8")
+    with pytest.raises(InputError) as refused:
+        plan(Request(str(generating(tmp_path)), "2026-07-15T12:00:00Z", "2h", "1h", solar=str(file)))
+    assert "kw_per_kwp" in str(refused.value)
+    with pytest.raises(InputError) as refused:
+        plan(Request(str(DEMO), "2026-07-15T12:00:00Z", "2h", "1h", solar=str(file)))
+    assert "no solar plant" in str(refused.value)
 
 
 def test_two_ups_that_back_each_other_carry_all_caps_on_one_of_them() -> None:

@@ -26,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import facility.verify as room
-from facility.decision import BatteryOrder, CapGroup, CoolingOrder, Decision, JobOrder, PoolCaps
+from facility.decision import BatteryOrder, CapGroup, CoolingOrder, Decision, GensetOrder, JobOrder, PoolCaps, SolarOrder
 from facility.site import Pool, Site
 from facility.snapshot import Job, Snapshot
 from facility.verify import expected_kw, fallback_caps, fits, highest_cap, steady_cooling_kw, verify
@@ -401,6 +401,35 @@ def test_a_battery_is_not_discharged_into_what_carries_the_worst_case_for_its_ri
     assert broken(site, decision(batteries=(BatteryOrder("b", 0.0),)), replace(SNAPSHOT, battery_kwh={"b": 1.0})) == set()
     other = site_with(batteries__b__ride_through_min=15, batteries__b__ride_through_feeder="main")
     assert broken(other, give, replace(SNAPSHOT, battery_kwh={"b": 3.1112})) == {"battery.ride_through"}
+
+
+def generating(**changes: Any) -> Site:
+    """Return the small site with a solar plant of 5 kW and a genset of 1 to 4 kW under `pdu`."""
+    solar = {"roof": {"feeder": "pdu", "peak_kw": 5, "output_by_hour_kw_per_kwp": [0.5] * 24}}
+    gensets = {"g": {"feeder": "pdu", "max_kw": 4, "min_load_share": 0.25, "fuel_price_per_mwh": 200}}
+    return site_with(solar=solar, gensets=gensets, **changes)
+
+
+def test_generation_lowers_what_is_expected_and_never_the_worst_case() -> None:
+    """4.38 kW under `pdu` less 2 of the sun and 3 of fuel are -0.62: main takes 0.85 - 0.62, times 1.02."""
+    made = decision(solar=(SolarOrder("roof", 2.0),), gensets=(GensetOrder("g", 3.0),))
+    assert expected_kw(generating(), made, SNAPSHOT, 10.0) == pytest.approx({"pdu": -0.62, "main": 0.23 * 1.02})
+    assert broken(generating(grid__import_limit_kw=0.2347), made) == set()
+    assert broken(generating(grid__import_limit_kw=0.2345), made) == {"grid.limit"}
+    assert broken(generating(feeders__pdu__rating_kw=4.599), made) == {"feeder.worst_case"}
+
+
+def test_generation_stays_within_what_it_is_rated() -> None:
+    for kw in (0.0, 1.0, 4.0):
+        assert broken(generating(), decision(gensets=(GensetOrder("g", kw),))) == set()
+    for kw in (-1.0, 0.999, 4.001):
+        assert broken(generating(), decision(gensets=(GensetOrder("g", kw),))) == {"genset.power"}
+    assert broken(generating(), decision(solar=(SolarOrder("roof", 5.0, 5.0),))) == set()
+    for order in (SolarOrder("roof", 5.001), SolarOrder("roof", -0.001), SolarOrder("roof", 1.0, 5.001)):
+        assert broken(generating(), decision(solar=(order,))) == {"solar.power"}
+    assert broken(generating(), decision(gensets=(GensetOrder("x", 1.0),), solar=(SolarOrder("x", 1.0),))) == {"genset.known", "solar.known"}
+    assert broken(generating(), decision(gensets=(GensetOrder("g", 1.0),) * 2)) == {"order.once"}
+    assert broken(generating(), decision(gensets=(GensetOrder("g", math.nan),))) == {"number.finite"}
 
 
 def test_a_battery_that_is_empty_already_may_rest_or_charge() -> None:

@@ -15,10 +15,12 @@ from facility.bus.messages.orders import (
     CapReported,
     CoolingDesired,
     CoolingReported,
+    GensetDesired,
     HallSetpoint,
     JobDesired,
     JobReported,
     JobSpec,
+    SolarDesired,
 )
 from facility.bus.messages.people import (
     ContractClear,
@@ -61,6 +63,7 @@ __all__ = [
     "ContractState",
     "CoolingDesired",
     "CoolingReported",
+    "GensetDesired",
     "GridCarbon",
     "GridEvent",
     "GridLimit",
@@ -84,6 +87,7 @@ __all__ = [
     "Rejected",
     "Sample",
     "Series",
+    "SolarDesired",
     "Status",
     "Step",
     "WeatherSignal",

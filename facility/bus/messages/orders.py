@@ -91,6 +91,18 @@ class BatteryDesired(Order, frozen=True, kw_only=True):
     power_kw: float
 
 
+class GensetDesired(Order, frozen=True, kw_only=True):
+    """Power of a genset; 0 is off. It stops when the order ends and no other has come."""
+
+    power_kw: NonNegative
+
+
+class SolarDesired(Order, frozen=True, kw_only=True):
+    """The most a solar plant may give; null, and when the order ends: all that the sky gives."""
+
+    limit_kw: NonNegative | None = None
+
+
 class BatteryReported(Report, frozen=True, kw_only=True):
     """What a battery does and holds; positive charges."""
 
