@@ -30,6 +30,7 @@ WORDS = {
     "grid.event": Words("the grid event's target"),
     "grid.rises": Words("the ramp upward"),
     "grid.falls": Words("the ramp downward"),
+    "feed.limits": Words("the import limit of feed {asset}"),
     "feeder.carries": Words("the rating of feeder {asset}"),
     "feeder.carries_back": Words("the rating of feeder {asset}, for what flows back"),
     "feeder.carries_worst": Words("the rating of feeder {asset}, for the sum of caps"),

@@ -16,6 +16,7 @@ from models import (
     battery,
     budget,
     cooling_plant,
+    feed,
     feeder,
     firm,
     genset,
@@ -45,8 +46,8 @@ class Account:
     `carried_kw` is the load that each battery is to ride through; `given_kw` is by id of solar plant or genset; `hall_c` is by
     zone; `heat_kw` is what each cooling plant removes; `uncertain_kw` is what the pessimistic forecast may bring each feeder beyond
     `feeder_kw`, and limits are judged with it. `breach` holds, by family, the amount above the limit: by feeder and step, group of
-    feeders and step, battery that rides through and step, zone and step, loop and step, step, firm workload and step, job, or
-    reserve and step.
+    feeders and step, feed and step, battery that rides through and step, zone and step, loop and step, step, firm workload and
+    step, job, or reserve and step.
     """
 
     import_kw: Floats
@@ -100,13 +101,12 @@ def account(problem: Problem, schedule: Schedule) -> Account:
     )
     running = schedule.groups.running(len(workloads), steps)
     carried = job.carried_gpu_h(problem.jobs, work[firms:], horizon)
-    root = problem.feeders.index(problem.root)
-    import_kw, export_kw = grid_connection.flows_kw(problem.grid, feeder_kw[root])
+    import_kw, export_kw = grid_connection.flows_kw(problem.grid, problem.at_grid @ feeder_kw)
     uncertain_kw = _uncertain_kw(problem, heat_kw)
     carried_kw = _carried(problem, pool_worst_kw, cooling_kw, uncertain_kw)
     reserve_kw = _reserves(problem, schedule, battery_kw)
     bills = (
-        grid_connection.bill(problem.grid, horizon, import_kw, export_kw, uncertain_kw[root]),
+        grid_connection.bill(problem.grid, horizon, import_kw, export_kw, problem.at_grid @ uncertain_kw),
         position.bill(problem.position, import_kw - export_kw, h),
         battery.bill(problem.batteries, battery_kw, carried_kw, h),
         genset.bill(problem.gensets, schedule.given_kw, horizon),
@@ -117,6 +117,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         hall.bill(problem.zones, hall_c, h),
         liquid_loop.bill(uncooled_kw, h),
         cooling_plant.bill(problem.cooling_plants, heat_kw, problem.outdoor_c, h),
+        feed.bill(problem.feeds, dict(zip([f.id for f in problem.feeders], feeder_kw + uncertain_kw, strict=True)), h),
         feeder.bill(problem.feeders, feeder_kw + uncertain_kw, feeder_worst_kw + uncertain_kw, h),
         redundancy.bill(problem.redundancies, problem.feeders, feeder_kw + uncertain_kw, feeder_worst_kw + uncertain_kw, h),
         reserve.bill(problem.reserves, reserve_kw, h),

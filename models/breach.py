@@ -36,7 +36,7 @@ PLANT = Tier(
 battery lacks to ride through, or of heat in a hall above its band.
 """
 
-GRID_LIMIT = Tier("grid_limit_kwh", 1_000.0, ("over_limit_kw", "over_export_kw"))
+GRID_LIMIT = Tier("grid_limit_kwh", 1_000.0, ("over_limit_kw", "over_feed_kw", "over_export_kw"))
 
 GRID_EVENT = Tier("grid_event_kwh", 500.0, ("over_event_kw", "over_ramp_kw", "short_reserve_kw"))
 """Above the default penalty of a contract, 50 per GPU hour: a kWh more never buys 10 GPU hours back, an A100's best is 5.9."""

@@ -61,6 +61,7 @@ LIMITS = {
     "grid.event": Limit("kW"),
     "grid.rises": Limit("kW/h", _between_h),
     "grid.falls": Limit("kW/h", _between_h),
+    "feed.limits": Limit("kW"),
     "feeder.carries": Limit("kW"),
     "feeder.carries_back": Limit("kW"),
     "feeder.carries_worst": Limit("kW", _margin),

@@ -199,6 +199,7 @@ def _reserve(problem: Problem) -> Problem:
         feeders=tuple(
             replace(f, rating_kw=_less(f.rating_kw * keep, rounded_kw if problem.may_return(f) else 0.0)) for f in problem.feeders
         ),
+        feeds=tuple(replace(f, limit_kw=f.limit_kw * keep) for f in problem.feeds),
         batteries=tuple(replace(b, ride_through_h=b.ride_through_h / keep) for b in problem.batteries),
         firms=tuple(f if f.budget is None else replace(f, budget=_reserved_budget(f, f.budget, problem.horizon)) for f in problem.firms),
         reserves=tuple(_reserved(r, 0.001 * ROUNDED_KW_AT_METER * len(problem.workloads)) for r in problem.reserves),

@@ -90,8 +90,8 @@ class Room:
         self._gpus = np.array([np.asarray(p.available) - problem.idle_kept(p.id) for p in problem.pools])
         for w, workload in enumerate(problem.workloads):
             self._gpus[self._pool[workload.pool]] -= state.running[w]
-        net_kw, root = state.import_kw - state.export_kw, problem.feeders.index(problem.root)
-        self._grid_kw = np.asarray(problem.grid.most_kw) - net_kw - state.uncertain_kw[root]
+        net_kw = state.import_kw - state.export_kw
+        self._grid_kw = np.asarray(problem.grid.most_kw) - net_kw - problem.at_grid @ state.uncertain_kw
         ramp_kw = problem.grid.ramp_kw(problem.horizon)
         beside_kw = np.minimum(np.r_[np.inf, net_kw[:-1] + ramp_kw], np.r_[net_kw[1:] + ramp_kw, np.inf])
         self._grid_kw = np.minimum(self._grid_kw, beside_kw - net_kw)
@@ -108,7 +108,7 @@ class Room:
             through_kw, worst_kw = (np.array([kw.get(f.id, none) for f in problem.feeders]) for kw in (called.through_kw, called.worst_kw))
             self._kw -= _watched(problem) @ through_kw
             self._worst_kw -= _watched(problem) @ worst_kw
-            self._grid_kw -= called.through_kw[problem.root.id]
+            self._grid_kw -= problem.at_grid @ through_kw
             self._heat_kw -= np.array([called.heat_kw[c.id] for c in problem.cooling_plants]).reshape(self._heat_kw.shape)
         self._heat_shares = {p.id: problem.heat_shares(p) for p in problem.pools}
         self._per_kw = {p.id: _per_kw(problem, p) for p in problem.pools}
@@ -143,19 +143,19 @@ def _per_kw(problem: Problem, pool: Pool) -> tuple[Floats, Floats, Floats]:
             most = plant.chiller.max_heat_kw
             power = [plant.chiller.power_kw(np.asarray(heat), problem.margins.outdoor_high_c) for heat in (0.999 * most, most)]
             cooling += MARGIN * np.outer(_path(problem, plant.feeder), share * (power[1] - power[0]) / (0.001 * most))
-    root = problem.feeders.index(problem.root)
     watched = _watched(problem)
-    return watched @ on, watched @ cooling, on[root] + cooling[root]
+    return watched @ on, watched @ cooling, problem.at_grid @ on + problem.at_grid @ cooling
 
 
 def _watched(problem: Problem) -> Floats:
     """The feeders whose loads each electrical limit is on (1, else 0), shape (L, F).
 
-    Limits are each feeder's, then each group's that back each other, then each battery's that is to carry a feeder.
+    Limits are each feeder's, then each group's that back each other, then each battery's that is to carry a feeder, then each feed's.
     """
     carried = [[float(f.id == problem.batteries[i].carried_feeder) for f in problem.feeders] for i in riding(problem.batteries)]
-    feeders = len(problem.feeders)
-    return np.vstack([np.eye(feeders), belongs(problem.redundancies, problem.feeders), np.reshape(carried, (-1, feeders))])
+    fed = [[float(f.id == feed.feeder) for f in problem.feeders] for feed in problem.feeds]
+    rows = np.reshape(carried + fed, (-1, len(problem.feeders)))
+    return np.vstack([np.eye(len(problem.feeders)), belongs(problem.redundancies, problem.feeders), rows])
 
 
 def _electrical_kw(problem: Problem, state: Account) -> tuple[Floats, Floats]:
@@ -168,8 +168,10 @@ def _electrical_kw(problem: Problem, state: Account) -> tuple[Floats, Floats]:
     carries = [kept_kwh(b, state.battery_kw[i], h) / b.ride_through_h - state.carried_kw[i] for i, b in rides]
     carries_kw = np.reshape(carries, (len(rides), len(h)))
     load_kw, worst_kw = (kw + state.uncertain_kw for kw in (state.feeder_kw, state.feeder_worst_kw))
-    expected = [rating - load_kw, left[:, :1] - member @ load_kw, np.full(carries_kw.shape, np.inf)]
-    worst = [rating * margin - worst_kw, left[:, 1:] - member @ worst_kw, carries_kw]
+    at = dict(zip([f.id for f in problem.feeders], load_kw, strict=True))
+    fed_kw = np.reshape([feed.limit_kw - at[feed.feeder] for feed in problem.feeds], (-1, len(h)))
+    expected = [rating - load_kw, left[:, :1] - member @ load_kw, np.full(carries_kw.shape, np.inf), fed_kw]
+    worst = [rating * margin - worst_kw, left[:, 1:] - member @ worst_kw, carries_kw, np.full(fed_kw.shape, np.inf)]
     return np.vstack(expected), np.vstack(worst)
 
 

@@ -57,7 +57,7 @@ def _switch(session: Session, model: Any, problem: Problem, solve: Callable[[], 
     """
     if not problem.gensets:
         return None
-    room_kw = values(model.feeder[problem.root.id].load_kw.values()) + problem.grid.export_limit_kw
+    room_kw = sum(values(model.feeder[f.id].load_kw.values()) for f in problem.roots) + problem.grid.export_limit_kw
     patterns: list[dict[str, list[bool]]] = [{}, {}, {}]
     for engine in problem.gensets:
         block = model.genset[engine.id]

@@ -7,7 +7,8 @@
                 plants:   heat    = heat removed from the plant's halls and loops
                 feeders:  load    = everything attached below, with losses
                 groups:   load    = sum over feeders that back each other
-                grid:     import - export = load at the root
+                feeds:    load    = that of the root on each feed
+                grid:     import - export = sum of loads at the roots
 
 Never infeasible: what reality can break carries a slack with a physical meaning, priced by the order of `breach`.
 """
@@ -25,6 +26,7 @@ from models import (
     battery,
     budget,
     cooling_plant,
+    feed,
     feeder,
     firm,
     genset,
@@ -46,6 +48,7 @@ from models import (
 )
 from models.battery import Battery
 from models.cooling_plant import CoolingPlant
+from models.feed import Feed
 from models.feeder import Feeder, Load
 from models.firm import Firm
 from models.genset import Genset
@@ -81,6 +84,7 @@ class Problem:
     solar: tuple[Solar, ...] = ()
     gensets: tuple[Genset, ...] = ()
     redundancies: tuple[Redundancy, ...] = ()
+    feeds: tuple[Feed, ...] = ()
     firms: tuple[Firm, ...] = ()
     jobs: tuple[Job, ...] = ()
     reserves: tuple[Reserve, ...] = ()
@@ -89,8 +93,9 @@ class Problem:
     cells: Cells = field(init=False)
 
     def __post_init__(self) -> None:
-        if sum(f.parent is None for f in self.feeders) != 1:
-            raise ValueError("the feeder tree needs exactly one root")
+        roots, fed = sorted(f.id for f in self.roots), sorted(feed.feeder for feed in self.feeds)
+        if len(roots) != 1 and roots != fed:
+            raise ValueError("the feeder tree needs exactly one root, or one for each feed")
         looped = {h.id for h in self.loops}
         if any(p.liquid_share > 0 and p.hall not in looped for p in self.pools):
             raise ValueError("a pool with a liquid share needs a hall with a liquid plant")
@@ -119,9 +124,14 @@ class Problem:
         return tuple(c for c in self.cooling_plants if c.water_l_per_kwh * c.water_price_per_m3 > 0)
 
     @property
-    def root(self) -> Feeder:
-        """The feeder at the grid connection."""
-        return next(f for f in self.feeders if f.parent is None)
+    def roots(self) -> tuple[Feeder, ...]:
+        """The feeders at the grid connection: one, or one for each feed."""
+        return tuple(f for f in self.feeders if f.parent is None)
+
+    @property
+    def at_grid(self) -> Floats:
+        """1 for each root, 0 for the other feeders, shape (F,)."""
+        return np.array([float(f.parent is None) for f in self.feeders])
 
     @property
     def is_uncertain(self) -> bool:
@@ -152,7 +162,7 @@ class Problem:
 
     def leaves_first(self) -> list[Feeder]:
         """The feeders, each before its parent."""
-        depth = {self.root.id: 0}
+        depth = {root.id: 0 for root in self.roots}
         while len(depth) < len(self.feeders):
             found = {f.id: depth[f.parent] + 1 for f in self.feeders if f.parent in depth and f.id not in depth}
             if not found:
@@ -168,7 +178,7 @@ class Problem:
     def may_return(self, node: Feeder) -> bool:
         """Whether power may flow back up through `node`.
 
-        From generation below it may, inside the site; from a battery, and through the root, only where the site may export.
+        From generation below it may, inside the site; from a battery, and through a root, only where the site may export.
         """
         givers = {source.feeder for source in self.sources}
         if self.grid.may_export:
@@ -214,6 +224,7 @@ def build(problem: Problem) -> Any:
     m.genset = pyo.Block([g.id for g in problem.gensets])
     m.feeder = pyo.Block([f.id for f in problem.feeders])
     m.reserve = pyo.Block([r.id for r in problem.reserves])
+    m.feed = pyo.Block([f.id for f in problem.feeds])
     m.redundancy = pyo.Block([g.id for g in problem.redundancies])
     m.uncertainty = pyo.Block()
     m.position = pyo.Block()
@@ -257,6 +268,7 @@ def build(problem: Problem) -> Any:
         + sum(battery.cost(m.battery[b.id], b, m.STEPS) for b in problem.batteries)
         + sum(genset.cost(m.genset[g.id], g, m.STEPS) for g in problem.gensets)
         + sum(feeder.cost(m.feeder[f.id], m.h, m.STEPS) for f in problem.feeders)
+        + sum(feed.cost(m.feed[f.id], m.h, m.STEPS) for f in problem.feeds)
         + sum(redundancy.cost(m.redundancy[g.id], m.h, m.STEPS) for g in problem.redundancies)
         + sum(hall.cost(m.hall[z.id], z, m.h, m.STEPS) for z in problem.zones)
         + sum(reserve.cost(m.reserve[r.id], m.h, m.STEPS) for r in problem.reserves)
@@ -279,10 +291,10 @@ def _add_electrical(m: Any, problem: Problem) -> None:
         feeder.add(m.feeder[node.id], node, m.STEPS, *_attached(m, problem, node), uncertain_kw, may_return=may_return)
     for group in problem.redundancies:
         redundancy.add(m.redundancy[group.id], redundancy.left_kw(group, problem.feeders), m.STEPS, *_backed(m, problem, group))
-    root = problem.root.id
-    grid_connection.add(
-        m.grid, problem.grid, problem.horizon, m.STEPS, _of(m.feeder[root].load_kw), _uncertain_kw(m, problem, root)
-    )
+    for inlet in problem.feeds:
+        load_kw = _with(m.feeder[inlet.feeder].load_kw, _uncertain_kw(m, problem, inlet.feeder))
+        feed.add(m.feed[inlet.id], inlet, m.STEPS, load_kw)
+    grid_connection.add(m.grid, problem.grid, problem.horizon, m.STEPS, *_at_grid(m, problem))
 
 
 def reach_of(problem: Problem) -> Reach:
@@ -307,9 +319,9 @@ def _add_reserves(m: Any, problem: Problem) -> None:
     if down:
         reach = reach_of(problem)
         beyond = {f.id: _uncertain_kw(m, problem, f.id) for f in problem.feeders}
-        root, groups = problem.root.id, problem.redundancies
+        roots, groups = [root.id for root in problem.roots], problem.redundancies
         reserve_down.add(
-            m.reserve_down, down, problem.cells, problem.horizon, pools, problem.batteries, reach, root, groups, m, beyond
+            m.reserve_down, down, problem.cells, problem.horizon, pools, problem.batteries, reach, roots, groups, m, beyond
         )
     for product in problem.reserves:
         holds = m.reserve_up if product.direction == "up" else m.reserve_down
@@ -324,18 +336,25 @@ def _of(variable: Any) -> Load:
     return lambda t: variable[t]
 
 
+def _with(variable: Any, more: Load) -> Load:
+    return lambda t: variable[t] + more(t)
+
+
 def _uncertain_kw(m: Any, problem: Problem, feeder_id: str) -> Load:
     return (lambda t: m.uncertainty.margin_kw[feeder_id, t]) if problem.is_uncertain else feeder.certain
 
 
 def _backed(m: Any, problem: Problem, group: Redundancy) -> tuple[list[Load], list[Load]]:
     """Loads of a group's feeders that a loss must leave room for, expected and at worst, kW by step."""
-
-    def high(load_kw: Any, uncertain_kw: Load) -> Load:
-        return lambda t: load_kw[t] + uncertain_kw(t)
-
     members = [(m.feeder[f], _uncertain_kw(m, problem, f)) for f in group.feeders]
-    return [high(f.load_kw, kw) for f, kw in members], [high(f.worst_kw, kw) for f, kw in members]
+    return [_with(f.load_kw, kw) for f, kw in members], [_with(f.worst_kw, kw) for f, kw in members]
+
+
+def _at_grid(m: Any, problem: Problem) -> tuple[Load, Load]:
+    """The sum over the roots: of loads, and of what the pessimistic forecast may bring beyond them."""
+    loads = [_of(m.feeder[root.id].load_kw) for root in problem.roots]
+    beyond = [_uncertain_kw(m, problem, root.id) for root in problem.roots]
+    return (lambda t: sum(load(t) for load in loads)), (lambda t: sum(more(t) for more in beyond))
 
 
 def _net_kw(m: Any, problem: Problem) -> Load:

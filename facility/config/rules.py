@@ -27,6 +27,7 @@ REFERENCES: tuple[tuple[KeyPath, str], ...] = (
     (("pools", "*", "gpu_model"), "gpu_models"),
     (("batteries", "*", "feeder"), "feeders"),
     (("batteries", "*", "ride_through_feeder"), "feeders"),
+    (("grid", "feeds", "*", "feeder"), "feeders"),
     (("solar", "*", "feeder"), "feeders"),
     (("gensets", "*", "feeder"), "feeders"),
     (("contracts", "*", "tenant"), "tenants"),
@@ -119,7 +120,9 @@ def _tree(site: Known) -> Iterator[Breach]:
     feeders = site.ids("feeders")
     parents = {name: site.get("feeders", name, "parent") for name in feeders}
     roots = [name for name in feeders if parents[name] is None and not site.malformed("feeders", name, "parent")]
-    if feeders and len(roots) != 1:
+    fed = {feed: site.get("grid", "feeds", feed, "feeder") for feed in site.ids("grid", "feeds")}
+    yield from _feeds(fed, feeders, roots)
+    if feeders and len(roots) != 1 and not (fed and roots):
         found = f"{len(roots)} roots: {', '.join(roots)}" if roots else "no root: every feeder has a parent"
         yield ("feeders",), found, "leave `parent` out at exactly one feeder, the utility's"
     told: set[str] = set()
@@ -130,6 +133,20 @@ def _tree(site: Known) -> Iterator[Breach]:
         if up == name and name not in told:
             told.update(walked)
             yield ("feeders", name, "parent"), f"a circle: {' under '.join([*walked, name])}", "hang one of them elsewhere"
+
+
+def _feeds(fed: dict[str, str | None], feeders: Collection[str], roots: Collection[str]) -> Iterator[Breach]:
+    """Feeds, by id with their feeder where it is known: each at a root of its own, and every root on a feed."""
+    known = [feeder for feeder in fed.values() if feeder is not None]
+    for feed, feeder in fed.items():
+        path: KeyPath = ("grid", "feeds", feed, "feeder")
+        if feeder in feeders and feeder not in roots:
+            yield path, f"`{feeder}` hangs under another feeder", f"a root, such as {' or '.join(roots) or 'a feeder without parent'}"
+        elif feeder is not None and known.count(feeder) > 1:
+            yield path, f"`{feeder}` has another feed too", "one feed for each root"
+    for root in roots:
+        if fed and len(known) == len(fed) and root not in known:
+            yield ("feeders", root), "a root on no feed", "give it a parent, or a feed under grid.feeds"
 
 
 def _redundancy(site: Known) -> Iterator[Breach]:

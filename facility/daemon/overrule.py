@@ -94,8 +94,8 @@ def commanded(bounds: Bounds) -> frozenset[str]:
 
 def import_kw(site: Site, decision: Decision, snapshot: Snapshot, outdoor_c: float) -> float:
     """The power expected at the grid connection under a decision, kW."""
-    root = next(feeder for feeder, node in site.feeders.items() if node.parent is None)
-    return expected_kw(site, decision, snapshot, outdoor_c)[root]
+    loads = expected_kw(site, decision, snapshot, outdoor_c)
+    return sum(kw for feeder, kw in loads.items() if site.feeders[feeder].parent is None)
 
 
 def _scaled(site: Site, pool: PoolCaps, share: float) -> PoolCaps:

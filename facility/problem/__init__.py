@@ -15,7 +15,7 @@ from facility.forecast import Forecast
 from facility.overrides.arbitrate import Bounds
 from facility.problem.electrical import battery_of, feeder_of, genset_of, redundancies_of, solar_of
 from facility.problem.gpus import pool_of
-from facility.problem.grid import grid_of, position_of
+from facility.problem.grid import feeds_of, grid_of, position_of
 from facility.problem.reserve import reserves_of
 from facility.problem.tenancy import firms_of, jobs_of
 from facility.problem.thermal import hall_of, plant_of
@@ -41,6 +41,7 @@ def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bound
         solar=tuple(solar_of(site, i, forecast) for i in site.solar),
         gensets=tuple(genset_of(site, i) for i in site.gensets),
         redundancies=redundancies_of(site),
+        feeds=feeds_of(site),
         firms=firms_of(site, snapshot, forecast, bounds, edges),
         jobs=jobs_of(site, snapshot.jobs, forecast, bounds, edges),
         reserves=reserves_of(site, edges),

@@ -8,9 +8,15 @@ from facility.forecast import Forecast
 from facility.overrides.arbitrate import Bounds
 from facility.site import Site
 from facility.snapshot import Snapshot
+from models.feed import Feed
 from models.grid_connection import GridConnection
 from models.horizon import Floats
 from models.position import Position
+
+
+def feeds_of(site: Site) -> tuple[Feed, ...]:
+    """The connections with limits of their own, in the order of the site file."""
+    return tuple(Feed(feed_id, feed.feeder, feed.import_limit_kw) for feed_id, feed in site.grid.feeds.items())
 
 
 def grid_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds) -> GridConnection:

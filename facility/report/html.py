@@ -22,6 +22,7 @@ BROKEN = {
     "short_ride_through_kwh": "battery too empty to ride through",
     "too_hot_k": "hall above its allowable temperature",
     "over_limit_kw": "import above the limit",
+    "over_feed_kw": "import through a feed above its limit",
     "short_gpu_h": "rental below its floor",
     "unfinished_gpu_h": "job unfinished at its deadline",
 }

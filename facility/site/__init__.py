@@ -12,7 +12,7 @@ from pydantic import Field
 
 from facility.site.electrical import Battery, Feeder, Genset, Solar
 from facility.site.gpus import Curve, GpuModel, OperatingPoint, Pool
-from facility.site.grid import Carbon, Grid, LimitWindow, Tariff
+from facility.site.grid import Carbon, Feed, Grid, LimitWindow, Tariff
 from facility.site.part import Id, Part
 from facility.site.reserve import Reserve, ReserveWindow
 from facility.site.service import Bus, Control
@@ -28,6 +28,7 @@ __all__ = [
     "Control",
     "CoolingPlant",
     "Curve",
+    "Feed",
     "Feeder",
     "Genset",
     "GpuModel",

@@ -18,11 +18,19 @@ class LimitWindow(Part):
     import_limit_kw: Positive
 
 
+class Feed(Part):
+    """One of several connections to the grid."""
+
+    feeder: Id = Field(description="the root of the feeders that hang on it")
+    import_limit_kw: Positive = Field(description="most that may be drawn through it, kW")
+
+
 class Grid(Part):
     """The grid connection."""
 
-    feed: Id = "main"
-    import_limit_kw: Positive = Field(description="most that may be drawn, kW")
+    feed: Id = Field(default="main", description="name of the meter; of the sum where there are several feeds")
+    import_limit_kw: Positive = Field(description="most that may be drawn, kW; the sum where there are several feeds")
+    feeds: dict[Id, Feed] = Field(default={}, description="where there are several connections: each with a root of its own")
     limit_windows: tuple[LimitWindow, ...] = Field(
         default=(), description="daily windows with a limit of their own; the lower of the two counts"
     )

@@ -3,7 +3,7 @@
 It shares no code with the model that made the plan. `verify` returns what is broken; nothing means accepted. A cap is only
 ever sent after this said so.
 
-    expected import <= limit;  expected export <= its limit, where there is one
+    expected import <= limit, and through each feed <= its own;  expected export <= its limit, where there is one
     expected power of a feeder <= rating;  its power at worst <= rating * margin
     the same of a group of feeders that back each other, on the ratings of all but its largest (N-1)
     heat of a plant <= what it removes;  a hall above its allowable band gets no more power;  min <= stored energy <= capacity
@@ -136,6 +136,9 @@ def _feeders(site: Site, snapshot: Snapshot, decision: Decision, outdoor_c: floa
         limit_kw = import_limit_kw(site, decision.at, decision.until)
     says = "expected import is above the grid's limit"
     yield from over(Violation("grid.limit", site.grid.feed, import_kw, "kW", limit_kw, says, "grid"))
+    for name, feed in site.grid.feeds.items():
+        says = "expected import through this feed is above its limit"
+        yield from over(Violation("grid.feed", name, loads[feed.feeder], "kW", feed.import_limit_kw, says, "grid"))
     if site.grid.export_limit_kw:
         says = "expected export is above what the grid takes back"
         yield from over(Violation("grid.export", site.grid.feed, export_kw, "kW", site.grid.export_limit_kw, says, "grid"))

@@ -272,6 +272,14 @@ FAULTS = [
         "beside export_price_per_mwh",
         "one of the two",
     ),
+    (
+        "import_limit_kw: 100",
+        "feeds: {n: {feeder: ups, import_limit_kw: 9}}\n  import_limit_kw: 100",
+        "grid.feeds.n.feeder",
+        "import_limit_kw: 100",
+        "`ups` hangs under",
+        "a root, such as root",
+    ),
     ("batteries:", "solar: {s: {feeder: raw}}\nbatteries:", "solar.s.feeder", "batteries:", "no `raw`", "did you mean `row`?"),
     ("batteries:", "gensets: {s: {feeder: raw}}\nbatteries:", "gensets.s.feeder", "batteries:", "no `raw`", "did you mean `row`?"),
     (

@@ -15,6 +15,7 @@ from facility.report.summary import summary
 from facility.report.tables import plan_columns, plan_rows
 from facility.snapshot import Snapshot
 from facility.verify import Violation, verify
+from models.account import Account
 from models.battery import kept_kwh
 
 DEMO = Path(__file__).parents[2] / "site_configs/demo.yaml"
@@ -30,8 +31,8 @@ def planned(*settings: str, horizon: str = "3h", start: str = "2026-07-15T12:00:
 def judged(made: Planned) -> Sequence[Violation]:
     """Return what the second opinion says of the plan's first step."""
     decision = made.decided.decision
-    outdoor_c = float(made.forecast.outdoor_c[0])
-    return verify(made.site, Snapshot(decision.at), decision, outdoor_c=outdoor_c)
+    halls_c = {name: hall.thermal.start_c for name, hall in made.site.halls.items() if hall.thermal}
+    return verify(made.site, Snapshot(decision.at, hall_c=halls_c), decision, outdoor_c=float(made.forecast.outdoor_c[0]))
 
 
 def test_a_battery_keeps_what_carries_a_ups_through_ten_minutes() -> None:
@@ -73,6 +74,48 @@ def test_sun_and_fuel_are_planned_told_and_accepted(tmp_path: Path) -> None:
     bought_kg = 0.363 * told["energy_kwh"]
     assert told["carbon_kg"] == pytest.approx(bought_kg + 0.7 * 400)
     assert "solar: the site's own output_by_hour_kw_per_kwp" in made.assumed
+
+
+def test_two_feeds_are_kept_and_told(tmp_path: Path) -> None:
+    """The second hall on a feed of its own would draw more than the 120 kW that this one gives."""
+    figures = yaml.safe_load(DEMO.read_text("utf-8"))
+    figures["feeders"]["ups-2"] = {"rating_kw": 260, "loss_share": 0.03}
+    figures["grid"] |= {"import_limit_kw": 1000, "limit_windows": []}
+    account: list[Account] = []
+    for limit_kw in (260, 120):
+        figures["grid"]["feeds"] = {
+            "north": {"feeder": "utility", "import_limit_kw": 1000},
+            "south": {"feeder": "ups-2", "import_limit_kw": limit_kw},
+        }
+        site = tmp_path / "site.yaml"
+        site.write_text(yaml.safe_dump(figures), "utf-8")
+        made = plan(Request(str(site), "2026-07-15T12:00:00Z", "3h", "1h"))
+        assert isinstance(made, Planned)
+        assert judged(made) == ()
+        account.append(made.decided.plan.account)
+    feeders = [f.id for f in made.decided.plan.problem.feeders]
+    north, south = (feeders.index(root) for root in ("utility", "ups-2"))
+    assert account[0].feeder_kw[south].min() > 130
+    assert account[1].feeder_kw[south] == pytest.approx([120] * 3, abs=0.5)
+    assert account[1].feeder_kw[south].max() <= 120
+    assert account[1].import_kw.tolist() == pytest.approx((account[1].feeder_kw[north] + account[1].feeder_kw[south]).tolist())
+    assert made.decided.plan.status == "optimal"
+
+
+def test_roots_and_feeds_belong_together(tmp_path: Path) -> None:
+    figures = yaml.safe_load(DEMO.read_text("utf-8"))
+    figures["feeders"]["mech"] = {"rating_kw": 280}
+    site = tmp_path / "site.yaml"
+    for feeds, found in (
+        ({}, "2 roots: mech, utility"),
+        ({"north": "utility"}, "a root on no feed"),
+        ({"north": "utility", "south": "utility"}, "`utility` has another feed too"),
+    ):
+        figures["grid"]["feeds"] = {name: {"feeder": feeder, "import_limit_kw": 700} for name, feeder in feeds.items()}
+        site.write_text(yaml.safe_dump(figures), "utf-8")
+        with pytest.raises(InputError) as refused:
+            plan(Request(str(site), "2026-07-15T12:00:00Z", "3h", "1h"))
+        assert found in str(refused.value)
 
 
 def test_a_file_says_what_the_sun_gives(tmp_path: Path) -> None:

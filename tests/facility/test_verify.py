@@ -369,6 +369,18 @@ def test_the_worst_case_of_two_messages_bounds_every_mixture_and_some_mixture_re
     assert sum(map(max, by_gpu_w(old), reversed(by_gpu_w(new)))) == pytest.approx(worst_w)
 
 
+def test_each_feed_keeps_its_limit_and_the_sum_the_sites() -> None:
+    """5.3346 kW are expected on `main`, nothing on a root beside it."""
+    feeders = FIGURES["feeders"] | {"other": {"rating_kw": 9}}
+    for north_kw, south_kw, rules in ((5.3346, 0.1, set()), (5.3345, 0.1, {"grid.feed"})):
+        feeds = {
+            "north": {"feeder": "main", "import_limit_kw": north_kw},
+            "south": {"feeder": "other", "import_limit_kw": south_kw},
+        }
+        assert broken(site_with(feeders=feeders, grid__feeds=feeds), decision()) == rules
+    assert broken(site_with(feeders=feeders, grid__feeds=feeds, grid__import_limit_kw=5.3345), decision()) == {"grid.feed", "grid.limit"}
+
+
 def test_a_charging_battery_loads_its_feeder_and_a_discharging_one_helps_only_what_is_expected() -> None:
     """Charging 4 kW: worst 4.6 + 4 = 8.6 kW. Giving 3 kW: expected 4.38 - 3 = 1.38 kW, worst still 4.6 kW."""
     charge, give = (decision(batteries=(BatteryOrder("b", kw),)) for kw in (4.0, -3.0))
