@@ -21,7 +21,7 @@ from models.marginal import Marginal, marginal_prices
 from models.placement import placed, spread
 from models.reserve import Reserve
 from models.rounding import Room, meet_budgets, meet_floors, meet_work, round_down, schedule_of
-from models.runs import merge
+from models.runs import merge, run_through
 from models.schedule import Schedule
 from models.settle import settle
 from models.site import Problem, build
@@ -298,7 +298,14 @@ def _round(problem: Problem, model: Any) -> Schedule:
     meet_floors(problem, cells, _target_speed(problem, gpus), room)
     meet_budgets(problem, cells, _slow_h(problem, model), room)
     meet_work(problem, cells, _target_gpu_h(problem, model), room)
-    return replace(schedule_of(cells, battery_kw, hall_c), given_kw=given_kw, held_kw=held_kw)
+    schedule = replace(schedule_of(cells, battery_kw, hall_c), given_kw=given_kw, held_kw=held_kw)
+    if not any(job.pause_price_per_gpu for job in problem.jobs):
+        return schedule
+    run_through(problem, cells, room)
+    through = replace(schedule_of(cells, battery_kw, hall_c), given_kw=given_kw, held_kw=held_kw)
+    as_planned, after = account(problem, schedule), account(problem, through)
+    breaks = breaks_less(as_planned, after)
+    return schedule if breaks or (breaks is None and as_planned.objective < after.objective) else through
 
 
 def _held_kw(problem: Problem, model: Any) -> dict[tuple[str, str], Floats]:

@@ -9,6 +9,9 @@ stops it just as well. So for each rigid job that pauses more than the program c
 
 and the program is solved again: first with what each leans to, all jobs at once, then job by job, the dearest first. Kept is
 what costs less with its pauses counted in full and breaks no more.
+
+Of many gangs that share a limit most still run for a part of many steps. So where the rounded schedule leaves room, such a gang
+runs through the step and ends as much earlier (`run_through`).
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from models.breach import TINY
 from models.horizon import Floats
 from models.job import Job
 from models.pause import NEARLY, inside, times
+from models.rounding import SNAP, Cell, Room
 from models.settle import broken
 from models.site import Problem
 from models.solve import Outcome, Session, Solved
@@ -31,9 +35,9 @@ from models.solve import Outcome, Session, Solved
 TRIES = 20
 """At most this many solves."""
 
-Cell = tuple[int, int]
+At = tuple[int, int]
 """A workload and a step."""
-Patch = dict[Cell, float]
+Patch = dict[At, float]
 """On how many GPUs, mean over the step, a job is to run in a cell."""
 
 
@@ -71,7 +75,7 @@ class _Trial:
     ) -> None:
         self.best = solved
         self._session, self._model, self._problem, self._solve, self._latest = session, model, problem, solve, latest
-        self._kept: dict[Cell, tuple[float, float]] = {}
+        self._kept: dict[At, tuple[float, float]] = {}
         self._broken, self._money = broken(model), solved.objective + _uncounted(problem, model)
         self._tries = 0
         self.is_stale = False
@@ -110,6 +114,47 @@ class _Trial:
             place = self._problem.workloads[w].pool, t
             asked[place] = asked.get(place, 0.0) + gpus
         return all(gpus <= self._problem.free_gpus(pool)[t] + TINY for (pool, t), gpus in asked.items())
+
+
+def run_through(problem: Problem, cells: dict[int, list[Cell]], room: Room) -> None:
+    """Run gangs through steps inside a run, the first apart, and end them earlier, where that costs less than a pause. In place."""
+    for w, mine in cells.items():
+        job, most = problem.workloads[w], problem.cells.share[w]
+        if not isinstance(job, Job) or job.elastic or not job.pause_price_per_gpu:
+            continue
+        for cell in list(mine):
+            share = np.zeros(len(most))
+            for each in mine:
+                share[each.t] = each.share
+            if cell.t and inside(job, share, most)[cell.t]:
+                _lengthen(problem, job, mine, cell, room)
+
+
+def _lengthen(problem: Problem, job: Job, mine: list[Cell], cell: Cell, room: Room) -> None:
+    """Run through the step of `cell` and as much less at the end, if `room` allows and the difference in energy is worth a pause."""
+    h, price = problem.horizon.h, problem.grid.price_per_kwh
+    longer = float(problem.cells.share[cell.w, cell.t]) - cell.share
+    work = longer * cell.speed * float(h[cell.t])
+    money = longer * cell.draw_kw * float(h[cell.t]) * price[cell.t]
+    cuts: list[tuple[Cell, float]] = []
+    for last in reversed(mine[mine.index(cell) + 1 :]):
+        rate = last.speed * float(h[last.t])
+        cut = min(last.share, work / rate)
+        cuts.append((last, cut))
+        work -= cut * rate
+        money -= cut * last.draw_kw * float(h[last.t]) * price[last.t]
+        if work <= SNAP * cut * rate:
+            break
+    else:
+        return
+    if money < job.gpus * job.pause_price_per_gpu and room.take(
+        job.pool, cell.t, longer * cell.count, longer * cell.draw_kw, longer * cell.cap_kw
+    ):
+        cell.share += longer
+        for last, cut in cuts:
+            last.share -= cut
+            room.take(job.pool, last.t, -cut * last.count, -cut * last.draw_kw, -cut * last.cap_kw)
+        mine[:] = [each for each in mine if each.share > SNAP]
 
 
 def _uncounted(problem: Problem, model: Any) -> float:
