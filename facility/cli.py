@@ -95,6 +95,18 @@ def plan(
 
 
 @app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="folder of a plan, or its summary.json", metavar="A", show_default=False)],
+    b: Annotated[Path, typer.Argument(help="the other one", metavar="B", show_default=False)],
+    json: Json = False,
+) -> None:
+    """Tell two plans apart: costs, jobs that moved, caps, breaches, assumptions."""
+    from facility.commands.compare import run_compare
+
+    raise typer.Exit(run_compare(a, b, as_json=json))
+
+
+@app.command()
 def check(
     site: Annotated[str | None, typer.Argument(help="site file, YAML", show_default=False)] = None,
     schema: Annotated[bool, typer.Option("--schema", help="print the site file's JSON schema for editors")] = False,

@@ -50,6 +50,7 @@ def summary(planned: Planned) -> dict[str, Any]:
         ],
         "margin_price": plan.margin_price,
         "assumed": list(planned.assumed),
+        "costs": dict(plan.account.cost),
         "solve": {
             "columns": record.columns,
             "rows": record.rows,
