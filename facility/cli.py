@@ -56,7 +56,9 @@ def plan(
         str | None, typer.Option(metavar="F", help="plan.csv of an earlier plan that was committed; leaving it costs the imbalance premium")
     ] = None,
     timezone: Annotated[str | None, typer.Option(metavar="ZONE", help="zone of times that carry none")] = None,
-    peak_so_far: Annotated[float, typer.Option(metavar="KW", help="highest mean of the month until --start", min=0)] = 0.0,
+    peak_so_far: Annotated[
+        list[str] | None, typer.Option(metavar="[ID=]KW", help="highest mean of the month until --start, for all demand charges or one")
+    ] = None,
     settings: Settings = None,
     explain: Annotated[
         list[str] | None, typer.Option(metavar="JOB|POOL|TIME", help="say why, which limits bind, and the cheapest remedy")
@@ -87,7 +89,7 @@ def plan(
         position=position,
         demand=demand,
         timezone=timezone,
-        peak_so_far_kw=peak_so_far,
+        peaks_so_far=tuple(peak_so_far or ()),
         settings=tuple(settings or ()),
         budget_s=budget,
     )

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 import numpy as np
 
 from facility.inputs.series import CARBON, LOAD, OUTDOOR, PRICE, SOLAR, Series
 from facility.site import Site
 from facility.steps import Edges, as_datetime64
+from facility.tariff import energy_price_per_mwh, quarters
 from models.horizon import Floats
-
-QUARTER = timedelta(minutes=15)
-"""Every zone is a whole number of these off UTC."""
 
 Signals = Mapping[str, Series]
 """Series by the name of their quantity (`facility.inputs.series.PRICE.name` and the like)."""
@@ -61,12 +58,12 @@ def expect(site: Site, edges: Edges, signals: Signals, high: Signals | None = No
         assumed.append(said)
         return by_local_hour(site, edges, fallback)
 
-    if tariff.energy_price_per_mwh is None:
-        hourly = tariff.energy_price_by_hour_per_mwh or ()
-        price = steps(PRICE.name, hourly, "price: the site's tariff.energy_price_by_hour_per_mwh")
+    if PRICE.name in signals:
+        price = steps(PRICE.name, (), "")
     else:
-        flat = tariff.energy_price_per_mwh
-        price = steps(PRICE.name, [flat] * 24, f"price: the site's tariff.energy_price_per_mwh, {flat:g}")
+        key = "energy_price_by_hour_per_mwh" if tariff.energy_price_per_mwh is None else f"energy_price_per_mwh, {tariff.energy_price_per_mwh:g}"
+        assumed.append(f"price: the site's tariff.{key}{', and its tariff.windows' if tariff.windows else ''}")
+        price = energy_price_per_mwh(site, edges)
     outdoor = steps(OUTDOOR.name, site.weather.outdoor_by_hour_c, "weather: the site's weather.outdoor_by_hour_c (design day)")
     intensity = site.carbon.intensity_g_per_kwh
     carbon = steps(CARBON.name, [intensity] * 24, f"carbon: the site's carbon.intensity_g_per_kwh, {intensity:g}")
@@ -108,13 +105,7 @@ def by_local_hour(site: Site, edges: Edges, values: Sequence[float]) -> Floats:
 
 def _hourly(site: Site, edges: Edges, values: Sequence[float]) -> Series:
     """A daily shape by the site's local hour, through all of `edges`."""
-    zone = ZoneInfo(site.timezone)
-    first = edges[0].astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    quarters = int((edges[-1] - first) / QUARTER) + 1
-    start = [first + i * QUARTER for i in range(quarters)]
-    begins, ends = as_datetime64(start), as_datetime64([s + QUARTER for s in start])
-    shape = np.array([values[s.astimezone(zone).hour] for s in start], float)
-    return Series("site file", "", begins, ends, shape)
+    return quarters(site, edges, lambda local: values[local.hour])
 
 
 def _most(series: Series, edges: Edges) -> tuple[int, ...]:

@@ -31,6 +31,7 @@ WORDS = {
     "grid.rises": Words("the ramp upward"),
     "grid.falls": Words("the ramp downward"),
     "feed.limits": Words("the import limit of feed {asset}"),
+    "carbon.keeps_cap": Words("the carbon cap"),
     "feeder.carries": Words("the rating of feeder {asset}"),
     "feeder.carries_back": Words("the rating of feeder {asset}, for what flows back"),
     "feeder.carries_worst": Words("the rating of feeder {asset}, for the sum of caps"),
@@ -53,7 +54,7 @@ WORDS = {
 
 OTHERS = {
     "grid.import_kw": "energy",
-    "grid.peaks": "the peak price",
+    "demand_charge.peaks": "the demand charge {asset}",
     "workload.gpus": "the price of waiting",
     "pause.starts": "the price of pausing",
     "hall.removed_kw": "the temperature of hall {asset}",

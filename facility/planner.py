@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from facility.config import assumed_curves, load_site
+from facility.config.rules import nearest
 from facility.decide import Decided, Undecided, decide
 from facility.durations import parse_duration, parse_instant
 from facility.errors import Fault, InputError
@@ -26,6 +28,7 @@ from facility.problem import called
 from facility.site import Site
 from facility.snapshot import Job, Snapshot
 from facility.steps import Edges, local_day, uniform
+from facility.tariff import charges
 
 LONGEST_STEPS = 3000
 
@@ -50,6 +53,8 @@ class Request:
     demand: str | None = None
     timezone: str | None = None
     peak_so_far_kw: float = 0.0
+    peaks_so_far: Sequence[str] = ()
+    """`KW` for all demand charges, `ID=KW` for one."""
     settings: Sequence[str] = ()
     budget_s: float = 120.0
 
@@ -103,7 +108,7 @@ def plan(request: Request) -> Planned | Undecided:
     charged = sorted({b.start_share for b in site.batteries.values()})
     if charged:
         assumed.append(f"batteries: start at their start_share, {' or '.join(f'{100 * share:g} %' for share in charged)}")
-    snapshot = Snapshot(at=start, jobs=jobs, peak_so_far_kw=request.peak_so_far_kw)
+    snapshot = Snapshot(at=start, jobs=jobs, **_peaks(site, request))
     events: tuple[Event, ...] = ()
     if request.events is not None:
         called_for = read_events(request.events, site, timezone=request.timezone)
@@ -168,6 +173,26 @@ def _check_options(request: Request, site: Site) -> None:
         faults.append(Fault("--peak-so-far", f"{request.peak_so_far_kw} is no power", "give kW"))
     if faults:
         raise InputError(*faults)
+
+
+def _peaks(site: Site, request: Request) -> dict[str, Any]:
+    """The month's peaks so far, as fields of a snapshot."""
+    all_kw, by_id, known = request.peak_so_far_kw, dict[str, float](), charges(site)
+    for said in request.peaks_so_far:
+        name, equals, number = said.rpartition("=")
+        try:
+            kw = float(number)
+        except ValueError:
+            kw = math.nan
+        if not (math.isfinite(kw) and kw >= 0):
+            raise InputError(Fault("--peak-so-far", f"{said!r} is no power", "give kW, or ID=KW of one demand charge"))
+        if not equals:
+            all_kw = kw
+        elif name in known:
+            by_id[name] = kw
+        else:
+            raise InputError(Fault("--peak-so-far", f"the tariff has no demand charge `{name}`", nearest(name, known)))
+    return {"peak_so_far_kw": all_kw, "peaks_so_far_kw": by_id}
 
 
 def _span(site: Site, request: Request) -> tuple[datetime, datetime, timedelta]:

@@ -135,7 +135,7 @@ def _dearer(plan: Plan, job: Job, w: int, first: int, start: int, edges: Edges, 
     cause, money = largest(more) or (Cause("grid.import_kw"), 0.0)
     if money <= SAME:
         return "it costs the same before, and other work goes first"
-    price = np.asarray(plan.problem.grid.price_per_kwh) * 1000
+    price = np.asarray(plan.problem.grid.paid_per_kwh) * 1000
     if cause.family == "grid.import_kw":
         return f"energy costs {price[start]:.2f} instead of {price[first]:.2f} {currency}/MWh then"
     return (

@@ -54,6 +54,12 @@ class Snapshot:
     """Hours of its budget that each contract has used in the running day, week or month; 0 where nobody counted."""
     peak_so_far_kw: float = 0.0
     """Highest billing-interval mean of the month until now, kW."""
+    peaks_so_far_kw: Mapping[str, float] = field(default_factory=dict)
+    """The same in the window of a demand charge, by its id, kW; one that is absent has `peak_so_far_kw`."""
+    interval_kwh: float | None = None
+    """Energy metered in the running billing interval, kWh; None: not told."""
+    interval_s: float = 0.0
+    """How long it was metered, s."""
     enforced_cap_w: Mapping[str, int] = field(default_factory=dict)
     """Highest cap that agents reported as enforced, by pool, W."""
     stale: tuple[str, ...] = ()

@@ -15,7 +15,9 @@ import numpy as np
 from models import (
     battery,
     budget,
+    carbon,
     cooling_plant,
+    demand_charge,
     feed,
     feeder,
     firm,
@@ -108,6 +110,8 @@ def account(problem: Problem, schedule: Schedule) -> Account:
     bills = (
         grid_connection.bill(problem.grid, horizon, import_kw, export_kw, problem.at_grid @ uncertain_kw),
         position.bill(problem.position, import_kw - export_kw, h),
+        demand_charge.bill(problem.demand_charges, import_kw),
+        carbon.bill(problem.carbon, horizon, import_kw) if problem.carbon else Bill(),
         battery.bill(problem.batteries, battery_kw, carried_kw, h),
         genset.bill(problem.gensets, schedule.given_kw, horizon),
         job.bill(problem.jobs, work[firms:], horizon),

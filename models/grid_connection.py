@@ -8,7 +8,6 @@
     export_kw[t] <= export limit + over_export_kw[t]                            exports (only where the site may export)
     (import_kw[t] - over_limit_kw[t]) / limit[t] + (export_kw[t] - over_export_kw[t]) / export limit <= 1
                                                                                 one_way (only where exporting earns more)
-    import_kw[t] <= peak_kw,  peak so far <= peak_kw                            peaks (only where peaks cost)
 
 | symbol        | name                                   | unit      |
 |---------------|----------------------------------------|-----------|
@@ -22,10 +21,10 @@
 | ramp          | fastest change of the import           | kW/h      |
 | between       | from the middle of t-1 to that of t    | h         |
 | over_ramp_kw  | breach: changed more than that         | kW        |
-| peak_kw       | highest mean of the billing period     | kW        |
 | price         | of energy, may be negative             | money/kWh |
+| fees          | paid beside the energy's price         | money/kWh |
 
-Cost: price * import - export price * export + peak price * peak.
+Cost: (price + fees) * import - export price * export.
 
 Where no export is allowed the load at the root is at least zero and `export_kw` is absent. Where exporting earns more than
 importing costs, drawing and giving back at once would earn money from nothing; `one_way` is the hull of doing only one of
@@ -47,21 +46,25 @@ from models.horizon import Floats, Horizon
 
 @dataclass(frozen=True)
 class GridConnection:
-    """Limits and prices, one entry a step; money per kWh, per kW of peak, grams of CO2 per kWh.
+    """Limits and prices, one entry a step; money per kWh, grams of CO2 per kWh.
 
     `event_target_kw` is None in a step that no event calls, and () where there is no event at all. `export_limit_kw` is 0
-    where nothing may be given back; `export_price_per_kwh` may then be ().
+    where nothing may be given back; `export_price_per_kwh` may then be (). `fees_per_kwh` is () where there are none.
     """
 
     limit_kw: tuple[float, ...]
     price_per_kwh: tuple[float, ...]
     carbon_g_per_kwh: tuple[float, ...] = ()
-    peak_price_per_kw: float = 0.0
-    peak_so_far_kw: float = 0.0
     event_target_kw: tuple[float | None, ...] = ()
     ramp_kw_per_h: float | None = None
+    fees_per_kwh: tuple[float, ...] = ()
     export_limit_kw: float = 0.0
     export_price_per_kwh: tuple[float, ...] = ()
+
+    @property
+    def paid_per_kwh(self) -> tuple[float, ...]:
+        """What a kWh drawn costs in each step, fees included, money."""
+        return tuple(price + fee for price, fee in zip(self.price_per_kwh, self.fees_per_kwh or (0.0,) * len(self.price_per_kwh), strict=True))
 
     @property
     def may_export(self) -> bool:
@@ -71,7 +74,7 @@ class GridConnection:
     @property
     def better_sold(self) -> list[int]:
         """The steps in which exporting earns more than importing costs."""
-        both = zip(self.price_per_kwh, self.export_price_per_kwh, strict=False)
+        both = zip(self.paid_per_kwh, self.export_price_per_kwh, strict=False)
         return [t for t, (bought, sold) in enumerate(both) if self.may_export and sold > bought]
 
     def ramp_kw(self, horizon: Horizon) -> Floats:
@@ -94,7 +97,7 @@ class GridConnection:
 def add(block: Any, grid: GridConnection, horizon: Horizon, steps: Any, load_kw: Load, uncertain_kw: Load = certain) -> None:
     """Declare the connection on `block`; `load_kw(t)` is the load at the root of the feeder tree. Publishes `import_kw`."""
     block.limit_kw = pyo.Param(steps, initialize=dict(enumerate(grid.limit_kw)))
-    block.price_per_kwh = pyo.Param(steps, initialize=dict(enumerate(grid.price_per_kwh)))
+    block.paid_per_kwh = pyo.Param(steps, initialize=dict(enumerate(grid.paid_per_kwh)))
     block.import_kw = pyo.Var(steps, bounds=(0, None))
     block.over_limit_kw = pyo.Var(steps, bounds=(0, None))
     block.CALLED = pyo.Set(initialize=list(grid.targets_kw))
@@ -109,8 +112,6 @@ def add(block: Any, grid: GridConnection, horizon: Horizon, steps: Any, load_kw:
     block.over_export_kw = pyo.Var(block.EXPORTS, bounds=(0, None))
     block.BETTER_SOLD = pyo.Set(initialize=grid.better_sold)
     block.limits_ratio = pyo.Param(block.BETTER_SOLD, initialize={t: grid.limit_kw[t] / grid.export_limit_kw for t in grid.better_sold})
-    block.peak_kw = pyo.Var(bounds=(grid.peak_so_far_kw, None))
-    block.PEAKS = pyo.Set(initialize=range(len(grid.limit_kw)) if grid.peak_price_per_kw else [])
 
     def net_kw(b: Any, t: int) -> Any:
         return b.import_kw[t] - b.export_kw[t] if grid.may_export else b.import_kw[t]
@@ -144,21 +145,16 @@ def add(block: Any, grid: GridConnection, horizon: Horizon, steps: Any, load_kw:
         sold_kw = b.export_kw[t] - b.over_export_kw[t]
         return b.import_kw[t] - b.over_limit_kw[t] + b.limits_ratio[t] * sold_kw <= b.limit_kw[t]
 
-    @block.Constraint(block.PEAKS)
-    def peaks(b: Any, t: int) -> Any:
-        return b.import_kw[t] <= b.peak_kw
 
-
-def cost(block: Any, grid: GridConnection, h: Any, steps: Any) -> Any:
-    """Money for energy, peak, drawing above the limit or an event's target, giving above the export limit, changing too fast."""
+def cost(block: Any, h: Any, steps: Any) -> Any:
+    """Money for energy, drawing above the limit or an event's target, giving above the export limit, changing too fast."""
     return (
-        sum(block.price_per_kwh[t] * h[t] * block.import_kw[t] for t in steps)
+        sum(block.paid_per_kwh[t] * h[t] * block.import_kw[t] for t in steps)
         + sum(GRID_LIMIT.price * h[t] * block.over_limit_kw[t] for t in steps)
         - sum(block.export_price_per_kwh[t] * h[t] * block.export_kw[t] for t in block.EXPORTS)
         + sum(GRID_LIMIT.price * h[t] * block.over_export_kw[t] for t in block.EXPORTS)
         + sum(GRID_EVENT.price * h[t] * block.over_event_kw[t] for t in block.CALLED)
         + sum(GRID_EVENT.price * h[t] * block.over_ramp_kw[t] for t in block.RAMPED)
-        + grid.peak_price_per_kw * block.peak_kw
     )
 
 
@@ -187,8 +183,8 @@ def bill(grid: GridConnection, horizon: Horizon, import_kw: Floats, export_kw: F
     return Bill(
         {
             "energy": float(np.asarray(grid.price_per_kwh) @ (h * import_kw)),
+            "fees": float(np.subtract(grid.paid_per_kwh, grid.price_per_kwh) @ (h * import_kw)),
             "export": -float(np.asarray(grid.export_price_per_kwh) @ (h * export_kw)) if grid.may_export else 0.0,
-            "peak": grid.peak_price_per_kw * max(grid.peak_so_far_kw, float(import_kw.max())),
             "over_limit_kw": GRID_LIMIT.price * float(breach["over_limit_kw"] @ h),
             "over_export_kw": GRID_LIMIT.price * float(breach["over_export_kw"] @ h),
             "over_event_kw": GRID_EVENT.price * float(breach["over_event_kw"] @ h),

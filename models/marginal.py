@@ -62,6 +62,7 @@ LIMITS = {
     "grid.rises": Limit("kW/h", _between_h),
     "grid.falls": Limit("kW/h", _between_h),
     "feed.limits": Limit("kW"),
+    "carbon.keeps_cap": Limit("kg"),
     "feeder.carries": Limit("kW"),
     "feeder.carries_back": Limit("kW"),
     "feeder.carries_worst": Limit("kW", _margin),

@@ -13,6 +13,7 @@ from models.account import Account, account
 from models.baseline import baseline
 from models.breach import TINY
 from models.budget import Budget
+from models.carbon import Carbon
 from models.cooling_plant import CoolingPlant, secants
 from models.firm import Firm
 from models.horizon import Floats, Horizon
@@ -196,6 +197,7 @@ def _reserve(problem: Problem) -> Problem:
             ramp_kw_per_h=_reserved_ramp(problem),
             export_limit_kw=_less(problem.grid.export_limit_kw, rounded_kw),
         ),
+        carbon=_reserved_carbon(problem.carbon, keep),
         feeders=tuple(
             replace(f, rating_kw=_less(f.rating_kw * keep, rounded_kw if problem.may_return(f) else 0.0)) for f in problem.feeders
         ),
@@ -227,6 +229,10 @@ def _reserved(product: Reserve, lost_kw: float) -> Reserve:
 def _reserved_plant(plant: CoolingPlant, keep: float) -> CoolingPlant:
     capacity = tuple((outdoor_c, share * keep) for outdoor_c, share in plant.chiller.capacity or ((0.0, 1.0),))
     return replace(plant, chiller=replace(plant.chiller, capacity=capacity))
+
+
+def _reserved_carbon(carbon: Carbon | None, keep: float) -> Carbon | None:
+    return carbon if carbon is None or carbon.cap_kg is None else replace(carbon, cap_kg=carbon.cap_kg * keep)
 
 
 def _reserved_ramp(problem: Problem) -> float | None:

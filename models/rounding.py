@@ -18,6 +18,7 @@ import numpy as np
 from models import reserve_down
 from models.account import Account, account
 from models.battery import kept_kwh, riding
+from models.demand_charge import Headroom
 from models.feeder import grown
 from models.gpu import Ladder
 from models.horizon import Floats
@@ -31,6 +32,8 @@ from models.workload import Workload
 SNAP = 1e-7
 MARGIN = 1.02
 """Room is taken with this much to spare."""
+PEAK_MORE_KW = 1.0
+"""Giving back may raise a peak that is paid for by this much."""
 
 
 @dataclass
@@ -95,9 +98,8 @@ class Room:
         ramp_kw = problem.grid.ramp_kw(problem.horizon)
         beside_kw = np.minimum(np.r_[np.inf, net_kw[:-1] + ramp_kw], np.r_[net_kw[1:] + ramp_kw, np.inf])
         self._grid_kw = np.minimum(self._grid_kw, beside_kw - net_kw)
-        if problem.grid.peak_price_per_kw:
-            peak_kw = max(problem.grid.peak_so_far_kw, float(state.import_kw.max()))
-            self._grid_kw = np.minimum(self._grid_kw, peak_kw + 1.0 - state.import_kw)
+        self._kg_per_kw, self._carbon_kg = _carbon(problem, state.import_kw)
+        self._peaks = Headroom(problem.demand_charges, state.import_kw, PEAK_MORE_KW)
         self._kw, self._worst_kw = _electrical_kw(problem, state)
         most_kw = [problem.margins.most_heat_kw[c.id] for c in problem.cooling_plants]
         self._heat_kw = np.reshape(most_kw, state.heat_kw.shape) - state.heat_kw
@@ -121,7 +123,8 @@ class Room:
         fits = (
             gpus <= self._gpus[p, t] + SNAP
             and (heat_kw <= np.maximum(self._heat_kw[:, t], 0.0)).all()
-            and import_kw <= max(self._grid_kw[t], 0.0)
+            and import_kw <= max(min(self._grid_kw[t], self._peaks.kw(t)), 0.0)
+            and import_kw * self._kg_per_kw[t] <= self._carbon_kg
             and (load_kw <= np.maximum(self._kw[:, t], 0.0)).all()
             and (worst_kw <= np.maximum(self._worst_kw[:, t], 0.0)).all()
         )
@@ -129,9 +132,20 @@ class Room:
             self._gpus[p, t] -= gpus
             self._heat_kw[:, t] -= heat_kw
             self._grid_kw[t] -= import_kw
+            self._peaks.take(t, import_kw)
+            self._carbon_kg -= import_kw * self._kg_per_kw[t]
             self._kw[:, t] -= load_kw
             self._worst_kw[:, t] -= worst_kw
         return bool(fits)
+
+
+def _carbon(problem: Problem, import_kw: Floats) -> tuple[Floats, float]:
+    """What a kW more in a step emits, kg, shape (T,), and what is left under the cap, kg: any, where promises broke it already."""
+    steps, carbon = len(problem.horizon), problem.carbon
+    if carbon is None or carbon.cap_kg is None:
+        return np.zeros(steps), 0.0
+    left_kg = carbon.cap_kg - float(carbon.kg(problem.horizon, import_kw).sum())
+    return carbon.kg(problem.horizon, np.ones(steps)), left_kg if left_kg >= 0 else np.inf
 
 
 def _per_kw(problem: Problem, pool: Pool) -> tuple[Floats, Floats, Floats]:

@@ -1,6 +1,7 @@
 """Site: the whole problem on one page.
 
-    minimise  energy + imbalance + peak + wear + water + work undone, carried, delayed and paused - value of work delivered + breaches + discomfort
+    minimise  energy + imbalance + demand charges + carbon + wear + water + work undone, carried, delayed and paused
+              - value of work delivered + breaches + discomfort
     subject to  every asset's own rows (each in the room of its name), tied together by
                 halls:    heat    = IT power of the hall's pools, less what liquid takes, + base load
                 loops:    heat    = what liquid takes of the IT power of the hall's pools
@@ -25,7 +26,9 @@ import pyomo.environ as pyo
 from models import (
     battery,
     budget,
+    carbon,
     cooling_plant,
+    demand_charge,
     feed,
     feeder,
     firm,
@@ -47,7 +50,9 @@ from models import (
     workload,
 )
 from models.battery import Battery
+from models.carbon import Carbon
 from models.cooling_plant import CoolingPlant
+from models.demand_charge import DemandCharge
 from models.feed import Feed
 from models.feeder import Feeder, Load
 from models.firm import Firm
@@ -90,6 +95,8 @@ class Problem:
     reserves: tuple[Reserve, ...] = ()
     outdoor_high_c: Floats | None = None
     position: Position = field(default_factory=Position)
+    demand_charges: tuple[DemandCharge, ...] = ()
+    carbon: Carbon | None = None
     cells: Cells = field(init=False)
 
     def __post_init__(self) -> None:
@@ -213,8 +220,9 @@ def build(problem: Problem) -> Any:
     m = pyo.ConcreteModel(name="site")
     m.STEPS = pyo.RangeSet(0, len(horizon) - 1)
     m.h = pyo.Param(m.STEPS, initialize=dict(enumerate(horizon.hours)))
-    for room in ("workload", "firm", "budget", "job", "movable", "pause", "grid"):
+    for room in ("workload", "firm", "budget", "job", "movable", "pause", "grid", "carbon"):
         m.add_component(room, pyo.Block())
+    m.demand_charge = pyo.Block([c.id for c in problem.demand_charges])
     m.pool = pyo.Block([p.id for p in problem.pools])
     m.hall = pyo.Block([h.id for h in problem.halls])
     m.liquid_loop = pyo.Block([z.id for z in problem.loops])
@@ -254,13 +262,19 @@ def build(problem: Problem) -> Any:
         told, plants, nodes = problem.margins, problem.cooling_plants, problem.feeders
         uncertainty.add(m.uncertainty, told, plants, nodes, m.STEPS, lambda c, t: m.cooling_plant[c].heat_kw[t], problem.outdoor_c)
     _add_electrical(m, problem)
+    for charge in problem.demand_charges:
+        demand_charge.add(m.demand_charge[charge.id], charge, _of(m.grid.import_kw))
+    if problem.carbon:
+        carbon.add(m.carbon, problem.carbon, horizon, m.STEPS, _of(m.grid.import_kw))
     position.add(m.position, problem.position, _net_kw(m, problem))
     if problem.reserves:
         _add_reserves(m, problem)
 
     m.cost = pyo.Objective(
-        expr=grid_connection.cost(m.grid, problem.grid, m.h, m.STEPS)
+        expr=grid_connection.cost(m.grid, m.h, m.STEPS)
+        + sum(demand_charge.cost(m.demand_charge[c.id], c) for c in problem.demand_charges)
         + position.cost(m.position, problem.position, m.h)
+        + (carbon.cost(m.carbon, problem.carbon, m.STEPS, _of(m.grid.import_kw)) if problem.carbon else 0.0)
         + job.cost(m.job, m.workload)
         + pause.cost(m.pause)
         + firm.cost(m.firm, m.workload)

@@ -42,6 +42,8 @@ DEFINES = {
     "hall.warms": "removed_kw",
     "cooling_plant.has_capacity": "heat_kw",
     "feeder.sums": "load_kw",
+    "feeder.nets": "drawn_kw",
+    "feeder.loses": "load_kw",
     "feeder.sums_worst": "worst_kw",
     "grid.meters": "import_kw",
 }

@@ -24,11 +24,11 @@ from facility.bus.messages import (
 )
 from facility.bus.topics import Topics
 from facility.clock import ScaledClock
-from facility.forecast import by_local_hour
 from facility.overrides.arbitrate import limit_at
 from facility.simulate.reference import Reference
 from facility.site import Site
 from facility.steps import rolling
+from facility.tariff import energy_price_per_mwh
 
 COST_PATIENCE_S = 900.0
 """A meter that was silent for longer than this (the site's time) adds nothing to the costs."""
@@ -207,7 +207,4 @@ class Page:
         return f"site/meter/{self._site.grid.feed}/import_kw"
 
     def _price(self, now: datetime) -> float:
-        tariff = self._site.tariff
-        if tariff.energy_price_per_mwh is not None:
-            return tariff.energy_price_per_mwh
-        return float(by_local_hour(self._site, rolling(now)[:2], tariff.energy_price_by_hour_per_mwh or ())[0])
+        return float(energy_price_per_mwh(self._site, rolling(now)[:2])[0])

@@ -34,6 +34,8 @@ _WANTED = {
 _PATTERNS = {
     r"^[a-z0-9][a-z0-9-]*$": "lower-case letters, digits and hyphens",
     r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$": "a time of day such as 06:30, up to 24:00",
+    r"^([01]\d|2[0-3]):(00|15|30|45)$|^24:00$": "a quarter of an hour such as 06:30, up to 24:00",
+    r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$": "a date such as 2026-07-15; put it in quotes",
     r"^[A-Z]{3}$": "three capital letters, such as EUR",
 }
 

@@ -44,6 +44,9 @@ ORDERED: tuple[tuple[KeyPath, tuple[str, ...], str], ...] = (
     (("cooling_plants", "*"), ("cop_min", "cop_at_25c"), "at least"),
     (("batteries", "*"), ("min_share", "start_share"), "at least"),
     (("grid", "limit_windows", "*"), ("from_local", "to_local"), "above"),
+    (("tariff", "windows", "*"), ("from_local", "to_local"), "above"),
+    (("tariff", "network_fee_windows", "*"), ("from_local", "to_local"), "above"),
+    (("tariff", "demand_charges", "*"), ("from_local", "to_local"), "above"),
     (("grid", "reserves", "*", "committed", "*"), ("from_local", "to_local"), "above"),
     (("control",), ("override_default_s", "override_ceiling_s"), "at least"),
 )
@@ -82,6 +85,7 @@ def breaches(site: Known) -> Iterator[Breach]:
     yield from _cooling(site)
     yield from _reserves(site)
     yield from _export(site)
+    yield from _peaks(site)
     yield from _times(site)
 
 
@@ -312,6 +316,16 @@ def _export(site: Known) -> Iterator[Breach]:
     for key, value in zip(keys, (price, fee), strict=True):
         if value is not None and site.get("grid", "export_limit_kw") == 0:
             yield ("tariff", key), f"{value}, and nothing may be given back", "a grid.export_limit_kw above 0, or leave it out"
+
+
+def _peaks(site: Known) -> Iterator[Breach]:
+    price = site.get("tariff", "peak_price_per_kw")
+    if price and site.ids("tariff", "demand_charges"):
+        yield ("tariff", "peak_price_per_kw"), f"{price}, beside demand_charges", "one of the two: a demand charge of all day is the same"
+    for charge in _expand(site, ("tariff", "demand_charges", "*")):
+        share, highest = (site.get(*charge, key) for key in ("ratchet_share", "highest_of_year_kw"))
+        if share and highest == 0:
+            yield (*charge, "ratchet_share"), f"{share} of nothing", "give highest_of_year_kw, the highest mean of the past months"
 
 
 def _times(site: Known) -> Iterator[Breach]:

@@ -15,8 +15,9 @@ from facility.forecast import Forecast
 from facility.overrides.arbitrate import Bounds
 from facility.problem.electrical import battery_of, feeder_of, genset_of, redundancies_of, solar_of
 from facility.problem.gpus import pool_of
-from facility.problem.grid import feeds_of, grid_of, position_of
+from facility.problem.grid import carbon_of, feeds_of, grid_of, position_of
 from facility.problem.reserve import reserves_of
+from facility.problem.tariff import charges_of
 from facility.problem.tenancy import firms_of, jobs_of
 from facility.problem.thermal import hall_of, plant_of
 from facility.site import Site
@@ -31,7 +32,7 @@ def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bound
     """The problem of the steps between `edges`."""
     return Problem(
         horizon=horizon(edges),
-        grid=grid_of(site, snapshot, forecast, bounds),
+        grid=grid_of(site, forecast, bounds, edges),
         outdoor_c=forecast.outdoor_c,
         feeders=tuple(feeder_of(site, i) for i in site.feeders),
         halls=tuple(hall_of(site, i, snapshot, forecast) for i in site.halls),
@@ -47,6 +48,8 @@ def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bound
         reserves=reserves_of(site, edges),
         position=position_of(site, bounds),
         outdoor_high_c=None if forecast.outdoor_high_c is None else np.maximum(forecast.outdoor_high_c, forecast.outdoor_c),
+        demand_charges=charges_of(site, snapshot, edges),
+        carbon=carbon_of(site, forecast, edges),
     )
 
 

@@ -19,6 +19,7 @@ from facility.site import Contract, Site
 from facility.snapshot import Job as JobState
 from facility.snapshot import Snapshot
 from facility.steps import Edges, horizon
+from facility.tariff import fees_per_mwh
 from models.budget import Budget
 from models.firm import Firm
 from models.gpu import ladder
@@ -82,7 +83,9 @@ def jobs_of(site: Site, states: tuple[JobState, ...], forecast: Forecast, bounds
     A pause costs the GPU hours that it loses, each at the energy to do it again and its value by the job's contract.
     """
     lengths = horizon(edges)
-    mean_price_per_kwh = float(forecast.price_per_mwh @ lengths.h) / 1000 / lengths.end_h
+    paid_per_mwh = forecast.price_per_mwh + fees_per_mwh(site, edges, forecast.price_per_mwh)
+    paid_per_mwh = paid_per_mwh + forecast.carbon_g_per_kwh * site.carbon.price_per_tonne / 1000
+    mean_price_per_kwh = float(paid_per_mwh @ lengths.h) / 1000 / lengths.end_h
     delay = site.jobs.delay_price_per_gpu_h
     kwh_price = {pool: _price_per_kwh(site, pool, mean_price_per_kwh, forecast.outdoor_c) for pool in site.pools}
     kinds = {(pool, state.curve) for state in states for pool in (state.pool, *state.other_pools)}

@@ -27,12 +27,13 @@ UNITS = {
     "over_event_kw": ("kW", "a smaller reduction or a shorter event, less firm load, or lower floors"),
     "over_ramp_kw": ("kW", "a wider grid.ramp_kw_per_h, or longer ramps of an event"),
     "short_reserve_kw": ("kW", "sell less reserve then, or keep more load that can yield, or a fuller battery"),
+    "over_carbon_kg": ("kg", "a higher carbon.cap_kg_per_day, less firm load, or work at hours of cleaner energy"),
     "short_gpu_h": ("GPU h", "a higher import limit or feeder rating then, or a lower floor"),
     "over_budget_h": ("h", "more slow_hours, a higher import limit or feeder rating then, or a budget used less before"),
     "unfinished_gpu_h": ("GPU h", "a later deadline, or more GPUs or power before it"),
 }
 
-SUMMED = frozenset({"short_gpu_h", "over_budget_h"})
+SUMMED = frozenset({"short_gpu_h", "over_budget_h", "over_carbon_kg"})
 """Families whose amounts add up over the steps of a stretch; of the others the largest is told."""
 
 

@@ -12,6 +12,7 @@ from facility.limits import sentence
 from facility.planner import Planned
 from facility.report.breaches import breaches
 from facility.report.tables import instant
+from facility.tariff import standing_charge
 from models.account import Account
 from models.breach import TINY
 from models.cooling_plant import water_m3
@@ -30,6 +31,7 @@ def summary(planned: Planned) -> dict[str, Any]:
         "currency": site.currency,
         "status": plan.status,
         **ours,
+        "standing_charge": standing_charge(site, planned.edges),
         "baseline": {**base, "breaches": list(breaches(planned, plan.baseline))},
         "saving_pct": 100 * (base_cost - ours["energy_cost"]) / abs(base_cost) if base_cost else None,
         "events": list(events(planned)),
@@ -124,7 +126,11 @@ def short_table(planned: Planned) -> list[tuple[str, str, str]]:
     }
     if plan.problem.grid.may_export:
         said["export_revenue"] = f"export revenue, {currency}"
-    if plan.problem.grid.peak_price_per_kw:
+    if any(plan.problem.grid.fees_per_kwh):
+        said["fees_cost"] = f"fees and taxes, {currency}"
+    if plan.problem.carbon and plan.problem.carbon.price_per_kg:
+        said["carbon_cost"] = f"carbon cost, {currency}"
+    if plan.problem.demand_charges:
         said["peak_cost"] = f"peak cost, {currency}"
     if base["water_m3"]:
         said["water_m3"] = "water, m3"
@@ -144,9 +150,15 @@ def _figures(plan: Plan, state: Account) -> dict[str, Any]:
         "energy_kwh": float(state.import_kw @ h),
         "energy_cost": state.cost["energy"],
         "export_kwh": float(state.export_kw @ h),
-        "export_revenue": -state.cost["export"],
+        "export_revenue": 0.0 - state.cost["export"],
         "peak_kw": float(state.import_kw.max()),
+        "fees_cost": state.cost["fees"],
+        "carbon_cost": state.cost.get("carbon", 0.0),
         "peak_cost": state.cost["peak"],
+        "demand_charges": [
+            {"id": c.id, "peak_kw": c.peak_kw(state.import_kw), "so_far_kw": c.so_far_kw, "price_per_kw": c.price_per_kw}
+            for c in problem.demand_charges
+        ],
         "carbon_kg": (float((state.import_kw * h) @ np.asarray(problem.grid.carbon_g_per_kwh)) + _burnt_g(plan, state)) / 1000,
         "weighted_throughput": _weighted_throughput(plan, state),
         "job_work_gpu_h": float(state.work_gpu_h[len(problem.firms) :].sum()),

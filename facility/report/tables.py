@@ -106,7 +106,7 @@ def job_rows(planned: Planned) -> Iterator[list[Any]]:
     problem, state = plan.problem, plan.account
     free = bounds(site, (), edges[0], edges)
     states = {job.id: job for job in planned.jobs}
-    price = np.asarray(problem.grid.price_per_kwh)
+    price = np.asarray(problem.grid.paid_per_kwh)
     energy = _energy_kwh(planned)
     for i, job in enumerate(problem.jobs):
         w = len(problem.firms) + i

@@ -12,10 +12,11 @@ from pydantic import Field
 
 from facility.site.electrical import Battery, Feeder, Genset, Solar
 from facility.site.gpus import Curve, GpuModel, OperatingPoint, Pool
-from facility.site.grid import Carbon, Feed, Grid, LimitWindow, Tariff
+from facility.site.grid import Carbon, Feed, Grid, LimitWindow
 from facility.site.part import Id, Part
 from facility.site.reserve import Reserve, ReserveWindow
 from facility.site.service import Bus, Control
+from facility.site.tariff import DemandCharge, EnergyWindow, FeeWindow, Tariff, Window
 from facility.site.tenancy import Contract, Jobs, SampleJob, Tenant
 from facility.site.thermal import CapacityPoint, CoolingPlant, Hall, Stage, Thermal, Weather
 
@@ -28,6 +29,9 @@ __all__ = [
     "Control",
     "CoolingPlant",
     "Curve",
+    "DemandCharge",
+    "EnergyWindow",
+    "FeeWindow",
     "Feed",
     "Feeder",
     "Genset",
@@ -49,6 +53,7 @@ __all__ = [
     "Tenant",
     "Thermal",
     "Weather",
+    "Window",
 ]
 
 

@@ -1,12 +1,10 @@
-"""The grid connection: limits, prices, carbon."""
+"""The grid connection: limits and carbon."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import Field, model_validator
-
-from facility.site.part import ByHour, Finite, Id, LocalTime, NonNegative, Part, Positive
+from facility.site.part import Id, LocalTime, NonNegative, Part, Positive
 from facility.site.reserve import Reserve
 
 
@@ -39,27 +37,9 @@ class Grid(Part):
     reserves: dict[Id, Reserve] = Field(default={}, description="products that the site sells to the grid's operator")
 
 
-class Tariff(Part):
-    """What energy and peaks cost where no price file says otherwise."""
-
-    energy_price_per_mwh: Finite | None = None
-    energy_price_by_hour_per_mwh: ByHour | None = Field(default=None, description="24 values, by the site's local hour")
-    export_price_per_mwh: Finite | None = Field(default=None, description="for what is given back; absent: the energy price")
-    export_fee_per_mwh: Finite | None = Field(default=None, description="what the energy price is lessened by for what is given back")
-    peak_price_per_kw: NonNegative = Field(default=0.0, description="for the highest billing-interval mean of the month")
-    imbalance_premium_per_mwh: Annotated[float, Field(ge=0, le=10_000)] | None = Field(
-        default=None, description="what a MWh off the committed position costs beyond its price, short or long"
-    )
-    water_price_per_m3: NonNegative = Field(default=0.0, description="of water that cooling plants evaporate, sewage included")
-
-    @model_validator(mode="after")
-    def _one_energy_price(self) -> Tariff:
-        if (self.energy_price_per_mwh is None) == (self.energy_price_by_hour_per_mwh is None):
-            raise ValueError("give exactly one of energy_price_per_mwh and energy_price_by_hour_per_mwh")
-        return self
-
-
 class Carbon(Part):
-    """Carbon intensity of the grid where no file says otherwise."""
+    """Carbon: intensity of the grid where no file says otherwise, what emitting costs, and how much is promised at most."""
 
     intensity_g_per_kwh: NonNegative = 0.0
+    price_per_tonne: NonNegative = Field(default=0.0, description="for each tonne that the energy drawn emits")
+    cap_kg_per_day: NonNegative | None = Field(default=None, description="most that a day may emit, kg; a plan has its share by the hour")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import msgspec
@@ -20,6 +20,7 @@ from facility.errors import Fault, InputError
 from facility.sensors import sensors
 from facility.site import Site
 from facility.snapshot import Snapshot
+from facility.tariff import billing_interval, charges, in_window
 from facility.telemetry.meter import Meter, Metered
 from facility.telemetry.readings import AS_IT_IS, Reading, Readings, Refusal, instant
 from facility.telemetry.units import Conversion
@@ -48,6 +49,17 @@ class Memory(msgspec.Struct, frozen=True):
     reports: dict[str, m.JobReported]
 
 
+def meter_of(site: Site, metered: Metered | None = None) -> Meter:
+    """The billing meter of `site`, by its tariff's intervals and windows."""
+    return Meter(
+        site.timezone,
+        metered,
+        begin=lambda instant: billing_interval(site, instant),
+        length=timedelta(minutes=site.tariff.billing_interval_min),
+        charged=lambda interval: [name for name, charge in charges(site).items() if in_window(site, charge, interval)],
+    )
+
+
 class Telemetry:
     """The latest of everything that a site's sensors, agents and schedulers told. `refused` counts what was not used, by kind."""
 
@@ -56,7 +68,7 @@ class Telemetry:
         self._readings = Readings(sensors(site))
         self._caps: dict[str, m.CapReported] = {}
         self._meter_key = f"site/meter/{site.grid.feed}/import_kw"
-        self._work, self._meter = Work(site), Meter(site.timezone)
+        self._work, self._meter = Work(site), meter_of(site)
         self.refused: Counter[str] = Counter()
 
     def accept(self, message: Message, now: datetime) -> str | None:
@@ -89,6 +101,7 @@ class Telemetry:
                 values[field][sensor.asset] = reading.value
             else:
                 single[key] = reading.value
+        interval_kwh, interval_s = self._meter.running(now)
         return Snapshot(
             at=now,
             jobs=self._work.jobs(),
@@ -100,6 +113,9 @@ class Telemetry:
             import_kw=single.get(self._meter_key),
             outdoor_c=single.get("site/weather/outdoor/temperature_c"),
             peak_so_far_kw=self._meter.peak_so_far_kw(now),
+            peaks_so_far_kw=dict.fromkeys(charges(self._site), 0.0) | self._meter.peaks_so_far_kw(now),
+            interval_kwh=interval_kwh,
+            interval_s=interval_s,
             enforced_cap_w={pool: max([r.enforced_cap_w, *(g.cap_w for g in r.groups)]) for pool, r in self._caps.items()},
             stale=tuple(stale),
         )
@@ -121,7 +137,7 @@ class Telemetry:
             ) from error
         if memory.site != self._site.id:
             raise InputError(Fault("telemetry's state", f"it is of site {memory.site!r}", f"give that of {self._site.id!r}"))
-        self._work, self._meter = Work(self._site), Meter(self._site.timezone, memory.metered)
+        self._work, self._meter = Work(self._site), meter_of(self._site, memory.metered)
         self._work.reports.update(memory.reports)
         lost = []
         for job, spec in memory.specs.items():

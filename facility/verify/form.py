@@ -74,6 +74,7 @@ def _numbers(snapshot: Snapshot, decision: Decision, outdoor_c: float) -> Iterat
         *((f"job/{job.id}", job.work_gpu_h, "GPUh") for job in snapshot.jobs),
         *((f"contract/{contract}", value, "h") for contract, value in snapshot.slow_hours_used.items()),
         ("peak_so_far_kw", snapshot.peak_so_far_kw, "kW"),
+        *((f"peak/{charge}", value, "kW") for charge, value in snapshot.peaks_so_far_kw.items()),
         *((f"battery/{order.battery}", order.power_kw, "kW") for order in decision.batteries),
         *((f"solar/{order.solar}", order.power_kw, "kW") for order in decision.solar),
         *((f"genset/{order.genset}", order.power_kw, "kW") for order in decision.gensets),

@@ -101,6 +101,16 @@ def test_carbon_is_energy_times_intensity(demo: Planned) -> None:
     assert numbers["carbon_kg"] == pytest.approx(numbers["energy_kwh"] * 0.363)
 
 
+def test_carbon_has_a_price_and_a_cap_that_is_broken_by_what_must_run() -> None:
+    """6 h have a quarter of a day's cap: 100 kg. The whole plan is one stretch, its amount all that is above them."""
+    numbers = summary(made("demo.yaml", "carbon.price_per_tonne=90", "carbon.cap_kg_per_day=400"))
+    assert numbers["carbon_cost"] == pytest.approx(0.09 * numbers["carbon_kg"])
+    (breach,) = numbers["breaches"]
+    assert (breach["family"], breach["unit"], breach["from"], breach["to"]) == ("over_carbon_kg", "kg", numbers["start"], numbers["end"])
+    assert breach["amount"] == pytest.approx(numbers["carbon_kg"] - 100)
+    assert summary(made("demo.yaml", "carbon.cap_kg_per_day=1e6"))["status"] == "optimal"
+
+
 def test_a_breach_is_told_once_for_each_stretch_of_time(demo: Planned) -> None:
     over = with_breach(demo, "over_limit_kw", np.array([5.0, 9.0, 0.0, 0.0, 2.0, 0.0]))
     first, second = breaches(over, over.decided.plan.account)

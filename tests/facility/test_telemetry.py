@@ -15,7 +15,7 @@ import pytest
 from facility.bus.interface import Message
 from facility.errors import InputError
 from facility.sensors import sensors
-from facility.site import Site
+from facility.site import DemandCharge, Site
 from facility.snapshot import Job
 from facility.telemetry import Reading, Telemetry
 from facility.telemetry.units import conversion
@@ -373,6 +373,21 @@ def test_the_peak_is_that_of_the_month_in_the_sites_zone() -> None:
     assert telemetry.snapshot(turn).peak_so_far_kw == 0.0
     end = metered(telemetry, turn + timedelta(minutes=1), (15, 40.0))
     assert telemetry.snapshot(end).peak_so_far_kw == pytest.approx(40.0)
+
+
+def test_each_demand_charge_has_the_peak_of_its_own_window_and_the_running_interval_is_told() -> None:
+    """14:00 to 14:30 in Berlin at 50 kW, then half an hour at 80 kW of which 20 min are over; the window ends at 14:30."""
+    charge = {"price_per_kw": 1, "to_local": "14:30"}
+    tariff = SITE.tariff.model_copy(update={"billing_interval_min": 30, "demand_charges": {"early": DemandCharge(**charge)}})
+    telemetry = Telemetry(SITE.model_copy(update={"tariff": tariff}))
+    assert telemetry.snapshot(NOW).peaks_so_far_kw == {"early": 0.0}
+    end = metered(telemetry, NOW, (30, 50.0), (20, 80.0))
+    seen = telemetry.snapshot(end)
+    assert (seen.peak_so_far_kw, seen.peaks_so_far_kw) == (pytest.approx(50.0), {"early": pytest.approx(50.0)})
+    assert (seen.interval_kwh, seen.interval_s) == (pytest.approx(80 * 1195 / 3600), 1195)
+    end = metered(telemetry, end, (11, 80.0))
+    assert telemetry.snapshot(end).peak_so_far_kw == pytest.approx(80.0)
+    assert telemetry.snapshot(end).peaks_so_far_kw == {"early": pytest.approx(50.0)}
 
 
 def test_a_restart_keeps_the_peak_the_running_quarter_and_the_jobs() -> None:

@@ -16,6 +16,7 @@ from models import workload
 from models.battery import Battery
 from models.chiller import Chiller
 from models.cooling_plant import CoolingPlant
+from models.demand_charge import DemandCharge, Interval
 from models.feeder import Feeder
 from models.firm import Firm
 from models.gpu import Curve, Host
@@ -55,18 +56,23 @@ def a_site(
     grid = GridConnection(
         limits,
         price_per_kwh,
-        peak_price_per_kw=peak_price_per_kw,
-        peak_so_far_kw=peak_so_far_kw,
         event_target_kw=event_target_kw,
         ramp_kw_per_h=ramp_kw_per_h,
         **terms,
     )
     default: dict[str, Any] = {
+        "demand_charges": a_peak(peak_price_per_kw, len(hours), peak_so_far_kw),
         "feeders": (Feeder("root", None, 1000.0),),
         "halls": (Hall("hall", "root"),),
         "pools": (Pool("pool", "hall", "root", host, 300.0, (gpus,) * len(hours)),),
     }
     return Problem(Horizon(hours), grid, np.full(len(hours), outdoor_c), **(default | assets))
+
+
+def a_peak(price_per_kw: float, steps: int, so_far_kw: float = 0.0) -> tuple[DemandCharge, ...]:
+    """A demand charge whose billing intervals are the steps; none where it costs nothing."""
+    intervals = tuple(Interval(0.0, ((t, 1.0),)) for t in range(steps))
+    return (DemandCharge("peak", price_per_kw, so_far_kw, intervals),) if price_per_kw else ()
 
 
 def a_job(work_gpu_h: float, deadline_h: float = 2.0, **terms: Any) -> Job:
@@ -183,9 +189,9 @@ def a_random_site(seed: int, *, cooled: bool | None = None, lowest_price: float 
     grid = GridConnection(
         limit_kw=tuple((site_kw + 2) * between(0.3, 1.5) for _ in range(steps)),
         price_per_kwh=tuple(between(lowest_price, 0.5) for _ in range(steps)),
-        peak_price_per_kw=float(rng.choice([0, 0, 0.5])),
         event_target_kw=_a_random_event(seed, steps, site_kw + 2),
     )
+    peaks = a_peak(float(rng.choice([0, 0, 0.5])), steps)
     return Problem(
         horizon,
         grid,
@@ -197,6 +203,7 @@ def a_random_site(seed: int, *, cooled: bool | None = None, lowest_price: float 
         batteries=(battery,) if perhaps(0.6) else (),
         firms=(firm,) if perhaps() else (),
         jobs=tuple(jobs),
+        demand_charges=peaks,
     )
 
 

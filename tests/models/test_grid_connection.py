@@ -1,4 +1,4 @@
-"""Grid connection: limits, prices, peaks, events, ramps, export."""
+"""Grid connection: limits, prices and fees, events, ramps, export."""
 
 from __future__ import annotations
 
@@ -33,16 +33,6 @@ def test_a_limit_moves_work_to_a_dearer_hour(site: Any, job: Any, planned: Calla
 
 def test_a_limit_that_does_not_bind_has_no_price(site: Any, job: Any, planned: Callable[[Problem], Plan]) -> None:
     assert planned(site(jobs=(job(8.0),))).marginal_prices == {}
-
-
-@pytest.mark.parametrize(("so_far_kw", "objective"), [(0.0, 0.4 + 10 * 2.0), (1.5, 0.4 + 10 * 2.0), (3.0, 0.4 + 10 * 3.0)])
-def test_a_peak_costs_once_and_never_less_than_it_did(
-    site: Any, job: Any, planned: Callable[[Problem], Plan], optimum: Any, so_far_kw: float, objective: float
-) -> None:
-    """16 GPU h in two hours at one price: 2 kW in each is the least peak. 0.1 * 4 kWh + 10 * max(2, so far)."""
-    problem = site(price_per_kwh=(0.1, 0.1), peak_price_per_kw=10.0, peak_so_far_kw=so_far_kw, jobs=(job(16.0),))
-    assert optimum(problem).objective == pytest.approx(objective)
-    assert planned(problem).account.objective == pytest.approx(objective, abs=1e-3)
 
 
 def test_what_must_run_breaks_a_limit_below_it_by_exactly_the_difference(
@@ -230,9 +220,17 @@ def test_a_plan_that_may_export_agrees_with_its_program(random_site: Any, planne
     assert account(problem, baseline(problem)).export_kw.tolist() == [0.0] * len(price)
 
 
+def test_fees_are_paid_beside_the_energy(site: Any, job: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+    """8 GPU h are 2 kWh: 0.3 + 0.05 in the second hour is less than 0.1 + 0.4 in the first."""
+    problem = site(fees_per_kwh=(0.4, 0.05), jobs=(job(8.0),))
+    assert optimum(problem).objective == pytest.approx(0.7)
+    cost = planned(problem).account.cost
+    assert (cost["energy"], cost["fees"]) == (pytest.approx(0.6), pytest.approx(0.1))
+
+
 def test_golden_rows(site: Any, golden: Any) -> None:
-    problem = site((0.5, 1.0), limit_kw=4.0, event_target_kw=(None, 2.0), ramp_kw_per_h=1.0, peak_price_per_kw=10.0, peak_so_far_kw=3.0)
-    for name in ("meters", "limits", "event", "rises", "falls", "peaks"):
+    problem = site((0.5, 1.0), limit_kw=4.0, event_target_kw=(None, 2.0), ramp_kw_per_h=1.0)
+    for name in ("meters", "limits", "event", "rises", "falls"):
         golden(problem, f"grid_connection.{name}")
     for name in ("exports", "one_way"):
         golden(exporting(site, (0.1, 0.5), (0.0, 0.6)), f"grid_connection.{name}")
