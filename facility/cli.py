@@ -67,6 +67,8 @@ def plan(
         Path | None, typer.Option(metavar="DIR", help="write plan.csv, caps.csv, jobs.csv, summary.json, report.html")
     ] = None,
     budget: Annotated[float, typer.Option(metavar="SECONDS", help="most time for the solver", min=0.1)] = 120.0,
+    commit: Annotated[bool, typer.Option("--commit", help="hand the plan's import to the daemon as the position of its time")] = False,
+    broker: Broker = None,
     json: Json = False,
 ) -> None:
     """Plan a day, or any span, offline, and say what it saves."""
@@ -93,7 +95,7 @@ def plan(
         settings=tuple(settings or ()),
         budget_s=budget,
     )
-    raise typer.Exit(run_plan(request, out, tuple(explain or ()), as_json=json))
+    raise typer.Exit(run_plan(request, out, tuple(explain or ()), as_json=json, commit=commit, broker=broker))
 
 
 @app.command()

@@ -57,6 +57,7 @@ OTHERS = {
     "demand_charge.peaks": "the demand charge {asset}",
     "workload.gpus": "the price of waiting",
     "pause.starts": "the price of pausing",
+    "position.settles": "the position that was committed",
     "hall.removed_kw": "the temperature of hall {asset}",
     SETTLED: "what runs whole or not at all",
 }

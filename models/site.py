@@ -234,7 +234,7 @@ def build(problem: Problem) -> Any:
     m.reserve = pyo.Block([r.id for r in problem.reserves])
     m.feed = pyo.Block([f.id for f in problem.feeds])
     m.redundancy = pyo.Block([g.id for g in problem.redundancies])
-    m.uncertainty = pyo.Block()
+    m.uncertainty = pyo.Block([f.id for f in problem.feeders] if problem.is_uncertain else [])
     m.position = pyo.Block()
     m.HALLS = pyo.Set(initialize=[h.id for h in problem.halls])
     base = {(z.id, t): float(kw) for z in problem.halls for t, kw in enumerate(z.base(len(horizon)))}
@@ -259,8 +259,7 @@ def build(problem: Problem) -> Any:
         most_kw = problem.margins.most_heat_kw[plant.id]
         cooling_plant.add(m.cooling_plant[plant.id], plant, m.STEPS, removed, problem.outdoor_c, most_kw)
     if problem.is_uncertain:
-        told, plants, nodes = problem.margins, problem.cooling_plants, problem.feeders
-        uncertainty.add(m.uncertainty, told, plants, nodes, m.STEPS, lambda c, t: m.cooling_plant[c].heat_kw[t], problem.outdoor_c)
+        _add_margins(m, problem)
     _add_electrical(m, problem)
     for charge in problem.demand_charges:
         demand_charge.add(m.demand_charge[charge.id], charge, _of(m.grid.import_kw))
@@ -355,7 +354,20 @@ def _with(variable: Any, more: Load) -> Load:
 
 
 def _uncertain_kw(m: Any, problem: Problem, feeder_id: str) -> Load:
-    return (lambda t: m.uncertainty.margin_kw[feeder_id, t]) if problem.is_uncertain else feeder.certain
+    return _of(m.uncertainty[feeder_id].margin_kw) if problem.is_uncertain else feeder.certain
+
+
+def _add_margins(m: Any, problem: Problem) -> None:
+    """What the pessimistic forecast may bring each feeder beyond its expected load."""
+    told = problem.margins
+
+    def heat_kw(plant: str, t: int) -> Any:
+        return m.cooling_plant[plant].heat_kw[t]
+
+    for node in problem.leaves_first():
+        on = [c for c in problem.cooling_plants if c.feeder == node.id]
+        under = [_of(m.uncertainty[child.id].margin_kw) for child in problem.feeders if child.parent == node.id]
+        uncertainty.add(m.uncertainty[node.id], node, told, on, m.STEPS, heat_kw, under, problem.outdoor_c)
 
 
 def _backed(m: Any, problem: Problem, group: Redundancy) -> tuple[list[Load], list[Load]]:

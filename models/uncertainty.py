@@ -36,7 +36,7 @@ import numpy as np
 import pyomo.environ as pyo
 
 from models.cooling_plant import CoolingPlant
-from models.feeder import Feeder
+from models.feeder import Feeder, Load
 from models.hall import Hall
 from models.horizon import Floats
 
@@ -104,31 +104,32 @@ def line_above(
 
 def add(
     block: Any,
+    feeder: Feeder,
     told: Margins,
     plants: Sequence[CoolingPlant],
-    feeders: Sequence[Feeder],
     steps: Any,
     heat_kw: Callable[[str, int], Any],
+    under: Sequence[Load],
     outdoor_c: Floats,
 ) -> None:
-    """Declare the margins on `block`; `heat_kw(c, t)` is what plant `c` removes. Publishes `margin_kw`, by feeder and step."""
+    """Declare one feeder's margin on `block`: of `plants` on it, which remove `heat_kw(c, t)`, and of the margins `under` it.
+
+    Publishes `margin_kw`.
+    """
     lines = {
         c.id: line_above(c, told.most_heat_kw[c.id], told.more_heat_kw[c.id], outdoor_c, told.outdoor_high_c) for c in plants
     }
     block.PLANTS = pyo.Set(initialize=list(lines))
-    block.FEEDERS = pyo.Set(initialize=[f.id for f in feeders])
-    block.ON = pyo.Set(block.FEEDERS, initialize={f.id: [c.id for c in plants if c.feeder == f.id] for f in feeders})
-    block.UNDER = pyo.Set(block.FEEDERS, initialize={f.id: [g.id for g in feeders if g.parent == f.id] for f in feeders})
-    block.passes = pyo.Param(block.FEEDERS, initialize={f.id: 1 + f.loss_share for f in feeders})
-    block.more_base_kw = pyo.Param(block.FEEDERS, steps, initialize=_by_step(told.more_base_kw))
+    block.passes = pyo.Param(initialize=1 + feeder.loss_share)
+    block.more_base_kw = pyo.Param(steps, initialize=dict(enumerate(told.more_base_kw[feeder.id].tolist())))
     block.rest_kw = pyo.Param(block.PLANTS, steps, initialize=_by_step({c: rest for c, (rest, _) in lines.items()}))
     block.per_kw = pyo.Param(block.PLANTS, steps, initialize=_by_step({c: per_kw for c, (_, per_kw) in lines.items()}))
-    block.margin_kw = pyo.Var(block.FEEDERS, steps, bounds=(0, None))
+    block.margin_kw = pyo.Var(steps, bounds=(0, None))
 
-    @block.Constraint(block.FEEDERS, steps)
-    def adds(b: Any, f: str, t: int) -> Any:
-        cooling = sum(b.rest_kw[c, t] + b.per_kw[c, t] * heat_kw(c, t) for c in b.ON[f])
-        return b.margin_kw[f, t] == b.passes[f] * (b.more_base_kw[f, t] + cooling + sum(b.margin_kw[g, t] for g in b.UNDER[f]))
+    @block.Constraint(steps)
+    def adds(b: Any, t: int) -> Any:
+        cooling = sum(b.rest_kw[c, t] + b.per_kw[c, t] * heat_kw(c, t) for c in b.PLANTS)
+        return b.margin_kw[t] == b.passes * (b.more_base_kw[t] + cooling + sum(margin(t) for margin in under))
 
 
 def _by_step(rows: Mapping[str, Floats]) -> dict[tuple[str, int], float]:

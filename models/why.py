@@ -46,6 +46,7 @@ DEFINES = {
     "feeder.loses": "load_kw",
     "feeder.sums_worst": "worst_kw",
     "grid.meters": "import_kw",
+    "uncertainty.adds": "margin_kw",
 }
 """The balances that a GPU's power runs through, and the variable of the same block that keeps each."""
 

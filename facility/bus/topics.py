@@ -53,6 +53,9 @@ TABLE = (
     Topic("contract_clear", "contract/{contract}/clear", "in", 1, False, m.ContractClear, "a rental ends"),
     Topic("contract_result", "contract/{contract}/result", "out", 1, False, m.OverrideResult, "the answer to set or clear"),
     Topic("contract_state", "contract/{contract}/state", "out", 1, True, m.ContractState, "a rental in force"),
+    Topic("position_set", "position/set", "in", 1, False, m.PositionSet, "what was committed a day ahead; without points: nothing"),
+    Topic("position_result", "position/result", "out", 1, False, m.OverrideResult, "the answer to set"),
+    Topic("position_state", "position/state", "out", 1, True, m.PositionState, "what is committed now"),
     Topic("quote_request", "quote/request", "in", 1, False, m.QuoteRequest, "what would a rental cost, when could it start"),
     Topic("quote_result", "quote/result", "out", 1, False, m.QuoteResult, "the answer to a request"),
     Topic("cooling_desired", "cooling/{plant}/desired", "out", 1, True, m.CoolingDesired, "temperatures to hold"),
@@ -159,6 +162,10 @@ class Topics:
     def contract(self, contract: str, what: Literal["set", "clear", "result", "state"]) -> str:
         """Build a topic of a rental."""
         return self.of(f"contract_{what}", contract=contract)
+
+    def position(self, what: Literal["set", "result", "state"]) -> str:
+        """Build a topic of the committed position."""
+        return self.of(f"position_{what}")
 
     def quote(self, what: Literal["request", "result"]) -> str:
         """Build a topic of quotes."""

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from facility.commands.commit import run_commit
 from facility.decide import Undecided
 from facility.errors import Fault, InputError
 from facility.explain import explain
@@ -23,8 +24,19 @@ from facility.report.tables import write_tables
 FINE, NO, FAULT = 0, 1, 3
 
 
-def run_plan(request: Request, out: Path | None, explained: Sequence[str] = (), *, as_json: bool) -> int:
-    """Plan and tell; 0 where every limit holds, 1 where one is broken, 3 where there is no plan."""
+def run_plan(
+    request: Request,
+    out: Path | None,
+    explained: Sequence[str] = (),
+    *,
+    as_json: bool,
+    commit: bool = False,
+    broker: str | None = None,
+) -> int:
+    """Plan and tell; 0 where every limit holds, 1 where one is broken, 3 where there is no plan.
+
+    With `commit` the plan is handed to the daemon on `broker` (None: the site file's), and the answer decides.
+    """
     logging.getLogger("pyomo").setLevel(logging.CRITICAL)
     said = Console(stderr=True)
     _make_folder(out)
@@ -42,6 +54,8 @@ def run_plan(request: Request, out: Path | None, explained: Sequence[str] = (), 
         print(json.dumps(numbers, indent=2, allow_nan=False))
     else:
         _print(Console(), planned, numbers, out)
+    if commit:
+        return run_commit(planned, broker)
     return NO if numbers["status"] == "breached" else FINE
 
 

@@ -24,6 +24,7 @@ from facility.bus.topics import Topics
 from facility.clock import Clock
 from facility.daemon.actuate import Actuator
 from facility.daemon.alarms import Alarms
+from facility.daemon.commitment import Commitment
 from facility.daemon.governor import Governor, Outcome, Situation
 from facility.daemon.knowledge import Knowledge
 from facility.daemon.people import People
@@ -50,7 +51,7 @@ GUARD_S = 0.5
 """How often the meter is held against the limit."""
 FACTS_EVERY_S = 60.0
 CYCLES_KEPT = timedelta(days=30)
-PATTERNS = ("tele/#", "meta/#", "grid/#", "signal/#", "override/#", "alarm/+", "job/+/spec", "job/+/reported", "svc/+/status")
+PATTERNS = ("tele/#", "meta/#", "grid/#", "signal/#", "override/#", "alarm/+", "job/+/spec", "job/+/reported", "svc/+/status", "position/set")
 REPORTS = ("cap/+/+/reported", "cooling/+/reported", "battery/+/reported")
 
 
@@ -65,6 +66,7 @@ class Daemon:
         self._known = Knowledge(site, journal, clock)
         self._alarms = Alarms(site, bus)
         self._people = People(site, bus, self._known.desk, self._alarms)
+        self._committed = Commitment(site, bus, journal)
         self._epoch = journal.next_epoch()
         self._rivals = Rivals(self._alarms, self._epoch)
         self._actuator = Actuator(site, bus, journal, self._epoch)
@@ -137,6 +139,9 @@ class Daemon:
             case "override_set" | "override_clear":
                 if self._people.answer(name, ids["target"], message, now, self._limits):
                     self._act(now)
+            case "position_set":
+                if self._committed.answer(message, now):
+                    self.wake()
             case "override_state":
                 self._people.correct(ids["target"], message, now)
             case "alarm":
@@ -207,6 +212,7 @@ class Daemon:
             self._pulse.echo()
             self._actuator.republish(now)
             self._people.republish(now)
+            self._committed.republish()
             self._alarms.republish()
             self._tell_plan()
         if self._pulse.due():
@@ -244,6 +250,7 @@ class Daemon:
             self._cycle += 1
             proposals = self._known.desk.standing(now)
             made = self._governor.tightened(self._known.situation(now, proposals, edges))
+            made = replace(made, asked=replace(made.asked, position_kw=self._committed.kw(edges)))
             forecast, events = self._known.forecast(edges), self._known.events
         forecast.outdoor_c[0] = made.outdoor_c
         found = self._find(made, forecast, events, edges)
@@ -282,7 +289,9 @@ class Daemon:
             self._tell_plan()
         with self._survives("the journal"):
             self._journal.record_cycle(
-                cycle_record(self._cycle, outcome, made.snapshot, proposals, forecast, governor.in_force, governor.verdict)
+                cycle_record(
+                    self._cycle, outcome, made.snapshot, proposals, forecast, made.asked.position_kw, governor.in_force, governor.verdict
+                )
             )
             self._journal.prune(made.now - CYCLES_KEPT)
 

@@ -19,6 +19,7 @@ def cycle_record(
     snapshot: Snapshot,
     proposals: tuple[Proposal, ...],
     forecast: Forecast,
+    position_kw: tuple[float | None, ...],
     decision: Decision | None,
     verdict: tuple[Violation, ...],
 ) -> CycleRecord:
@@ -30,7 +31,7 @@ def cycle_record(
         mode=outcome.mode,
         outcome=outcome.outcome,
         reason=outcome.reason,
-        inputs=msgspec.json.encode({"snapshot": snapshot, "proposals": proposals, "forecast": expected}),
+        inputs=msgspec.json.encode({"snapshot": snapshot, "proposals": proposals, "forecast": expected, "position_kw": position_kw}),
         decision=msgspec.json.encode(decision),
         verdict=msgspec.json.encode(verdict),
     )

@@ -629,3 +629,87 @@ def test_a_bound_on_one_pool_leaves_the_others_as_they_are() -> None:
     decision = Decision(NOW, NOW, (PoolCaps("a", 400), PoolCaps("b", 400, (CapGroup("w", 2, 300),))))
     held = no_higher(decision, (PoolCaps("b", 100, (CapGroup("w", 2, 120),)),))
     assert held.pools == (PoolCaps("a", 400), PoolCaps("b", 100, (CapGroup("w", 2, 120),)))
+
+
+PRICED = SITE.model_copy(update={"tariff": SITE.tariff.model_copy(update={"imbalance_premium_per_mwh": 1000.0})})
+
+
+@pytest.fixture
+def bought(tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path / "journal.sqlite", PRICED)
+    yield made
+    made.kill()
+
+
+def commit(bought: House, kw: list[float], first_h: int = 0, **more: Any) -> dict[str, Any]:
+    """Commit hourly powers from `first_h` hours from now on; the answer."""
+    bought.heard("position/result")
+    at = [NOW + timedelta(hours=first_h + i) for i in range(len(kw) + 1)]
+    points = [{"start": a.isoformat(), "end": b.isoformat(), "value": v} for a, b, v in zip(at, at[1:], kw, strict=False)]
+    bought.say("position/set", {"id": "p1", "by": "ann", "points": points} | more)
+    return bought.heard("position/result")[0]
+
+
+def planned_kw(bought: House) -> list[float]:
+    """What the plan in force draws in its first hour."""
+    assert bought.daemon.cycle().outcome == "published"
+    told = bought.retained("plan/current")
+    assert told is not None
+    return [step["import_kw"] for step in told["steps"]][:12]
+
+
+def test_the_plan_follows_what_was_committed_also_after_a_crash(bought: House) -> None:
+    """The job would run at once; with less bought for the first two hours it waits, or the caps give way, a restart later too."""
+    deadline = NOW + timedelta(hours=9)
+    bought.say("job/j/spec", {"submit": NOW.isoformat(), "gpus": 2, "work_gpu_h": 2, "pool": "p", "deadline": deadline.isoformat()})
+    busy = planned_kw(bought)
+    idle_kw = min(busy[0], 6 * 0.39 + 4 * 0.05)
+    answer = commit(bought, [idle_kw, idle_kw, busy[0], idle_kw])
+    assert (answer["status"], answer["id"]) == ("accepted", "p1")
+    assert bought.wanted
+    after = planned_kw(bought)
+    assert after == pytest.approx([idle_kw] * 12, abs=0.01)
+    bought.kill()
+    bought.open()
+    assert planned_kw(bought) == pytest.approx(after, abs=0.01)
+    state = bought.retained("position/state")
+    assert state is not None
+    assert [point["value"] for point in state["points"]] == pytest.approx([idle_kw, idle_kw, busy[0], idle_kw])
+
+
+def test_a_newer_position_replaces_the_older_where_they_overlap_and_none_withdraws_it(bought: House) -> None:
+    commit(bought, [1, 2, 3])
+    commit(bought, [7], 1, id="p2")
+    state = bought.retained("position/state")
+    assert state is not None
+    assert [point["value"] for point in state["points"]] == [1, 7, 3]
+    assert commit(bought, [], id="p3")["reason"] == "nothing is committed any more"
+    assert bought.retained("position/state") is None
+
+
+def test_what_is_past_twice_told_retained_or_misspelt_is_refused_and_changes_nothing(bought: House) -> None:
+    assert "all of it is past" in commit(bought, [1], -2)["reason"]
+    assert commit(bought, [1], id="p2")["status"] == "accepted"
+    assert commit(bought, [5], id="p2")["status"] == "duplicate"
+    assert commit(bought, [5], id="p5", premum=3)["status"] == "rejected"
+    assert commit(bought, [4000], id="p6")["reason"] == "more than 40 kW is not believable on this connection"
+    bought.kill()
+    point = {"start": NOW.isoformat(), "end": (NOW + timedelta(hours=1)).isoformat(), "value": 5}
+    kept = msgspec.json.encode({"id": "p4", "by": "ann", "points": [point]})
+    bought.ear.publish(Message(f"{ROOT}/position/set", kept, qos=1, retain=True))
+    bought.heard("position/result")
+    bought.open()
+    refused = bought.heard("position/result")[0]
+    assert (refused["id"], refused["status"], refused["reason"]) == ("p4", "rejected", "a command must not be retained")
+    state = bought.retained("position/state")
+    assert state is not None
+    assert [point["value"] for point in state["points"]] == [1]
+
+
+def test_a_site_without_a_premium_takes_no_position(tmp_path: Path) -> None:
+    made = House(tmp_path / "journal.sqlite", SITE)
+    try:
+        assert "imbalance_premium_per_mwh" in commit(made, [1])["reason"]
+        assert made.retained("position/state") is None
+    finally:
+        made.kill()

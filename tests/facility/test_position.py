@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facility.commands.commit import position_of
 from facility.config import load_site
 from facility.decide import Undecided
 from facility.errors import InputError
@@ -134,3 +135,10 @@ def test_a_newer_commitment_replaces_what_it_overlaps_and_no_more() -> None:
     assert hours(merged(old, series(6, 9), START + 2 * HOUR), 7) == (None, None, 3.0, 4.0, None, None, 9.0)
     assert hours(merged(None, series(0, 5), START), 1) == (5.0,)
     assert hours(merged(old, series(9, 5), START), 0) == ()
+
+
+def test_a_plan_becomes_the_position_of_its_steps() -> None:
+    made = planned(2)
+    told = position_of(made)
+    assert [point.value for point in told.points] == made.decided.plan.account.import_kw.tolist()
+    assert (told.points[0].start, told.points[-1].end) == (made.edges[0], made.edges[-1])

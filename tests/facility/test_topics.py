@@ -83,6 +83,7 @@ def test_what_is_built_is_parsed_back_and_is_what_was_subscribed_to(topic: Topic
         (TOPICS.cap_reported("h1", "train"), "cap/h1/train/reported"),
         (TOPICS.job("j-17", "spec"), "job/j-17/spec"),
         (TOPICS.contract("c1", "state"), "contract/c1/state"),
+        (TOPICS.position("state"), "position/state"),
         (TOPICS.quote("request"), "quote/request"),
         (TOPICS.cooling("chillers", "desired"), "cooling/chillers/desired"),
         (TOPICS.battery("bank", "reported"), "battery/bank/reported"),

@@ -83,8 +83,7 @@ def test_losses_carry_the_margin_up_the_tree_and_each_feeder_keeps_it(site: Any,
     """
     feeders = (Feeder("root", None, 51.2), Feeder("mech", "root", 1000.0, loss_share=0.1))
     best = optimum(warm(site, 35.0, feeders=feeders, gpus=0.0))
-    margin_kw = best.model.uncertainty.margin_kw
-    assert [margin_kw[f, 0].value for f in ("mech", "root")] == pytest.approx([2.475, 2.475])
+    assert [best.model.uncertainty[f].margin_kw[0].value for f in ("mech", "root")] == pytest.approx([2.475, 2.475])
     assert best.objective == pytest.approx(4.88 + 2 * 10_000 * 0.075)
 
 
@@ -179,6 +178,8 @@ def test_a_plan_keeps_its_limits_at_the_pessimistic_forecast_wherever_the_progra
         most_kw = np.asarray(problem.grid.limit_kw)
         assert (plan.account.import_kw + plan.account.uncertain_kw[0] <= most_kw + 1e-6).all()
     assert (plan.account.uncertain_kw >= 0).all()
+    costs = [plan.why.gpu(w, k, t) for w, k, t in model.workload.gpus]
+    assert not [cause for found in costs for cause in found if cause.family.startswith("uncertainty.")]
 
 
 def test_golden_rows(site: Any, golden: Any) -> None:

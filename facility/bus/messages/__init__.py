@@ -31,6 +31,8 @@ from facility.bus.messages.people import (
     OverrideResult,
     OverrideSet,
     OverrideState,
+    PositionSet,
+    PositionState,
     QuoteRequest,
     QuoteResult,
 )
@@ -82,6 +84,8 @@ __all__ = [
     "Payload",
     "PlanCurrent",
     "PlanStep",
+    "PositionSet",
+    "PositionState",
     "QuoteRequest",
     "QuoteResult",
     "Rejected",

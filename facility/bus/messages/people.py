@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta as Rule
 
 from facility.bus.messages.codec import Command, Currency, Id, Instant, Name, NonNegative, Payload, Positive, Share, Text
+from facility.bus.messages.readings import Step, refuse_disorder
 from facility.overrides.proposal import Kind
 
 
@@ -84,6 +85,26 @@ class ContractClear(Command, frozen=True, kw_only=True):
 
 class ContractState(ContractSet, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """A rental in force; an empty payload where there is none."""
+
+
+class PositionSet(Command, frozen=True, kw_only=True):
+    """What is committed a day ahead: the mean power of each step, import less export. Without points, all is withdrawn."""
+
+    unit: Literal["kW"] = "kW"
+    points: tuple[Step, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_disorder(self.points)
+
+
+class PositionState(Payload, frozen=True, kw_only=True):
+    """What is committed now; an empty payload where nothing is. `by` and `reason` are of the last command."""
+
+    unit: Literal["kW"] = "kW"
+    points: tuple[Step, ...]
+    by: Name
+    reason: Text = ""
 
 
 class QuoteRequest(Command, frozen=True, kw_only=True):

@@ -47,6 +47,13 @@ class Step(Payload, frozen=True, kw_only=True):
     value: float
 
 
+def refuse_disorder(points: tuple[Step, ...]) -> None:
+    """Raise ValueError unless `points` are by rising time, without overlap."""
+    backward = any(step.end <= step.start for step in points)
+    if backward or any(later.start < step.end for step, later in pairwise(points)):
+        raise ValueError("points must be by rising time, without overlap")
+
+
 class Series(Payload, frozen=True, kw_only=True):
     """A step series: by rising time, without overlap; a gap is a gap."""
 
@@ -55,9 +62,7 @@ class Series(Payload, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        backward = any(step.end <= step.start for step in self.points)
-        if backward or any(later.start < step.end for step, later in pairwise(self.points)):
-            raise ValueError("points must be by rising time, without overlap")
+        refuse_disorder(self.points)
 
 
 class GridLimit(Series, frozen=True, kw_only=True):

@@ -1,0 +1,51 @@
+"""`facility plan --commit`: hand a plan's import to the daemon as the position of its time."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from itertools import pairwise
+
+from facility.bus.interface import MAX_PAYLOAD_BYTES, Message
+from facility.bus.messages import OverrideResult, PositionSet, Rejected, Step, decode, encode
+from facility.bus.topics import Topics
+from facility.commands.client import heard, visit
+from facility.errors import Fault, InputError
+from facility.planner import Planned
+
+ANSWER_S = 5.0
+FINE, NO, FAULT = 0, 1, 3
+
+
+def position_of(planned: Planned) -> PositionSet:
+    """The mean power of each step, import less export, as a command."""
+    state = planned.decided.plan.account
+    net_kw = (state.import_kw - state.export_kw).tolist()
+    points = tuple(Step(start=a, end=b, value=kw) for (a, b), kw in zip(pairwise(planned.edges), net_kw, strict=True))
+    return PositionSet(id=uuid.uuid4().hex, by=os.environ.get("USER") or "planner", points=points)
+
+
+def run_commit(planned: Planned, broker: str | None) -> int:
+    """Commit a plan; 0 where the daemon took it, 1 where it did not or the plan breaks a limit, 3 where it does not answer."""
+    if planned.decided.plan.status == "breached":
+        print("facility: not committed: the plan breaks a limit", file=sys.stderr)
+        return NO
+    site, request = planned.site, position_of(planned)
+    payload = encode(request)
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise InputError(Fault("--commit", f"{len(request.points)} steps are more than one message holds", "give a longer --step"))
+    topics = Topics(site.bus.root, site.id)
+    with visit(broker or site.bus.broker) as bus:
+        bus.subscribe(topics.position("result"), qos=1)
+        bus.publish(Message(topics.position("set"), payload, qos=1))
+        for message in heard(bus, ANSWER_S):
+            try:
+                result = decode(message.payload, OverrideResult)
+            except Rejected:
+                continue
+            if result.id == request.id:
+                print(f"commit: {result.status}: {result.reason}", file=sys.stderr)
+                return FINE if result.status == "accepted" else NO
+    print(f"facility: no answer within {ANSWER_S:g} s: no daemon runs {site.id} on this broker, or it may not hear you", file=sys.stderr)
+    return FAULT
