@@ -118,16 +118,20 @@ def whole(block: Any) -> list[Any]:
 def committed(genset: Genset, runs: Bools, on: Floats, horizon: Horizon) -> Bools:
     """When it is to run: in the steps of `runs`, in more where a run is too short, in fewer where hours are few.
 
-    Whole runs are dropped, first those in which it is least `on` on average; all shape (T,).
+    Where hours are few, whole runs go, and ends of runs that stay long enough without them: those in which it is least `on` first,
+    and if possible no more than the hours that are too many. All shape (T,).
     """
     runs = runs.copy()
     for t, recent in genset.obliged(horizon).items():
         began = runs & ~np.append(genset.is_on, runs[:-1])
         runs[t] |= bool(began[recent].any())
-    while genset.hours_left is not None and horizon.h @ runs > genset.hours_left + TINY:
+    while genset.hours_left is not None and (excess_h := horizon.h @ runs - genset.hours_left) > TINY:
         edges = np.diff(np.r_[False, runs, False].astype(int))
         spans = list(zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True))
-        first, end = min(spans, key=lambda span: float(on[span[0] : span[1]].mean()))
+        long_h = genset.min_run_h + float(horizon.h.max()) - TINY
+        ends = [(t, t + 1) for a, z in spans if horizon.h[a:z].sum() >= long_h for t in (a, z - 1)]
+        no_more = [(a, z) for a, z in (*spans, *ends) if horizon.h[a:z].sum() <= excess_h + TINY]
+        first, end = min(no_more or ends or spans, key=lambda span: float(on[span[0] : span[1]].mean()))
         runs[first:end] = False
     return runs
 

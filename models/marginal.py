@@ -92,6 +92,7 @@ ALSO = {
     "reserve_down.event_takes": "grid.event",
     "reserve_down.feeder_takes": "feeder.carries",
     "reserve_down.feeder_takes_worst": "feeder.carries_worst",
+    "reserve_down.feed_takes": "feed.limits",
     "reserve_down.group_takes": "redundancy.survives",
     "reserve_down.group_takes_worst": "redundancy.survives_worst",
     "reserve_down.plant_takes": "cooling_plant.heat_kw",

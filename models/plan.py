@@ -320,7 +320,7 @@ def _held_kw(problem: Problem, model: Any) -> dict[tuple[str, str], Floats]:
     for product in problem.reserves:
         block = model.reserve_up if product.direction == "up" else model.reserve_down
         for kind, assets in ((block.pool_kw, problem.pools), (block.battery_kw, problem.batteries)):
-            for asset in assets:
+            for asset in (a for a in assets if (product.id, a.id, 0) in kind):
                 kw = values(kind[product.id, asset.id, t] for t in range(len(problem.horizon)))
                 if (kw > TINY).any():
                     held[product.id, asset.id] = kw

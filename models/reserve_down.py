@@ -7,7 +7,8 @@
     worst[f,t] + called_worst[f,t] <= rating[f] * margin[f] + over_worst[f,t]                                  feeder_takes_worst
     the same, summed over a group of feeders that back each other, on what the loss of one leaves              group_takes
                                                                                                                group_takes_worst
-    import[t] + called[root,t] <= limit[t] + over_limit[t]                                                     grid_takes
+    load[root,t] + called[root,t] <= limit[feed] + over_feed[feed,t]            the root of each feed           feed_takes
+    import[t] + called[root,t] <= limit[t] + over_limit[t]                      summed over the roots           grid_takes
     import[t] + called[root,t] <= target[t] + over_event[t]                                                    event_takes
     heat[c,t] + sum_r pool_kw of its halls <= most heat[c,t]                                                   plant_takes
 
@@ -33,6 +34,7 @@ import numpy as np
 import pyomo.environ as pyo
 
 from models.battery import Battery
+from models.feed import Feed
 from models.feeder import Load
 from models.firm import Firm
 from models.horizon import Floats, Horizon
@@ -88,6 +90,7 @@ def add(
     batteries: Sequence[Battery],
     reach: Reach,
     roots: Sequence[str],
+    feeds: Sequence[Feed],
     groups: Sequence[Redundancy],
     on: Any,
     uncertain_kw: Mapping[str, Load],
@@ -104,6 +107,8 @@ def add(
     block.FEEDERS = pyo.Set(initialize=list(on.feeder.keys()))
     block.GROUPS = pyo.Set(initialize=[g.id for g in groups])
     block.MEMBERS = pyo.Set(block.GROUPS, initialize={g.id: g.feeders for g in groups})
+    block.FEEDS = pyo.Set(initialize=[f.id for f in feeds])
+    root_of = {f.id: f.feeder for f in feeds}
     block.PLANTS = pyo.Set(initialize=list(on.cooling_plant.keys()))
     block.STEPS = pyo.RangeSet(0, len(horizon) - 1)
     here = {(p, t): [w for w, u in rentals.get(p, []) if u == t] for p in pools for t in steps}
@@ -182,6 +187,11 @@ def add(
     def group_takes_worst(b: Any, g: str, t: int) -> Any:
         worst_kw = sum(on.feeder[f].worst_kw[t] + called_worst_kw(b, f, t) for f in b.MEMBERS[g])
         return worst_kw <= on.redundancy[g].left_worst_kw + on.redundancy[g].over_worst_n1_kw[t]
+
+    @block.Constraint(block.FEEDS, block.STEPS)
+    def feed_takes(b: Any, f: str, t: int) -> Any:
+        drawn_kw = on.feeder[root_of[f]].load_kw[t] + called_kw(b, root_of[f], t)
+        return drawn_kw <= on.feed[f].limit_kw + on.feed[f].over_feed_kw[t]
 
     @block.Constraint(block.STEPS)
     def grid_takes(b: Any, t: int) -> Any:

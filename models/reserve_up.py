@@ -78,7 +78,10 @@ def add(
     firms: Any,
     battery_blocks: Any,
 ) -> None:
-    """Declare what holds `reserves` on `block`, beside the blocks of workloads, rentals and batteries."""
+    """Declare what holds `reserves` on `block`, beside the blocks of workloads, rentals and batteries.
+
+    `batteries` are those that a call may empty: none that must ride through a loss of its supply.
+    """
     longest_h = max(r.duration_h for r in reserves)
     can_drop = droppable(index, horizon, longest_h)
     rentals = [cell for cells in can_drop.firms.values() for cell in cells]

@@ -328,13 +328,14 @@ def _add_reserves(m: Any, problem: Problem) -> None:
     pools = [p.id for p in problem.pools]
     m.reserve_up, m.reserve_down = pyo.Block(), pyo.Block()
     if up:
-        reserve_up.add(m.reserve_up, up, problem.cells, problem.horizon, pools, problem.batteries, m.workload, m.firm, m.battery)
+        free = [b for b in problem.batteries if not b.ride_through_h]
+        reserve_up.add(m.reserve_up, up, problem.cells, problem.horizon, pools, free, m.workload, m.firm, m.battery)
     if down:
         reach = reach_of(problem)
         beyond = {f.id: _uncertain_kw(m, problem, f.id) for f in problem.feeders}
         roots, groups = [root.id for root in problem.roots], problem.redundancies
         reserve_down.add(
-            m.reserve_down, down, problem.cells, problem.horizon, pools, problem.batteries, reach, roots, groups, m, beyond
+            m.reserve_down, down, problem.cells, problem.horizon, pools, problem.batteries, reach, roots, problem.feeds, groups, m, beyond
         )
     for product in problem.reserves:
         holds = m.reserve_up if product.direction == "up" else m.reserve_down

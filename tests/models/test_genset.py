@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -125,6 +126,30 @@ def test_every_step_is_off_or_between_least_and_most(random_site: Any, planned: 
     kw = plan.account.given_kw["diesel"]
     assert (((kw >= 0.5 - 1e-6) & (kw <= 2.0 + 1e-6)) | (np.abs(kw) <= 1e-6)).all()
     assert plan.problem.horizon.h @ (kw > 1e-6) <= 1.5 + 1e-6
+
+
+def cheapest(prices: tuple[float, ...], start: float, min_run: int, most_h: float) -> float:
+    """The least cost of 4 kW in hours at `prices`, over every pattern of a genset of 1 to 2 kW at 0.2 a kWh; by enumeration."""
+    best = np.inf
+    for on in product((False, True), repeat=len(prices)):
+        begins = [t for t, runs in enumerate(on) if runs and not (t and on[t - 1])]
+        if sum(on) <= most_h and all(all(on[t : t + min_run]) for t in begins):
+            given = [(2.0 if price > 0.2 else 1.0) * runs for price, runs in zip(prices, on, strict=True)]
+            money = sum(price * (4 - kw) + 0.2 * kw for price, kw in zip(prices, given, strict=True))
+            best = min(best, money + start * len(begins))
+    return best
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_pattern_of_on_and_off_is_cheaper_by_more_than_a_start(site: Any, planned: Any, seed: int) -> None:
+    """The patterns that are tried are few; the exact optimum is at most this much below, and never above."""
+    rng = np.random.default_rng(seed)
+    prices = tuple(np.round(rng.uniform(0.05, 0.6, 6), 2).tolist())
+    start, min_run, hours = round(float(rng.uniform(0, 0.6)), 2), int(rng.integers(1, 4)), float(rng.integers(2, 6))
+    problem = with_genset(site, prices, start_price=start, min_run_h=float(min_run), hours_left=hours)
+    cost = planned(problem).account.objective
+    best = cheapest(prices, start, min_run, hours)
+    assert best - 1e-6 <= cost <= best + start + 0.1
 
 
 def test_golden_rows(site: Any, golden: Any) -> None:

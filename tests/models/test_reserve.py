@@ -11,6 +11,7 @@ import pytest
 from models.battery import Battery
 from models.chiller import Chiller
 from models.cooling_plant import CoolingPlant
+from models.feed import Feed
 from models.feeder import Feeder
 from models.gpu import Curve
 from models.hall import Hall
@@ -233,6 +234,22 @@ def test_a_rise_must_leave_what_the_loss_of_a_feeder_needs(
     assert held_kw(planned(problem)) == pytest.approx([kw], abs=0.02)
 
 
+def test_a_rise_must_fit_through_each_feed(site: Any, firm: Any, planned: Callable[[Problem], Plan]) -> None:
+    """Ten GPUs at 100 W behind a feed of 1.4 kW could rise by 2 kW, and may by 0.4."""
+    feeders, feeds = (Feeder("root", None, 1000.0), Feeder("other", None, 1000.0)), (Feed("n", "root", 1.4), Feed("s", "other", 9.0))
+    problem = site((1.0,), (0.1,), firms=(firm(),), feeders=feeders, feeds=feeds, reserves=(a_reserve("down"),))
+    assert held_kw(planned(problem)) == pytest.approx([0.4], abs=0.02)
+
+
+def test_a_battery_that_must_ride_through_holds_no_power_to_give(site: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+    """Of 4 kWh 2 could go within the call; what carries the load for a minute may not be sold with them."""
+    free = stored(site, "up", start_kwh=4.0)
+    bound = replace(free, batteries=(replace(free.batteries[0], ride_through_h=1 / 60),))
+    assert offered_kw(optimum, free)[0] > 1.0
+    assert offered_kw(optimum, bound) == [pytest.approx(0.0)]
+    assert held_kw(planned(bound)) == [pytest.approx(0.0)]
+
+
 def test_a_rise_must_be_cooled(site: Any, firm: Any, planned: Callable[[Problem], Plan]) -> None:
     """1 kW in a hall as warm as the outside, a plant that removes 1.75 kW: 0.75 kW may come."""
     zone = Hall("hall", "root", cooling_plant="plant", start_c=25.0, resistance_k_per_kw=1.0, heat_capacity_kwh_per_k=1.0)
@@ -261,6 +278,7 @@ def test_golden_rows(site: Any, firm: Any, job: Any, golden: Any) -> None:
         cooling_plants=(CoolingPlant("plant", "root", Chiller(100, 10, 5, 0, 5, 0, -99, -98, 0, 0, 0, 0, 0)),),
         batteries=(battery,),
         feeders=(Feeder("root", None, 100.0, 0.1), Feeder("a", "root", 5.0), Feeder("b", "root", 5.0)),
+        feeds=(Feed("north", "root", 50.0),),
         redundancies=(Redundancy("pair", ("a", "b")),),
         reserves=(a_reserve("up", 2, committed_kw=1.0), a_reserve("down", 2)),
     )
@@ -281,6 +299,7 @@ def test_golden_rows(site: Any, firm: Any, job: Any, golden: Any) -> None:
             "takes_as_long",
             "feeder_takes",
             "feeder_takes_worst",
+            "feed_takes",
             "group_takes",
             "group_takes_worst",
             "grid_takes",
