@@ -30,7 +30,7 @@ def job_reason(plan: Plan, bounds: Bounds, w: int, edges: Edges, site: Site) -> 
     share = plan.problem.cells.share[w]
     ran = np.flatnonzero(plan.account.running[w] > TINY)
     if unfinished > TINY:
-        return f"cannot finish: {_unfinished(plan, job, w, unfinished, site.currency)}"
+        return f"cannot finish: {unfinished_reason(plan, w, site.currency)}"
     if forgone := _forgone(plan, job, w):
         return f"{forgone:.3f} GPU h of spot work are left out: {_not_worth(plan, job, w, site.currency)}"
     window = np.flatnonzero(share)
@@ -88,7 +88,11 @@ def _worth_of(plan: Plan, cause: Cause, currency: str) -> str:
     return ""
 
 
-def _unfinished(plan: Plan, job: Job, w: int, unfinished: float, currency: str) -> str:
+def unfinished_reason(plan: Plan, w: int, currency: str) -> str:
+    """Why job `w` cannot finish."""
+    job = plan.problem.workloads[w]
+    assert isinstance(job, Job)
+    unfinished = float(plan.account.breach["unfinished_gpu_h"][w - len(plan.problem.firms)])
     free = float(plan.problem.free_gpus(job.pool).max())
     if job.gang > free:
         return f"it asks for {job.gpus} GPUs at once, pool {job.pool} has {free:.0f} for jobs"

@@ -40,6 +40,7 @@ DEFINES = {
     "pool.could_draw": "worst_kw",
     "hall.warms_first": "removed_kw",
     "hall.warms": "removed_kw",
+    "liquid_loop.takes_heat": "removed_kw",
     "cooling_plant.has_capacity": "heat_kw",
     "feeder.sums": "load_kw",
     "feeder.nets": "drawn_kw",
@@ -82,6 +83,7 @@ class Why:
         self._lower, self._upper = session.row_lower[:rows].copy(), session.row_upper[:rows].copy()
         self._kept: dict[int, dict[Cause, float]] = {}
         self._members: dict[int, Member | None] = {}
+        self._ends: dict[int, tuple[int, float] | None] = {}
         self._limits: dict[Cause, float] = {}
 
     def gpu(self, w: int, k: int, t: int) -> Costs:
@@ -149,28 +151,31 @@ class Why:
         for i, a in zip(self._by_column.indices[start:end].tolist(), self._by_column.data[start:end].tolist(), strict=True):
             member = self._row(i)
             followed = None if member is None else self._followed(i, member)
-            if followed == j:
+            if followed is not None and followed[0] == j:
                 continue
             if member is not None and followed is not None:
                 if member.family in CURVES:
-                    cut[followed] += float(self._dual[i]) * a
+                    cut[followed[0]] += float(self._dual[i]) * a
                 else:
-                    self._follow(found, followed, -a / float(self._by_row[i, followed]))
+                    self._follow(found, followed[0], -a / followed[1])
             elif abs(self._dual[i]) > SMALL:
                 bound = self._upper[i] if np.isinf(self._lower[i]) else self._lower[i]
                 self._add(found, member, -float(self._dual[i]) * a, bound)
-        for followed, price in cut.items():
-            if abs(whole := self._cut(followed)) > SMALL:
-                self._follow(found, followed, -price / whole)
+        for curve, price in cut.items():
+            if abs(whole := self._cut(curve)) > SMALL:
+                self._follow(found, curve, -price / whole)
         self._kept[j] = dict(found)
         return self._kept[j]
 
     def _cut(self, j: int) -> float:
         """The price that the cuts which define column `j` put on it together."""
         start, end = self._by_column.indptr[j : j + 2]
-        rows = self._by_column.indices[start:end].tolist()
-        curves = [i for i in rows if (member := self._row(i)) is not None and member.family in CURVES and self._followed(i, member) == j]
-        return float(sum(self._dual[i] * self._by_row[i, j] for i in curves))
+        price = 0.0
+        for i in self._by_column.indices[start:end].tolist():
+            member = self._row(i)
+            if member is not None and member.family in CURVES and (followed := self._followed(i, member)) and followed[0] == j:
+                price += float(self._dual[i]) * followed[1]
+        return price
 
     def _follow(self, found: dict[Cause, float], j: int, by: float) -> None:
         for cause, money in self._costs(j).items():
@@ -188,17 +193,19 @@ class Why:
             self._members[i] = None if row is None else member_of(self._problem, row)
         return self._members[i]
 
-    def _followed(self, i: int, member: Member) -> int | None:
-        """The column that row `i` defines, None where it defines none."""
-        name = DEFINES.get(member.family) or CURVES.get(member.family)
-        if name is None:
-            return None
+    def _followed(self, i: int, member: Member) -> tuple[int, float] | None:
+        """The column that row `i` defines and its coefficient, None where it defines none."""
+        if i not in self._ends:
+            self._ends[i] = self._found(i, DEFINES.get(member.family) or CURVES.get(member.family))
+        return self._ends[i]
+
+    def _found(self, i: int, name: str | None) -> tuple[int, float] | None:
         block = self._session.row_names[i].parent_block()
-        start, end = self._by_row.indptr[i : i + 2]
-        for j in self._by_row.indices[start:end].tolist():
+        start, end = self._by_row.indptr[i : i + 2] if name else (0, 0)
+        for j, a in zip(self._by_row.indices[start:end].tolist(), self._by_row.data[start:end].tolist(), strict=True):
             variable = self._session.variables[j]
             if variable.parent_component().local_name == name and variable.parent_block() is block:
-                return int(j)
+                return int(j), float(a)
         return None
 
 

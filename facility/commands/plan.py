@@ -118,9 +118,10 @@ def _print(console: Console, planned: Planned, numbers: dict[str, Any], out: Pat
             soft_wrap=True,
         )
     for breach in numbers["breaches"][:10]:
+        cause = f"; cause: {breach['cause']}" if breach["cause"] else ""
         console.print(
             f"breach: {breach['family']} of {breach['asset']} by {breach['amount']:.3f} {breach['unit']} "
-            f"from {breach['from']} to {breach['to']}; remedy: {breach['remedy']}",
+            f"from {breach['from']} to {breach['to']}{cause}; remedy: {breach['remedy']}",
             highlight=False,
             markup=False,
             soft_wrap=True,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from facility.planner import Planned
+from facility.reasons import caps_reason, unfinished_reason
 from facility.report.tables import instant
 from models.account import Account
 from models.breach import TINY
@@ -38,8 +39,11 @@ SUMMED = frozenset({"short_gpu_h", "over_budget_h", "over_carbon_kg"})
 
 
 def breaches(planned: Planned, state: Account) -> Iterator[dict[str, Any]]:
-    """Each broken limit as one entry per asset and unbroken stretch of steps; the amount is the largest, or a sum of work."""
-    plan, edges = planned.decided.plan, planned.edges
+    """Each broken limit as one entry per asset and unbroken stretch of steps; the amount is the largest, or a sum of work.
+
+    `cause` names what else stood in the way of a promise that the plan breaks, None of a limit and of the baseline.
+    """
+    plan, edges, site = planned.decided.plan, planned.edges, planned.site
     problem = plan.problem
     zones = [z.id for z in problem.halls if z.cooling_plant is not None]
     feeders = [f.id for f in problem.feeders]
@@ -62,18 +66,25 @@ def breaches(planned: Planned, state: Account) -> Iterator[dict[str, Any]]:
         if family == "unfinished_gpu_h":
             for i in np.flatnonzero(amount > TINY).tolist():
                 job = planned.jobs[i]
-                yield _breach(family, job.id, instant(job.submit), instant(job.deadline), float(amount[i]), unit, remedy)
+                cause = unfinished_reason(plan, len(problem.firms) + i, site.currency) if state is plan.account else None
+                yield _breach(family, job.id, instant(job.submit), instant(job.deadline), float(amount[i]), unit, remedy, cause)
             continue
         for i, by_step in enumerate(np.atleast_2d(amount)):
             asset = assets[family][i] if family in assets else planned.site.grid.feed
             for first, last in _stretches(by_step > TINY):
                 part = by_step[first : last + 1]
                 total = float(part.sum() if family in SUMMED else part.max())
-                yield _breach(family, asset, instant(edges[first]), instant(edges[last + 1]), total, unit, remedy)
+                cause = None
+                if family == "short_gpu_h" and state is plan.account:
+                    cause = caps_reason(plan, [i], first + int(part.argmax()), site.currency) or None
+                yield _breach(family, asset, instant(edges[first]), instant(edges[last + 1]), total, unit, remedy, cause)
 
 
-def _breach(family: str, asset: str, begins: str, ends: str, amount: float, unit: str, remedy: str) -> dict[str, Any]:
-    return {"family": family, "asset": asset, "from": begins, "to": ends, "amount": amount, "unit": unit, "remedy": remedy}
+def _breach(
+    family: str, asset: str, begins: str, ends: str, amount: float, unit: str, remedy: str, cause: str | None
+) -> dict[str, Any]:
+    told = {"family": family, "asset": asset, "from": begins, "to": ends, "amount": amount, "unit": unit, "remedy": remedy}
+    return told | {"cause": cause}
 
 
 def _stretches(broken: np.ndarray) -> Iterator[tuple[int, int]]:
