@@ -95,9 +95,10 @@ def decision_of(site: Site, snapshot: Snapshot, bounds: Bounds, plan: Plan, edge
             CoolingOrder(
                 plant.id,
                 tuple((hall.id, round(float(plan.schedule.hall_c[hall.id][0]), 3)) for hall in plan.problem.plant_halls(plant)),
+                float(plan.schedule.thermal_store_kw[plant.id][0]) if plant.store else None,
             )
             for plant in plan.problem.cooling_plants
-            if plan.problem.plant_halls(plant)
+            if plant.store or plan.problem.plant_halls(plant)
         ),
         solar=tuple(_solar(s, float(plan.schedule.given_kw[s.id][0])) for s in plan.problem.solar),
         gensets=tuple(GensetOrder(g.id, _given_kw(g, float(plan.schedule.given_kw[g.id][0]))) for g in plan.problem.gensets),

@@ -64,10 +64,13 @@ class GensetOrder:
 
 @dataclass(frozen=True)
 class CoolingOrder:
-    """Hall temperatures that one cooling plant is asked to hold, degC."""
+    """Hall temperatures that one cooling plant is asked to hold, degC, and what it is to charge its tank with, kW of heat;
+    negative discharges, None: it has no tank.
+    """
 
     plant: str
     hall_c: tuple[tuple[str, float], ...]
+    store_kw: float | None = None
 
 
 @dataclass(frozen=True)

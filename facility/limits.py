@@ -49,6 +49,8 @@ WORDS = {
     "battery.rides_through": Words("what battery {asset} must keep to ride through", "less"),
     "battery.stored_kwh": Words("the capacity of battery {asset}"),
     "cooling_plant.heat_kw": Words("the capacity of cooling plant {asset}"),
+    "thermal_store.ends_no_emptier": Words("what the tank of cooling plant {asset} must end with", "less"),
+    "thermal_store.stored_kwh": Words("the capacity of the tank of cooling plant {asset}"),
 }
 
 

@@ -108,6 +108,9 @@ def plan(request: Request) -> Planned | Undecided:
     charged = sorted({b.start_share for b in site.batteries.values()})
     if charged:
         assumed.append(f"batteries: start at their start_share, {' or '.join(f'{100 * share:g} %' for share in charged)}")
+    filled = sorted({plant.store.start_share for plant in site.cooling_plants.values() if plant.store})
+    if filled:
+        assumed.append(f"tanks: start at their store.start_share, {' or '.join(f'{100 * share:g} %' for share in filled)}")
     snapshot = Snapshot(at=start, jobs=jobs, **_peaks(site, request))
     events: tuple[Event, ...] = ()
     if request.events is not None:

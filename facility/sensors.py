@@ -60,6 +60,8 @@ def _cooling_plants(site: Site) -> Iterator[Sensor]:
         chiller_kw = max(plant.max_heat_kw, plant.design_heat_kw) / plant.cop_min
         most_kw = OVERLOAD * (chiller_kw + plant.pump_kw + plant.fan_kw + plant.misc_kw)
         yield Sensor("site", "cooling", name, "power_kw", "kW", PERIOD_S, 0.0, most_kw)
+        if plant.store is not None:
+            yield Sensor("site", "cooling", name, "stored_kwh", "kWh", PERIOD_S, 0.0, 1.05 * plant.store.capacity_kwh)
 
 
 def _feeders(site: Site) -> Iterator[Sensor]:

@@ -41,6 +41,8 @@ class Snapshot:
     """Temperature by hall, degC."""
     battery_kwh: Mapping[str, float] = field(default_factory=dict)
     """Energy stored by battery, kWh."""
+    thermal_store_kwh: Mapping[str, float] = field(default_factory=dict)
+    """Cold stored by cooling plant with a tank, kWh."""
     pool_kw: Mapping[str, float] = field(default_factory=dict)
     """IT power by pool, hosts included, kW."""
     cooling_kw: Mapping[str, float] = field(default_factory=dict)

@@ -33,6 +33,7 @@ from models import (
     reserve,
     reserve_down,
     reserve_up,
+    thermal_store,
     uncertainty,
 )
 from models.breach import TINY, Bill
@@ -46,7 +47,8 @@ class Account:
     """Arrays by asset (in the problem's order) and step; kW, degC, GPU hours, money.
 
     `carried_kw` is the load that each battery is to ride through; `given_kw` is by id of solar plant or genset; `hall_c` is by
-    zone; `heat_kw` is what each cooling plant removes; `uncertain_kw` is what the pessimistic forecast may bring each feeder beyond
+    zone; `heat_kw` is what each cooling plant removes; `thermal_store_kw` is what each tank is charged with, `thermal_store_kwh` what
+    it holds at the end of a step; `uncertain_kw` is what the pessimistic forecast may bring each feeder beyond
     `feeder_kw`, and limits are judged with it. `breach` holds, by family, the amount above the limit: by feeder and step, group of
     feeders and step, feed and step, battery that rides through and step, zone and step, loop and step, step, firm workload and
     step, job, or reserve and step.
@@ -67,6 +69,8 @@ class Account:
     work_gpu_h: Floats
     carried_gpu_h: Floats
     heat_kw: Floats
+    thermal_store_kw: Floats
+    thermal_store_kwh: Floats
     reserve_kw: Floats
     uncertain_kw: Floats
     breach: Mapping[str, Floats]
@@ -89,7 +93,8 @@ def account(problem: Problem, schedule: Schedule) -> Account:
     firms, workloads = len(problem.firms), problem.workloads
     work = schedule.groups.work_gpu_h(horizon, len(workloads))
     pool_kw, pool_worst_kw = pool.loads_kw(problem.pools, workloads, schedule.groups, steps)
-    hall_c, uncooled_kw, heat_kw, cooling_kw = _cool(problem, schedule, pool_kw)
+    cooled = _cool(problem, schedule, pool_kw)
+    heat_kw, cooling_kw = cooled.heat_kw, cooled.power_kw
     battery_kw = _stack([schedule.battery_kw[b.id] for b in problem.batteries], steps)
 
     load = _attached(problem, pool_kw, cooling_kw, battery_kw)
@@ -118,8 +123,9 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         pause.bill(problem.jobs, running[firms:], problem.cells.share[firms:], carried),
         firm.bill(problem.firms, work[:firms], h),
         budget.bill([f.budget for f in problem.firms], _stack([f.demanded(steps) for f in problem.firms], steps), work[:firms], h),
-        hall.bill(problem.zones, hall_c, h),
-        liquid_loop.bill(uncooled_kw, h),
+        hall.bill(problem.zones, cooled.hall_c, h),
+        liquid_loop.bill(cooled.uncooled_kw, h),
+        thermal_store.bill(list(problem.thermal_stores.values()), cooled.store_kwh),
         cooling_plant.bill(problem.cooling_plants, heat_kw, problem.outdoor_c, h),
         feed.bill(problem.feeds, dict(zip([f.id for f in problem.feeders], feeder_kw + uncertain_kw, strict=True)), h),
         feeder.bill(problem.feeders, feeder_kw + uncertain_kw, feeder_worst_kw + uncertain_kw, h),
@@ -141,11 +147,13 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         feeder_worst_kw=feeder_worst_kw,
         carried_kw=carried_kw,
         given_kw=schedule.given_kw,
-        hall_c=hall_c,
+        hall_c=cooled.hall_c,
         running=running,
         work_gpu_h=work,
         carried_gpu_h=carried,
         heat_kw=heat_kw,
+        thermal_store_kw=cooled.store_kw,
+        thermal_store_kwh=cooled.store_kwh,
         reserve_kw=reserve_kw,
         uncertain_kw=uncertain_kw,
         breach=total.breach,
@@ -153,10 +161,22 @@ def account(problem: Problem, schedule: Schedule) -> Account:
     )
 
 
-def _cool(problem: Problem, schedule: Schedule, pool_kw: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Temperature of each zone, degC, shape (Z, T); heat left in the chips of each loop, kW, shape (L, T); heat removed and power
-    of each plant, kW, shape (C, T).
+@dataclass(frozen=True)
+class _Cooled:
+    """Temperature of each zone, degC, shape (Z, T); heat left in the chips of each loop, kW, (L, T); heat removed and power of each
+    plant, kW, (C, T); charge and content of each tank, kW and kWh, (S, T).
     """
+
+    hall_c: Floats
+    uncooled_kw: Floats
+    heat_kw: Floats
+    power_kw: Floats
+    store_kw: Floats
+    store_kwh: Floats
+
+
+def _cool(problem: Problem, schedule: Schedule, pool_kw: Floats) -> _Cooled:
+    """How warm it gets where `pool_kw`, shape (P, T), is drawn, and what the plants do about it."""
     steps, plants = len(problem.horizon), problem.cooling_plants
     air = {z.id: z.base(steps) for z in problem.halls}
     liquid = {z.id: np.zeros(steps) for z in problem.halls}
@@ -164,20 +184,26 @@ def _cool(problem: Problem, schedule: Schedule, pool_kw: Floats) -> tuple[Floats
     for p, kw in zip(problem.pools, pool_kw, strict=True):
         air[p.hall] = air[p.hall] + (1 - p.liquid_share) * kw
         liquid[p.hall] = liquid[p.hall] + p.liquid_share * kw
-    reached: dict[str, Floats] = {}
-    uncooled: dict[str, Floats] = {}
-    removed: list[Floats] = []
+    served = []
     for plant in plants:
         zones, loops_kw = problem.plant_halls(plant), {z.id: liquid[z.id] for z in problem.plant_loops(plant)}
-        served = cooling_plant.serve(
-            zones, air, loops_kw, schedule.hall_c, problem.horizon.h, problem.outdoor_c, most_kw[plant.id]
+        charge_kw = schedule.thermal_store_kw.get(plant.id, np.zeros(steps))
+        did = cooling_plant.serve(
+            plant, zones, air, loops_kw, schedule.hall_c, charge_kw, problem.horizon.h, problem.outdoor_c, most_kw[plant.id]
         )
-        reached |= served.hall_c
-        uncooled |= served.uncooled_kw
-        removed.append(served.heat_kw)
-    power = [c.chiller.power_kw(kw, problem.outdoor_c) for c, kw in zip(plants, removed, strict=True)]
-    by_zone, by_loop = [reached[z.id] for z in problem.zones], [uncooled[z.id] for z in problem.loops]
-    return _stack(by_zone, steps), _stack(by_loop, steps), _stack(removed, steps), _stack(power, steps)
+        served.append(did)
+    reached = {hall_id: c for did in served for hall_id, c in did.hall_c.items()}
+    uncooled = {hall_id: kw for did in served for hall_id, kw in did.uncooled_kw.items()}
+    power = [c.chiller.power_kw(did.heat_kw, problem.outdoor_c) for c, did in zip(plants, served, strict=True)]
+    tanks = [did for c, did in zip(plants, served, strict=True) if c.store]
+    return _Cooled(
+        _stack([reached[z.id] for z in problem.zones], steps),
+        _stack([uncooled[z.id] for z in problem.loops], steps),
+        _stack([did.heat_kw for did in served], steps),
+        _stack(power, steps),
+        _stack([did.store_kw for did in tanks], steps),
+        _stack([did.store_kwh for did in tanks], steps),
+    )
 
 
 def _reserves(problem: Problem, schedule: Schedule, battery_kw: Floats) -> Floats:

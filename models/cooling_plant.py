@@ -1,6 +1,6 @@
 """Cooling plant: electricity for the heat of its halls and liquid loops.
 
-    heat[t]     = sum of its halls' and loops' removed_kw[t] <= most heat[t]             has_capacity
+    heat[t]     = sum of its halls' and loops' removed_kw[t], + charge of its tank, <= most heat[t]      has_capacity
     power_kw[t] >= intercept[s,t] + slope[s,t] * heat[t]      for every segment s        removes_heat
     power_kw[t] <= chord_intercept[t] + chord_slope[t] * heat[t]                         burns_no_more
 
@@ -32,17 +32,21 @@ from models.chiller import Chiller
 from models.feeder import Load
 from models.hall import Hall
 from models.horizon import Floats
+from models.thermal_store import ThermalStore
 
 
 @dataclass(frozen=True)
 class CoolingPlant:
-    """A plant of `chiller` figures on a feeder; litres evaporated per kWh of heat through its chillers, money per m3."""
+    """A plant of `chiller` figures on a feeder, with a tank or none; litres evaporated per kWh of heat through its chillers,
+    money per m3.
+    """
 
     id: str
     feeder: str
     chiller: Chiller
     water_l_per_kwh: float = 0.0
     water_price_per_m3: float = 0.0
+    store: ThermalStore | None = None
 
     def water_m3_per_kwh(self, outdoor_c: Floats) -> Floats:
         """Water evaporated per kWh of heat removed at outdoor temperature (degC, any shape), m3/kWh."""
@@ -59,7 +63,7 @@ def secants(chiller: Chiller, outdoor_c: Floats) -> tuple[Floats, Floats, Floats
 
 
 def add(block: Any, plant: CoolingPlant, steps: Any, removed_kw: Sequence[Load], outdoor_c: Floats, most_kw: Floats) -> None:
-    """Declare one plant on `block`; `removed_kw` are the heats removed from its halls and loops, together at most `most_kw`.
+    """Declare one plant on `block`; `removed_kw` are the heats taken from its halls, loops and tank, together at most `most_kw`.
 
     Publishes `power_kw`.
     """
@@ -111,32 +115,41 @@ def bill(plants: Sequence[CoolingPlant], heat_kw: Floats, outdoor_c: Floats, h: 
 
 @dataclass(frozen=True)
 class Served:
-    """What a plant did: temperature reached (degC) and chips' heat left uncooled (kW) by hall, heat removed (kW), each shape (T,)."""
+    """What a plant did: temperature reached (degC) and chips' heat left uncooled (kW) by hall, heat removed (kW), what of it came
+    out of its tank (kW) and what that holds (kWh), each shape (T,).
+    """
 
     hall_c: Mapping[str, Floats]
     uncooled_kw: Mapping[str, Floats]
     heat_kw: Floats
+    store_kw: Floats
+    store_kwh: Floats
 
 
 def serve(
+    plant: CoolingPlant,
     zones: Sequence[Hall],
     air_kw: Mapping[str, Floats],
     liquid_kw: Mapping[str, Floats],
     wanted_c: Mapping[str, Floats],
+    charge_kw: Floats,
     h: Floats,
     outdoor_c: Floats,
     most_kw: Floats,
 ) -> Served:
-    """What a plant does over steps of `h` hours.
+    """What `plant` does over steps of `h` hours.
 
     It removes `liquid_kw`, by hall with a loop of it, and what brings each of its `zones`, in which `air_kw` is released, to
-    `wanted_c` by the end of each step, as far as `most_kw`, shape (T,), reaches; what it lacks is shared in proportion.
+    `wanted_c` by the end of each step, as far as `most_kw`, shape (T,), and its tank reach; what they lack is shared in proportion.
+    The tank is asked for `charge_kw`, shape (T,).
     """
     loops_kw = sum(liquid_kw.values(), np.zeros(len(h)))
     memory = {z.id: z.memory(h) for z in zones}
     now = {z.id: z.start_c for z in zones}
     reached = {z.id: np.zeros(len(h)) for z in zones}
-    share, removed_kw = np.ones(len(h)), np.zeros(len(h))
+    share, removed_kw, store_kw, store_kwh = np.ones(len(h)), np.zeros(len(h)), np.zeros(len(h)), np.zeros(len(h))
+    tank, stored_kwh = plant.store, plant.store.start_kwh if plant.store else 0.0
+    keep = tank.keep(h) if tank else np.ones(len(h))
     for t in range(len(h)):
         wanted_kw = {}
         for z in zones:
@@ -144,11 +157,14 @@ def serve(
             settle = (wanted_c[z.id][t] - a * now[z.id]) / (1 - a)
             wanted_kw[z.id] = max(0.0, air_kw[z.id][t] - (settle - outdoor_c[t]) / z.resistance_k_per_kw)
         asked_kw = sum(wanted_kw.values()) + loops_kw[t]
-        share[t] = min(1.0, most_kw[t] / max(asked_kw, 1e-9))
-        removed_kw[t] = share[t] * asked_kw
+        kept_kwh = keep[t] * stored_kwh
+        store_kw[t] = tank.follows_kw(charge_kw[t], kept_kwh, h[t], asked_kw, most_kw[t]) if tank else 0.0
+        store_kwh[t] = stored_kwh = kept_kwh + h[t] * store_kw[t]
+        share[t] = min(1.0, (most_kw[t] - store_kw[t]) / max(asked_kw, 1e-9))
+        removed_kw[t] = share[t] * asked_kw + store_kw[t]
         for z in zones:
             a = memory[z.id][t]
             settle = outdoor_c[t] + z.resistance_k_per_kw * (air_kw[z.id][t] - share[t] * wanted_kw[z.id])
             now[z.id] = a * now[z.id] + (1 - a) * settle
             reached[z.id][t] = now[z.id]
-    return Served(reached, {hall: (1 - share) * kw for hall, kw in liquid_kw.items()}, removed_kw)
+    return Served(reached, {hall: (1 - share) * kw for hall, kw in liquid_kw.items()}, removed_kw, store_kw, store_kwh)

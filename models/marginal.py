@@ -79,6 +79,8 @@ LIMITS = {
     "battery.ends_no_emptier": Limit("kWh"),
     "battery.rides_through": Limit("kWh"),
     "cooling_plant.heat_kw": Limit("kW"),
+    "thermal_store.ends_no_emptier": Limit("kWh"),
+    "thermal_store.stored_kwh": Limit("kWh"),
     "battery.stored_kwh": Limit("kWh"),
 }
 """By block and name of the rows, or of the columns whose upper bound it is. A GPU more is one that idles at nothing."""

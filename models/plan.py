@@ -300,15 +300,17 @@ def _round(problem: Problem, model: Any) -> Schedule:
     given_kw = {s.id: values(model.solar[s.id].power_kw.values()) for s in problem.solar}
     given_kw |= {g.id: values(model.genset[g.id].power_kw.values()) for g in problem.gensets}
     held_kw = _held_kw(problem, model)
-    room = Room(problem, replace(schedule_of(cells, battery_kw, hall_c), given_kw=given_kw, held_kw=held_kw))
+    tanks = {c: values(model.thermal_store[c].charge_kw[t] for t in range(steps)) for c in problem.thermal_stores}
+    beside: dict[str, Any] = {"given_kw": given_kw, "held_kw": held_kw, "thermal_store_kw": tanks}
+    room = Room(problem, replace(schedule_of(cells, battery_kw, hall_c), **beside))
     meet_floors(problem, cells, _target_speed(problem, gpus), room)
     meet_budgets(problem, cells, _slow_h(problem, model), room)
     meet_work(problem, cells, _target_gpu_h(problem, model), room)
-    schedule = replace(schedule_of(cells, battery_kw, hall_c), given_kw=given_kw, held_kw=held_kw)
+    schedule = replace(schedule_of(cells, battery_kw, hall_c), **beside)
     if not any(job.pause_price_per_gpu for job in problem.jobs):
         return schedule
     run_through(problem, cells, room)
-    through = replace(schedule_of(cells, battery_kw, hall_c), given_kw=given_kw, held_kw=held_kw)
+    through = replace(schedule_of(cells, battery_kw, hall_c), **beside)
     as_planned, after = account(problem, schedule), account(problem, through)
     breaks = breaks_less(as_planned, after)
     return schedule if breaks or (breaks is None and as_planned.objective < after.objective) else through

@@ -73,7 +73,8 @@ class Schedule:
     end of each step (degC by step).
 
     `given_kw` is what each solar plant and genset gives, by id and step. `held_kw` is what an asset holds for a reserve, by
-    (reserve, pool or battery) and step.
+    (reserve, pool or battery) and step. `thermal_store_kw` is what each plant with a tank charges it with, by step (negative
+    discharges).
     """
 
     groups: Groups
@@ -81,3 +82,4 @@ class Schedule:
     hall_c: Mapping[str, Floats]
     given_kw: Mapping[str, Floats] = field(default_factory=dict)
     held_kw: Mapping[tuple[str, str], Floats] = field(default_factory=dict)
+    thermal_store_kw: Mapping[str, Floats] = field(default_factory=dict)

@@ -5,7 +5,7 @@
     subject to  every asset's own rows (each in the room of its name), tied together by
                 halls:    heat    = IT power of the hall's pools, less what liquid takes, + base load
                 loops:    heat    = what liquid takes of the IT power of the hall's pools
-                plants:   heat    = heat removed from the plant's halls and loops
+                plants:   heat    = heat removed from the plant's halls, loops and tank
                 feeders:  load    = everything attached below, with losses
                 groups:   load    = sum over feeders that back each other
                 feeds:    load    = that of the root on each feed
@@ -46,6 +46,7 @@ from models import (
     reserve_down,
     reserve_up,
     solar,
+    thermal_store,
     uncertainty,
     workload,
 )
@@ -67,6 +68,7 @@ from models.redundancy import Redundancy
 from models.reserve import Reserve
 from models.reserve_down import Reach
 from models.solar import Solar
+from models.thermal_store import ThermalStore
 from models.uncertainty import Margins
 from models.workload import Cells, Workload, cells
 
@@ -129,6 +131,11 @@ class Problem:
     def wet_plants(self) -> tuple[CoolingPlant, ...]:
         """The cooling plants whose water costs money."""
         return tuple(c for c in self.cooling_plants if c.water_l_per_kwh * c.water_price_per_m3 > 0)
+
+    @property
+    def thermal_stores(self) -> dict[str, ThermalStore]:
+        """The tanks, by plant."""
+        return {c.id: c.store for c in self.cooling_plants if c.store is not None}
 
     @property
     def roots(self) -> tuple[Feeder, ...]:
@@ -226,6 +233,7 @@ def build(problem: Problem) -> Any:
     m.pool = pyo.Block([p.id for p in problem.pools])
     m.hall = pyo.Block([h.id for h in problem.halls])
     m.liquid_loop = pyo.Block([z.id for z in problem.loops])
+    m.thermal_store = pyo.Block(list(problem.thermal_stores))
     m.cooling_plant = pyo.Block([c.id for c in problem.cooling_plants])
     m.battery = pyo.Block([b.id for b in problem.batteries])
     m.solar = pyo.Block([s.id for s in problem.solar])
@@ -253,9 +261,12 @@ def build(problem: Problem) -> Any:
         hall.add(m.hall[zone.id], zone, horizon, m.STEPS, _heat_kw(m, problem, zone), problem.outdoor_c)
     for looped in problem.loops:
         liquid_loop.add(m.liquid_loop[looped.id], m.STEPS, _liquid_kw(m, problem, looped))
+    for beside, tank in problem.thermal_stores.items():
+        thermal_store.add(m.thermal_store[beside], tank, horizon, m.STEPS)
     for plant in problem.cooling_plants:
         removed = [_of(m.hall[h.id].removed_kw) for h in problem.plant_halls(plant)]
         removed += [_of(m.liquid_loop[h.id].removed_kw) for h in problem.plant_loops(plant)]
+        removed += [_of(m.thermal_store[plant.id].charge_kw)] if plant.store else []
         most_kw = problem.margins.most_heat_kw[plant.id]
         cooling_plant.add(m.cooling_plant[plant.id], plant, m.STEPS, removed, problem.outdoor_c, most_kw)
     if problem.is_uncertain:
@@ -286,6 +297,7 @@ def build(problem: Problem) -> Any:
         + sum(hall.cost(m.hall[z.id], z, m.h, m.STEPS) for z in problem.zones)
         + sum(reserve.cost(m.reserve[r.id], m.h, m.STEPS) for r in problem.reserves)
         + sum(liquid_loop.cost(m.liquid_loop[z.id], m.h, m.STEPS) for z in problem.loops)
+        + sum(thermal_store.cost(m.thermal_store[plant_id]) for plant_id in problem.thermal_stores)
         + sum(cooling_plant.cost(m.cooling_plant[c.id], c, problem.outdoor_c, m.h, m.STEPS) for c in problem.wet_plants)
     )
     return m

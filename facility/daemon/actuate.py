@@ -247,7 +247,8 @@ class Actuator:
 
         for cooling in decision.cooling:
             halls = {hall: HallSetpoint(temperature_c=c) for hall, c in cooling.hall_c}
-            self._publish(self._topics.of("cooling_desired", plant=cooling.plant), CoolingDesired(halls=halls, **stamp()), now)
+            wishes = CoolingDesired(halls=halls, store_kw=cooling.store_kw, **stamp())
+            self._publish(self._topics.of("cooling_desired", plant=cooling.plant), wishes, now)
         for battery in decision.batteries:
             order = BatteryDesired(power_kw=battery.power_kw, **stamp())
             self._publish(self._topics.of("battery_desired", battery=battery.battery), order, now)

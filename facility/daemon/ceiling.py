@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from facility.decision import CapGroup, Decision, PoolCaps
 from facility.site import Site
 from facility.snapshot import Snapshot
-from facility.verify.loads import carriers, drifts, expected_it_kw, feeder_kw
+from facility.verify.loads import carriers, drifts, expected_it_kw, feeder_kw, tanks_kw
 from facility.verify.violation import SLACK
 
 Caps = Mapping[str, Sequence[int]]
@@ -70,7 +70,7 @@ def overloads(
 
     def loads(pools: Mapping[str, Caps]) -> dict[str, float]:
         worst_kw = {name: (sum_w(pools[name]) + pool.gpus * pool.host_run_w) / 1000 for name, pool in site.pools.items()}
-        return feeder_kw(site, worst_kw, it_kw, charge_kw, outdoor_c, moving)
+        return feeder_kw(site, worst_kw, it_kw, charge_kw, outdoor_c, moving, charge_kw=tanks_kw(decision))
 
     was, would = loads(before), loads(after)
     return tuple(it.name for it in carriers(site) if it.load_kw(would) > max(it.worst_kw, it.load_kw(was)) + SLACK)

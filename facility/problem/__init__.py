@@ -37,7 +37,7 @@ def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bound
         feeders=tuple(feeder_of(site, i) for i in site.feeders),
         halls=tuple(hall_of(site, i, snapshot, forecast) for i in site.halls),
         pools=tuple(pool_of(site, i, bounds, len(edges) - 1) for i in site.pools),
-        cooling_plants=tuple(plant_of(site, i) for i in site.cooling_plants),
+        cooling_plants=tuple(plant_of(site, i, snapshot) for i in site.cooling_plants),
         batteries=tuple(battery_of(site, i, snapshot) for i in site.batteries),
         solar=tuple(solar_of(site, i, forecast) for i in site.solar),
         gensets=tuple(genset_of(site, i) for i in site.gensets),

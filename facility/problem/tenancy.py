@@ -14,7 +14,7 @@ from facility.forecast import Forecast, hours_between
 from facility.overrides.arbitrate import Bounds
 from facility.problem.electrical import losses_to_meter
 from facility.problem.gpus import curve_of, host_of
-from facility.problem.thermal import plant_of
+from facility.problem.thermal import chiller_of
 from facility.site import Contract, Site
 from facility.snapshot import Job as JobState
 from facility.snapshot import Snapshot
@@ -160,7 +160,7 @@ def _price_per_kwh(site: Site, pool_id: str, energy_price_per_kwh: float, outdoo
     if thermal is not None:
         for plant_id, share in ((thermal.cooling_plant, 1 - pool.liquid_share), (thermal.liquid_plant, pool.liquid_share)):
             if plant_id is not None:
-                plant = plant_of(site, plant_id)
-                cooling += share * float(np.mean(plant.chiller.chiller_kw_per_kw(outdoor_c)))
-                water += share * plant.water_price_per_m3 * float(np.mean(plant.water_m3_per_kwh(outdoor_c)))
+                chiller, m3_per_kwh = chiller_of(site, plant_id), site.cooling_plants[plant_id].water_l_per_kwh / 1000
+                cooling += share * float(np.mean(chiller.chiller_kw_per_kw(outdoor_c)))
+                water += share * site.tariff.water_price_per_m3 * m3_per_kwh * float(np.mean(chiller.chilled_share(outdoor_c)))
     return losses_to_meter(site, pool.feeder) * (1 + cooling) * energy_price_per_kwh + water

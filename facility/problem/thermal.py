@@ -10,6 +10,7 @@ from facility.snapshot import Snapshot
 from models.chiller import Chiller, Stage
 from models.cooling_plant import CoolingPlant
 from models.hall import Hall
+from models.thermal_store import ThermalStore
 
 
 def chiller_of(site: Site, plant_id: str) -> Chiller:
@@ -34,11 +35,16 @@ def chiller_of(site: Site, plant_id: str) -> Chiller:
     )
 
 
-def plant_of(site: Site, plant_id: str) -> CoolingPlant:
-    """A cooling plant on its feeder."""
+def plant_of(site: Site, plant_id: str, snapshot: Snapshot) -> CoolingPlant:
+    """A cooling plant on its feeder, its tank as full as was measured or as the site file's start share."""
     plant = site.cooling_plants[plant_id]
     chiller = chiller_of(site, plant_id)
-    return CoolingPlant(plant_id, plant.feeder, chiller, plant.water_l_per_kwh, site.tariff.water_price_per_m3)
+    water_price_per_m3, tank, store = site.tariff.water_price_per_m3, plant.store, None
+    if tank is not None:
+        stored_kwh = snapshot.thermal_store_kwh.get(plant_id, tank.start_share * tank.capacity_kwh)
+        start_kwh = min(max(stored_kwh, 0.0), tank.capacity_kwh)
+        store = ThermalStore(tank.capacity_kwh, tank.charge_kw, tank.discharge_kw, tank.loss_share_per_h, start_kwh)
+    return CoolingPlant(plant_id, plant.feeder, chiller, plant.water_l_per_kwh, water_price_per_m3, store)
 
 
 def hall_of(site: Site, hall_id: str, snapshot: Snapshot, forecast: Forecast) -> Hall:

@@ -50,7 +50,8 @@ def plan_columns(planned: Planned) -> list[str]:
     rest = "import_kw,import_limit_kw,export_kw,it_kw,cooling_kw,battery_kw,generation_kw,outdoor_c,gpus_running"
     reserves = ["reserve_up_kw", "reserve_down_kw"] if planned.decided.plan.problem.reserves else []
     committed = ["position_kw"] if planned.decided.plan.problem.position.kw else []
-    return ["time", "hours", price, *rest.split(","), *reserves, *committed]
+    tanks = ["thermal_store_kw"] if planned.decided.plan.problem.thermal_stores else []
+    return ["time", "hours", price, *rest.split(","), *reserves, *committed, *tanks]
 
 
 def plan_rows(planned: Planned) -> Iterator[list[Any]]:
@@ -79,6 +80,7 @@ def plan_rows(planned: Planned) -> Iterator[list[Any]]:
             float(running[t]),
             *([float(reserve_kw[t]) for reserve_kw in held] if problem.reserves else []),
             *problem.position.kw[t : t + 1],
+            *([float(state.thermal_store_kw[:, t].sum())] if problem.thermal_stores else []),
         ]
 
 

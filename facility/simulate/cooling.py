@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 
 from facility.simulate.obedience import Obedience
+from facility.simulate.tank import Tank
 from facility.site import CoolingPlant, Thermal
 
 CAPACITY = (0.944836, -0.0570088, 0.00185486)
@@ -71,6 +72,7 @@ class PlantRoom:
         self.plant = plant
         self.removed_kw = self.power_kw = 0.0
         self.orders = Obedience()
+        self.tank = Tank(plant.store) if plant.store else None
         self._felt_c = outdoor_c
 
     def step(self, removed_kw: float, outdoor_c: float) -> None:

@@ -102,6 +102,8 @@ class Plant:
         if refusal is None:
             for name, wish in order.halls.items():
                 halls[name].setpoint_c = wish.temperature_c
+            if (tank := self.cooling[plant].tank) is not None:
+                tank.wanted_kw = order.store_kw or 0.0
         return refusal
 
     def readings(self) -> dict[str, float]:
@@ -124,6 +126,8 @@ class Plant:
                 return self.halls[sensor.asset].temperature_c
             case "cooling", "power_kw":
                 return self.cooling[sensor.asset].power_kw
+            case "cooling", "stored_kwh" if (tank := self.cooling[sensor.asset].tank) is not None:
+                return tank.stored_kwh
             case "feeder", "power_kw":
                 return self.feeder_kw[sensor.asset]
             case "meter", "import_kw":
@@ -168,10 +172,16 @@ class Plant:
                 for air in halls.values():
                     air.setpoint_c = air.thermal.start_c
             wanted_kw = {hall: air.wants_kw() for hall, air in halls.items()}
-            share = min(1.0, room.plant.max_heat_kw / max(sum(wanted_kw.values()), 1e-9))
+            liquid_kw, charge_kw = self._liquid_kw(name), 0.0
+            if (tank := room.tank) is not None:
+                tank.wanted_kw = 0.0 if room.orders.silent(self.now) else tank.wanted_kw
+                heat_kw = sum(wanted_kw.values()) + liquid_kw
+                tank.step(seconds, heat_kw, room.plant.max_heat_kw - heat_kw)
+                charge_kw = tank.charge_kw
+            share = min(1.0, (room.plant.max_heat_kw - charge_kw) / max(sum(wanted_kw.values()), 1e-9))
             for hall, air in halls.items():
                 air.step(seconds, self._heat_kw(hall), share * wanted_kw[hall], self.outdoor_c)
-            room.step(sum(air.removed_kw for air in halls.values()) + self._liquid_kw(name), self.outdoor_c)
+            room.step(sum(air.removed_kw for air in halls.values()) + liquid_kw + charge_kw, self.outdoor_c)
 
     def _meter(self) -> None:
         """Add every load up the tree; leaves first, so that a feeder is complete before it is passed on."""

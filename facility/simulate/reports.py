@@ -108,6 +108,7 @@ def reports(plant: Plant, topics: Topics) -> Iterator[tuple[str, Report]]:
                 seq=room.orders.seq,
                 halls={hall: HallSetpoint(temperature_c=air.setpoint_c) for hall, air in plant.halls_of(name).items()},
                 power_kw=room.power_kw,
+                stored_kwh=room.tank.stored_kwh if room.tank else None,
             ),
         )
     for name, battery in plant.batteries.items():

@@ -18,7 +18,7 @@ from facility.site.reserve import Reserve, ReserveWindow
 from facility.site.service import Bus, Control
 from facility.site.tariff import DemandCharge, EnergyWindow, FeeWindow, Tariff, Window
 from facility.site.tenancy import Contract, Jobs, SampleJob, Tenant
-from facility.site.thermal import CapacityPoint, CoolingPlant, Hall, Stage, Thermal, Weather
+from facility.site.thermal import CapacityPoint, CoolingPlant, Hall, Stage, Thermal, ThermalStore, Weather
 
 __all__ = [
     "Battery",
@@ -52,6 +52,7 @@ __all__ = [
     "Tariff",
     "Tenant",
     "Thermal",
+    "ThermalStore",
     "Weather",
     "Window",
 ]

@@ -52,6 +52,18 @@ class Stage(Part):
     cop_at_25c: Positive = Field(description="its coefficient of performance at 25 degC outdoors")
 
 
+class ThermalStore(Part):
+    """A tank of chilled water beside a plant."""
+
+    capacity_kwh: Positive = Field(description="heat that a full tank can take, kWh")
+    charge_kw: Positive = Field(description="most heat the plant takes out of the tank, beside what it removes from halls, kW")
+    discharge_kw: Positive = Field(description="most heat the tank takes off the plant, kW")
+    loss_share_per_h: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0, description="share of the stored cold lost through the wall in an hour"
+    )
+    start_share: Share = Field(default=0.5, description="share of capacity assumed where none was measured")
+
+
 class CoolingPlant(Part):
     """Chillers with free cooling, pumps and fans. Shape after Sun et al. 2020 and Zhao et al. 2024."""
 
@@ -75,6 +87,7 @@ class CoolingPlant(Part):
     fan_kw: NonNegative = Field(description="fans at design heat, kW; falls with the cube of load")
     fan_min_share: Share = Field(default=0.15)
     misc_kw: NonNegative = Field(default=0.0, description="controls and the like, kW, always on")
+    store: ThermalStore | None = Field(default=None, description="absent: no tank")
     water_l_per_kwh: NonNegative = Field(
         default=0.0, description="water evaporated per kWh of heat that goes through the chillers, l/kWh; free cooling is dry"
     )

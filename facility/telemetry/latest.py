@@ -30,6 +30,7 @@ BY_POINT = {
     ("pool", "it_power_kw"): "pool_kw",
     ("hall", "air_temperature_c"): "hall_c",
     ("cooling", "power_kw"): "cooling_kw",
+    ("cooling", "stored_kwh"): "thermal_store_kwh",
     ("feeder", "power_kw"): "feeder_kw",
     ("battery", "energy_kwh"): "battery_kwh",
 }
@@ -107,6 +108,7 @@ class Telemetry:
             jobs=self._work.jobs(),
             hall_c=values["hall_c"],
             battery_kwh=values["battery_kwh"],
+            thermal_store_kwh=values["thermal_store_kwh"],
             pool_kw=values["pool_kw"],
             cooling_kw=values["cooling_kw"],
             feeder_kw=values["feeder_kw"],
@@ -173,7 +175,8 @@ class Telemetry:
             case "cooling_reported", {"plant": plant}:
                 if told:
                     cooling = _report(message, m.CoolingReported, now)
-                    self._device(f"site/cooling/{plant}", {"power_kw": cooling.power_kw}, instant(cooling.timestamp, now))
+                    values = {"power_kw": cooling.power_kw, "stored_kwh": cooling.stored_kwh}
+                    self._device(f"site/cooling/{plant}", values, instant(cooling.timestamp, now))
             case _:
                 raise Refusal("topic", f"{message.topic} tells nothing of this site's state")
 

@@ -79,6 +79,8 @@ def _numbers(snapshot: Snapshot, decision: Decision, outdoor_c: float) -> Iterat
         *((f"solar/{order.solar}", order.power_kw, "kW") for order in decision.solar),
         *((f"genset/{order.genset}", order.power_kw, "kW") for order in decision.gensets),
         *((f"cooling/{order.plant}/{hall}", value, "degC") for order in decision.cooling for hall, value in order.hall_c),
+        *((f"tank/{order.plant}", order.store_kw, "kW") for order in decision.cooling if order.store_kw is not None),
+        *((f"tank/{plant}", value, "kWh") for plant, value in snapshot.thermal_store_kwh.items()),
     ]
     optional = (
         *((f"solar/{order.solar}", order.limit_kw, "kW") for order in decision.solar),
@@ -125,6 +127,11 @@ def _names(site: Site, decision: Decision) -> Iterator[Violation]:
         if count > 1:
             yield _malformed("order.once", place, count, "", allowed=1.0, says="more than one order for the same thing")
     for plant in decision.cooling:
+        known = site.cooling_plants.get(plant.plant)
+        if known is None:
+            yield _malformed("plant.known", plant.plant, plant.store_kw, "kW", says="the site has no such cooling plant")
+        elif known.store is None and plant.store_kw is not None:
+            yield _malformed("tank.known", plant.plant, plant.store_kw, "kW", says="this cooling plant has no tank")
         for hall, value in plant.hall_c:
             if hall not in site.halls:
                 yield _malformed("hall.known", hall, value, "degC", says="the site has no such hall")

@@ -5,6 +5,7 @@
     pool at worst = the `gpus` highest caps among all that may be in force + gpus * host_run        / 1000
     heat          = (1 - liquid) * pools + hall base + (outdoor - T) / R - stored                   of the halls of one plant
                   + liquid * pools                                                                  of its liquid loops
+                  + charge                                                                          of its tank, negative discharges
     cooling       = s * sum of (its part of max(heat, min_load * design)) / COP + pumps * max(l^2, ..) + fans * max(l^3, ..) + misc
     feeder        = net + loss * |net|,   net = pools + bases + cooling + batteries - generation + feeders below
     group (N-1)   = sum of its feeders, on the ratings of all but the largest, which is lost; the others share it by rating
@@ -90,6 +91,11 @@ def drifts(site: Site, decision: Decision, snapshot: Snapshot) -> dict[str, Drif
     return found
 
 
+def tanks_kw(decision: Decision) -> dict[str, float]:
+    """Tell what each cooling plant is ordered to charge its tank with, kW of heat; negative discharges."""
+    return {order.plant: order.store_kw for order in decision.cooling if order.store_kw is not None}
+
+
 def at_cap(curve: Curve, cap_w: float) -> tuple[float, float]:
     """Tell the draw (W) and relative speed of a GPU under `cap_w`.
 
@@ -141,9 +147,16 @@ def worst_pool_kw(pool: Pool, in_force: Sequence[PoolCaps]) -> float:
 
 
 def plant_heat_kw(
-    site: Site, it_kw: Mapping[str, float], outdoor_c: float, moving: Mapping[str, Drift] | None = None
+    site: Site,
+    it_kw: Mapping[str, float],
+    outdoor_c: float,
+    moving: Mapping[str, Drift] | None = None,
+    charge_kw: Mapping[str, float] | None = None,
 ) -> dict[str, float]:
-    """Sum the heat that each cooling plant must remove so that its halls move as told and its loops stay as warm, kW, for IT power by pool, kW."""
+    """Sum the heat that each cooling plant must remove so that its halls move as told and its loops stay as warm, kW, for IT power by pool, kW.
+
+    `charge_kw` is what the plants charge their tanks with.
+    """
     heat = dict.fromkeys(site.cooling_plants, 0.0)
     for hall_id, hall in site.halls.items():
         if hall.thermal is not None:
@@ -155,7 +168,7 @@ def plant_heat_kw(
             heat[hall.thermal.cooling_plant] += max(air_kw + hall.base_kw + inflow_kw - drift.stored_kw, 0.0)
             if hall.thermal.liquid_plant is not None:
                 heat[hall.thermal.liquid_plant] += liquid_kw
-    return heat
+    return {plant: max(kw + (charge_kw or {}).get(plant, 0.0), 0.0) for plant, kw in heat.items()}
 
 
 def most_heat_kw(plant: CoolingPlant, outdoor_c: float) -> float:
@@ -204,19 +217,21 @@ def feeder_kw(
     outdoor_c: float,
     moving: Mapping[str, Drift] | None = None,
     given_kw: Mapping[str, float] | None = None,
+    charge_kw: Mapping[str, float] | None = None,
 ) -> dict[str, float]:
     """Sum the power into every feeder, kW, its own losses included.
 
     `it_kw` is the IT power by pool, `heat_it_kw` the one whose heat the plants remove (the same, unless a surge is quicker
     than they are), `battery_kw` the batteries' power, charging positive, `moving` the halls that are not steady, `given_kw` what is
-    generated under each feeder. A plant removes at most what it can in that weather. Losses go with the size of what passes, also when it flows back.
+    generated under each feeder, `charge_kw` the heat that plants take out of their tanks. A plant removes at most what it can in
+    that weather. Losses go with the size of what passes, also when it flows back.
     """
     net = dict.fromkeys(site.feeders, 0.0)
     for pool, kw in it_kw.items():
         net[site.pools[pool].feeder] += kw
     for hall in site.halls.values():
         net[hall.feeder] += hall.base_kw
-    for plant_id, heat_kw in plant_heat_kw(site, heat_it_kw, outdoor_c, moving).items():
+    for plant_id, heat_kw in plant_heat_kw(site, heat_it_kw, outdoor_c, moving, charge_kw).items():
         plant = site.cooling_plants[plant_id]
         net[plant.feeder] += steady_cooling_kw(site, plant_id, min(heat_kw, most_heat_kw(plant, outdoor_c)), outdoor_c)
     for feeder_id, kw in (given_kw or {}).items():
@@ -254,4 +269,4 @@ def expected_kw(site: Site, decision: Decision, snapshot: Snapshot, outdoor_c: f
         given_kw[site.solar[plant.solar].feeder] += plant.power_kw
     for genset in decision.gensets:
         given_kw[site.gensets[genset.genset].feeder] += genset.power_kw
-    return feeder_kw(site, it_kw, it_kw, battery_kw, outdoor_c, drifts(site, decision, snapshot), given_kw)
+    return feeder_kw(site, it_kw, it_kw, battery_kw, outdoor_c, drifts(site, decision, snapshot), given_kw, tanks_kw(decision))

@@ -20,8 +20,8 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from facility.decision import BatteryOrder, Decision, PoolCaps
-from facility.site import Battery, LimitWindow, Site
+from facility.decision import BatteryOrder, CoolingOrder, Decision, PoolCaps
+from facility.site import Battery, LimitWindow, Site, ThermalStore
 from facility.snapshot import Job, Snapshot
 from facility.verify.form import form
 from facility.verify.loads import (
@@ -34,6 +34,7 @@ from facility.verify.loads import (
     feeder_kw,
     most_heat_kw,
     plant_heat_kw,
+    tanks_kw,
     work_of,
     worst_pool_kw,
 )
@@ -64,7 +65,8 @@ def verify(
     found = [
         *_feeders(site, snapshot, decision, outdoor_c),
         *_worst_feeders(site, decision, outdoor_c, it_kw, moving, earlier),
-        *_cooling(site, snapshot, it_kw, moving, outdoor_c),
+        *_cooling(site, snapshot, decision, it_kw, moving, outdoor_c),
+        *(v for order in decision.cooling for v in _tank(site.cooling_plants[order.plant].store, order, snapshot, decision)),
         *(v for order in decision.batteries for v in _battery(site.batteries[order.battery], order, snapshot, decision)),
         *_sources(site, decision),
         *_ride_through(site, snapshot, decision, outdoor_c),
@@ -104,7 +106,7 @@ def _worst_feeders(
 
     def loads(in_force: Mapping[str, Sequence[PoolCaps]]) -> dict[str, float]:
         worst_kw = {pool: worst_pool_kw(site.pools[pool], messages) for pool, messages in in_force.items()}
-        return feeder_kw(site, worst_kw, it_kw, charge_kw, outdoor_c, moving)
+        return feeder_kw(site, worst_kw, it_kw, charge_kw, outdoor_c, moving, charge_kw=tanks_kw(decision))
 
     now = {caps.pool: (caps,) for caps in decision.pools}
     alone = loads(now)
@@ -164,9 +166,9 @@ def _inside(window: LimitWindow, local: str) -> bool:
 
 
 def _cooling(
-    site: Site, snapshot: Snapshot, it_kw: Mapping[str, float], moving: Mapping[str, Drift], outdoor_c: float
+    site: Site, snapshot: Snapshot, decision: Decision, it_kw: Mapping[str, float], moving: Mapping[str, Drift], outdoor_c: float
 ) -> Iterator[Violation]:
-    for plant_id, heat_kw in plant_heat_kw(site, it_kw, outdoor_c, moving).items():
+    for plant_id, heat_kw in plant_heat_kw(site, it_kw, outdoor_c, moving, tanks_kw(decision)).items():
         most_kw = most_heat_kw(site.cooling_plants[plant_id], outdoor_c)
         says = "its halls and loops give off more heat than the plant removes"
         yield from over(Violation("cooling.removes_heat", plant_id, heat_kw, "kW", most_kw, says, "plant"))
@@ -179,6 +181,24 @@ def _cooling(
         if sum(it_kw[pool] for pool in pools) > was_kw + SLACK:
             says = "the hall is above its allowable band and would be given more power"
             yield Violation("hall.temperature", hall_id, hall_c, "degC", hall.thermal.allowable_max_c, says, "plant")
+
+
+def _tank(store: ThermalStore | None, order: CoolingOrder, snapshot: Snapshot, decision: Decision) -> Iterator[Violation]:
+    charge_kw, plant = order.store_kw, order.plant
+    if store is None or charge_kw is None:
+        return
+    most_kw = store.charge_kw if charge_kw > 0 else store.discharge_kw
+    yield from over(Violation("tank.power", plant, abs(charge_kw), "kW", most_kw, "more than its tank takes in or gives", "plant"))
+    stored_kwh = snapshot.thermal_store_kwh.get(plant)
+    if stored_kwh is None:
+        return
+    hours = (decision.first_step_s or (decision.until - decision.at).total_seconds()) / 3600
+    after_kwh = stored_kwh * (1 - store.loss_share_per_h) ** hours + hours * charge_kw
+    if charge_kw > 0:
+        says = "its tank would be charged past its capacity"
+        yield from over(Violation("tank.energy", plant, after_kwh, "kWh", store.capacity_kwh, says, "plant"))
+    elif charge_kw < 0:
+        yield from under(Violation("tank.energy", plant, after_kwh, "kWh", 0.0, "its tank would give more than it holds", "plant"))
 
 
 def _idle_kw(site: Site, pool_id: str) -> float:
@@ -196,7 +216,8 @@ def _ride_through(site: Site, snapshot: Snapshot, decision: Decision, outdoor_c:
     for order in decision.batteries:
         battery, name = site.batteries[order.battery], order.battery
         if order.power_kw < 0 and battery.ride_through_min and name in snapshot.battery_kwh:
-            carried_kw = feeder_kw(site, worst_kw, it_kw, {}, outdoor_c, moving)[battery.ride_through_feeder or battery.feeder]
+            loads_kw = feeder_kw(site, worst_kw, it_kw, {}, outdoor_c, moving, charge_kw=tanks_kw(decision))
+            carried_kw = loads_kw[battery.ride_through_feeder or battery.feeder]
             least_kwh = battery.min_share * battery.capacity_kwh
             kept_kwh = battery.efficiency * (_after_kwh(battery, order, snapshot, decision) - least_kwh)
             says = f"it would be too empty to carry the worst case of its feeder for {battery.ride_through_min:g} min"

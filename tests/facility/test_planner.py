@@ -678,7 +678,9 @@ def test_an_event_that_cannot_be_kept_is_a_breach_with_a_remedy(tmp_path: Path) 
 def the_second_opinion_agrees(made: Planned) -> None:
     """It accepts the plan's first step and, knowing nothing of the model, finds the same import within 0.1 %."""
     halls_c = {name: hall.thermal.start_c for name, hall in made.site.halls.items() if hall.thermal is not None}
-    snapshot, outdoor_c = Snapshot(made.edges[0], jobs=made.jobs, hall_c=halls_c), float(made.forecast.outdoor_c[0])
+    tanks_kwh = {name: c.store.start_share * c.store.capacity_kwh for name, c in made.site.cooling_plants.items() if c.store}
+    snapshot = Snapshot(made.edges[0], jobs=made.jobs, hall_c=halls_c, thermal_store_kwh=tanks_kwh)
+    outdoor_c = float(made.forecast.outdoor_c[0])
     assert verify(made.site, snapshot, made.decided.decision, outdoor_c=outdoor_c) == ()
     roots = [name for name, feeder in made.site.feeders.items() if feeder.parent is None]
     found_kw = expected_kw(made.site, made.decided.decision, snapshot, outdoor_c)[roots[0]]
@@ -714,4 +716,26 @@ def test_the_second_opinion_agrees_with_a_plan_of_liquid_cooled_pools(price: flo
     account = made.decided.plan.account
     assert account.heat_kw[1, 0] == pytest.approx(0.8 * account.pool_kw[:2, 0].sum())
     assert [order.plant for order in made.decided.decision.cooling] == ["chiller"]
+    the_second_opinion_agrees(made)
+
+
+@pytest.mark.parametrize("prices", [[40, 160], [160, 40], [-20, -80]])
+def test_the_second_opinion_agrees_with_a_plan_that_moves_cold_between_hours(tmp_path: Path, prices: list[float]) -> None:
+    """The tank is filled in the cheaper of two hours and emptied in the other, within what its order and its table say."""
+    asked = Request(
+        str(DEMO), "2023-07-02", "2h", "1h",
+        settings=(
+            "cooling_plants.chiller.store={capacity_kwh: 200, charge_kw: 100, discharge_kw: 100, loss_share_per_h: 0.01}",
+            "grid.import_limit_kw=1000", "grid.limit_windows=[]",
+            f"weather.outdoor_by_hour_c={[30] * 24}", f"tariff.energy_price_by_hour_per_mwh={prices * 12}",
+        ),
+    )  # fmt: skip
+    made = planned(asked)
+    (order,) = made.decided.decision.cooling
+    charge_kw = [float(row["thermal_store_kw"]) for row in read(write(made, tmp_path / "out") / "plan.csv")]
+    assert order.store_kw == pytest.approx(charge_kw[0])
+    cheaper = prices.index(min(prices))
+    assert charge_kw[cheaper] > 20
+    assert charge_kw[1 - cheaper] < -20 or prices[0] < 0
+    assert "tanks: start at their store.start_share, 50 %" in made.assumed
     the_second_opinion_agrees(made)

@@ -202,6 +202,27 @@ def test_cold_plates_take_their_share_past_the_air() -> None:
     assert plant.cooling["wet"].removed_kw == pytest.approx(0.75 * it_kw)
 
 
+def test_a_tank_follows_its_plants_order_until_it_is_empty_and_rests_in_silence() -> None:
+    """10 kW for half an hour are 5 of its 10 kWh; an hour more has no more to give, whatever is ordered."""
+    store = {"capacity_kwh": 20, "charge_kw": 10, "discharge_kw": 10}
+    plant = Plant(site(cooling_plants={"chillers": COOLING | {"store": store}}), START, seed=None)
+    room = plant.cooling["chillers"]
+    heat_kw = plant.halls["h1"].removed_kw
+    order = CoolingDesired(halls={"h1": HallSetpoint(temperature_c=24.0)}, store_kw=-10.0, **serial(1))
+    assert plant.obey_cooling("chillers", order) is None
+    plant.step(1800)
+    assert room.removed_kw == pytest.approx(plant.halls["h1"].removed_kw - 10, abs=0.1)
+    assert room.removed_kw < heat_kw - 5
+    assert plant.readings()["site/cooling/chillers/stored_kwh"] == pytest.approx(5, abs=0.1)
+    plant.step(3600)
+    assert plant.readings()["site/cooling/chillers/stored_kwh"] == pytest.approx(0, abs=0.1)
+    assert room.removed_kw == pytest.approx(plant.halls["h1"].removed_kw, abs=0.1)
+    refill = CoolingDesired(halls={"h1": HallSetpoint(temperature_c=24.0)}, store_kw=4.0, **serial(2, lasts_s=5400 + 3600))
+    assert plant.obey_cooling("chillers", refill) is None
+    plant.step(7200)
+    assert plant.readings()["site/cooling/chillers/stored_kwh"] == pytest.approx(4, abs=0.1)
+
+
 def test_a_plant_that_was_at_its_limit_does_not_chill_the_hall_afterwards() -> None:
     plant = Plant(site(cooling_plants={"chillers": COOLING | {"max_heat_kw": 40}}), START, seed=None)
     plant.step(3600)

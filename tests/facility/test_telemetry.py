@@ -333,6 +333,17 @@ def test_what_batteries_and_plants_report_stands_in_the_unit_of_its_name() -> No
     )
 
 
+def test_the_cold_in_a_plants_tank_is_what_its_sensor_or_its_report_says() -> None:
+    store = {"capacity_kwh": 40, "charge_kw": 5, "discharge_kw": 5}
+    plant = SITE.cooling_plants["plant"].model_dump() | {"store": store}
+    telemetry = Telemetry(Site.model_validate(SITE.model_dump() | {"cooling_plants": {"plant": plant}}))
+    assert telemetry.accept(sample("site/cooling/plant/stored_kwh", 20.0, NOW), NOW) is None
+    assert telemetry.snapshot(NOW).thermal_store_kwh == {"plant": 20.0}
+    later = NOW + timedelta(seconds=1)
+    assert telemetry.accept(message("cooling/plant/reported", {"stored_kwh": 19.5, "timestamp": ms(later)}), later) is None
+    assert telemetry.snapshot(later).thermal_store_kwh == {"plant": 19.5}
+
+
 def metered(telemetry: Telemetry, start: datetime, *steps: tuple[int, float]) -> datetime:
     """Report the meter every 5 s from `start`: each step is minutes and kW. Tells when it ended."""
     at = start

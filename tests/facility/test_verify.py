@@ -544,6 +544,52 @@ def test_the_heat_of_chips_goes_to_the_loops_plant_and_the_rest_to_the_halls() -
     assert broken(looped(plant__max_heat_kw=1.475), decision()) == {"cooling.removes_heat"}
 
 
+def tanked(store_kw: float | None, step_s: float = 900, **changes: Any) -> tuple[Site, Decision]:
+    """Return a tank of 4 kWh that takes in 2 kW and gives 1 kW, and an order to it."""
+    store = {"capacity_kwh": 4, "charge_kw": 2, "discharge_kw": 1, "loss_share_per_h": 0.19} | changes
+    made = decision(cooling=(CoolingOrder("plant", (("h", 24.0),), store_kw),), first_step_s=step_s)
+    return site_with(cooling_plants__plant__store=store), made
+
+
+def test_a_tank_is_charged_by_its_plant_and_takes_heat_off_it() -> None:
+    """At 30 degC heat is 2.38 + 2 + 6 / 14 = 4.8086 kW; the tank's charge comes on top at COP 4.25."""
+    for store_kw in (2.0, -1.0):
+        site, made = tanked(store_kw)
+        heat_kw = 2.38 + 2 + 6 / 14 + store_kw
+        pumps_fans_kw = max((heat_kw / 10) ** 2, 0.2) + max((heat_kw / 10) ** 3, 0.15)
+        cooling_kw = heat_kw / 4.25 + pumps_fans_kw + 0.5
+        assert expected_kw(site, made, SNAPSHOT, 30.0)["main"] == pytest.approx((4.38 + cooling_kw) * 1.02)
+        assert broken(site, made, outdoor_c=30.0) == set()
+
+
+@pytest.mark.parametrize(("kw", "just_over_kw"), [(2.0, 2.001), (-1.0, -1.001)])
+def test_a_tank_gives_and_takes_its_power_and_no_more(kw: float, just_over_kw: float) -> None:
+    assert broken(*tanked(kw)) == set()
+    assert broken(*tanked(just_over_kw)) == {"tank.power"}
+
+
+@pytest.mark.parametrize(
+    ("store_kw", "holds_kwh", "fires_kwh"),
+    [
+        (2.0, 3 / 0.9 - 0.001, 3 / 0.9 + 0.001),  # 0.9 of it are left after 30 min, and 1 kWh comes to it
+        (-1.0, 0.5 / 0.9 + 0.001, 0.5 / 0.9 - 0.001),  # and half a kWh goes
+    ],
+)
+def test_a_tank_ends_between_nothing_and_its_capacity(store_kw: float, holds_kwh: float, fires_kwh: float) -> None:
+    site, made = tanked(store_kw, step_s=1800)
+    assert broken(site, made, replace(SNAPSHOT, thermal_store_kwh={"plant": holds_kwh})) == set()
+    assert broken(site, made, replace(SNAPSHOT, thermal_store_kwh={"plant": fires_kwh})) == {"tank.energy"}
+
+
+def test_orders_are_for_tanks_and_plants_of_the_site() -> None:
+    def ordered(plant: str, store_kw: Any) -> Decision:
+        return decision(cooling=(CoolingOrder(plant, (), store_kw),))
+
+    assert broken(site_with(), ordered("plant", 1.0)) == {"tank.known"}
+    assert broken(site_with(), ordered("elsewhere", None)) == {"plant.known"}
+    assert broken(tanked(1.0)[0], ordered("plant", math.nan)) == {"number.finite"}
+
+
 def test_whole_pool_caps_fit_up_to_the_margin() -> None:
     """10 * (320 + 40) W + 2 kW = 5.6 kW."""
     assert fits(site_with(feeders__pdu__rating_kw=5.6), {"p": 320}, 10.0) == ()

@@ -72,16 +72,18 @@ class HallSetpoint(Payload, frozen=True, kw_only=True):
 
 
 class CoolingDesired(Order, frozen=True, kw_only=True):
-    """Temperatures that a plant is asked to hold, by hall."""
+    """Temperatures that a plant is asked to hold, by hall, and what it is to charge its tank with (negative discharges)."""
 
     halls: dict[Id, HallSetpoint]
+    store_kw: float | None = None
 
 
 class CoolingReported(Report, frozen=True, kw_only=True):
-    """What a plant holds and draws."""
+    """What a plant holds and draws, and the cold in its tank."""
 
     halls: dict[Id, HallSetpoint] = field(default_factory=dict)
     power_kw: NonNegative | None = None
+    stored_kwh: NonNegative | None = None
     stage: Count | None = None
 
 
