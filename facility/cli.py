@@ -69,6 +69,11 @@ def plan(
     budget: Annotated[float, typer.Option(metavar="SECONDS", help="most time for the solver", min=0.1)] = 120.0,
     commit: Annotated[bool, typer.Option("--commit", help="hand the plan's import to the daemon as the position of its time")] = False,
     broker: Broker = None,
+    exact: Annotated[bool, typer.Option("--exact", help="the best plan that can be sent, with a proof in money")] = False,
+    gap: Annotated[float | None, typer.Option(metavar="MONEY", help="how good the proof is to be; default 0.01")] = None,
+    whole_steps: Annotated[
+        int | None, typer.Option(metavar="N", help="first steps in which a job runs whole or waits; default 1", min=1)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Plan a day, or any span, offline, and say what it saves."""
@@ -94,6 +99,9 @@ def plan(
         peaks_so_far=tuple(peak_so_far or ()),
         settings=tuple(settings or ()),
         budget_s=budget,
+        exact=exact,
+        gap=gap,
+        whole_steps=whole_steps,
     )
     raise typer.Exit(run_plan(request, out, tuple(explain or ()), as_json=json, commit=commit, broker=broker))
 

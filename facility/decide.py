@@ -15,6 +15,7 @@ from facility.site import Site
 from facility.snapshot import Snapshot
 from facility.steps import Edges
 from models.breach import TINY
+from models.exact import Exact
 from models.genset import Genset
 from models.job import Job
 from models.plan import Plan, make_plan
@@ -40,10 +41,10 @@ class Undecided:
 
 
 def decide(
-    site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds, edges: Edges, budget_s: float
+    site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds, edges: Edges, budget_s: float, exact: Exact | None = None
 ) -> Decided | Undecided:
-    """Plan the steps between `edges` and decide what is sent at the first of them."""
-    outcome = make_plan(problem_of(site, snapshot, forecast, bounds, edges), budget_s)
+    """Plan the steps between `edges`, `exact` if asked, and decide what is sent at the first of them."""
+    outcome = make_plan(problem_of(site, snapshot, forecast, bounds, edges), budget_s, exact)
     match outcome:
         case Plan():
             return Decided(outcome, decision_of(site, snapshot, bounds, outcome, edges), edges)

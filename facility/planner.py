@@ -29,6 +29,7 @@ from facility.site import Site
 from facility.snapshot import Job, Snapshot
 from facility.steps import Edges, local_day, uniform
 from facility.tariff import charges
+from models.exact import Exact
 
 LONGEST_STEPS = 3000
 
@@ -57,6 +58,9 @@ class Request:
     """`KW` for all demand charges, `ID=KW` for one."""
     settings: Sequence[str] = ()
     budget_s: float = 120.0
+    exact: bool = False
+    gap: float | None = None
+    whole_steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ def plan(request: Request) -> Planned | Undecided:
     free, said = _committed(site, request, bounds(site, (), start, edges), edges)
     assumed += said
     asked = called(site, snapshot, forecast, free, events, edges)
-    outcome = decide(site, snapshot, forecast, asked, edges, request.budget_s)
+    outcome = decide(site, snapshot, forecast, asked, edges, request.budget_s, _exact(request))
     if isinstance(outcome, Undecided):
         return outcome
     return Planned(site, outcome, forecast, jobs, left_out, tuple(assumed), events)
@@ -174,6 +178,13 @@ def _check_options(request: Request, site: Site) -> None:
         faults.append(Fault("--solar", "the site has no solar plant", "describe one under `solar`, or leave it out"))
     if not math.isfinite(request.peak_so_far_kw):
         faults.append(Fault("--peak-so-far", f"{request.peak_so_far_kw} is no power", "give kW"))
+    if request.gap is not None and not (math.isfinite(request.gap) and request.gap >= 0):
+        faults.append(Fault("--gap", f"{request.gap} is no amount of money", "give 0 or more, such as 0.01"))
+    faults += [
+        Fault(option, "there is no --exact", "ask for an exact plan, or leave it out")
+        for option, value in (("--gap", request.gap), ("--whole-steps", request.whole_steps))
+        if value is not None and not request.exact
+    ]
     if faults:
         raise InputError(*faults)
 
@@ -196,6 +207,14 @@ def _peaks(site: Site, request: Request) -> dict[str, Any]:
         else:
             raise InputError(Fault("--peak-so-far", f"the tariff has no demand charge `{name}`", nearest(name, known)))
     return {"peak_so_far_kw": all_kw, "peaks_so_far_kw": by_id}
+
+
+def _exact(request: Request) -> Exact | None:
+    """What `request` asks of an exact plan, None where it asks for none."""
+    usual = Exact()
+    gap = usual.gap if request.gap is None else request.gap
+    steps = usual.whole_steps if request.whole_steps is None else request.whole_steps
+    return Exact(gap, steps) if request.exact else None
 
 
 def _span(site: Site, request: Request) -> tuple[datetime, datetime, timedelta]:

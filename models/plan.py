@@ -15,6 +15,7 @@ from models.breach import TINY
 from models.budget import Budget
 from models.carbon import Carbon
 from models.cooling_plant import CoolingPlant, secants
+from models.exact import Exact, Found, Proof, search
 from models.firm import Firm
 from models.horizon import Floats, Horizon
 from models.job import undone_gpu_h
@@ -46,6 +47,7 @@ class SolveRecord:
 
     `tiers` holds the least amount that each tier of breaches had to be (`models.tiers`), empty where nothing is broken;
     `tiers_s` is what finding them took. `weights_stand` says why breaches are ordered by their prices only, None otherwise.
+    `proof` is there where an exact plan was asked for; then all but `bound` is of its program.
     """
 
     rows: int
@@ -59,6 +61,7 @@ class SolveRecord:
     tiers: tuple[tuple[str, float], ...] = ()
     tiers_s: float = 0.0
     weights_stand: str | None = None
+    proof: Proof | None = None
 
 
 @dataclass(frozen=True)
@@ -86,29 +89,27 @@ class Plan:
         return {limit.name: limit.total for limit in self.marginal}
 
 
-def make_plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut:
-    """The plan of `problem`, solved within `budget_s` seconds.
+def make_plan(problem: Problem, budget_s: float, exact: Exact | None = None) -> Plan | Infeasible | TimedOut:
+    """The plan of `problem`, solved within `budget_s` seconds; the rounded one where `exact` asks for more than time allows.
 
     Where jobs are movable it is planned with each where it is and with each in the pool that is chosen for it, in a third of the
     time each, and the better plan is kept; the baseline is the site with each job where it is.
     """
     parts = spread(problem)
     if parts is None:
-        return _plan(problem, budget_s)
-    stay = _plan(problem, budget_s / 3)
+        return _plan(problem, budget_s, exact)
+    stay = _plan(problem, budget_s / 3, exact)
     model = build(_reserve(parts))
     chosen = solve_with_ladders(Session(model), model, time.perf_counter() + budget_s / 3)
     if not isinstance(stay, Plan) or not isinstance(chosen, Solved):
         return stay
-    move = _plan(placed(problem, model), budget_s / 3)
+    move = _plan(placed(problem, model), budget_s / 3, exact)
     if not isinstance(move, Plan):
         return stay
-    breaks = breaks_less(move.account, stay.account)
-    better = move.account.objective < stay.account.objective if breaks is None else breaks
-    return replace(move, baseline=stay.baseline) if better else stay
+    return replace(move, baseline=stay.baseline) if _is_better(move.account, stay.account) else stay
 
 
-def _plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut:
+def _plan(problem: Problem, budget_s: float, exact: Exact | None) -> Plan | Infeasible | TimedOut:
     """The plan of `problem` with every job in its own pool."""
     started = time.perf_counter()
     reserved = _reserve(problem)
@@ -140,12 +141,10 @@ def _plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut:
     schedule = _round(problem, model)
     result = account(problem, schedule)
     commanded = any(w.cap_w or w.order for w in problem.workloads)
-    breaks = breaks_less(reference_account, result)
-    if (breaks or (breaks is None and reference_account.objective < result.objective)) and not commanded:
+    if _is_better(reference_account, result) and not commanded:
         schedule, result = reference, reference_account
     rows, columns = session.shape
-    gap = (result.objective - bound) / max(1.0, abs(bound))
-    status: Status = "breached" if result.is_breached else "rounded_worse" if gap > ROUNDED_WORSE else "optimal"
+    gap = _share(result.objective - bound, bound)
     record = SolveRecord(
         rows,
         columns,
@@ -160,17 +159,69 @@ def _plan(problem: Problem, budget_s: float) -> Plan | Infeasible | TimedOut:
         ranked.weights_stand,
     )
     prices = ranked.priced or solved
-    return Plan(
+    rounded = Plan(
         problem,
         schedule,
         result,
         reference_account,
-        status,
+        _status(result, gap),
         record,
         marginal_prices(problem, session, prices),
         Why(problem, model, session, prices),
         None if result.is_breached or not problem.is_uncertain else _margin_price(problem, bound, deadline),
     )
+    return rounded if exact is None else _exactly(rounded, reserved, model, exact, deadline)
+
+
+def _exactly(rounded: Plan, reserved: Problem, settled: Any, asked: Exact, deadline: float) -> Plan:
+    """The exact plan and its proof, or `rounded` and why; `settled` is the program that `rounded` was rounded from."""
+    bound, problem = rounded.record.bound, rounded.problem
+    from_bound = rounded.account.objective - bound
+    found = search(reserved, settled, asked, deadline)
+    if not isinstance(found, Found):
+        return replace(rounded, record=replace(rounded.record, proof=Proof(from_bound, missed=found.reason)))
+    schedule = _round(problem, found.model)
+    result = account(problem, schedule)
+    if asked.whole_steps == 1 and _is_better(rounded.account, result):
+        schedule, result = rounded.schedule, rounded.account
+    gap = _share(result.objective - found.solved.objective, found.solved.objective)
+    rows, columns = found.session.shape
+    record = replace(
+        rounded.record,
+        rows=rows,
+        columns=columns,
+        solve_s=rounded.record.solve_s + found.session.run_seconds,
+        rounds=rounded.record.rounds + found.session.runs,
+        gap=gap,
+        certificate=found.solved.certificate,
+        tiers=found.ranked.amounts,
+        tiers_s=rounded.record.tiers_s + found.ranked.seconds,
+        weights_stand=found.ranked.weights_stand,
+        proof=Proof(from_bound, result.objective - bound, found.bound, found.gap),
+    )
+    prices = found.ranked.priced or found.solved
+    return replace(
+        rounded,
+        schedule=schedule,
+        account=result,
+        status=_status(result, gap),
+        record=record,
+        marginal=marginal_prices(problem, found.session, prices),
+        why=Why(problem, found.model, found.session, prices),
+    )
+
+
+def _is_better(one: Account, other: Account) -> bool:
+    breaks = breaks_less(one, other)
+    return one.objective < other.objective if breaks is None else breaks
+
+
+def _share(cost: float, objective: float) -> float:
+    return cost / max(1.0, abs(objective))
+
+
+def _status(result: Account, gap: float) -> Status:
+    return "breached" if result.is_breached else "rounded_worse" if gap > ROUNDED_WORSE else "optimal"
 
 
 def _margin_price(problem: Problem, bound: float, deadline: float) -> float | None:

@@ -36,7 +36,7 @@ def settle(session: Session, model: Any, problem: Problem, solve: Callable[[], O
         return outcome
     settled: dict[int, float] = {}
     while True:
-        torn, burning = _torn(problem, model), _burning(problem, model)
+        torn, burning = both_ways(problem, model), burns(problem, model)
         gangs = {} if torn or burning else _gangs(problem, model, settled)
         if not torn and not burning and not gangs:
             return outcome
@@ -149,12 +149,16 @@ def _sum(model: Any, families: Collection[str]) -> float:
     return float(sum(values(slack.values()).sum() for slack in slacks))
 
 
-def _torn(problem: Problem, model: Any) -> list[Any]:
-    """The lesser of the two ways wherever power goes both: batteries, the grid connection, feeders with losses."""
+def two_ways(problem: Problem, model: Any) -> list[tuple[Any, Any]]:
+    """The two ways, by step, of whatever power may go either way through: batteries, the grid connection, feeders with losses."""
     ways = [(model.battery[b.id].charge_kw, model.battery[b.id].discharge_kw) for b in problem.batteries]
     ways += [(model.feeder[f.id].drawn_kw, model.feeder[f.id].returned_kw) for f in problem.feeders]
-    ways.append((model.grid.import_kw, model.grid.export_kw))
-    pairs = [(one[t], other[t]) for one, other in ways for t in other]
+    return [*ways, (model.grid.import_kw, model.grid.export_kw)]
+
+
+def both_ways(problem: Problem, model: Any) -> list[Any]:
+    """The lesser of the two ways wherever power goes both."""
+    pairs = [(one[t], other[t]) for one, other in two_ways(problem, model) for t in other]
     return [min(pair, key=_value) for pair in pairs if min(map(_value, pair)) > TINY]
 
 
@@ -162,7 +166,7 @@ def _value(variable: Any) -> float:
     return float(variable.value or 0.0)
 
 
-def _burning(problem: Problem, model: Any) -> list[tuple[CoolingPlant, int, int]]:
+def burns(problem: Problem, model: Any) -> list[tuple[CoolingPlant, int, int]]:
     """Plants that draw more than their curve's segments say: (plant, step, segment they are on)."""
     burning = []
     for plant in problem.cooling_plants:

@@ -30,6 +30,13 @@ SOLVER_DUAL_TOLERANCE = 1e-9
 """The solver's own: at its usual 1e-7 a column of a few GPUs may leave more of a gap than the certificate allows."""
 
 
+FEASIBLE = 2
+"""The solver's word for a point that satisfies the rows (`kSolutionStatusFeasible`)."""
+_SHARP = (("mip_feasibility_tolerance", 1e-9), ("primal_feasibility_tolerance", 1e-9))
+"""Of a search: at its usual 1e-6 it finds no point where a tier of breaches is held at its least."""
+_NO_POINT = (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible)
+
+
 class SolverFault(RuntimeError):
     """The solver refused a call or was handed a number it must not see; a fault of the program, not of the problem."""
 
@@ -76,6 +83,16 @@ class TimedOut:
 
     seconds: float
     reason: str
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The best point found at which the variables that were asked for are whole: `x` by column. None costs less than `bound`."""
+
+    objective: float
+    bound: float
+    x: Floats
+    seconds: float
 
 
 Outcome = Solved | Infeasible | TimedOut
@@ -196,7 +213,8 @@ class Session:
     def solve(self, budget_s: float) -> Outcome:
         """Solve within `budget_s` seconds, warm where there is a basis.
 
-        Whatever is not an optimum with a certificate that holds is tried again cold, then by interior point.
+        Whatever is not an optimum with a certificate that holds is tried again cold, then by interior point. That there is no
+        point is believed only without presolve, which says so too early where rows leave room of about its tolerance.
         """
         deadline = time.perf_counter() + budget_s
         outcome = self._run(budget_s)
@@ -206,18 +224,42 @@ class Session:
                 break
             if isinstance(outcome, Infeasible) and method == "ipm":
                 break
-            self._highs = self._pass(method)
+            self._highs = self._pass(method, presolve="off" if isinstance(outcome, Infeasible) else "choose")
             outcome = self._run(left_s)
         if isinstance(outcome, Solved) and not outcome.certificate.holds:
             return TimedOut(outcome.seconds, f"the solver's answer failed its certificate every time: {outcome.certificate}")
         return outcome
+
+    def solve_whole(self, variables: Sequence[Any], start: Sequence[float], gap: float, budget_s: float) -> Whole | Infeasible | TimedOut:
+        """Search within `budget_s` seconds for an optimum at which `variables` are whole, proven to `gap` of the objective's unit.
+
+        `start` are values of `variables` to begin with, as many or none. The session is a linear program again afterwards, but cold.
+        """
+        columns = np.array([self.columns[id(v)] for v in variables], np.int32)
+        kinds = np.full(len(columns), int(highspy.HighsVarType.kInteger), np.uint8)
+        _check(self._highs.changeColsIntegrality(len(columns), columns, kinds), "changeColsIntegrality")
+        for option, value in (("mip_abs_gap", gap), ("mip_rel_gap", 0.0), *_SHARP):
+            _check(self._highs.setOptionValue(option, value), option)
+        if len(start):
+            _check(self._highs.setSolution(len(columns), columns, np.asarray(start, float)), "setSolution")
+        seconds, status = self._timed(budget_s)
+        info, solution = self._highs.getInfo(), self._highs.getSolution()
+        x = np.asarray(solution.col_value)
+        found = info.primal_solution_status == FEASIBLE and np.isfinite(info.mip_dual_bound)
+        self._highs = self._pass()
+        if status in _NO_POINT:
+            return Infeasible(str(status))
+        if not found:
+            return TimedOut(seconds, f"no point with whole numbers: {status}")
+        objective = float(self._cost @ x) + self._offset
+        return Whole(objective, min(float(info.mip_dual_bound), objective), x, seconds)
 
     def load(self, solved: Solved) -> None:
         """Write a solution into the Pyomo variables, clipped into their bounds."""
         for variable, value in zip(self.variables, np.clip(solved.x, self._lower, self._upper).tolist(), strict=True):
             variable.set_value(value, skip_validation=True)
 
-    def _pass(self, method: str = "choose") -> Any:
+    def _pass(self, method: str = "choose", presolve: str = "choose") -> Any:
         for name, values in (("cost", self._cost), ("matrix", self._a.data)):
             if not np.isfinite(values).all():
                 raise SolverFault(f"a {name} coefficient is not a finite number")
@@ -232,20 +274,15 @@ class Session:
         lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
         lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = columns.indptr, columns.indices, columns.data
         highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
-        for option, value in (("output_flag", False), ("threads", 1), ("solver", method), ("dual_feasibility_tolerance", SOLVER_DUAL_TOLERANCE)):
+        own = {"output_flag": False, "threads": 1, "dual_feasibility_tolerance": SOLVER_DUAL_TOLERANCE}
+        for option, value in (own | {"solver": method, "presolve": presolve}).items():
             _check(highs.setOptionValue(option, value), option)
         _check(highs.passModel(lp), "passModel")
         return highs
 
     def _run(self, budget_s: float) -> Outcome:
-        started = time.perf_counter()
-        _check(self._highs.setOptionValue("time_limit", self._highs.getRunTime() + budget_s), "time_limit")
-        self._highs.run()
-        seconds = time.perf_counter() - started
-        self.run_seconds += seconds
-        self.runs += 1
-        status = self._highs.getModelStatus()
-        if status in (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible):
+        seconds, status = self._timed(budget_s)
+        if status in _NO_POINT:
             return Infeasible(self._highs.modelStatusToString(status))
         if status != highspy.HighsModelStatus.kOptimal:
             return TimedOut(seconds, self._highs.modelStatusToString(status))
@@ -253,6 +290,16 @@ class Session:
         x, row_dual = np.asarray(solution.col_value), np.asarray(solution.row_dual)
         objective = float(self._cost @ x) + self._offset
         return Solved(objective, x, row_dual, self._certify(x, row_dual), seconds)
+
+    def _timed(self, budget_s: float) -> tuple[float, Any]:
+        """Run the solver; what it took, s, and how it ended."""
+        started = time.perf_counter()
+        _check(self._highs.setOptionValue("time_limit", self._highs.getRunTime() + budget_s), "time_limit")
+        self._highs.run()
+        seconds = time.perf_counter() - started
+        self.run_seconds += seconds
+        self.runs += 1
+        return seconds, self._highs.getModelStatus()
 
     def _certify(self, x: Floats, row_dual: Floats) -> Certificate:
         activity = self._a @ x

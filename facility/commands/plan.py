@@ -20,6 +20,7 @@ from facility.planner import Planned, Request, plan
 from facility.report.html import write_report
 from facility.report.summary import short_table, summary
 from facility.report.tables import write_tables
+from models.exact import Proof
 
 FINE, NO, FAULT = 0, 1, 3
 
@@ -108,6 +109,8 @@ def _print(console: Console, planned: Planned, numbers: dict[str, Any], out: Pat
     console.print(f"status: {numbers['status']}{saved}", highlight=False)
     if broken := sorted({breach["family"] for breach in numbers["baseline"]["breaches"]}):
         console.print(f"the baseline breaks limits: {', '.join(broken)}", highlight=False)
+    if proof := planned.decided.plan.record.proof:
+        console.print(_exactness(proof, numbers["currency"]), highlight=False, markup=False, soft_wrap=True)
     for event in numbers["events"]:
         asked = f"{event['target_kw']:g} kW" if event["reduction_pct"] is None else f"{event['reduction_pct']:g} % less"
         console.print(
@@ -136,3 +139,12 @@ def _print(console: Console, planned: Planned, numbers: dict[str, Any], out: Pat
         console.print(
             f"written: {out}/plan.csv caps.csv jobs.csv summary.json report.html", highlight=False, markup=False, soft_wrap=True
         )
+
+
+def _exactness(proof: Proof, currency: str) -> str:
+    if proof.exact is None or proof.gap is None:
+        return f"not exact: no better than the rounded plan was found in time ({proof.missed}); a longer --budget may find it"
+    return (
+        f"exact: proven to {proof.gap:.2f} {currency}; {proof.exact:.2f} {currency} above the linear program's bound, "
+        f"the rounded plan {proof.rounded:.2f}"
+    )

@@ -16,6 +16,7 @@ from facility.tariff import standing_charge
 from models.account import Account
 from models.breach import TINY
 from models.cooling_plant import water_m3
+from models.exact import Proof
 from models.plan import Plan
 
 
@@ -65,7 +66,20 @@ def summary(planned: Planned) -> dict[str, Any]:
             "tiers": dict(record.tiers),
             "tiers_s": record.tiers_s,
             "weights_stand": record.weights_stand,
+            **_proof(record.proof),
         },
+    }
+
+
+def _proof(proof: Proof | None) -> dict[str, Any]:
+    """What an exact plan is worth, money; nothing where none was asked for."""
+    if proof is None:
+        return {}
+    return {
+        "mip_gap": proof.gap,
+        "mip_bound": proof.bound,
+        "distance": {"rounded": proof.rounded, "exact": proof.exact},
+        "not_exact": proof.missed,
     }
 
 

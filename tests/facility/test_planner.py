@@ -362,6 +362,23 @@ def dear_day(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return write(planned(asked), tmp / "out"), jobs
 
 
+def test_every_promise_holds_of_an_exact_plan_and_its_proof_is_told_in_money(tmp_path: Path) -> None:
+    """In half-hour steps, an hour of them at a negative price; the proof is to 0.01 and the rounded plan no nearer to the bound."""
+    asked, jobs = request(tmp_path, "spring", jobs=12)
+    out = tmp_path / "out"
+    options = ["--start", asked.start, "--step", "30min", "--prices", asked.prices, "--jobs", jobs, "--out", out]
+    done = run("plan", DEMO, *options, "--exact")
+    assert done.returncode == 0, done.stderr
+    t = told(out, DEMO, jobs)
+    check(t, midnight("2023-03-26"), 46)
+    solve = t.summary["solve"]
+    assert solve["not_exact"] is None
+    assert 0 <= solve["mip_gap"] <= 0.01
+    assert solve["distance"]["exact"] <= solve["distance"]["rounded"] + 0.01
+    assert solve["mip_bound"] >= solve["bound"] - 0.01
+    assert "exact: proven to 0.0" in done.stdout
+
+
 @pytest.mark.parametrize("name", ["negative", "spring"])
 def test_every_promise_holds_through_the_command_line(tmp_path: Path, name: str) -> None:
     asked, jobs = request(tmp_path, name)
@@ -595,6 +612,9 @@ def test_an_hourly_shape_follows_a_local_clock_that_is_off_the_hour(tmp_path: Pa
         ({"step": "0.5s"}, "--step"),
         ({"start": "9999-12-31"}, "--start"),
         ({"start": "0001-01-01"}, "--start"),
+        ({"gap": 0.1}, "--gap"),
+        ({"whole_steps": 4}, "--whole-steps"),
+        ({"exact": True, "gap": -1.0}, "--gap"),
     ],
 )
 def test_options_that_mean_nothing_are_refused_with_their_name(options: dict[str, Any], place: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,12 @@ import pyomo.environ as pyo
 import pytest
 from pyomo.repn import generate_standard_repn
 
-from models import workload
+from models import whole, workload
 from models.battery import Battery
 from models.chiller import Chiller
 from models.cooling_plant import CoolingPlant
 from models.demand_charge import DemandCharge, Interval
+from models.exact import Exact, Found, search
 from models.feeder import Feeder
 from models.firm import Firm
 from models.gpu import Curve, Host
@@ -26,6 +28,7 @@ from models.horizon import Horizon
 from models.job import Job
 from models.plan import Plan, make_plan
 from models.pool import Pool
+from models.settle import two_ways
 from models.site import Problem, build
 from models.solve import Session, Solved
 
@@ -215,6 +218,13 @@ def _a_random_event(seed: int, steps: int, site_kw: float) -> tuple[float | None
     return tuple(site_kw * float(rng.uniform(0.1, 1.2)) if rng.random() < 0.5 else None for _ in range(steps))
 
 
+def the_best(problem: Problem, whole_steps: int, gap: float = 1e-6) -> Found:
+    """The best of `problem` that can be sent, gangs whole or waiting in the first steps; no reserve, no rounding."""
+    found = search(problem, the_optimum(problem).model, Exact(gap, whole_steps), time.perf_counter() + 10)
+    assert isinstance(found, Found), found
+    return found
+
+
 @dataclass(frozen=True)
 class Optimum:
     """A solved program: its Pyomo model, holding the solution, and what the solver said."""
@@ -253,6 +263,12 @@ def lp_of(problem: Problem, family: str) -> str:
     """The rows of one family, `room.constraint`, as a linear program in LP format, with costs and bounds of their variables."""
     model = build(problem)
     room, name = family.split(".")
+    if room == "whole":
+        model.whole = pyo.Block()
+        steps = list(model.STEPS)
+        torn = {(i, t) for i, (_, out) in enumerate(two_ways(problem, model)) for t in out}
+        burning = {(c.id, t) for c in problem.cooling_plants for t in steps}
+        whole.add(model.whole, model, problem, len(steps) - 1, torn, burning)
     block = {"grid_connection": "grid"}.get(room, room)
     costs = {id(v): c for v, c in _terms(model.cost.expr)}
     rows: list[str] = []
@@ -324,6 +340,12 @@ def firm() -> Callable[..., Firm]:
 def optimum() -> Callable[[Problem], Optimum]:
     """Solve a `Problem` exactly: see `the_optimum`."""
     return the_optimum
+
+
+@pytest.fixture(scope="session")
+def best() -> Callable[..., Found]:
+    """Solve a `Problem` in whole numbers: see `the_best`."""
+    return the_best
 
 
 @pytest.fixture(scope="session")

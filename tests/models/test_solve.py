@@ -10,7 +10,7 @@ import pyomo.environ as pyo
 import pytest
 
 from models.site import build
-from models.solve import Certificate, Infeasible, Session, Solved, SolverFault, TimedOut, values
+from models.solve import Certificate, Infeasible, Session, Solved, SolverFault, TimedOut, Whole, values
 
 
 def tiny(cost: float = 1.0, least: float = 1.0, most: float | None = None) -> Any:
@@ -179,3 +179,37 @@ def test_what_is_loaded_lies_within_the_bounds() -> None:
     session.load(replace(outcome, x=outcome.x + np.array([1e-9, -1e-9])))
     assert model.x.value <= 1.0
     assert model.y.value >= 0.0
+
+
+def test_a_variable_that_must_be_whole_is_so_with_a_proof_and_the_session_is_a_linear_program_again() -> None:
+    """x + y >= 1.5: x is 1 or 2 (1 with half a y: 1 + 1, or 2), not the 1.5 it would be."""
+    model = tiny(least=1.5, most=3.0)
+    session = Session(model)
+    point = session.solve_whole([model.x], [], 0.0, 10.0)
+    assert isinstance(point, Whole)
+    assert point.objective == pytest.approx(2.0)
+    assert point.bound == pytest.approx(2.0)
+    assert point.x[session.columns[id(model.x)]] == pytest.approx(round(point.x[session.columns[id(model.x)]]))
+    assert solved(session).objective == pytest.approx(1.5)
+
+
+def test_a_search_starts_where_it_is_told_and_stops_within_the_gap_it_is_given() -> None:
+    """Two whole x at 1 are as good as it gets, three cost 1 more: with a gap of 2 the start may stand, with 0 it does not."""
+    for gap, most in ((2.0, 3.0), (0.0, 2.0)):
+        model = tiny(least=1.5, most=3.0)
+        point = Session(model).solve_whole([model.x], [3.0], gap, 10.0)
+        assert isinstance(point, Whole)
+        assert point.objective <= most + 1e-9
+        assert point.objective - point.bound <= gap + 1e-9
+
+
+def test_no_whole_point_is_told_as_infeasible() -> None:
+    model = tiny()
+    model.between = pyo.Constraint(expr=(0.2, model.x, 0.8))
+    assert isinstance(Session(model).solve_whole([model.x], [], 0.0, 10.0), Infeasible)
+
+
+def test_no_time_for_a_whole_point_is_told_as_timed_out(site: Any, job: Any) -> None:
+    jobs = tuple(job(5.0, 20.0, id=f"job{i}") for i in range(10))
+    model = build(site((1.0,) * 20, (0.1,) * 20, jobs=jobs))
+    assert isinstance(Session(model).solve_whole(list(model.workload.gpus.values()), [], 0.0, 1e-6), TimedOut)
