@@ -1,7 +1,7 @@
 """Battery: energy moved between steps.
 
     stored[t] = stored[t-1] + efficiency * h[t] * charge[t] - h[t] / efficiency * discharge[t]      stores
-    charge[t] / most charge + discharge[t] / most discharge <= 1                                    one_way
+    most discharge / most charge * charge[t] + discharge[t] <= most discharge                       one_way
     stored[last] >= stored[start]                                                                   ends_no_emptier
     efficiency * (stored[t] - least) + short_ride_through_kwh[t] >= ride through * carried[t]       rides_through
 
@@ -98,7 +98,7 @@ def add(block: Any, battery: Battery, horizon: Horizon, steps: Any, carried_kw: 
 
     @block.Constraint(steps)
     def one_way(b: Any, t: int) -> Any:
-        return b.charge_kw[t] / battery.charge_kw + b.discharge_kw[t] / battery.discharge_kw <= 1
+        return battery.discharge_kw / battery.charge_kw * b.charge_kw[t] + b.discharge_kw[t] <= battery.discharge_kw
 
     @block.Constraint(block.END)
     def ends_no_emptier(b: Any, t: int) -> Any:

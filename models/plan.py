@@ -27,7 +27,7 @@ from models.runs import merge, run_through
 from models.schedule import Schedule
 from models.settle import settle
 from models.site import Problem, build
-from models.solve import Certificate, Infeasible, Outcome, Session, Solved, TimedOut, values
+from models.solve import Certificate, Condition, Infeasible, Outcome, Session, Solved, TimedOut, values
 from models.tiers import Ranked, breaks_less
 from models.why import Why
 
@@ -61,6 +61,7 @@ class SolveRecord:
     tiers: tuple[tuple[str, float], ...] = ()
     tiers_s: float = 0.0
     weights_stand: str | None = None
+    condition: Condition | None = None
     proof: Proof | None = None
 
 
@@ -157,6 +158,7 @@ def _plan(problem: Problem, budget_s: float, exact: Exact | None) -> Plan | Infe
         ranked.amounts,
         ranked.seconds,
         ranked.weights_stand,
+        session.condition,
     )
     prices = ranked.priced or solved
     rounded = Plan(
@@ -197,6 +199,7 @@ def _exactly(rounded: Plan, reserved: Problem, settled: Any, asked: Exact, deadl
         tiers=found.ranked.amounts,
         tiers_s=rounded.record.tiers_s + found.ranked.seconds,
         weights_stand=found.ranked.weights_stand,
+        condition=found.session.condition,
         proof=Proof(from_bound, result.objective - bound, found.bound, found.gap),
     )
     prices = found.ranked.priced or found.solved

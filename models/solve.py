@@ -60,6 +60,17 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class Condition:
+    """How far apart the program's numbers are: largest over smallest absolute coefficient that is not 0, of the rows (`matrix`) and of
+    the costs. `scaling` is the solver's own `simplex_scale_strategy`.
+    """
+
+    matrix: float
+    cost: float
+    scaling: int
+
+
+@dataclass(frozen=True)
 class Solved:
     """An optimum with its certificate. `x` by column, `row_dual` by row."""
 
@@ -123,6 +134,13 @@ class Session:
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return (len(self._row_lower), len(self.variables))
+
+    @property
+    def condition(self) -> Condition:
+        """How well the program is scaled, at the costs in force."""
+        status, scaling = self._highs.getOptionValue("simplex_scale_strategy")
+        _check(status, "simplex_scale_strategy")
+        return Condition(_spread(self._a.data), _spread(self._cost), int(scaling))
 
     @property
     def cost(self) -> Floats:
@@ -325,6 +343,12 @@ def _row_bounds(form: Any) -> tuple[Floats, Floats]:
     kind = np.array([row.bound_type for row in form.rows])
     rhs = np.asarray(form.rhs, float)
     return np.where(kind == 1, -np.inf, rhs), np.where(kind == -1, np.inf, rhs)
+
+
+def _spread(coefficients: Floats) -> float:
+    """Largest over smallest absolute value of those that are not 0; 1 where there are none."""
+    size = np.abs(coefficients[coefficients != 0])
+    return float(size.max() / size.min()) if len(size) else 1.0
 
 
 def _finite(values: Floats) -> Floats:

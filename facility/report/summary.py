@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,7 @@ def summary(planned: Planned) -> dict[str, Any]:
             "tiers": dict(record.tiers),
             "tiers_s": record.tiers_s,
             "weights_stand": record.weights_stand,
+            "condition": asdict(record.condition) if record.condition else None,
             **_proof(record.proof),
         },
     }

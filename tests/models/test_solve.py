@@ -213,3 +213,9 @@ def test_no_time_for_a_whole_point_is_told_as_timed_out(site: Any, job: Any) -> 
     jobs = tuple(job(5.0, 20.0, id=f"job{i}") for i in range(10))
     model = build(site((1.0,) * 20, (0.1,) * 20, jobs=jobs))
     assert isinstance(Session(model).solve_whole(list(model.workload.gpus.values()), [], 0.0, 1e-6), TimedOut)
+
+
+def test_the_condition_is_how_far_the_numbers_are_apart() -> None:
+    """Costs of 1 and 2, coefficients of 1 and 1."""
+    condition = Session(tiny()).condition
+    assert (condition.matrix, condition.cost) == (1.0, 2.0)
