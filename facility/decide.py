@@ -95,7 +95,7 @@ def decision_of(site: Site, snapshot: Snapshot, bounds: Bounds, plan: Plan, edge
         cooling=tuple(
             CoolingOrder(
                 plant.id,
-                tuple((hall.id, round(float(plan.schedule.hall_c[hall.id][0]), 3)) for hall in plan.problem.plant_halls(plant)),
+                tuple((hall.id, round(float(plan.schedule.hall_c[hall.id][0]), 6)) for hall in plan.problem.plant_halls(plant)),
                 float(plan.schedule.thermal_store_kw[plant.id][0]) if plant.store else None,
             )
             for plant in plan.problem.cooling_plants

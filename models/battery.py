@@ -62,6 +62,11 @@ class Battery:
         """The feeder whose load it can carry."""
         return self.carries or self.feeder
 
+    @property
+    def least_kwh(self) -> float:
+        """The least that may be stored: `min_kwh`, or what there is where that is less already."""
+        return min(self.min_kwh, self.start_kwh)
+
     def stored_kwh(self, power_kw: Floats, h: Floats) -> Floats:
         """Energy stored at the end of each step of `h` hours at `power_kw` (positive charges), kWh, shape (T,)."""
         taken = np.maximum(power_kw, 0.0) * self.efficiency - np.maximum(-power_kw, 0.0) / self.efficiency
@@ -80,7 +85,7 @@ def add(block: Any, battery: Battery, horizon: Horizon, steps: Any, carried_kw: 
     block.END = pyo.Set(initialize=[last])
     block.charge_kw = pyo.Var(steps, bounds=(0, battery.charge_kw))
     block.discharge_kw = pyo.Var(steps, bounds=(0, battery.discharge_kw))
-    block.stored_kwh = pyo.Var(steps, bounds=(min(battery.min_kwh, battery.start_kwh), battery.capacity_kwh))
+    block.stored_kwh = pyo.Var(steps, bounds=(battery.least_kwh, battery.capacity_kwh))
 
     block.CARRIED = pyo.Set(initialize=range(len(horizon)) if battery.ride_through_h else [])
     block.short_ride_through_kwh = pyo.Var(block.CARRIED, bounds=(0, None))

@@ -17,12 +17,13 @@ from models.carbon import Carbon
 from models.cooling_plant import CoolingPlant, secants
 from models.exact import Exact, Found, Proof, search
 from models.firm import Firm
+from models.first_step import fit, fits_at_once
 from models.horizon import Floats, Horizon
 from models.job import undone_gpu_h
 from models.marginal import Marginal, marginal_prices
 from models.placement import placed, spread
 from models.reserve import Reserve
-from models.rounding import Room, meet_budgets, meet_floors, meet_work, round_down, schedule_of
+from models.rounding import meet_budgets, meet_floors, meet_work, round_down, schedule_of
 from models.runs import merge, run_through
 from models.schedule import Schedule
 from models.settle import settle
@@ -142,7 +143,7 @@ def _plan(problem: Problem, budget_s: float, exact: Exact | None) -> Plan | Infe
     schedule = _round(problem, model)
     result = account(problem, schedule)
     commanded = any(w.cap_w or w.order for w in problem.workloads)
-    if _is_better(reference_account, result) and not commanded:
+    if _is_better(reference_account, result) and not commanded and fits_at_once(problem, reference):
         schedule, result = reference, reference_account
     rows, columns = session.shape
     gap = _share(result.objective - bound, bound)
@@ -356,7 +357,7 @@ def _round(problem: Problem, model: Any) -> Schedule:
     held_kw = _held_kw(problem, model)
     tanks = {c: values(model.thermal_store[c].charge_kw[t] for t in range(steps)) for c in problem.thermal_stores}
     beside: dict[str, Any] = {"given_kw": given_kw, "held_kw": held_kw, "thermal_store_kw": tanks}
-    room = Room(problem, replace(schedule_of(cells, battery_kw, hall_c), **beside))
+    room = fit(problem, cells, lambda now: replace(schedule_of(now, battery_kw, hall_c), **beside))
     meet_floors(problem, cells, _target_speed(problem, gpus), room)
     meet_budgets(problem, cells, _slow_h(problem, model), room)
     meet_work(problem, cells, _target_gpu_h(problem, model), room)

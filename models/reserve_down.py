@@ -2,7 +2,9 @@
 
     sum_r pool_kw[r,p,t] <= what its running rentals draw at their highest rung, over what they draw           pools_can_rise
     sum_r battery_kw[r,b,t] <= most charge - charge[t] + discharge[t]                                          batteries_can_take
-    sum_r duration[r] * efficiency * battery_kw[r,b,t] <= capacity - stored[t']  for t' while a call from t lasts   takes_as_long
+    sum_r duration[r] / efficiency * battery_kw[r,b,t] <= capacity - stored[t']  for t' while a call from t lasts   takes_as_long
+    efficiency * (sum_r duration[r] * battery_kw[r,b,t] - shortest duration * discharge[t])
+                                                       <= capacity - stored[t-1]   (t = 0: stored now)      takes_later, takes_now
     load[f,t] + called[f,t] <= rating[f] + over_rating[f,t]                                                    feeder_takes
     worst[f,t] + called_worst[f,t] <= rating[f] * margin[f] + over_worst[f,t]                                  feeder_takes_worst
     the same, summed over a group of feeders that back each other, on what the loss of one leaves              group_takes
@@ -14,8 +16,9 @@
 
     called[f,t] = sum over r of grown[f,p] * pool_kw + cooling[f,p,t] * pool_kw + grown[f,b] * battery_kw, and `uncertainty.margin`
 
-A call makes caps rise, so that what it takes through a feeder counts in the worst case too, and heats halls, so that cooling
-follows. Jobs do not count: they could finish under the call. Energy of a call is bought at the price of its hour, like all energy.
+What a battery does not give it keeps whole, hence the division. A call makes caps rise, so that what it takes through a feeder
+counts in the worst case too, and heats halls, so that cooling follows. Jobs do not count: they could finish under the call.
+Energy of a call is bought at the price of its hour, like all energy.
 
 | symbol  | name                                                          | unit  |
 |---------|---------------------------------------------------------------|-------|
@@ -99,8 +102,7 @@ def add(
 
     `uncertain_kw` is, by feeder, what the pessimistic forecast may bring it beyond its expected load.
     """
-    steps, longest_h = range(len(horizon)), max(r.duration_h for r in reserves)
-    rentals = raisable(index)
+    rentals, longest_h = raisable(index), max(r.duration_h for r in reserves)
     block.RESERVES = pyo.Set(initialize=[r.id for r in reserves])
     block.POOLS = pyo.Set(initialize=list(pools))
     block.BATTERIES = pyo.Set(initialize=[b.id for b in batteries])
@@ -111,34 +113,16 @@ def add(
     root_of = {f.id: f.feeder for f in feeds}
     block.PLANTS = pyo.Set(initialize=list(on.cooling_plant.keys()))
     block.STEPS = pyo.RangeSet(0, len(horizon) - 1)
-    here = {(p, t): [w for w, u in rentals.get(p, []) if u == t] for p in pools for t in steps}
+    here = {(p, t): [w for w, u in rentals.get(p, []) if u == t] for p in pools for t in range(len(horizon))}
     block.RENTALS = pyo.Set(block.POOLS, block.STEPS, initialize=here)
     block.LASTS = pyo.Set(dimen=2, initialize=during(horizon, longest_h))
     block.duration_h = pyo.Param(block.RESERVES, initialize={r.id: r.duration_h for r in reserves})
-    for name in ("charge_kw", "discharge_kw", "efficiency", "capacity_kwh"):
+    block.shortest_h = pyo.Param(initialize=min(r.duration_h for r in reserves))
+    block.NOW, block.LATER = pyo.Set(initialize=[0]), pyo.RangeSet(1, len(horizon) - 1)
+    for name in ("charge_kw", "efficiency", "start_kwh", "capacity_kwh"):
         figures = {b.id: getattr(b, name) for b in batteries}
         setattr(block, f"battery_{name}", pyo.Param(block.BATTERIES, initialize=figures))
-    through = {(f, p): reach.through(f, p, len(horizon)) for f in block.FEEDERS for p in pools}
-    block.pool_through = pyo.Param(
-        block.FEEDERS,
-        block.POOLS,
-        block.STEPS,
-        initialize={(f, p, t): float(kw[t]) for (f, p), kw in through.items() for t in steps},
-    )
-    worst = {
-        (f, p): reach.grown.get((f, p), 0.0) * (max(dearest_cap(index, rentals.get(p, [])), 1.0) - 1)
-        for f in block.FEEDERS
-        for p in pools
-    }
-    block.pool_worst_more = pyo.Param(block.FEEDERS, block.POOLS, initialize=worst)
-    block.battery_through = pyo.Param(
-        block.FEEDERS,
-        block.BATTERIES,
-        initialize={(f, b.id): reach.grown.get((f, b.id), 0.0) for f in block.FEEDERS for b in batteries},
-    )
-    block.heated = pyo.Param(
-        block.PLANTS, block.POOLS, initialize={(c, p): reach.heated.get((c, p), 0.0) for c in block.PLANTS for p in pools}
-    )
+    _declare_reach(block, reach, {p: max(dearest_cap(index, rentals.get(p, [])), 1.0) - 1 for p in pools})
     block.pool_kw = pyo.Var(block.RESERVES, block.POOLS, block.STEPS, bounds=(0, None))
     block.battery_kw = pyo.Var(block.RESERVES, block.BATTERIES, block.STEPS, bounds=(0, None))
     gpus, workloads = on.workload.gpus, on.workload
@@ -164,10 +148,22 @@ def add(
         spare_kw = b.battery_charge_kw[s] - on.battery[s].charge_kw[t] + on.battery[s].discharge_kw[t]
         return sum(b.battery_kw[r, s, t] for r in b.RESERVES) <= spare_kw
 
+    def taken_kwh(b: Any, s: str, t: int) -> Any:
+        called_kwh = sum(b.duration_h[r] * b.battery_kw[r, s, t] for r in b.RESERVES)
+        return b.battery_efficiency[s] * (called_kwh - b.shortest_h * on.battery[s].discharge_kw[t])
+
+    @block.Constraint(block.BATTERIES, block.NOW)
+    def takes_now(b: Any, s: str, t: int) -> Any:
+        return taken_kwh(b, s, t) <= b.battery_capacity_kwh[s] - b.battery_start_kwh[s]
+
+    @block.Constraint(block.BATTERIES, block.LATER)
+    def takes_later(b: Any, s: str, t: int) -> Any:
+        return taken_kwh(b, s, t) <= b.battery_capacity_kwh[s] - on.battery[s].stored_kwh[t - 1]
+
     @block.Constraint(block.BATTERIES, block.LASTS)
     def takes_as_long(b: Any, s: str, t: int, u: int) -> Any:
-        taken_kwh = sum(b.duration_h[r] * b.battery_efficiency[s] * b.battery_kw[r, s, t] for r in b.RESERVES)
-        return taken_kwh <= b.battery_capacity_kwh[s] - on.battery[s].stored_kwh[u]
+        kept_kwh = sum(b.duration_h[r] / b.battery_efficiency[s] * b.battery_kw[r, s, t] for r in b.RESERVES)
+        return kept_kwh <= b.battery_capacity_kwh[s] - on.battery[s].stored_kwh[u]
 
     @block.Constraint(block.FEEDERS, block.STEPS)
     def feeder_takes(b: Any, f: str, t: int) -> Any:
@@ -207,6 +203,27 @@ def add(
         return on.cooling_plant[c].heat_kw[t] + heat_kw <= on.cooling_plant[c].most_heat_kw[t]
 
 
+def _declare_reach(block: Any, reach: Reach, cap_more: Mapping[str, float]) -> None:
+    """What a kW called in each asset takes elsewhere; `cap_more` is by pool what caps rise beyond draw, kW/kW."""
+    through = {(f, p): reach.through(f, p, len(block.STEPS)) for f in block.FEEDERS for p in block.POOLS}
+    block.pool_through = pyo.Param(
+        block.FEEDERS,
+        block.POOLS,
+        block.STEPS,
+        initialize={(f, p, t): float(kw[t]) for (f, p), kw in through.items() for t in block.STEPS},
+    )
+    worst = {(f, p): reach.grown.get((f, p), 0.0) * more for f in block.FEEDERS for p, more in cap_more.items()}
+    block.pool_worst_more = pyo.Param(block.FEEDERS, block.POOLS, initialize=worst)
+    block.battery_through = pyo.Param(
+        block.FEEDERS,
+        block.BATTERIES,
+        initialize={(f, s): reach.grown.get((f, s), 0.0) for f in block.FEEDERS for s in block.BATTERIES},
+    )
+    block.heated = pyo.Param(
+        block.PLANTS, block.POOLS, initialize={(c, p): reach.heated.get((c, p), 0.0) for c in block.PLANTS for p in block.POOLS}
+    )
+
+
 def there(
     held: Held,
     reserves: Sequence[Reserve],
@@ -237,8 +254,10 @@ def there(
         for t, u in during(horizon, longest_h):
             most[t] = max(most[t], stored[u])
         shared(found, reserves, store.id, np.maximum(store.charge_kw - power_kw, 0.0), ones)
-        hours = np.array([r.duration_h for r in reserves]) * store.efficiency
-        shared(found, reserves, store.id, np.maximum(store.capacity_kwh - most, 0.0), hours)
+        hours = np.array([r.duration_h for r in reserves])
+        shared(found, reserves, store.id, np.maximum(store.capacity_kwh - most, 0.0), hours / store.efficiency)
+        before_kwh = np.r_[store.start_kwh, stored[:-1]] - store.efficiency * min(hours, default=0.0) * np.maximum(-power_kw, 0.0)
+        shared(found, reserves, store.id, np.maximum(store.capacity_kwh - before_kwh, 0.0), hours * store.efficiency)
     return found
 
 

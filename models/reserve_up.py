@@ -9,6 +9,8 @@
                             + draw[w,t] of its jobs that have time                                             pools_can_drop
     sum_r battery_kw[r,b,t] <= most discharge - discharge[t] + charge[t]                                       batteries_can_give
     sum_r duration[r] / efficiency * battery_kw[r,b,t] <= stored[t'] - min   for t' while a call from t lasts  gives_as_long
+    sum_r duration[r] / efficiency * battery_kw[r,b,t] - shortest duration / efficiency * charge[t]
+                                                                   <= stored[t-1] - min   (t = 0: stored now)  gives_later, gives_now
 
 A rental falls to its floor and no further. A job has time where all its work still fits between the end of the longest call and
 its deadline. What an operator commands stays. What falls away in cooling and losses with the load is not counted: it comes on top.
@@ -99,7 +101,9 @@ def add(
     block.POOL_JOBS = pyo.Set(block.POOLS, block.STEPS, initialize=_by_step(pools, len(horizon), can_drop.jobs))
     block.LASTS = pyo.Set(dimen=2, initialize=during(horizon, longest_h))
     block.duration_h = pyo.Param(block.RESERVES, initialize={r.id: r.duration_h for r in reserves})
-    for name in ("charge_kw", "discharge_kw", "efficiency", "min_kwh"):
+    block.shortest_h = pyo.Param(initialize=min(r.duration_h for r in reserves))
+    block.NOW, block.LATER = pyo.Set(initialize=[0]), pyo.RangeSet(1, len(horizon) - 1)
+    for name in ("discharge_kw", "efficiency", "start_kwh", "least_kwh"):
         figures = {b.id: getattr(b, name) for b in batteries}
         setattr(block, f"battery_{name}", pyo.Param(block.BATTERIES, initialize=figures))
 
@@ -141,10 +145,23 @@ def add(
         spare_kw = b.battery_discharge_kw[s] - battery_blocks[s].discharge_kw[t] + battery_blocks[s].charge_kw[t]
         return sum(b.battery_kw[r, s, t] for r in b.RESERVES) <= spare_kw
 
+    def drawn_kwh(b: Any, s: str, t: int) -> Any:
+        return sum(b.duration_h[r] / b.battery_efficiency[s] * b.battery_kw[r, s, t] for r in b.RESERVES)
+
+    def not_charged_kwh(b: Any, s: str, t: int) -> Any:
+        return b.shortest_h / b.battery_efficiency[s] * battery_blocks[s].charge_kw[t]
+
+    @block.Constraint(block.BATTERIES, block.NOW)
+    def gives_now(b: Any, s: str, t: int) -> Any:
+        return drawn_kwh(b, s, t) - not_charged_kwh(b, s, t) <= b.battery_start_kwh[s] - b.battery_least_kwh[s]
+
+    @block.Constraint(block.BATTERIES, block.LATER)
+    def gives_later(b: Any, s: str, t: int) -> Any:
+        return drawn_kwh(b, s, t) - not_charged_kwh(b, s, t) <= battery_blocks[s].stored_kwh[t - 1] - b.battery_least_kwh[s]
+
     @block.Constraint(block.BATTERIES, block.LASTS)
     def gives_as_long(b: Any, s: str, t: int, u: int) -> Any:
-        taken_kwh = sum(b.duration_h[r] / b.battery_efficiency[s] * b.battery_kw[r, s, t] for r in b.RESERVES)
-        return taken_kwh <= battery_blocks[s].stored_kwh[u] - b.battery_min_kwh[s]
+        return drawn_kwh(b, s, t) <= battery_blocks[s].stored_kwh[u] - b.battery_least_kwh[s]
 
 
 def there(
@@ -172,7 +189,8 @@ def there(
             least[t] = min(least[t], stored[u])
         shared(found, reserves, store.id, np.maximum(store.discharge_kw + power_kw, 0.0), np.ones(len(reserves)))
         hours = np.array([r.duration_h for r in reserves]) / store.efficiency
-        shared(found, reserves, store.id, np.maximum(least - min(store.min_kwh, store.start_kwh), 0.0), hours)
+        before_kwh = np.r_[store.start_kwh, stored[:-1]] + min(hours, default=0.0) * np.maximum(power_kw, 0.0)
+        shared(found, reserves, store.id, np.maximum(np.minimum(least, before_kwh) - store.least_kwh, 0.0), hours)
     return found
 
 

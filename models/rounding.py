@@ -11,6 +11,7 @@ and the last step is then cut so that its work is met exactly, never exceeded. A
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,11 @@ class Cell:
 
     def _at(self, cap: int) -> tuple[float, float]:
         return self.ladder.curve.at(cap)
+
+    @property
+    def counts(self) -> float:
+        """The share of the step that its power counts for: all of the first, where what is sent is in force at once."""
+        return self.share if self.t else 1.0
 
     @property
     def speed(self) -> float:
@@ -114,6 +120,24 @@ class Room:
             self._heat_kw -= np.array([called.heat_kw[c.id] for c in problem.cooling_plants]).reshape(self._heat_kw.shape)
         self._heat_shares = {p.id: problem.heat_shares(p) for p in problem.pools}
         self._per_kw = {p.id: _per_kw(problem, p) for p in problem.pools}
+
+    def holds_now(self, mean: Room) -> bool:
+        """Whether nothing is over in the first step, or no more than it is in `mean`."""
+        pairs = (
+            (self._gpus[:, 0], mean._gpus[:, 0]),
+            (self._grid_kw[:1], mean._grid_kw[:1]),
+            (self._kw[:, 0], mean._kw[:, 0]),
+            (self._worst_kw[:, 0], mean._worst_kw[:, 0]),
+            (self._heat_kw[:, 0], mean._heat_kw[:, 0]),
+        )
+        return all((mine >= np.minimum(theirs, 0.0) - SNAP).all() for mine, theirs in pairs)
+
+    def lesser(self, other: Room) -> Room:
+        """The room that both leave."""
+        both = copy(self)
+        for name in ("_gpus", "_grid_kw", "_kw", "_worst_kw", "_heat_kw"):
+            setattr(both, name, np.minimum(getattr(self, name), getattr(other, name)))
+        return both
 
     def take(self, pool: str, t: int, gpus: float, draw_kw: float, cap_kw: float) -> bool:
         """Take GPUs, kW of draw and kW of caps (means over the step) in a pool and step; False, and nothing, if not there."""
@@ -315,7 +339,8 @@ def _extend(problem: Problem, job: Job, mine: list[Cell], missing: float, room: 
             break
         if cell.share < most and cell.speed > 0:
             longer = min(most - cell.share, missing / (float(problem.horizon.h[cell.t]) * cell.speed))
-            if room.take(job.pool, cell.t, longer * cell.count, longer * cell.draw_kw, longer * cell.cap_kw):
+            more = longer if cell.t else 0.0
+            if room.take(job.pool, cell.t, more * cell.count, more * cell.draw_kw, more * cell.cap_kw):
                 cell.share += longer
                 missing -= longer * float(problem.horizon.h[cell.t]) * cell.speed
     return missing
@@ -327,8 +352,8 @@ def _raise_one(problem: Problem, load: Workload, mine: list[Cell], room: Room) -
         higher = cell.raised()
         if higher is None:
             continue
-        draw_kw = cell.share * (higher.draw_kw - cell.draw_kw)
-        if room.take(load.pool, cell.t, 0.0, draw_kw, cell.share * (higher.cap_kw - cell.cap_kw)):
+        draw_kw, cap_kw = cell.counts * (higher.draw_kw - cell.draw_kw), cell.counts * (higher.cap_kw - cell.cap_kw)
+        if room.take(load.pool, cell.t, 0.0, draw_kw, cap_kw):
             mine[i] = higher
             return float(problem.horizon.h[cell.t]) * cell.share * (higher.speed - cell.speed)
     return None

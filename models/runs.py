@@ -177,7 +177,7 @@ def _patches(problem: Problem, model: Any) -> dict[int, list[Patch]]:
             mine.sort(key=lambda patch: sum(abs(gpus - job.gpus * share[t]) for (_, t), gpus in patch.items()))
         ran = np.flatnonzero(share)
         runs = [run for run in np.split(ran, np.flatnonzero(np.diff(ran) > 1) + 1) if len(run) and run[0] > 0]
-        if len(runs) > (0 if ran[0] == 0 else 1):
+        if len(runs) > (1 if len(ran) and ran[0] > 0 else 0):
             mine.append({(w, t): 0.0 for t in min(runs, key=lambda run: float(share[run] @ h[run])).tolist()})
         if mine:
             found[w] = mine

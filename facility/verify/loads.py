@@ -34,6 +34,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import exp
 
 from facility.decision import Decision, PoolCaps
 from facility.site import CoolingPlant, Curve, Pool, Site
@@ -85,9 +86,12 @@ def drifts(site: Site, decision: Decision, snapshot: Snapshot) -> dict[str, Drif
         for hall_id, wanted_c in order.hall_c:
             thermal, now_c = site.halls[hall_id].thermal, snapshot.hall_c.get(hall_id)
             if thermal is not None and now_c is not None and decision.first_step_s:
-                per_hour = 3600 / decision.first_step_s
-                stored_kw = thermal.heat_capacity_kwh_per_k * (wanted_c - now_c) * per_hour
-                found[hall_id] = Drift((now_c + wanted_c) / 2, stored_kw)
+                hours = decision.first_step_s / 3600
+                constant_h = thermal.resistance_k_per_kw * thermal.heat_capacity_kwh_per_k
+                left = exp(-hours / constant_h)
+                settles_at_c = (wanted_c - left * now_c) / (1 - left)
+                mean_c = settles_at_c + (now_c - wanted_c) * constant_h / hours
+                found[hall_id] = Drift(mean_c, thermal.heat_capacity_kwh_per_k * (wanted_c - now_c) / hours)
     return found
 
 

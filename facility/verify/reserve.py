@@ -83,8 +83,12 @@ def _battery_kw(site: Site, name: str, snapshot: Snapshot, decision: Decision, c
     power_kw = sum(order.power_kw for order in decision.batteries if order.battery == name)
     hours = (decision.first_step_s or 0.0) / 3600
     after_kwh = stored_kwh + hours * (power_kw * battery.efficiency if power_kw > 0 else power_kw / battery.efficiency)
+    full_kwh, least_kwh = battery.capacity_kwh, min(battery.min_share * battery.capacity_kwh, stored_kwh)
+    charge_kw, discharge_kw = max(power_kw, 0.0), max(-power_kw, 0.0)
     if up:
-        lasts_kw = (min(after_kwh, stored_kwh) - battery.min_share * battery.capacity_kwh) * battery.efficiency / call_h
-        return max(min(battery.discharge_kw + power_kw, lasts_kw), 0.0)
-    lasts_kw = (battery.capacity_kwh - max(after_kwh, stored_kwh)) / battery.efficiency / call_h
-    return max(min(battery.charge_kw - power_kw, lasts_kw), 0.0)
+        now_kw = charge_kw + (stored_kwh - least_kwh) * battery.efficiency / call_h
+        later_kw = (after_kwh - least_kwh) * battery.efficiency / call_h
+        return max(min(battery.discharge_kw + power_kw, now_kw, later_kw), 0.0)
+    now_kw = discharge_kw + (full_kwh - stored_kwh) / battery.efficiency / call_h
+    later_kw = (full_kwh - after_kwh) * battery.efficiency / call_h
+    return max(min(battery.charge_kw - power_kw, now_kw, later_kw), 0.0)

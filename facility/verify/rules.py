@@ -42,6 +42,9 @@ from facility.verify.reserve import reserves
 from facility.verify.tenancy import firm
 from facility.verify.violation import SLACK, Violation, finite, over, under
 
+WARMER_K = 0.5
+"""A hall may end the first step this much warmer than ordered: work that ends inside it, or starts, heats more than its mean."""
+
 Earlier = int | PoolCaps | Sequence[int | PoolCaps]
 """Caps of one pool that may still be in force: one cap for all its GPUs (W), a message, or several of either."""
 
@@ -169,7 +172,7 @@ def _cooling(
     site: Site, snapshot: Snapshot, decision: Decision, it_kw: Mapping[str, float], moving: Mapping[str, Drift], outdoor_c: float
 ) -> Iterator[Violation]:
     for plant_id, heat_kw in plant_heat_kw(site, it_kw, outdoor_c, moving, tanks_kw(decision)).items():
-        most_kw = most_heat_kw(site.cooling_plants[plant_id], outdoor_c)
+        most_kw = most_heat_kw(site.cooling_plants[plant_id], outdoor_c) + _warms_kw(site, plant_id, decision)
         says = "its halls and loops give off more heat than the plant removes"
         yield from over(Violation("cooling.removes_heat", plant_id, heat_kw, "kW", most_kw, says, "plant"))
     for hall_id, hall in site.halls.items():
@@ -199,6 +202,19 @@ def _tank(store: ThermalStore | None, order: CoolingOrder, snapshot: Snapshot, d
         yield from over(Violation("tank.energy", plant, after_kwh, "kWh", store.capacity_kwh, says, "plant"))
     elif charge_kw < 0:
         yield from under(Violation("tank.energy", plant, after_kwh, "kWh", 0.0, "its tank would give more than it holds", "plant"))
+
+
+def _warms_kw(site: Site, plant_id: str, decision: Decision) -> float:
+    """Tell the heat that halls may take up beyond what was ordered: a little, and not up to the end of an allowable band, kW."""
+    room: list[tuple[float, float]] = []
+    for order in decision.cooling:
+        for hall_id, wanted_c in order.hall_c:
+            thermal = site.halls[hall_id].thermal
+            if thermal is not None and thermal.cooling_plant == plant_id:
+                room.append((thermal.heat_capacity_kwh_per_k, max(thermal.allowable_max_c - wanted_c, 0.0)))
+    if not room or not decision.first_step_s:
+        return 0.0
+    return sum(capacity for capacity, _ in room) * min(WARMER_K, *(kelvin for _, kelvin in room)) * 3600 / decision.first_step_s
 
 
 def _idle_kw(site: Site, pool_id: str) -> float:

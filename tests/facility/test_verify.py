@@ -649,8 +649,8 @@ def test_a_hall_that_warms_takes_up_heat_that_its_plant_need_not_remove() -> Non
     4.58 / 3.85 + 0.209764 + 0.15 + 0.5.
     """
     measured = replace(SNAPSHOT, hall_c={"h": 23.99})
-    assert broken(site_with(cooling_plants__plant__max_heat_kw=2.5801), warming(0.02), measured) == set()
-    assert broken(site_with(cooling_plants__plant__max_heat_kw=2.5799), warming(0.02), measured) == {"cooling.removes_heat"}
+    assert broken(at_its_limit(2.5801), warming(0.02), measured) == set()
+    assert broken(at_its_limit(2.5799), warming(0.02), measured) == {"cooling.removes_heat"}
     steady_kw = (4.38 + 5.38 / 3.85 + 0.289444 + 0.155720872 + 0.5) * 1.02
     warming_kw = (4.38 + 4.58 / 3.85 + 0.209764 + 0.15 + 0.5) * 1.02
     assert expected_kw(site_with(), warming(0.02), measured, 38.0)["main"] == pytest.approx(warming_kw)
@@ -660,12 +660,26 @@ def test_a_hall_that_warms_takes_up_heat_that_its_plant_need_not_remove() -> Non
 
 
 def test_a_hall_that_cools_down_gives_its_plant_more_to_remove_and_none_removes_less_than_nothing() -> None:
-    """0.02 K down make 3.38 + 0.8 = 4.18 kW; 2 K up would store 80 kW."""
+    """0.02 K down make 3.38 + 0.8 = 4.18 kW, of which the 0.02 K up to the band's end may stay; 2 K up would store 80 kW."""
     cooling = replace(SNAPSHOT, hall_c={"h": 24.01})
-    assert broken(site_with(cooling_plants__plant__max_heat_kw=4.1801), warming(-0.02), cooling) == set()
-    assert broken(site_with(cooling_plants__plant__max_heat_kw=4.1799), warming(-0.02), cooling) == {"cooling.removes_heat"}
+    assert broken(at_its_limit(3.3801, 24.01), warming(-0.02), cooling) == set()
+    assert broken(at_its_limit(3.3799, 24.01), warming(-0.02), cooling) == {"cooling.removes_heat"}
     coasting = replace(SNAPSHOT, hall_c={"h": 23.0})
     assert broken(site_with(cooling_plants__plant__max_heat_kw=0.001), warming(2), coasting) == set()
+
+
+def test_a_hall_below_its_band_may_end_a_little_warmer_than_ordered() -> None:
+    """Half a kelvin in 10 kWh/K over a quarter of an hour takes up 20 kW, a tenth of one, 4 kW: all but 0.18 of the 4.18 kW."""
+    cooling = replace(SNAPSHOT, hall_c={"h": 24.01})
+    assert broken(site_with(cooling_plants__plant__max_heat_kw=0.001), warming(-0.02), cooling) == set()
+    assert broken(at_its_limit(0.1801, 24.09), warming(-0.02), cooling) == set()
+    assert broken(at_its_limit(0.1799, 24.09), warming(-0.02), cooling) == {"cooling.removes_heat"}
+
+
+def at_its_limit(max_heat_kw: float, allowable_c: float = 24.0) -> Site:
+    """A site whose hall may end no warmer than it is ordered to, or only as warm as `allowable_c`."""
+    band = {"halls__h__thermal__recommended_max_c": 23.5, "halls__h__thermal__allowable_max_c": allowable_c}
+    return site_with(cooling_plants__plant__max_heat_kw=max_heat_kw, **band)
 
 
 def test_a_plans_order_to_a_battery_is_judged_over_its_first_step_only() -> None:

@@ -14,6 +14,7 @@ from models.cooling_plant import CoolingPlant
 from models.feed import Feed
 from models.feeder import Feeder
 from models.gpu import Curve
+from models.grid_connection import GridConnection
 from models.hall import Hall
 from models.plan import Plan
 from models.redundancy import Redundancy
@@ -178,14 +179,45 @@ def test_a_call_may_last_into_steps_in_which_the_battery_is_emptier(
     assert held_kw(planned(problem))[:2] == pytest.approx([1.92, 0.72])
 
 
-@pytest.mark.parametrize(("start_kwh", "kw"), [(3.0, 1.25), (1.0, 2.0)])
+@pytest.mark.parametrize(("start_kwh", "kw"), [(3.0, 0.8), (1.0, 2.0)])
 def test_a_battery_takes_what_it_can_as_long_as_it_must(
     site: Any, planned: Callable[[Problem], Plan], optimum: Any, start_kwh: float, kw: float
 ) -> None:
-    """1 kWh of room takes 1 / 0.8 kW for an hour; 3 kWh would take 3.75, and 2 kW is the most."""
+    """1 kWh of room is counted for 0.8 kW for an hour, for what is not given is kept whole; 3 kWh for 2.4, and 2 kW is the most."""
     problem = stored(site, "down", start_kwh=start_kwh)
     assert offered_kw(optimum, problem) == pytest.approx([kw])
     assert held_kw(planned(problem)) == pytest.approx([kw])
+
+
+@pytest.mark.parametrize(
+    ("price", "kw"), [((0.1, 0.15, 0.2, 9.0), [2.0, 3.125]), ((0.2, 0.1, 0.15, 9.0), [0.0, 2.0])], ids=["now", "later"]
+)
+def test_a_call_may_come_before_the_battery_is_charged(
+    site: Any, planned: Callable[[Problem], Plan], optimum: Any, price: tuple[float, ...], kw: list[float]
+) -> None:
+    """Empty, and 2.5 kWh are to be there for the dear last hour: 2 kW charge it in the cheapest hour, 1.125 kW in the next.
+
+    A call of a quarter of an hour may come as the first of them begins: not charging is all there is. In the one after it, 1.6 kWh
+    are there to give besides.
+    """
+    problem = replace(stored(site, "up", 4, 0.25, start_kwh=0.0), grid=GridConnection((1000.0,) * 4, price))
+    assert offered_kw(optimum, problem)[:2] == pytest.approx(kw)
+    assert held_kw(planned(problem))[:2] == pytest.approx(kw)
+
+
+@pytest.mark.parametrize(
+    ("price", "kw"), [((9.0, 8.0, 7.0, 0.1, 0.1), [2.0, 2.56]), ((7.0, 9.0, 8.0, 0.1, 0.1), [0.0, 2.0])], ids=["now", "later"]
+)
+def test_a_call_may_come_before_the_battery_is_discharged(
+    site: Any, planned: Callable[[Problem], Plan], optimum: Any, price: tuple[float, ...], kw: list[float]
+) -> None:
+    """Full, and full again at the end: 2.56 kWh come out in the dear hours, 2 kW in the dearest and 0.56 kW in the next.
+
+    A call as the first of them begins: not giving is all there is. In the one after it there is room to charge besides.
+    """
+    problem = replace(stored(site, "down", 5, 0.25, start_kwh=4.0), grid=GridConnection((1000.0,) * 5, price))
+    assert offered_kw(optimum, problem)[:2] == pytest.approx(kw)
+    assert held_kw(planned(problem))[:2] == pytest.approx(kw)
 
 
 @pytest.mark.parametrize(
@@ -292,11 +324,15 @@ def test_golden_rows(site: Any, firm: Any, job: Any, golden: Any) -> None:
             "pools_can_drop",
             "batteries_can_give",
             "gives_as_long",
+            "gives_now",
+            "gives_later",
         ),
         "reserve_down": (
             "pools_can_rise",
             "batteries_can_take",
             "takes_as_long",
+            "takes_now",
+            "takes_later",
             "feeder_takes",
             "feeder_takes_worst",
             "feed_takes",
