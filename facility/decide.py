@@ -16,8 +16,8 @@ from facility.snapshot import Snapshot
 from facility.steps import Edges
 from models.breach import TINY
 from models.exact import Exact
+from models.first_step import started
 from models.genset import Genset
-from models.job import Job
 from models.plan import Plan, make_plan
 from models.reserve import Direction
 from models.solar import Solar
@@ -58,21 +58,14 @@ def decision_of(site: Site, snapshot: Snapshot, bounds: Bounds, plan: Plan, edge
     """The first step of `plan` as orders: caps by group, jobs to run or hold, battery power, hall temperatures."""
     groups = plan.schedule.groups
     workloads = plan.problem.workloads
-    first = groups.t == 0
-    free = {p.id: int(p.available[0] - plan.problem.idle_kept(p.id)[0]) for p in plan.problem.pools}
     index = {workload.id: w for w, workload in enumerate(workloads)}
+    sent = started(plan.problem, groups)
+    runs = {workloads[w].id: gpus for w, gpus in sent.items()}
     caps: dict[str, list[CapGroup]] = defaultdict(list)
-    runs: dict[str, int] = {}
-    by_workload: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    first = groups.t == 0
     for w, count, cap_w in zip(groups.w[first].tolist(), groups.count[first].tolist(), groups.cap_w[first].tolist(), strict=True):
-        by_workload[w].append((count, cap_w))
-    for w, parts in sorted(by_workload.items()):
-        workload, needed = workloads[w], sum(count for count, _ in parts)
-        if isinstance(workload, Job) and (workload.arrival_h > 0 or needed > free[workload.pool]):
-            continue
-        free[workload.pool] -= needed
-        runs[workload.id] = needed
-        caps[workload.pool] += [CapGroup(workload.id, count, cap_w) for count, cap_w in parts]
+        if w in sent:
+            caps[workloads[w].pool].append(CapGroup(workloads[w].id, count, cap_w))
     return Decision(
         at=edges[0],
         until=edges[0] + timedelta(seconds=site.control.cap_ttl_s),

@@ -2,57 +2,88 @@
 
 A job that finishes inside the first step, or an elastic one whose GPUs the program counted in part, runs at first on all the
 GPUs it is sent. Where that is more than a limit allows, the jobs that run for the smallest part of the step give way: an elastic
-one to the whole GPUs it had, then to lower caps for longer, then by waiting. What that costs them is given back elsewhere.
+one to the whole GPUs it had, then to lower caps for longer, then by waiting. The program is then solved again around them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from models.job import Job
 from models.rounding import SNAP, Cell, Room
-from models.schedule import Schedule
+from models.schedule import Groups, Schedule
 from models.site import Problem
+from models.solve import Session
 
 Cells = dict[int, list[Cell]]
 
 
+def started(problem: Problem, groups: Groups) -> dict[int, int]:
+    """Which workloads of `groups` are sent GPUs at once, and how many, by index.
+
+    Jobs that share GPUs inside the first step take turns: the earlier in the problem's order runs, the others wait for it.
+    """
+    free = {p.id: int(p.available[0] - problem.idle_kept(p.id)[0]) for p in problem.pools}
+    needed: dict[int, int] = {}
+    for w, count in zip(groups.w[groups.t == 0].tolist(), groups.count[groups.t == 0].tolist(), strict=True):
+        needed[w] = needed.get(w, 0) + count
+    sent: dict[int, int] = {}
+    for w, gpus in sorted(needed.items()):
+        load = problem.workloads[w]
+        if isinstance(load, Job) and (load.arrival_h > 0 or gpus > free[load.pool]):
+            continue
+        free[load.pool] -= gpus
+        sent[w] = gpus
+    return sent
+
+
 def at_once(problem: Problem, schedule: Schedule) -> Schedule:
-    """`schedule` with all that runs at the start of the first step running through it."""
-    groups = schedule.groups
-    begins = np.array([not isinstance(w, Job) or w.arrival_h <= 0 for w in problem.workloads], bool)
-    now = (groups.t == 0) & begins[groups.w] if len(groups) else np.zeros(0, bool)
-    return replace(schedule, groups=replace(groups, share=np.where(now, 1.0, groups.share)))
+    """`schedule` with what is sent running through the first step, and what is not, not."""
+    groups, sent = schedule.groups, started(problem, schedule.groups)
+    runs = np.array([w in sent for w in groups.w.tolist()], float)
+    return replace(schedule, groups=replace(groups, share=np.where(groups.t == 0, runs, groups.share)))
 
 
 def fits_at_once(problem: Problem, schedule: Schedule) -> bool:
     """Whether what is sent is no further over a limit at once than `schedule` is on average."""
-    return Room(problem, at_once(problem, schedule)).holds_now(Room(problem, schedule))
+    return Room(problem, at_once(problem, schedule), at_once=True).holds_now(Room(problem, schedule))
 
 
-def fit(problem: Problem, cells: Cells, schedule_of: Callable[[Cells], Schedule]) -> Room:
-    """Let what is sent fit at once, in place, no further over a limit than the program is; the room that is left beside it."""
+def fit(problem: Problem, cells: Cells, schedule_of: Callable[[Cells], Schedule]) -> tuple[Room, dict[int, Cell | None]]:
+    """Let what is sent fit at once, in place, no further over a limit than the program is.
+
+    Returns the room that is left and what gave way, by workload: what it has now, None where it waits.
+    """
     mean = Room(problem, schedule_of(cells))
+    gave: dict[int, Cell | None] = {}
 
     def room() -> Room:
-        return Room(problem, at_once(problem, schedule_of(cells)))
+        return Room(problem, at_once(problem, schedule_of(cells)), at_once=True)
 
     left = room()
-    if left.holds_now(mean):
-        return left.lesser(mean)
     for change in (_to_whole_gpus, _to_lower_caps, _to_waiting):
-        for w, cell in _partial(problem, cells):
-            changed = change(problem, cell)
-            if changed is cell:
-                continue
-            cells[w] = [c for c in (changed if c is cell else c for c in cells[w]) if c is not None]
-            left = room()
+        for w, cell in list(_partial(problem, cells)):
             if left.holds_now(mean):
-                return left.lesser(Room(problem, schedule_of(cells)))
-    return left.lesser(Room(problem, schedule_of(cells)))
+                return left.lesser(mean if not gave else Room(problem, schedule_of(cells))), gave
+            changed = change(problem, cell)
+            if changed is not cell:
+                gave[w] = changed
+                cells[w] = [c for c in (changed if c is cell else c for c in cells[w]) if c is not None]
+                left = room()
+    return left.lesser(Room(problem, schedule_of(cells))), gave
+
+
+def keep(session: Session, model: Any, gave: Mapping[int, Cell | None]) -> None:
+    """Let the program give what `gave` way no more of the first step than it has now."""
+    for w, cell in gave.items():
+        rungs = [k for k in model.workload.RUNGS[model.workload.ladder[w, 0]] if (w, k, 0) in model.workload.gpus]
+        variables = [model.workload.gpus[w, k, 0] for k in rungs]
+        most = [0.0 if cell is None else cell.share * sum(n for n, cap in cell.parts if cap + 1 > cell.ladder.cap_w[k]) for k in rungs]
+        session.bound(variables, [0.0] * len(most), most)
 
 
 def _partial(problem: Problem, cells: Cells) -> Iterator[tuple[int, Cell]]:
@@ -64,10 +95,15 @@ def _partial(problem: Problem, cells: Cells) -> Iterator[tuple[int, Cell]]:
             yield w, cell
 
 
+def _most(problem: Problem, cell: Cell) -> float:
+    """The share of the first step in which it may run."""
+    return float(problem.cells.share[cell.w, 0]) if isinstance(problem.workloads[cell.w], Job) else 1.0
+
+
 def _to_whole_gpus(problem: Problem, cell: Cell) -> Cell | None:
     """An elastic job on as many whole GPUs as it had on average."""
-    load = problem.workloads[cell.w]
-    fewer = int(cell.count * cell.share + SNAP)
+    load, most = problem.workloads[cell.w], _most(problem, cell)
+    fewer = int(cell.count * cell.share / most + SNAP)
     if load.gang or not 0 < fewer < cell.count:
         return cell
     kept, parts = fewer, []
@@ -75,15 +111,15 @@ def _to_whole_gpus(problem: Problem, cell: Cell) -> Cell | None:
         parts.append((min(n, kept), cap_w))
         kept -= min(n, kept)
     longer = Cell(cell.w, cell.t, 1.0, [part for part in parts if part[0]], cell.ladder)
-    return replace(longer, share=min(1.0, cell.share * cell.speed / longer.speed))
+    return replace(longer, share=min(most, cell.share * cell.speed / longer.speed))
 
 
-def _to_lower_caps(_: Problem, cell: Cell) -> Cell | None:
+def _to_lower_caps(problem: Problem, cell: Cell) -> Cell | None:
     """The same GPUs at their most efficient point, as long as they need for the same work."""
     lowest = Cell(cell.w, cell.t, 1.0, [(cell.count, int(cell.ladder.cap_w[0]))], cell.ladder)
     if lowest.speed >= cell.speed or not lowest.speed:
         return cell
-    return replace(lowest, share=min(1.0, cell.share * cell.speed / lowest.speed))
+    return replace(lowest, share=min(_most(problem, cell), cell.share * cell.speed / lowest.speed))
 
 
 def _to_waiting(problem: Problem, cell: Cell) -> Cell | None:

@@ -17,13 +17,13 @@ from models.carbon import Carbon
 from models.cooling_plant import CoolingPlant, secants
 from models.exact import Exact, Found, Proof, search
 from models.firm import Firm
-from models.first_step import fit, fits_at_once
+from models.first_step import fit, fits_at_once, keep
 from models.horizon import Floats, Horizon
 from models.job import undone_gpu_h
 from models.marginal import Marginal, marginal_prices
 from models.placement import placed, spread
 from models.reserve import Reserve
-from models.rounding import meet_budgets, meet_floors, meet_work, round_down, schedule_of
+from models.rounding import Cell, meet_budgets, meet_floors, meet_work, round_down, schedule_of
 from models.runs import merge, run_through
 from models.schedule import Schedule
 from models.settle import settle
@@ -34,6 +34,8 @@ from models.why import Why
 
 ROUNDING_RESERVE = 1e-5
 """Share of every electrical limit that the program leaves for rounding."""
+ROUNDS_AT_ONCE = 3
+"""At most so often the program is solved again around what did not fit at once in the first step."""
 ROUNDED_KW_AT_METER = 1.5
 """What a kW that rounding takes may be at the meter, with cooling and losses."""
 ROUNDED_WORSE = 0.01
@@ -138,9 +140,20 @@ def _plan(problem: Problem, budget_s: float, exact: Exact | None) -> Plan | Infe
         if not isinstance(solved, Solved):
             return solved
 
+    schedule, gave = _round(problem, model)
+    for _ in range(ROUNDS_AT_ONCE):
+        if not gave:
+            break
+        keep(session, model, gave)
+        again = solve()
+        if isinstance(again, Solved):
+            again = settle(session, model, problem, solve) or again
+        if not isinstance(again, Solved):
+            break
+        solved = again
+        schedule, gave = _round(problem, model)
     reference = baseline(problem)
     reference_account = account(problem, reference)
-    schedule = _round(problem, model)
     result = account(problem, schedule)
     commanded = any(w.cap_w or w.order for w in problem.workloads)
     if _is_better(reference_account, result) and not commanded and fits_at_once(problem, reference):
@@ -183,7 +196,7 @@ def _exactly(rounded: Plan, reserved: Problem, settled: Any, asked: Exact, deadl
     found = search(reserved, settled, asked, deadline)
     if not isinstance(found, Found):
         return replace(rounded, record=replace(rounded.record, proof=Proof(from_bound, missed=found.reason)))
-    schedule = _round(problem, found.model)
+    schedule, _ = _round(problem, found.model)
     result = account(problem, schedule)
     if asked.whole_steps == 1 and _is_better(rounded.account, result):
         schedule, result = rounded.schedule, rounded.account
@@ -335,8 +348,8 @@ def solve_with_ladders(session: Session, model: Any, deadline: float) -> Outcome
     return TimedOut(0.0, "the ladder rows did not settle in 100 rounds")
 
 
-def _round(problem: Problem, model: Any) -> Schedule:
-    """The sendable schedule nearest to the solution in `model`."""
+def _round(problem: Problem, model: Any) -> tuple[Schedule, dict[int, Cell | None]]:
+    """The sendable schedule nearest to the solution in `model`, and what gave way for it in the first step."""
     steps = len(problem.horizon)
     rungs = max((len(r) for r in problem.cells.ladders), default=1)
     gpus = np.zeros((len(problem.workloads), rungs, steps))
@@ -357,18 +370,19 @@ def _round(problem: Problem, model: Any) -> Schedule:
     held_kw = _held_kw(problem, model)
     tanks = {c: values(model.thermal_store[c].charge_kw[t] for t in range(steps)) for c in problem.thermal_stores}
     beside: dict[str, Any] = {"given_kw": given_kw, "held_kw": held_kw, "thermal_store_kw": tanks}
-    room = fit(problem, cells, lambda now: replace(schedule_of(now, battery_kw, hall_c), **beside))
+    room, gave = fit(problem, cells, lambda now: replace(schedule_of(now, battery_kw, hall_c), **beside))
     meet_floors(problem, cells, _target_speed(problem, gpus), room)
     meet_budgets(problem, cells, _slow_h(problem, model), room)
     meet_work(problem, cells, _target_gpu_h(problem, model), room)
     schedule = replace(schedule_of(cells, battery_kw, hall_c), **beside)
     if not any(job.pause_price_per_gpu for job in problem.jobs):
-        return schedule
+        return schedule, gave
     run_through(problem, cells, room)
     through = replace(schedule_of(cells, battery_kw, hall_c), **beside)
     as_planned, after = account(problem, schedule), account(problem, through)
     breaks = breaks_less(as_planned, after)
-    return schedule if breaks or (breaks is None and as_planned.objective < after.objective) else through
+    is_worse = breaks or (breaks is None and as_planned.objective < after.objective)
+    return schedule if is_worse else through, gave
 
 
 def _held_kw(problem: Problem, model: Any) -> dict[tuple[str, str], Floats]:

@@ -91,9 +91,12 @@ class Cell:
 
 
 class Room:
-    """What is left under the limits, by step: GPUs by pool; kW by electrical limit (`_watched`), at the grid and of cooling."""
+    """What is left under the limits, by step: GPUs by pool; kW by electrical limit (`_watched`), at the grid and of cooling.
 
-    def __init__(self, problem: Problem, schedule: Schedule) -> None:
+    `at_once`: only under those that hold at every moment.
+    """
+
+    def __init__(self, problem: Problem, schedule: Schedule, *, at_once: bool = False) -> None:
         state = account(problem, schedule)
         self._pool = {p.id: i for i, p in enumerate(problem.pools)}
         self._gpus = np.array([np.asarray(p.available) - problem.idle_kept(p.id) for p in problem.pools])
@@ -101,9 +104,10 @@ class Room:
             self._gpus[self._pool[workload.pool]] -= state.running[w]
         net_kw = state.import_kw - state.export_kw
         self._grid_kw = np.asarray(problem.grid.most_kw) - net_kw - problem.at_grid @ state.uncertain_kw
-        ramp_kw = problem.grid.ramp_kw(problem.horizon)
-        beside_kw = np.minimum(np.r_[np.inf, net_kw[:-1] + ramp_kw], np.r_[net_kw[1:] + ramp_kw, np.inf])
-        self._grid_kw = np.minimum(self._grid_kw, beside_kw - net_kw)
+        if not at_once:  # a ramp is of means
+            ramp_kw = problem.grid.ramp_kw(problem.horizon)
+            beside_kw = np.minimum(np.r_[np.inf, net_kw[:-1] + ramp_kw], np.r_[net_kw[1:] + ramp_kw, np.inf])
+            self._grid_kw = np.minimum(self._grid_kw, beside_kw - net_kw)
         self._kg_per_kw, self._carbon_kg = _carbon(problem, state.import_kw)
         self._peaks = Headroom(problem.demand_charges, state.import_kw, PEAK_MORE_KW)
         self._kw, self._worst_kw = _electrical_kw(problem, state)
@@ -124,7 +128,6 @@ class Room:
     def holds_now(self, mean: Room) -> bool:
         """Whether nothing is over in the first step, or no more than it is in `mean`."""
         pairs = (
-            (self._gpus[:, 0], mean._gpus[:, 0]),
             (self._grid_kw[:1], mean._grid_kw[:1]),
             (self._kw[:, 0], mean._kw[:, 0]),
             (self._worst_kw[:, 0], mean._worst_kw[:, 0]),
@@ -133,9 +136,9 @@ class Room:
         return all((mine >= np.minimum(theirs, 0.0) - SNAP).all() for mine, theirs in pairs)
 
     def lesser(self, other: Room) -> Room:
-        """The room that both leave."""
-        both = copy(self)
-        for name in ("_gpus", "_grid_kw", "_kw", "_worst_kw", "_heat_kw"):
+        """The room that both leave; GPUs are shared in turns, and counted as `other` does."""
+        both = copy(other)
+        for name in ("_grid_kw", "_kw", "_worst_kw", "_heat_kw"):
             setattr(both, name, np.minimum(getattr(self, name), getattr(other, name)))
         return both
 
@@ -339,8 +342,7 @@ def _extend(problem: Problem, job: Job, mine: list[Cell], missing: float, room: 
             break
         if cell.share < most and cell.speed > 0:
             longer = min(most - cell.share, missing / (float(problem.horizon.h[cell.t]) * cell.speed))
-            more = longer if cell.t else 0.0
-            if room.take(job.pool, cell.t, more * cell.count, more * cell.draw_kw, more * cell.cap_kw):
+            if room.take(job.pool, cell.t, longer * cell.count, longer * cell.draw_kw, longer * cell.cap_kw):
                 cell.share += longer
                 missing -= longer * float(problem.horizon.h[cell.t]) * cell.speed
     return missing
