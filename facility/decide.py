@@ -100,6 +100,7 @@ def decision_of(site: Site, snapshot: Snapshot, bounds: Bounds, plan: Plan, edge
         event_target_kw=bounds.event_target_kw[0] if bounds.event_target_kw else None,
         reserve_up_kw=_sold_kw(plan, "up"),
         reserve_down_kw=_sold_kw(plan, "down"),
+        maintenance=tuple(w.maintenance.id for w in plan.problem.windows if w.start == 0),
         first_step_s=(edges[1] - edges[0]).total_seconds(),
     )
 

@@ -93,5 +93,7 @@ class Decision:
     """What is sold to the grid's operator for the first step: power that can be taken off the grid, kW."""
     reserve_down_kw: float = 0.0
     """As `reserve_up_kw`: power that can be drawn more, kW."""
+    maintenance: tuple[str, ...] = ()
+    """The maintenances whose window the plan began with this decision, by the site file's ids."""
     first_step_s: float | None = None
     """How long the plan's first step lasts, s: at its end the halls have the temperatures of `cooling`. None: not told."""

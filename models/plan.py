@@ -31,6 +31,7 @@ from models.site import Problem, build
 from models.solve import Certificate, Condition, Infeasible, Outcome, Session, Solved, TimedOut, values
 from models.tiers import Ranked, breaks_less
 from models.why import Why
+from models.windows import find_windows
 
 ROUNDING_RESERVE = 1e-5
 """Share of every electrical limit that the program leaves for rounding."""
@@ -96,9 +97,16 @@ class Plan:
 def make_plan(problem: Problem, budget_s: float, exact: Exact | None = None) -> Plan | Infeasible | TimedOut:
     """The plan of `problem`, solved within `budget_s` seconds; the rounded one where `exact` asks for more than time allows.
 
-    Where jobs are movable it is planned with each where it is and with each in the pool that is chosen for it, in a third of the
-    time each, and the better plan is kept; the baseline is the site with each job where it is.
+    Maintenance gets its windows first. Where jobs are movable it is planned with each where it is and with each in the pool
+    that is chosen for it, in a third of the time each, and the better plan is kept; the baseline is the site with each job
+    where it is.
     """
+    if problem.maintenances:
+        started = time.perf_counter()
+        found = _with_windows(problem, started + budget_s / 3)
+        if not isinstance(found, Problem):
+            return found
+        problem, budget_s = found, started + budget_s - time.perf_counter()
     parts = spread(problem)
     if parts is None:
         return _plan(problem, budget_s, exact)
@@ -247,6 +255,13 @@ def _margin_price(problem: Problem, bound: float, deadline: float) -> float | No
     session = Session(model)
     outcome = Ranked(session, model).solve(lambda latest: solve_with_ladders(session, model, latest), deadline)
     return bound - outcome.objective if isinstance(outcome, Solved) else None
+
+
+def _with_windows(problem: Problem, deadline: float) -> Problem | Infeasible | TimedOut:
+    """The problem with every maintenance in its window, or why none was found by `deadline`."""
+    model = build(_reserve(problem))
+    session = Session(model)
+    return find_windows(session, model, problem, lambda: solve_with_ladders(session, model, deadline))
 
 
 def _reserve(problem: Problem) -> Problem:

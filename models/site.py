@@ -37,6 +37,7 @@ from models import (
     hall,
     job,
     liquid_loop,
+    maintenance,
     movable,
     pause,
     pool,
@@ -62,7 +63,8 @@ from models.grid_connection import GridConnection
 from models.hall import Hall
 from models.horizon import Floats, Horizon
 from models.job import Job
-from models.pool import Pool
+from models.maintenance import Maintenance, Window
+from models.pool import Gpus, Pool
 from models.position import Position
 from models.redundancy import Redundancy
 from models.reserve import Reserve
@@ -78,6 +80,7 @@ class Problem:
     """Everything a plan is made from. `outdoor_c` has shape (T,), degC.
 
     `outdoor_high_c` is the pessimistic forecast of it, None where none is told (see `models.uncertainty`).
+    `maintenances` still want a window; the pools are without the GPUs of those that have one, `windows`.
     """
 
     horizon: Horizon
@@ -99,6 +102,8 @@ class Problem:
     position: Position = field(default_factory=Position)
     demand_charges: tuple[DemandCharge, ...] = ()
     carbon: Carbon | None = None
+    maintenances: tuple[Maintenance, ...] = ()
+    windows: tuple[Window, ...] = ()
     cells: Cells = field(init=False)
 
     def __post_init__(self) -> None:
@@ -174,6 +179,15 @@ class Problem:
         steps = len(self.horizon)
         return sum((f.idle_kept(steps) for f in self.firms if f.pool == pool_id), np.zeros(steps))
 
+    def placed(self, window: Window) -> Problem:
+        """The same problem with one of its maintenances in its window."""
+        return replace(
+            self,
+            pools=tuple(maintenance.taken(p, window, self.horizon) for p in self.pools),
+            maintenances=tuple(m for m in self.maintenances if m is not window.maintenance),
+            windows=(*self.windows, window),
+        )
+
     def leaves_first(self) -> list[Feeder]:
         """The feeders, each before its parent."""
         depth = {root.id: 0 for root in self.roots}
@@ -227,7 +241,7 @@ def build(problem: Problem) -> Any:
     m = pyo.ConcreteModel(name="site")
     m.STEPS = pyo.RangeSet(0, len(horizon) - 1)
     m.h = pyo.Param(m.STEPS, initialize=dict(enumerate(horizon.hours)))
-    for room in ("workload", "firm", "budget", "job", "movable", "pause", "grid", "carbon"):
+    for room in ("workload", "firm", "budget", "maintenance", "job", "movable", "pause", "grid", "carbon", "position"):
         m.add_component(room, pyo.Block())
     m.demand_charge = pyo.Block([c.id for c in problem.demand_charges])
     m.pool = pyo.Block([p.id for p in problem.pools])
@@ -243,7 +257,6 @@ def build(problem: Problem) -> Any:
     m.feed = pyo.Block([f.id for f in problem.feeds])
     m.redundancy = pyo.Block([g.id for g in problem.redundancies])
     m.uncertainty = pyo.Block([f.id for f in problem.feeders] if problem.is_uncertain else [])
-    m.position = pyo.Block()
     m.HALLS = pyo.Set(initialize=[h.id for h in problem.halls])
     base = {(z.id, t): float(kw) for z in problem.halls for t, kw in enumerate(z.base(len(horizon)))}
     m.base_kw = pyo.Param(m.HALLS, m.STEPS, initialize=base)
@@ -255,8 +268,9 @@ def build(problem: Problem) -> Any:
     job.add(m.job, jobs, m.workload, horizon)
     pause.add(m.pause, jobs, m.workload, m.job)
     movable.add(m.movable, m.workload, m.job)
+    maintenance.add(m.maintenance, problem.maintenances, problem.pools, horizon, problem.free_gpus, m.STEPS)
     for p in problem.pools:
-        pool.add(m.pool[p.id], p, problem.cells, m.workload, horizon, problem.idle_kept(p.id))
+        pool.add(m.pool[p.id], p, problem.cells, m.workload, horizon, problem.idle_kept(p.id), _taken(m, p))
     for zone in problem.zones:
         hall.add(m.hall[zone.id], zone, horizon, m.STEPS, _heat_kw(m, problem, zone), problem.outdoor_c)
     for looped in problem.loops:
@@ -289,6 +303,7 @@ def build(problem: Problem) -> Any:
         + pause.cost(m.pause)
         + firm.cost(m.firm, m.workload)
         + budget.cost(m.budget)
+        + maintenance.cost(m.maintenance)
         + sum(battery.cost(m.battery[b.id], b, m.STEPS) for b in problem.batteries)
         + sum(genset.cost(m.genset[g.id], g, m.STEPS) for g in problem.gensets)
         + sum(feeder.cost(m.feeder[f.id], m.h, m.STEPS) for f in problem.feeders)
@@ -356,6 +371,10 @@ def _add_reserves(m: Any, problem: Problem) -> None:
 
 def _held(holds: Any, product: str) -> Load:
     return lambda t: reserve.held_kw(holds, product, t)
+
+
+def _taken(m: Any, p: Pool) -> tuple[Gpus, Gpus]:
+    return lambda t: maintenance.out(m.maintenance, p.id, t), lambda t: maintenance.dark(m.maintenance, p.id, t)
 
 
 def _of(variable: Any) -> Load:

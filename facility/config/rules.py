@@ -7,6 +7,7 @@ even where other keys are missing or malformed, and is silent where the keys tha
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from importlib import resources
 from itertools import pairwise
@@ -34,6 +35,7 @@ REFERENCES: tuple[tuple[KeyPath, str], ...] = (
     (("contracts", "*", "pool"), "pools"),
     (("jobs", "contract"), "contracts"),
     (("sample_jobs", "*", "contract"), "contracts"),
+    (("maintenance", "*", "pool"), "pools"),
 )
 """A key that names another part, and where that part must stand. `*` is any id or index."""
 
@@ -80,6 +82,7 @@ def breaches(site: Known) -> Iterator[Breach]:
     yield from _curves_exist(site)
     yield from _pools(site)
     yield from _services(site)
+    yield from _maintenance(site)
     yield from _ordered(site)
     yield from _grid(site)
     yield from _cooling(site)
@@ -240,6 +243,38 @@ def _pools(site: Known) -> Iterator[Breach]:
         if gpus is not None and sold > gpus:
             found = f"{gpus} GPUs, but its contracts ({', '.join(rentals)}) take {sold}"
             yield ("pools", name, "gpus"), found, f"at least {sold}, or smaller contracts"
+
+
+def _maintenance(site: Known) -> Iterator[Breach]:
+    """No maintenance, alone or with the fixed ones that it meets, takes GPUs that a contract keeps."""
+    takes = {
+        name: tuple(site.get("maintenance", name, key) for key in ("pool", "gpus", "start", "end")) for name in site.ids("maintenance")
+    }
+    for name, (pool, gpus, start, _) in takes.items():
+        has = site.get("pools", pool, "gpus") if pool else None
+        if has is None or gpus is None:
+            continue
+        rentals = [c for c in site.ids("contracts") if site.get("contracts", c, "pool") == pool]
+        kept = sum(site.get("contracts", c, "gpus") or 0 for c in rentals if not site.get("contracts", c, "pausable"))
+        met = [
+            other
+            for other, (its, _, since, until) in takes.items()
+            if other != name and its == pool and _meets(start, since, until)
+        ]
+        taken = gpus + sum(takes[other][1] or 0 for other in met)
+        if kept + taken > has:
+            beside = f" with {', '.join(met)}" if met else ""
+            found = f"takes {taken} GPUs of {pool}{beside}, but its contracts leave {has - kept} of {has}"
+            yield ("maintenance", name, "gpus"), found, f"at most {has - kept} at once"
+
+
+def _meets(instant: Any, since: Any, until: Any) -> bool:
+    """Whether `instant` lies in [since, until), all texts of instants with an offset."""
+    try:
+        at, first, last = (datetime.fromisoformat(text).astimezone(UTC) for text in (instant, since, until))
+    except (TypeError, ValueError):
+        return False
+    return first <= at < last
 
 
 def _services(site: Known) -> Iterator[Breach]:

@@ -16,6 +16,7 @@ from facility.overrides.arbitrate import Bounds
 from facility.problem.electrical import battery_of, feeder_of, genset_of, redundancies_of, solar_of
 from facility.problem.gpus import pool_of
 from facility.problem.grid import carbon_of, feeds_of, grid_of, position_of
+from facility.problem.maintenance import maintenances_of
 from facility.problem.reserve import reserves_of
 from facility.problem.tariff import charges_of
 from facility.problem.tenancy import firms_of, jobs_of
@@ -36,7 +37,7 @@ def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bound
         outdoor_c=forecast.outdoor_c,
         feeders=tuple(feeder_of(site, i) for i in site.feeders),
         halls=tuple(hall_of(site, i, snapshot, forecast) for i in site.halls),
-        pools=tuple(pool_of(site, i, bounds, len(edges) - 1) for i in site.pools),
+        pools=tuple(pool_of(site, i, bounds, edges) for i in site.pools),
         cooling_plants=tuple(plant_of(site, i, snapshot) for i in site.cooling_plants),
         batteries=tuple(battery_of(site, i, snapshot) for i in site.batteries),
         solar=tuple(solar_of(site, i, forecast) for i in site.solar),
@@ -45,6 +46,7 @@ def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bound
         feeds=feeds_of(site),
         firms=firms_of(site, snapshot, forecast, bounds, edges),
         jobs=jobs_of(site, snapshot.jobs, forecast, bounds, edges),
+        maintenances=maintenances_of(site, edges),
         reserves=reserves_of(site, edges),
         position=position_of(site, bounds),
         outdoor_high_c=None if forecast.outdoor_high_c is None else np.maximum(forecast.outdoor_high_c, forecast.outdoor_c),

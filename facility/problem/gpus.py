@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from facility.overrides.arbitrate import Bounds
+from facility.problem.maintenance import gpus_left
 from facility.site import Site
+from facility.steps import Edges
 from models.gpu import Curve, Host
 from models.pool import Pool
 
@@ -21,16 +23,18 @@ def host_of(site: Site, pool_id: str) -> Host:
     return Host(model.idle_w, pool.host_idle_w, pool.host_run_w, float(model.min_cap_w))
 
 
-def pool_of(site: Site, pool_id: str, bounds: Bounds, steps: int) -> Pool:
-    """A pool with the caps that `bounds` command for its idle GPUs."""
+def pool_of(site: Site, pool_id: str, bounds: Bounds, edges: Edges) -> Pool:
+    """A pool less what fixed maintenance takes, with the caps that `bounds` command for its idle GPUs."""
     pool, host = site.pools[pool_id], host_of(site, pool_id)
+    available, powered = gpus_left(site, pool_id, edges)
     return Pool(
         id=pool_id,
         hall=pool.hall,
         feeder=pool.feeder,
         host=host,
         max_cap_w=site.gpu_models[pool.gpu_model].max_cap_w,
-        available=(float(pool.gpus),) * steps,
+        available=available,
         idle_cap_w=tuple(host.min_cap_w if cap is None else cap for cap in bounds.pool_cap_w[pool_id]),
         liquid_share=pool.liquid_share,
+        powered=powered,
     )

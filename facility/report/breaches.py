@@ -31,6 +31,7 @@ UNITS = {
     "over_carbon_kg": ("kg", "a higher carbon.cap_kg_per_day, less firm load, or work at hours of cleaner energy"),
     "short_gpu_h": ("GPU h", "a higher import limit or feeder rating then, or a lower floor"),
     "over_budget_h": ("h", "more slow_hours, a higher import limit or feeder rating then, or a budget used less before"),
+    "unserviced_gpu_h": ("GPU h", "a later `latest`, fewer GPUs at once, or less work that must be done before"),
     "unfinished_gpu_h": ("GPU h", "a later deadline, or more GPUs or power before it"),
 }
 
@@ -68,6 +69,13 @@ def breaches(planned: Planned, state: Account) -> Iterator[dict[str, Any]]:
                 job = planned.jobs[i]
                 cause = unfinished_reason(plan, len(problem.firms) + i, site.currency) if state is plan.account else None
                 yield _breach(family, job.id, instant(job.submit), instant(job.deadline), float(amount[i]), unit, remedy, cause)
+            continue
+        if family == "unserviced_gpu_h":
+            for window in problem.windows:
+                if window.start is None:
+                    m = planned.site.maintenance[window.maintenance.id]
+                    begins, ends = (instant(at) for at in (m.earliest, m.latest) if at)
+                    yield _breach(family, window.maintenance.id, begins, ends, window.unserviced_gpu_h, unit, remedy, None)
             continue
         for i, by_step in enumerate(np.atleast_2d(amount)):
             asset = assets[family][i] if family in assets else planned.site.grid.feed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ def summary(planned: Planned) -> dict[str, Any]:
         "baseline": {**base, "breaches": list(breaches(planned, plan.baseline))},
         "saving_pct": 100 * (base_cost - ours["energy_cost"]) / abs(base_cost) if base_cost else None,
         "events": list(events(planned)),
+        "maintenance": list(maintenances(planned)),
         "reserves": list(reserves(plan)),
         "position": position(plan),
         "breaches": list(breaches(planned, plan.account)),
@@ -128,6 +130,21 @@ def reserves(plan: Plan) -> Iterator[dict[str, Any]]:
             "least_held_kw": float(held_kw.min()),
             "income": float((np.asarray(product.price_per_kw_h) * held_kw) @ horizon.h),
         }
+
+
+def maintenances(planned: Planned) -> Iterator[dict[str, Any]]:
+    """Each maintenance that touches the plan, fixed or placed by it; `start` and `end` are None where no window was found."""
+    edges, placed = planned.edges, {w.maintenance.id: w for w in planned.decided.plan.problem.windows}
+    for name, m in planned.site.maintenance.items():
+        start, end = m.start, m.end
+        if name in placed:
+            first, hours = placed[name].start, placed[name].maintenance.hours
+            start = None if first is None else edges[first]
+            end = None if start is None else start + timedelta(hours=hours)
+        elif start is None or end is None or start >= edges[-1] or end <= edges[0]:
+            continue
+        said = {"start": start and instant(start), "end": end and instant(end)}
+        yield {"id": name, "pool": m.pool, "gpus": m.gpus, "fixed": name not in placed, **said}
 
 
 def short_table(planned: Planned) -> list[tuple[str, str, str]]:

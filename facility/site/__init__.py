@@ -13,6 +13,7 @@ from pydantic import Field
 from facility.site.electrical import Battery, Feeder, Genset, Solar
 from facility.site.gpus import Curve, GpuModel, OperatingPoint, Pool
 from facility.site.grid import Carbon, Feed, Grid, LimitWindow
+from facility.site.maintenance import Maintenance
 from facility.site.part import Id, Part
 from facility.site.reserve import Reserve, ReserveWindow
 from facility.site.service import Bus, Control
@@ -40,6 +41,7 @@ __all__ = [
     "Hall",
     "Jobs",
     "LimitWindow",
+    "Maintenance",
     "OperatingPoint",
     "Part",
     "Pool",
@@ -80,6 +82,7 @@ class Site(Part):
     tenants: dict[Id, Tenant] = Field(default={})
     contracts: dict[Id, Contract] = Field(default={})
     jobs: Jobs
+    maintenance: dict[Id, Maintenance] = Field(default={}, description="GPUs that are out for a while")
     sample_jobs: tuple[SampleJob, ...] = Field(default=(), description="jobs of the demonstration only")
     control: Control = Control()
     bus: Bus = Bus()

@@ -38,6 +38,7 @@ from facility.verify.loads import (
     work_of,
     worst_pool_kw,
 )
+from facility.verify.outage import in_service, maintenance
 from facility.verify.reserve import reserves
 from facility.verify.tenancy import firm
 from facility.verify.violation import SLACK, Violation, finite, over, under
@@ -63,9 +64,12 @@ def verify(
     malformed += [found for messages in earlier.values() for caps in messages for found in _unusable(caps)]
     if malformed:
         return tuple(malformed)
+    out = [*maintenance(site, decision)]
+    site = in_service(site, decision)
     it_kw, jobs = expected_it_kw(site, decision, snapshot), {job.id: job for job in snapshot.jobs}
     moving = drifts(site, decision, snapshot)
     found = [
+        *out,
         *_feeders(site, snapshot, decision, outdoor_c),
         *_worst_feeders(site, decision, outdoor_c, it_kw, moving, earlier),
         *_cooling(site, snapshot, decision, it_kw, moving, outdoor_c),

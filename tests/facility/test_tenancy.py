@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -156,3 +157,82 @@ def test_a_job_on_the_bus_waits_no_longer_than_its_contract_allows() -> None:
     for deadline, due in ((None, 3.0), (submit + timedelta(hours=9), 3.0), (submit + timedelta(hours=2.5), 2.5)):
         work.specify("j", JobSpec(**spec, deadline=deadline))
         assert work.jobs()[0].deadline == submit + timedelta(hours=due)
+
+
+def test_fixed_maintenance_takes_gpus_in_every_step_that_it_touches_and_their_power_in_those_it_fills() -> None:
+    """From 00:30 to 03:00 local 100 GPUs of 480; in hours that is three steps without work, two of them without power."""
+    fixed = "maintenance={m: {pool: h1-b, gpus: 100, start: '2026-07-15T00:30+02:00', end: '2026-07-15T03:00+02:00'}}"
+    made = planned(fixed)
+    pool = next(p for p in made.decided.plan.problem.pools if p.id == "h1-b")
+    assert pool.available == (380.0, 380.0, 380.0, 480.0, 480.0, 480.0)
+    assert pool.powered == (480.0, 380.0, 380.0, 480.0, 480.0, 480.0)
+    assert summary(made)["maintenance"] == [
+        {"id": "m", "pool": "h1-b", "gpus": 100, "fixed": True, "start": "2026-07-14T22:30:00Z", "end": "2026-07-15T01:00:00Z"}
+    ]
+    day_after, without = (planned(*keys, start="2026-07-16", horizon="1h").decided.plan.problem.pools for keys in ((fixed,), ()))
+    assert day_after == without
+
+
+def test_maintenance_one_after_the_other_inside_a_step_takes_the_most_at_once_not_the_sum() -> None:
+    window = "{{pool: h1-b, gpus: 200, start: '2026-07-15T0{}+02:00', end: '2026-07-15T0{}+02:00'}}"
+    both = f"maintenance={{a: {window.format('0:00', '0:30')}, b: {window.format('0:30', '1:00')}}}"
+    pool = next(p for p in planned(both, horizon="1h").decided.plan.problem.pools if p.id == "h1-b")
+    assert (pool.available, pool.powered) == ((280.0,), (480.0,))
+
+
+def flexible(earliest: str, latest: str, gpus: int = 288, hours: int = 2) -> str:
+    return f"maintenance={{m: {{pool: h1-b, gpus: {gpus}, hours: {hours}, earliest: '{earliest}', latest: '{latest}'}}}}"
+
+
+def test_a_window_is_found_where_jobs_want_it_least_and_the_second_opinion_agrees(tmp_path: Path) -> None:
+    """All 288 GPUs that no contract keeps: work due by 02:00 Berlin time has the first two hours, work for two more the last two."""
+    file = tmp_path / "jobs.csv"
+    said = (("a", "2026-07-14T22:00Z", "2026-07-15T00:00Z"), ("b", "2026-07-14T23:00Z", "2026-07-15T04:00Z"))
+    rows = [f"{job},{since},7000,200,h1-b,{due}" for job, since, due in said]
+    file.write_text("\n".join(["job_id,submit_time,duration_s,num_gpus,pool,deadline", *rows]) + "\n", encoding="utf-8")
+    made = planned(flexible("2026-07-15T00:00+02:00", "2026-07-15T06:00+02:00"), jobs=str(file))
+    plan_ = made.decided.plan
+    told = summary(made)["maintenance"][0]
+    first = next(t for t, edge in enumerate(made.edges) if f"{edge:%Y-%m-%dT%H:%M:%SZ}" == told["start"])
+    assert first >= 2
+    assert (told["fixed"], plan_.status, made.decided.decision.maintenance) == (False, "optimal", ())
+    assert (running(made, "a")[first], running(made, "b")[first]) == (0.0, 0.0)
+    assert not verify(made.site, Snapshot(made.edges[0], jobs=made.jobs), made.decided.decision, outdoor_c=float(made.forecast.outdoor_c[0]))
+
+
+def test_a_window_that_begins_at_once_is_in_the_decision_and_its_gpus_draw_nothing() -> None:
+    made = planned(flexible("2026-07-15T00:00+02:00", "2026-07-15T02:00+02:00"), "grid.import_limit_kw=440", "grid.limit_windows=[]", "batteries={}")
+    decision = made.decided.decision
+    assert decision.maintenance == ("m",)
+    halls = {name: hall.thermal.start_c for name, hall in made.site.halls.items() if hall.thermal}
+
+    def above_kw(ids: tuple[str, ...]) -> float:
+        sent, snapshot = replace(decision, maintenance=ids), Snapshot(made.edges[0], hall_c=halls)
+        found = verify(made.site, snapshot, sent, outdoor_c=float(made.forecast.outdoor_c[0]))
+        assert {violation.rule for violation in found} <= {"grid.limit"}
+        return sum((violation.amount or 0.0) - (violation.allowed or 0.0) for violation in found)
+
+    assert above_kw(("m",)) < 0.05  # hall temperatures are sent to a thousandth of a kelvin
+    assert above_kw(()) > 288 * 0.11  # idle GPUs and hosts, 110 W each
+
+
+@pytest.mark.parametrize(
+    ("earliest", "latest"),
+    [("2026-07-15T00:00+02:00", "2026-07-15T09:00+02:00"), ("2026-07-14T12:00+02:00", "2026-07-15T01:00+02:00")],
+)
+def test_what_can_wait_until_after_the_plan_or_had_to_begin_before_it_is_left_out(earliest: str, latest: str) -> None:
+    made = planned(flexible(earliest, latest))
+    assert summary(made)["maintenance"] == []
+    assert made.decided.plan.status == "optimal"
+
+
+def test_what_finds_no_window_is_a_breach_with_its_bounds() -> None:
+    """A GPU out all night leaves 287 that no contract keeps, one too few."""
+    one = "n: {pool: h1-b, gpus: 1, start: '2026-07-15T00:00+02:00', end: '2026-07-15T09:00+02:00'}"
+    all_others = "m: {pool: h1-b, gpus: 288, hours: 2, earliest: '2026-07-15T00:00+02:00', latest: '2026-07-15T03:00+02:00'}"
+    told = summary(planned(f"maintenance={{{all_others}, {one}}}"))
+    assert told["status"] == "breached"
+    breach = told["breaches"][0]
+    assert (breach["asset"], breach["amount"], breach["unit"]) == ("m", 576, "GPU h")
+    assert (breach["from"], breach["to"]) == ("2026-07-14T22:00:00Z", "2026-07-15T01:00:00Z")
+    assert [found["start"] for found in told["maintenance"]] == [None, "2026-07-14T22:00:00Z"]

@@ -225,6 +225,32 @@ def test_a_service_has_the_gpus_that_its_hours_ask_for_and_its_floor_is_of_those
     assert broken(silent, decision(PoolCaps("p", 100, (CapGroup("j", 2, 400),)))) == set()
 
 
+def test_gpus_that_are_out_do_no_work_and_draw_nothing_where_they_are_out_for_the_whole_step() -> None:
+    """Two of the ten leave at 12:00 for half an hour: the eight that work fit. Without two idle ones the worst case, 4.6 kW, is
+    0.28 kW less, 2 * (100 + 40) W; for a step of an hour they count as idle again. Three out are one too many.
+    """
+    def out(gpus: int, minutes: int = 30) -> Site:
+        window = {"pool": "p", "gpus": gpus, "start": NOW.isoformat(), "end": (NOW + timedelta(minutes=minutes)).isoformat()}
+        return site_with(maintenance={"m": window}, feeders__pdu__rating_kw=4.33)
+
+    assert broken(site_with(feeders__pdu__rating_kw=4.33), decision()) >= {"feeder.worst_case"}
+    assert broken(out(2), decision()) == set()
+    assert broken(out(2), decision(first_step_s=3600.0)) >= {"feeder.worst_case"}
+    assert broken(out(3), decision()) == {"pool.maintenance"}
+    told = verify(out(3), SNAPSHOT, decision(), outdoor_c=10.0)[0]
+    assert (told.asset, told.amount, told.allowed, told.tier) == ("p", 8.0, 7.0, "contract")
+
+
+def test_a_window_that_a_decision_begins_is_one_that_the_site_leaves_open() -> None:
+    window = {"pool": "p", "gpus": 2, "hours": 1, "earliest": NOW.isoformat(), "latest": (NOW + timedelta(hours=2)).isoformat()}
+    site = site_with(maintenance={"m": window}, feeders__pdu__rating_kw=4.33)
+    assert broken(site, decision()) == {"feeder.worst_case", "feeder.carries"}
+    assert broken(site, decision(maintenance=("m",))) == set()
+    late = decision(at=NOW + timedelta(hours=1.5), until=NOW + timedelta(hours=1.75), maintenance=("m",))
+    assert "maintenance.open" in broken(site, late)
+    assert "maintenance.open" in broken(site, decision(maintenance=("n",)))
+
+
 def test_slow_hours_count_by_the_share_of_the_slowdown_and_end_with_the_budget() -> None:
     """Speed 0.6 withholds 0.4 of the half that twice slower may: a quarter of an hour at 0.8 is 0.2 h, so 0.8 h may be gone."""
     def used(hours: float) -> Snapshot:

@@ -1,0 +1,48 @@
+"""Maintenance: GPUs that leave and return, at a fixed time or when it costs least."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
+
+from facility.site.part import Id, Part, Positive
+
+
+def _instant(value: object) -> object:
+    remedy = "write an instant with an offset, in quotes, such as '2026-07-15T08:00+02:00'"
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError(remedy) from None
+    if not isinstance(found, datetime) or found.tzinfo is None:
+        raise ValueError(remedy)
+    return found
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
+
+
+class Maintenance(Part):
+    """A repair or a refresh of hardware: either `start` and `end`, or `hours` somewhere between `earliest` and `latest`."""
+
+    pool: Id
+    gpus: Annotated[int, Field(gt=0)] = Field(description="GPUs that are out, whichever they are")
+    start: Instant | None = Field(default=None, description="when they leave")
+    end: Instant | None = Field(default=None, description="when they are back")
+    hours: Positive | None = Field(default=None, description="how long they are out without a break, h")
+    earliest: Instant | None = Field(default=None, description="when they may leave at the earliest")
+    latest: Instant | None = Field(default=None, description="when they must be back at the latest")
+    penalty_per_gpu_h: Positive = Field(default=50.0, description="for each GPU hour of a window that cannot be had")
+
+    @model_validator(mode="after")
+    def _fixed_or_free(self) -> Maintenance:
+        fixed, free = (self.start, self.end), (self.hours, self.earliest, self.latest)
+        if not (all(fixed) and not any(free)) and not (all(free) and not any(fixed)):
+            raise ValueError("a maintenance has either start and end, or hours, earliest and latest")
+        if self.start and self.end and self.end <= self.start:
+            raise ValueError("end must come after start")
+        if self.hours and self.earliest and self.latest and self.latest - self.earliest < timedelta(hours=self.hours):
+            raise ValueError("between earliest and latest there must be room for its hours")
+        return self

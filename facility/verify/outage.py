@@ -1,0 +1,59 @@
+"""GPUs that maintenance takes: they do no work and, where they are away for all of the first step, draw nothing.
+
+Fixed maintenance is the site file's. What a decision says is under way must be among the windows that the file leaves open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from facility.decision import Decision
+from facility.site import Maintenance, Site
+from facility.verify.violation import Violation, over
+
+
+def in_service(site: Site, decision: Decision) -> Site:
+    """The site with the GPUs that draw power only."""
+    begin, end = _first_step(decision)
+    away = dict.fromkeys(site.pools, 0)
+    for _, m, leaves, returns in _under_way(site, decision):
+        away[m.pool] += m.gpus if leaves <= begin and returns >= end else 0
+    if not any(away.values()):
+        return site
+    pools = {name: pool.model_copy(update={"gpus": pool.gpus - away[name]}) for name, pool in site.pools.items()}
+    return site.model_copy(update={"pools": pools})
+
+
+def maintenance(site: Site, decision: Decision) -> Iterator[Violation]:
+    """Find pools in which more GPUs work than maintenance leaves, and windows that are not open."""
+    begin, _ = _first_step(decision)
+    under_way = list(_under_way(site, decision))
+    for caps in decision.pools:
+        mine = [(m.gpus, leaves, returns) for _, m, leaves, returns in under_way if m.pool == caps.pool]
+        instants = [begin, *(leaves for _, leaves, _ in mine if leaves > begin)]
+        out = max(sum(gpus for gpus, leaves, returns in mine if leaves <= at < returns) for at in instants)
+        working, left = sum(group.gpus for group in caps.groups), site.pools[caps.pool].gpus - out
+        says = "more GPUs would work than maintenance leaves"
+        yield from over(Violation("pool.maintenance", caps.pool, working, "GPU", left, says, "contract"))
+    for name in decision.maintenance:
+        if name not in {found for found, *_ in under_way}:
+            yield Violation("maintenance.open", name, None, "", None, "the site file leaves no such window open now", "plant")
+
+
+def _first_step(decision: Decision) -> tuple[datetime, datetime]:
+    if decision.first_step_s:
+        return decision.at, decision.at + timedelta(seconds=decision.first_step_s)
+    return decision.at, decision.until
+
+
+def _under_way(site: Site, decision: Decision) -> Iterator[tuple[str, Maintenance, datetime, datetime]]:
+    """Each maintenance that touches the first step, with the instants at which its GPUs leave and return."""
+    begin, end = _first_step(decision)
+    for name, m in site.maintenance.items():
+        if m.start and m.end and m.start < end and m.end > begin:
+            yield name, m, m.start, m.end
+        elif m.hours and m.earliest and m.latest and name in decision.maintenance:
+            returns = begin + timedelta(hours=m.hours)
+            if m.earliest <= begin and returns <= m.latest:
+                yield name, m, begin, returns
