@@ -18,10 +18,10 @@ from models.breach import TINY
 from models.exact import Exact
 from models.first_step import started
 from models.genset import Genset
+from models.outcome import Infeasible, TimedOut
 from models.plan import Plan, make_plan
 from models.reserve import Direction
 from models.solar import Solar
-from models.solve import Infeasible, TimedOut
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,8 @@ from models import (
 )
 from models.breach import TINY, Bill
 from models.horizon import Floats
+from models.problem import Problem
 from models.schedule import Schedule
-from models.site import Problem
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import heapq
 import numpy as np
 
 from models.horizon import Floats
+from models.problem import Problem
 from models.schedule import Groups, Schedule
-from models.site import Problem
 
 INSTANT_H = 1e-6
 """A run lasts this long at least, h, so that it touches a step."""

@@ -18,8 +18,10 @@ import pyomo.environ as pyo
 from models import genset, settle, whole
 from models.breach import TINY
 from models.job import Job
-from models.site import Problem, build
-from models.solve import Infeasible, Outcome, Session, Solved, TimedOut
+from models.outcome import Infeasible, Outcome, Solved, TimedOut
+from models.problem import Problem
+from models.site import build
+from models.solve import Session
 from models.tiers import Ranked
 
 AMOUNT_GAP = 1e-4

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from models.cell import SNAP, Cell
 from models.job import Job
-from models.rounding import SNAP, Cell, Room
+from models.problem import Problem
+from models.room import Room
 from models.schedule import Groups, Schedule
-from models.site import Problem
 from models.solve import Session
 
 Cells = dict[int, list[Cell]]

@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 
 from models.horizon import Floats
-from models.site import Problem
-from models.solve import Session, Solved
+from models.outcome import Solved
+from models.problem import Problem
+from models.solve import Session
 
 SMALL = 1e-9
 """A price below this is none, money a unit."""

@@ -16,7 +16,7 @@ import pyomo.environ as pyo
 
 from models.breach import TINY
 from models.horizon import Floats
-from models.site import Problem
+from models.problem import Problem
 from models.workload import work_gpu_h
 
 

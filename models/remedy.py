@@ -27,10 +27,12 @@ import pyomo.environ as pyo
 
 from models.breach import CONTRACT, TIERS, TINY
 from models.horizon import Floats
+from models.ladders import solve_with_ladders
 from models.marginal import LIMITS, Marginal, marginal_prices, member_of, scale_of
-from models.plan import solve_with_ladders
-from models.site import Problem, build
-from models.solve import Session, Solved
+from models.outcome import Solved
+from models.problem import Problem
+from models.site import build
+from models.solve import Session
 
 
 @dataclass(frozen=True)

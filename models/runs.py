@@ -24,13 +24,15 @@ from typing import Any
 import numpy as np
 
 from models.breach import TINY
+from models.cell import SNAP, Cell
 from models.horizon import Floats
 from models.job import Job
+from models.outcome import Outcome, Solved
 from models.pause import NEARLY, inside, times
-from models.rounding import SNAP, Cell, Room
+from models.problem import Problem
+from models.room import Room
 from models.settle import broken
-from models.site import Problem
-from models.solve import Outcome, Session, Solved
+from models.solve import Session
 
 TRIES = 20
 """At most this many solves."""

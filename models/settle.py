@@ -22,8 +22,9 @@ from models.breach import CONTRACT, TIERS, TINY
 from models.cooling_plant import CoolingPlant, secants
 from models.genset import committed, whole
 from models.job import Job, undone_gpu_h
-from models.site import Problem
-from models.solve import Outcome, Session, Solved, TimedOut, values
+from models.outcome import Outcome, Solved, TimedOut
+from models.problem import Problem
+from models.solve import Session, values
 
 TRIES = 10
 """At most this many jobs are tried the other way round."""

@@ -28,7 +28,8 @@ import pyomo.environ as pyo
 from models.account import Account
 from models.breach import TIERS, TINY
 from models.horizon import Floats
-from models.solve import Outcome, Session, Solved
+from models.outcome import Outcome, Solved
+from models.solve import Session
 
 SLACK = 1e-7
 """An optimum is kept to this much, relative and absolute: less than the solver's own tolerance would make the next infeasible."""

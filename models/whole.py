@@ -45,8 +45,8 @@ import numpy as np
 import pyomo.environ as pyo
 
 from models.job import Job
+from models.problem import Problem
 from models.settle import two_ways
-from models.site import Problem
 
 Torn = tuple[int, int]
 """Position in `models.settle.two_ways` and step."""

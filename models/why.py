@@ -32,8 +32,9 @@ import numpy as np
 
 from models.job import Job
 from models.marginal import LIMITS, SMALL, Member, member_of, scale_of
-from models.site import Problem
-from models.solve import Session, Solved
+from models.outcome import Solved
+from models.problem import Problem
+from models.solve import Session
 
 DEFINES = {
     "pool.draws": "draw_kw",

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from models.maintenance import Window, likeliest, open_starts
-from models.site import Problem
-from models.solve import Infeasible, Outcome, Session, Solved, TimedOut
+from models.outcome import Infeasible, Outcome, Solved, TimedOut
+from models.problem import Problem
+from models.solve import Session
 
 
 def find_windows(session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome]) -> Problem | Infeasible | TimedOut:

@@ -26,7 +26,7 @@ from facility.snapshot import Snapshot
 from facility.steps import Edges, horizon
 from models.account import account
 from models.baseline import baseline
-from models.site import Problem
+from models.problem import Problem
 
 
 def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds, edges: Edges) -> Problem:

@@ -22,7 +22,7 @@ from models.horizon import Horizon
 from models.job import Job
 from models.plan import Plan, make_plan
 from models.pool import Pool
-from models.site import Problem
+from models.problem import Problem
 
 SITE = load_site(str(Path(__file__).parents[2] / "site_configs/demo.yaml"), ())
 EDGES = tuple(datetime(2023, 7, 2, tzinfo=UTC) + timedelta(hours=i) for i in range(3))

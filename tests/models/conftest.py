@@ -26,11 +26,13 @@ from models.grid_connection import GridConnection
 from models.hall import Hall
 from models.horizon import Horizon
 from models.job import Job
+from models.outcome import Solved
 from models.plan import Plan, make_plan
 from models.pool import Pool
+from models.problem import Problem
 from models.settle import two_ways
-from models.site import Problem, build
-from models.solve import Session, Solved
+from models.site import build
+from models.solve import Session
 
 ROUND = Curve((100.0, 200.0, 300.0), (100.0, 200.0, 300.0), (0.3, 0.8, 1.0))
 """Draws what its cap says. 200 W is the most efficient point: 4 GPU h a kWh, before 3 1/3 at 300 W and 3 at 100 W."""

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from models.account import account
 from models.feeder import Feeder
+from models.problem import Problem
 from models.schedule import Groups, Schedule
-from models.site import Problem
 from models.solve import values
 
 

@@ -10,8 +10,8 @@ import pytest
 from models.account import account
 from models.baseline import baseline
 from models.battery import Battery
+from models.problem import Problem
 from models.schedule import Groups
-from models.site import Problem
 
 
 def runs(problem: Problem, w: int) -> list[float]:

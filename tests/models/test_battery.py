@@ -13,9 +13,9 @@ from models.battery import Battery
 from models.feeder import Feeder
 from models.hall import Hall
 from models.plan import Plan
-from models.rounding import Room
+from models.problem import Problem
+from models.room import Room
 from models.schedule import Groups, Schedule
-from models.site import Problem
 
 
 def with_battery(site: Callable[..., Problem], price: tuple[float, ...], base_kw: float = 2.0, **terms: Any) -> Problem:

@@ -13,7 +13,7 @@ import pytest
 from models.account import account
 from models.budget import Budget
 from models.plan import Plan
-from models.site import Problem
+from models.problem import Problem
 
 Sent = Callable[[Plan, int, int], list[tuple[int, int, Any]]]
 

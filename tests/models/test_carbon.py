@@ -11,7 +11,7 @@ import pytest
 from models.breach import CONTRACT, TINY
 from models.carbon import Carbon
 from models.plan import Plan
-from models.site import Problem
+from models.problem import Problem
 
 
 def test_a_price_of_carbon_moves_work_to_the_clean_hour(site: Any, job: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:

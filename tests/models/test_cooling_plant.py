@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from models.chiller import Chiller, Stage
 from models.cooling_plant import CoolingPlant, secants, water_m3
 from models.hall import Hall
+from models.outcome import Solved
 from models.plan import Plan
+from models.problem import Problem
 from models.settle import settle
-from models.site import Problem
-from models.solve import Solved
 
 CURVED = Chiller(100, 100, 5, 0.1, 2, 0.1, 10, 20, 4, 0.25, 8, 0.125, 1)
 SMALL = Chiller(40, 40, 5, 0, 5, 0, -99, -98, 0, 0, 0, 0, 0)

@@ -11,7 +11,7 @@ import pytest
 
 from models.demand_charge import DemandCharge, Headroom, Interval
 from models.plan import Plan
-from models.site import Problem
+from models.problem import Problem
 
 
 @pytest.mark.parametrize(("so_far_kw", "objective"), [(0.0, 0.4 + 10 * 2.0), (1.5, 0.4 + 10 * 2.0), (3.0, 0.4 + 10 * 3.0)])

@@ -16,9 +16,10 @@ from scipy.optimize import linprog
 from models.exact import Exact, search
 from models.genset import Genset
 from models.hall import Hall
+from models.outcome import TimedOut, Whole
 from models.plan import Plan, make_plan
-from models.site import Problem
-from models.solve import Session, TimedOut, Whole
+from models.problem import Problem
+from models.solve import Session
 from models.tiers import breaks_less
 
 Pattern = tuple[str, ...]

@@ -13,9 +13,9 @@ from models.feed import Feed
 from models.feeder import Feeder
 from models.hall import Hall
 from models.plan import Plan
-from models.rounding import Room
+from models.problem import Problem
+from models.room import Room
 from models.schedule import Groups, Schedule
-from models.site import Problem
 
 
 def two_feeds(site: Callable[..., Problem], a_kw: float, b_kw: float, hours: int = 2, **terms: Any) -> Problem:

@@ -13,7 +13,7 @@ from models.feeder import Feeder
 from models.gpu import Curve
 from models.hall import Hall
 from models.plan import Plan
-from models.site import Problem
+from models.problem import Problem
 
 HALF = Curve((100.0, 200.0, 300.0), (50.0, 100.0, 150.0), (0.3, 0.8, 1.0))
 """Draws half of what its cap allows."""

@@ -10,7 +10,7 @@ import pytest
 
 from models.gpu import Curve
 from models.plan import Plan
-from models.site import Problem
+from models.problem import Problem
 
 Sent = Callable[[Plan, int, int], list[tuple[int, int, Any]]]
 

@@ -14,7 +14,7 @@ from models.genset import Genset, committed, whole
 from models.hall import Hall
 from models.horizon import Horizon
 from models.plan import Plan
-from models.site import Problem
+from models.problem import Problem
 
 
 def with_genset(site: Callable[..., Problem], price: tuple[float, ...], base_kw: float = 4.0, **terms: Any) -> Problem:

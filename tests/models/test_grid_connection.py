@@ -15,7 +15,7 @@ from models.battery import Battery
 from models.breach import GRID_LIMIT, PLANT, TINY
 from models.hall import Hall
 from models.plan import Plan
-from models.site import Problem
+from models.problem import Problem
 
 
 def test_a_limit_moves_work_to_a_dearer_hour(site: Any, job: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:

@@ -14,7 +14,7 @@ from models.cooling_plant import CoolingPlant
 from models.hall import Hall
 from models.horizon import Floats
 from models.plan import Plan
-from models.site import Problem
+from models.problem import Problem
 
 FIFTH = Chiller(100, 100, 5, 0, 5, 0, -99, -98, 0, 0, 0, 0, 0)
 """Draws a fifth of the heat it removes, whatever the weather, and nothing else."""

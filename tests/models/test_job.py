@@ -10,9 +10,11 @@ import pytest
 
 from models import workload
 from models.horizon import Horizon
+from models.outcome import Solved
 from models.plan import Plan
-from models.site import Problem, build
-from models.solve import Session, Solved
+from models.problem import Problem
+from models.site import build
+from models.solve import Session
 
 Sent = Callable[[Plan, int, int], list[tuple[int, int, Any]]]
 

@@ -14,7 +14,7 @@ from models.cooling_plant import CoolingPlant
 from models.hall import Hall
 from models.plan import Plan
 from models.pool import Pool
-from models.site import Problem
+from models.problem import Problem
 
 AIR = CoolingPlant("air", "root", Chiller(10, 10, 5, 0, 5, 0, -99, -98, 0, 0, 0, 0, 0))
 """Draws a fifth of the heat that it removes."""

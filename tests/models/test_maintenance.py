@@ -13,7 +13,7 @@ from models.feeder import Feeder
 from models.gpu import Host
 from models.maintenance import Maintenance, Window, open_starts
 from models.plan import Plan
-from models.site import Problem
+from models.problem import Problem
 
 WARM = Host(idle_w=60.0, host_idle_w=40.0, host_run_w=40.0, min_cap_w=100.0)
 

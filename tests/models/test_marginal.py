@@ -20,7 +20,7 @@ from models.gpu import Curve
 from models.hall import Hall
 from models.marginal import ALSO, LIMITS, PROMISES, Marginal, marginal_prices
 from models.plan import Plan
-from models.site import Problem
+from models.problem import Problem
 
 GOLDEN = Path(__file__).parent / "golden"
 BLOCKS = {"grid_connection": "grid"}

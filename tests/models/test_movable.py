@@ -12,7 +12,7 @@ from models.feeder import Feeder
 from models.job import Job
 from models.placement import placed, spread
 from models.plan import Plan
-from models.site import Problem
+from models.problem import Problem
 from models.tiers import breaks_less
 
 

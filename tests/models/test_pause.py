@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.cell import Cell
 from models.pause import paused_gpus, times
 from models.plan import Plan
-from models.rounding import Cell, Room, schedule_of
+from models.problem import Problem
+from models.room import Room
+from models.rounding import schedule_of
 from models.runs import run_through
-from models.site import Problem
 
 CHEAP_DEAR_CHEAP = ((1.0, 1.0, 1.0), (0.1, 0.15, 0.1))
 

@@ -16,10 +16,12 @@ from models.account import account
 from models.baseline import baseline
 from models.first_step import fits_at_once
 from models.job import Job
+from models.outcome import Infeasible, TimedOut
 from models.plan import Plan, make_plan
-from models.site import Problem
-from models.solve import Infeasible, Session, TimedOut
+from models.problem import Problem
+from models.solve import Session
 from models.tiers import breaks_less
+from models.tightened import tightened
 
 SEEDS = st.integers(0, 100_000)
 ANY_SITE = settings(max_examples=30, deadline=None, derandomize=True)
@@ -170,7 +172,7 @@ def test_a_plan_that_loses_nothing_to_rounding_costs_what_the_program_says(
 
 def test_a_hair_of_every_electrical_limit_is_kept_back(site: Any) -> None:
     problem = site(limit_kw=100.0, event_target_kw=(None, 50.0))
-    reserved = plan_room._reserve(problem)
+    reserved = tightened(problem)
     assert reserved.grid.limit_kw == pytest.approx((99.999, 99.999), abs=1e-9)
     assert reserved.grid.event_target_kw == (None, pytest.approx(49.9995, abs=1e-9))
     assert reserved.feeders[0].rating_kw == pytest.approx(999.99)
@@ -180,7 +182,7 @@ def test_a_hair_of_every_electrical_limit_is_kept_back(site: Any) -> None:
 def test_where_rounding_makes_it_worse_than_the_baseline_the_baseline_is_the_plan(
     site: Any, job: Any, planned: Callable[[Problem], Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan_room, "_round", lambda problem, model: (baseline(replace(problem, jobs=())), {}))
+    monkeypatch.setattr(plan_room, "sendable", lambda problem, model: (baseline(replace(problem, jobs=())), {}))
     plan = planned(problem := site(jobs=(job(8.0),)))
     assert plan.account is plan.baseline
     assert plan.account.objective == pytest.approx(account(problem, plan.schedule).objective)

@@ -11,7 +11,7 @@ import pytest
 
 from models.gpu import Host
 from models.plan import Plan
-from models.site import Problem
+from models.problem import Problem
 
 HOST = Host(idle_w=50.0, host_idle_w=100.0, host_run_w=150.0, min_cap_w=100.0)
 

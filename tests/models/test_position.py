@@ -12,7 +12,7 @@ import pytest
 from models.hall import Hall
 from models.plan import Plan
 from models.position import Position
-from models.site import Problem
+from models.problem import Problem
 
 
 def committed(site: Any, job: Any, kw: tuple[float | None, ...], premium: float, **terms: Any) -> Problem:

@@ -14,10 +14,10 @@ from models.gpu import Curve
 from models.hall import Hall
 from models.plan import Plan
 from models.pool import Pool
+from models.problem import Problem
 from models.redundancy import Redundancy, left_kw
-from models.rounding import Room
+from models.room import Room
 from models.schedule import Groups, Schedule
-from models.site import Problem
 
 HALF = Curve((100.0, 200.0, 300.0), (50.0, 100.0, 150.0), (0.3, 0.8, 1.0))
 """Draws half of what its cap allows."""

@@ -17,9 +17,9 @@ from models.gpu import Curve
 from models.grid_connection import GridConnection
 from models.hall import Hall
 from models.plan import Plan
+from models.problem import Problem
 from models.redundancy import Redundancy
 from models.reserve import Direction, Reserve
-from models.site import Problem
 
 PRICE = 0.01
 HALF = Curve((100.0, 200.0, 300.0), (50.0, 100.0, 150.0), (0.3, 0.8, 1.0))

@@ -12,15 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.account import account
+from models.cell import Cell, parts_of
 from models.chiller import Chiller
 from models.cooling_plant import CoolingPlant
 from models.feeder import Feeder
 from models.gpu import Curve, Host, Ladder, ladder
 from models.hall import Hall
 from models.plan import Plan
-from models.rounding import Cell, Room, _parts, meet_work, round_down, schedule_of
+from models.problem import Problem
+from models.room import Room
+from models.rounding import meet_work, round_down, schedule_of
 from models.schedule import Groups, Schedule
-from models.site import Problem
 
 BARE = Host(0.0, 0.0, 0.0, 100.0)
 ROUND = Curve((100.0, 200.0, 300.0), (100.0, 200.0, 300.0), (0.3, 0.8, 1.0))
@@ -42,7 +44,7 @@ def empty(problem: Problem) -> Room:
 
 def test_a_cap_between_two_rungs_is_shared_out_in_watts() -> None:
     """Of five GPUs at 250.4 W two get 251 W and three 250 W: 0.504 of the way from 200 to 300 W, 5 * 0.4 = 2."""
-    assert _parts(5, ladder(ROUND, BARE, may_pause=True), np.array([1.0, 0.504])) == [(3, 250), (2, 251)]
+    assert parts_of(5, ladder(ROUND, BARE, may_pause=True), np.array([1.0, 0.504])) == [(3, 250), (2, 251)]
 
 
 def test_across_a_gap_gpus_stay_on_its_two_sides_but_for_one() -> None:
@@ -52,13 +54,13 @@ def test_across_a_gap_gpus_stay_on_its_two_sides_but_for_one() -> None:
     """
     rungs = ladder(MEASURED, BARE, may_pause=False)
     assert rungs.joined == (True, True, True, False)
-    assert _parts(10, rungs, np.array([1.0, 1.0, 1.0, 0.55])) == [(4, 200), (1, 250), (5, 300)]
+    assert parts_of(10, rungs, np.array([1.0, 1.0, 1.0, 0.55])) == [(4, 200), (1, 250), (5, 300)]
 
 
 @given(LADDERS, st.integers(1, 40), st.lists(st.floats(0, 1), min_size=4, max_size=4))
 def test_no_parts_draw_more_or_are_capped_higher_than_planned(rungs: Ladder, count: int, shares: list[float]) -> None:
     raised = np.array([1.0, *sorted(shares, reverse=True)])[: len(rungs)]
-    parts = _parts(count, rungs, raised)
+    parts = parts_of(count, rungs, raised)
     planned_w = count * float(raised @ np.diff(rungs.draw_w, prepend=0.0))
     planned_cap_w = count * float(raised @ np.diff(rungs.cap_w, prepend=0.0))
     assert sum(n for n, _ in parts) == count
@@ -70,7 +72,7 @@ def test_no_parts_draw_more_or_are_capped_higher_than_planned(rungs: Ladder, cou
 @given(st.integers(1, 40), st.floats(0, 1))
 def test_between_joined_rungs_less_than_one_watt_is_given_away(count: int, share: float) -> None:
     rungs = ladder(ROUND, BARE, may_pause=True)
-    parts = _parts(count, rungs, np.array([1.0, share]))
+    parts = parts_of(count, rungs, np.array([1.0, share]))
     assert sum(n * cap for n, cap in parts) > count * (200 + 100 * share) - 1 - 1e-4 * count
 
 

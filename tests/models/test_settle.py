@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from models.plan import Plan
-from models.site import Problem
+from models.problem import Problem
 
 Sent = Callable[[Plan, int, int], list[tuple[int, int, Any]]]
 

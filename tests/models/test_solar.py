@@ -12,7 +12,7 @@ import pytest
 from models.feeder import Feeder
 from models.hall import Hall
 from models.plan import Plan
-from models.site import Problem
+from models.problem import Problem
 from models.solar import Solar
 
 

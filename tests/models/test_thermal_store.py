@@ -15,7 +15,7 @@ from models.chiller import Chiller
 from models.cooling_plant import CoolingPlant
 from models.hall import Hall
 from models.plan import Plan
-from models.site import Problem
+from models.problem import Problem
 from models.thermal_store import ThermalStore
 
 FIFTH = Chiller(20, 20, 5, 0, 5, 0, -99, -98, 0, 0, 0, 0, 0)

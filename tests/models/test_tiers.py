@@ -14,16 +14,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from models import plan as plan_room
 from models.breach import TIERS, Tier
 from models.chiller import Chiller
 from models.cooling_plant import CoolingPlant
 from models.feeder import Feeder
 from models.gpu import Curve
 from models.hall import Hall
+from models.ladders import solve_with_ladders
+from models.outcome import Outcome, Solved, TimedOut
 from models.plan import Plan
-from models.site import Problem, build
-from models.solve import Outcome, Session, Solved, SolverFault, TimedOut
+from models.problem import Problem
+from models.site import build
+from models.solve import Session, SolverFault
 from models.tiers import Ranked
 
 STEEP = Curve((100.0, 200.0), (20.0, 40.0), (0.5, 1.0))
@@ -48,7 +50,7 @@ PLANT = Chiller(
 
 def solver(session: Session, model: Any) -> Callable[[float], Outcome]:
     """As the plan solves: ladder rows where they are broken."""
-    return lambda latest: plan_room.solve_with_ladders(session, model, latest)
+    return lambda latest: solve_with_ladders(session, model, latest)
 
 
 def ordered(problem: Problem) -> tuple[Any, Ranked, Outcome, Session]:

@@ -17,8 +17,8 @@ from models.cooling_plant import CoolingPlant
 from models.feeder import Feeder
 from models.hall import Hall
 from models.plan import Plan
+from models.problem import Problem
 from models.redundancy import Redundancy
-from models.site import Problem
 from models.uncertainty import line_above, plant_margin_kw
 
 PLAIN = Chiller(100, 100, 5, 0.1, 2, 0.0, 10, 20, 0, 0.0, 0, 0.0, 0)

@@ -11,7 +11,7 @@ from models.battery import Battery
 from models.chiller import Chiller
 from models.cooling_plant import CoolingPlant
 from models.hall import Hall
-from models.site import Problem
+from models.problem import Problem
 
 Best = Callable[..., Any]
 

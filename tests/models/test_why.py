@@ -11,7 +11,7 @@ import pytest
 
 from models.feeder import Feeder
 from models.plan import Plan
-from models.site import Problem
+from models.problem import Problem
 from models.why import Cause, Why, largest
 
 
