@@ -101,7 +101,7 @@ def test_a_plan_keeps_its_limit_at_the_pessimistic_weather_and_load_and_tells_wh
     limit_kw = round(float(free.decided.plan.account.import_kw.max()))
     made = planned(**files, settings=(f"grid.import_limit_kw={limit_kw}",))
     state, told = made.decided.plan.account, summary(made)
-    root = made.decided.plan.problem.feeders.index(made.decided.plan.problem.root)
+    root = made.decided.plan.problem.feeders.index(made.decided.plan.problem.roots[0])
     assert (state.import_kw + state.uncertain_kw[root] <= limit_kw + 1e-6).all()
     assert state.uncertain_kw[root].min() > 20.0
     assert told["margin_price"] > 0
