@@ -54,6 +54,10 @@ class Snapshot:
     outdoor_c: float | None = None
     slow_hours_used: Mapping[str, float] = field(default_factory=dict)
     """Hours of its budget that each contract has used in the running day, week or month; 0 where nobody counted."""
+    genset_on_since: Mapping[str, datetime] = field(default_factory=dict)
+    """Since when each genset runs that does, UTC; one that is absent is off."""
+    genset_hours_run: Mapping[str, float] = field(default_factory=dict)
+    """Hours that each genset ran in the running calendar year; 0 where nobody counted."""
     peak_so_far_kw: float = 0.0
     """Highest billing-interval mean of the month until now, kW."""
     peaks_so_far_kw: Mapping[str, float] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from facility.bus.interface import Message
 from facility.clock import Clock
 from facility.daemon.governor import Situation
+from facility.daemon.ledger import Ledger
 from facility.errors import InputError
 from facility.events import Event
 from facility.forecast import Forecast, by_local_hour
@@ -27,12 +28,13 @@ FACT = "telemetry"
 
 
 class Knowledge:
-    """To be used under the daemon's lock. `desk` takes the operators' commands."""
+    """To be used under the daemon's lock. `desk` takes the operators' commands, `ledger` counts the hours that were used."""
 
     def __init__(self, site: Site, journal: Journal, clock: Clock) -> None:
         self._site, self._journal, self._clock = site, journal, clock
         self._telemetry, self._signals = Telemetry(site), Signals(site)
         self.desk = OverrideDesk(site, journal, jobs=self._pool_of)
+        self.ledger = Ledger(site, journal)
         state = journal.get(FACT)
         if state is not None:
             self._restore(state)
@@ -50,7 +52,7 @@ class Knowledge:
         """What is known at `now`, and what is commanded in the steps between `edges`; in the first step alone without them."""
         steps = edges or (now, now + FIRST_STEP)
         standing = self.desk.standing(now) if proposals is None else proposals
-        snapshot = self._telemetry.snapshot(now)
+        snapshot = self.ledger.known(self._telemetry.snapshot(now))
         asked = bounds(self._site, standing, now, steps, jobs={job.id: job.pool for job in snapshot.jobs})
         outdoor_c = snapshot.outdoor_c
         if outdoor_c is None:
@@ -70,6 +72,7 @@ class Knowledge:
     def remember(self) -> None:
         """Write down what a restart must not lose. Raises StoreFault."""
         self._journal.put(FACT, self._telemetry.dump())
+        self.ledger.remember()
 
     def _pool_of(self) -> dict[str, str]:
         return {job.id: job.pool for job in self._telemetry.snapshot(self._clock.now()).jobs}

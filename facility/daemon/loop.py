@@ -76,6 +76,7 @@ class Daemon:
         if last is not None and (decision := decision_in(last)) is not None:
             self._governor.resume(decision)
             self._actuator.resume(decision, clock.now())
+            self._known.ledger.resume(decision)
         self._pulse = Pulse(site, bus, instance)
         self._cycle = self._connections = 0
         self._forecast: Forecast | None = None
@@ -197,6 +198,7 @@ class Daemon:
 
     def _keep_time(self) -> None:
         now, real_s = self._clock.now(), time.monotonic()
+        self._known.ledger.count(now, self._governor.in_force)
         if self._people.keep_up(now):
             self._act(now)
         if self._governor.in_force is None and real_s - self._began_s > FIRST_PLAN_S:
@@ -248,6 +250,7 @@ class Daemon:
         edges = rolling(now)
         with self._lock:
             self._cycle += 1
+            self._known.ledger.count(now, self._governor.in_force)
             proposals = self._known.desk.standing(now)
             made = self._governor.tightened(self._known.situation(now, proposals, edges))
             made = replace(made, asked=replace(made.asked, position_kw=self._committed.kw(edges)))
@@ -257,6 +260,7 @@ class Daemon:
         with self._lock:
             if self._closed:
                 return
+            self._known.ledger.count(self._clock.now(), self._governor.in_force)
             here = self._known.situation(self._clock.now())
             try:
                 self._governor.conclude(found, f"{now:%Y%m%dT%H%M%SZ}-{self._epoch}-{self._cycle}", made, here)
@@ -264,6 +268,7 @@ class Daemon:
                 self._governor.safe(here, f"the plan could not be sent: {type(error).__name__}: {error}")
                 raise
             finally:
+                self._known.ledger.count(here.now, self._governor.in_force)
                 if self._governor.plan is found:
                     self._forecast = forecast
                 self._write_down(made, proposals, forecast, here.now)
@@ -288,6 +293,7 @@ class Daemon:
             )
             self._tell_plan()
         with self._survives("the journal"):
+            self._known.ledger.remember()
             self._journal.record_cycle(
                 cycle_record(
                     self._cycle, outcome, made.snapshot, proposals, forecast, made.asked.position_kw, governor.in_force, governor.verdict

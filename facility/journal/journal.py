@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -179,8 +179,12 @@ class Journal:
 
     def put(self, key: str, json: bytes) -> None:
         """Store a small fact under a key, in place of the one before, on the disk."""
+        self.put_all({key: json})
+
+    def put_all(self, facts: Mapping[str, bytes]) -> None:
+        """Store several facts by key, all of them or none, on the disk."""
         with self._store.write() as db:
-            db.execute("INSERT INTO fact VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET json = excluded.json", (key, json))
+            db.executemany("INSERT INTO fact VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET json = excluded.json", facts.items())
 
     def get(self, key: str) -> bytes | None:
         """Give the fact under a key; None where there is none."""

@@ -58,7 +58,7 @@ def _budget(site: Site, contract: Contract, used_h: float, edges: Edges) -> Budg
     if granted is None or granted.greatest_slowdown <= 1:
         return None
     zone = ZoneInfo(site.timezone)
-    windows = [_window(edge.astimezone(zone), granted.slow_window) for edge in edges[:-1]]
+    windows = [window_of(edge.astimezone(zone), granted.slow_window) for edge in edges[:-1]]
     ends = [t for t, (this, after) in enumerate(pairwise((*windows, None))) if this != after]
     most_h = math.inf if granted.slow_hours is None else granted.slow_hours
     return Budget(
@@ -70,7 +70,7 @@ def _budget(site: Site, contract: Contract, used_h: float, edges: Edges) -> Budg
     )
 
 
-def _window(local: datetime, window: str) -> tuple[int, ...]:
+def window_of(local: datetime, window: str) -> tuple[int, ...]:
     """The calendar day, week or month of a local time, as numbers that tell it from its neighbours."""
     if window == "week":
         return tuple(local.isocalendar()[:2])

@@ -73,6 +73,7 @@ def _numbers(snapshot: Snapshot, decision: Decision, outdoor_c: float) -> Iterat
         *((f"feeder/{feeder}", value, "kW") for feeder, value in snapshot.feeder_kw.items()),
         *((f"job/{job.id}", job.work_gpu_h, "GPUh") for job in snapshot.jobs),
         *((f"contract/{contract}", value, "h") for contract, value in snapshot.slow_hours_used.items()),
+        *((f"genset/{genset}", value, "h") for genset, value in snapshot.genset_hours_run.items()),
         ("peak_so_far_kw", snapshot.peak_so_far_kw, "kW"),
         *((f"peak/{charge}", value, "kW") for charge, value in snapshot.peaks_so_far_kw.items()),
         *((f"battery/{order.battery}", order.power_kw, "kW") for order in decision.batteries),
