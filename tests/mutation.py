@@ -2,8 +2,9 @@
 
     python tests/mutation.py [ROOM.CONSTRAINT ...]
 
-prints a table: family, tests that fail without it, the first of them. The golden files would notice every change; they do not
-count here. Exit code 1 where nothing notices.
+prints a table: family, tests that fail without it, the first of them. The tests of the family's own room are asked first, all
+others only where those notice nothing. The golden files would notice every change; they do not count here. Exit code 1 where
+nothing notices.
 """
 
 from __future__ import annotations
@@ -25,7 +26,14 @@ def families() -> list[str]:
 
 def noticed_by(family: str) -> list[str]:
     """The tests that fail without `family`."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--without", family, "-k", "not golden", "tests/models"]
+    room = family.split(".")[0]
+    own = [path for name in (room, room.split("_")[0]) if (path := ROOT / f"tests/models/test_{name}.py").exists()]
+    return (failing(family, own[0]) if own else []) or failing(family, ROOT / "tests/models")
+
+
+def failing(family: str, tests: Path) -> list[str]:
+    """Those of `tests` that fail without `family`."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--without", family, "-k", "not golden", str(tests)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 1):
         raise RuntimeError(done.stdout + done.stderr)
