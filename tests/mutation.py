@@ -26,7 +26,7 @@ def families() -> list[str]:
 
 def noticed_by(family: str) -> list[str]:
     """The tests that fail without `family`."""
-    room = family.split(".")[0]
+    room = family.split(".", maxsplit=1)[0]
     own = [path for name in (room, room.split("_")[0]) if (path := ROOT / f"tests/models/test_{name}.py").exists()]
     return (failing(family, own[0]) if own else []) or failing(family, ROOT / "tests/models")
 

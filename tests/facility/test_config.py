@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import pytest
+import yaml
 
 from facility.config import assumed_curves, load_site, schema
 from facility.config.strict_yaml import parse
 from facility.errors import Fault, InputError
+from facility.site import Part, Site
 
 SITES = Path(__file__).parents[2] / "site_configs"
 
@@ -102,7 +106,7 @@ def test_the_small_site_loads(tmp_path: Path) -> None:
 # --- what is shipped ---
 
 
-@pytest.mark.parametrize("name", ["demo", "dallas", "frankfurt", "phoenix-256gpu"])
+@pytest.mark.parametrize("name", ["demo", "dallas", "frankfurt", "hamburg", "phoenix-256gpu"])
 def test_a_shipped_site_loads_and_is_named_as_its_file(name: str) -> None:
     assert load_site(SITES / f"{name}.yaml").id == name
 
@@ -499,3 +503,37 @@ def test_the_schema_names_its_dialect_and_every_key() -> None:
     described = schema()
     assert described["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert {"id", "grid", "pools", "contracts"} <= described["properties"].keys()
+
+
+def owner(kind: type, key: str) -> str:
+    """The part that declares a key, which others may share."""
+    return next(part.__name__ for part in kind.__mro__ if key in part.__dict__.get("__annotations__", {}))
+
+
+def keys_used(kind: Any, value: Any) -> set[tuple[str, str]]:
+    """(part, key) of every key that stands in `value`, read as a `kind`."""
+    kind = next((inner for inner in get_args(kind) if inner is not type(None)), kind) if get_origin(kind) in (Union, UnionType) else kind
+    if get_origin(kind) is Annotated:
+        return keys_used(get_args(kind)[0], value)
+    if isinstance(kind, type) and issubclass(kind, Part):
+        mine = {(owner(kind, name), name) for name in value}
+        return mine.union(*(keys_used(kind.model_fields[name].annotation, inner) for name, inner in value.items()))
+    if get_origin(kind) is dict:
+        return set().union(*(keys_used(get_args(kind)[1], inner) for inner in value.values()))
+    if get_origin(kind) is tuple:
+        return set().union(*(keys_used(get_args(kind)[0], inner) for inner in value))
+    return set()
+
+
+def keys_known(kind: Any) -> set[tuple[str, str]]:
+    """(part, key) of every key that a site file may have."""
+    if isinstance(kind, type) and issubclass(kind, Part):
+        mine = {(owner(kind, name), name) for name in kind.model_fields}
+        return mine.union(*(keys_known(field.annotation) for field in kind.model_fields.values()))
+    return set().union(*(keys_known(inner) for inner in get_args(kind)))
+
+
+def test_every_key_is_shown_in_a_shipped_site_file() -> None:
+    """So that whoever wonders how a key is used finds it used."""
+    used = set().union(*(keys_used(Site, yaml.safe_load(path.read_text(encoding="utf-8"))) for path in SITES.glob("*.yaml")))
+    assert keys_known(Site) - used == {("Tariff", "export_price_per_mwh")}, "the other way, export_fee_per_mwh, is shown"
