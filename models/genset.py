@@ -82,11 +82,11 @@ def add(block: Any, genset: Genset, horizon: Horizon, steps: Any) -> None:
 
     @block.Constraint(steps)
     def runs_most(b: Any, t: int) -> Any:
-        return b.power_kw[t] <= genset.most_kw * b.on[t]
+        return b.power_kw[t] / genset.most_kw <= b.on[t]  # by the most, so that rows are of one size
 
     @block.Constraint(steps)
     def runs_least(b: Any, t: int) -> Any:
-        return b.power_kw[t] >= genset.least_kw * b.on[t]
+        return b.power_kw[t] / genset.most_kw >= genset.least_kw / genset.most_kw * b.on[t]
 
     @block.Constraint(block.START)
     def starts_first(b: Any, t: int) -> Any:

@@ -507,7 +507,7 @@ def test_the_schema_names_its_dialect_and_every_key() -> None:
 
 def owner(kind: type, key: str) -> str:
     """The part that declares a key, which others may share."""
-    return next(part.__name__ for part in kind.__mro__ if key in part.__dict__.get("__annotations__", {}))
+    return next(part.__name__ for part in kind.__mro__ if key in vars(part).get("__annotations__", {}))
 
 
 def keys_used(kind: Any, value: Any) -> set[tuple[str, str]]:

@@ -162,9 +162,12 @@ def test_water_is_told_and_paid_for_beside_the_energy() -> None:
     assert ("water, m3", f"{numbers['water_m3']:,.1f}", f"{numbers['baseline']['water_m3']:,.1f}") in short_table(planned)
 
 
-@pytest.mark.parametrize("site", ["demo", "phoenix-256gpu", "dallas", "frankfurt"])
-def test_the_program_of_every_shipped_site_is_well_scaled(site: str) -> None:
-    """Rows are in kW, kWh, K and GPU hours: no coefficient is a thousand times another. Costs reach from a GPU to the plant's breaches."""
+@pytest.mark.parametrize(("site", "most"), [("demo", 1e3), ("phoenix-256gpu", 1e3), ("dallas", 1e3), ("frankfurt", 1e3), ("hamburg", 1e4)])
+def test_the_program_of_every_shipped_site_is_well_scaled(site: str, most: float) -> None:
+    """Rows are in kW, kWh, K and GPU hours: no coefficient is a thousand times another, ten thousand where every family is there.
+
+    Costs reach from a GPU to the plant's breaches.
+    """
     condition = summary(made(f"{site}.yaml"))["solve"]["condition"]
-    assert condition["matrix"] < 1e3
+    assert condition["matrix"] < most
     assert condition["cost"] < 1e9
