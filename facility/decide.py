@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -41,10 +42,20 @@ class Undecided:
 
 
 def decide(
-    site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds, edges: Edges, budget_s: float, exact: Exact | None = None
+    site: Site,
+    snapshot: Snapshot,
+    forecast: Forecast,
+    bounds: Bounds,
+    edges: Edges,
+    budget_s: float,
+    exact: Exact | None = None,
+    last_kw: Mapping[str, tuple[float, ...]] | None = None,
 ) -> Decided | Undecided:
-    """Plan the steps between `edges`, `exact` if asked, and decide what is sent at the first of them."""
-    outcome = make_plan(problem_of(site, snapshot, forecast, bounds, edges), budget_s, exact)
+    """Plan the steps between `edges`, `exact` if asked, and decide what is sent at the first of them.
+
+    The plan stays near `last_kw`, what the last one had each workload draw over idle GPUs in the first steps.
+    """
+    outcome = make_plan(problem_of(site, snapshot, forecast, bounds, edges, last_kw), budget_s, exact)
     match outcome:
         case Plan():
             return Decided(outcome, decision_of(site, snapshot, bounds, outcome, edges), edges)

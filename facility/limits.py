@@ -60,6 +60,7 @@ OTHERS = {
     "workload.gpus": "the price of waiting",
     "pause.starts": "the price of pausing",
     "position.settles": "the position that was committed",
+    "stability.moves": "the price of leaving the last plan",
     "hall.removed_kw": "the temperature of hall {asset}",
     SETTLED: "what runs whole or not at all",
 }

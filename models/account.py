@@ -34,6 +34,7 @@ from models import (
     reserve,
     reserve_down,
     reserve_up,
+    stability,
     thermal_store,
     uncertainty,
 )
@@ -93,6 +94,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
     horizon, h, steps = problem.horizon, problem.horizon.h, len(problem.horizon)
     firms, workloads = len(problem.firms), problem.workloads
     work = schedule.groups.work_gpu_h(horizon, len(workloads))
+    drawn_kw = stability.drawn_kw(problem.pools, workloads, schedule.groups, steps)
     pool_kw, pool_worst_kw = pool.loads_kw(problem.pools, workloads, schedule.groups, steps)
     cooled = _cool(problem, schedule, pool_kw)
     heat_kw, cooling_kw = cooled.heat_kw, cooled.power_kw
@@ -116,6 +118,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
     bills = (
         grid_connection.bill(problem.grid, horizon, import_kw, export_kw, problem.at_grid @ uncertain_kw),
         position.bill(problem.position, import_kw - export_kw, h),
+        stability.bill(problem.last, problem.cells, drawn_kw, h),
         demand_charge.bill(problem.demand_charges, import_kw),
         carbon.bill(problem.carbon, horizon, import_kw) if problem.carbon else Bill(),
         battery.bill(problem.batteries, battery_kw, carried_kw, h),

@@ -31,6 +31,7 @@ from models.position import Position
 from models.redundancy import Redundancy
 from models.reserve import Reserve
 from models.solar import Solar
+from models.stability import Last
 from models.thermal_store import ThermalStore
 from models.uncertainty import Margins
 from models.workload import Cells, Workload, cells
@@ -65,6 +66,7 @@ class Problem:
     carbon: Carbon | None = None
     maintenances: tuple[Maintenance, ...] = ()
     windows: tuple[Window, ...] = ()
+    last: Last = field(default_factory=Last)
     cells: Cells = field(init=False)
 
     def __post_init__(self) -> None:

@@ -1,6 +1,7 @@
 """Site: the whole problem on one page.
 
     minimise  energy + imbalance + demand charges + carbon + wear + water + work undone, carried, delayed and paused
+              + moves away from the last plan
               - value of work delivered + breaches + discomfort
     subject to  every asset's own rows (each in the room of its name), tied together by
                 halls:    heat    = IT power of the hall's pools, less what liquid takes, + base load
@@ -44,6 +45,7 @@ from models import (
     reserve_down,
     reserve_up,
     solar,
+    stability,
     thermal_store,
     uncertainty,
     wiring,
@@ -58,7 +60,7 @@ def build(problem: Problem) -> Any:
     m = pyo.ConcreteModel(name="site")
     m.STEPS = pyo.RangeSet(0, len(horizon) - 1)
     m.h = pyo.Param(m.STEPS, initialize=dict(enumerate(horizon.hours)))
-    for room in ("workload", "firm", "budget", "maintenance", "job", "movable", "pause", "grid", "carbon", "position"):
+    for room in ("workload", "firm", "budget", "maintenance", "job", "movable", "pause", "grid", "carbon", "position", "stability"):
         m.add_component(room, pyo.Block())
     m.demand_charge = pyo.Block([c.id for c in problem.demand_charges])
     m.pool = pyo.Block([p.id for p in problem.pools])
@@ -85,21 +87,11 @@ def build(problem: Problem) -> Any:
     job.add(m.job, jobs, m.workload, horizon)
     pause.add(m.pause, jobs, m.workload, m.job)
     movable.add(m.movable, m.workload, m.job)
+    stability.add(m.stability, problem.last, problem.cells, m.workload)
     maintenance.add(m.maintenance, problem.maintenances, problem.pools, horizon, problem.free_gpus, m.STEPS)
     for p in problem.pools:
         pool.add(m.pool[p.id], p, problem.cells, m.workload, horizon, problem.idle_kept(p.id), wiring.taken(m, p))
-    for zone in problem.zones:
-        hall.add(m.hall[zone.id], zone, horizon, m.STEPS, wiring.heat_kw(m, problem, zone), problem.outdoor_c)
-    for looped in problem.loops:
-        liquid_loop.add(m.liquid_loop[looped.id], m.STEPS, wiring.liquid_kw(m, problem, looped))
-    for beside, tank in problem.thermal_stores.items():
-        thermal_store.add(m.thermal_store[beside], tank, horizon, m.STEPS)
-    for plant in problem.cooling_plants:
-        removed = [wiring.of(m.hall[h.id].removed_kw) for h in problem.plant_halls(plant)]
-        removed += [wiring.of(m.liquid_loop[h.id].removed_kw) for h in problem.plant_loops(plant)]
-        removed += [wiring.of(m.thermal_store[plant.id].charge_kw)] if plant.store else []
-        most_kw = problem.margins.most_heat_kw[plant.id]
-        cooling_plant.add(m.cooling_plant[plant.id], plant, m.STEPS, removed, problem.outdoor_c, most_kw)
+    _add_thermal(m, problem)
     if problem.is_uncertain:
         _add_margins(m, problem)
     _add_electrical(m, problem)
@@ -115,6 +107,7 @@ def build(problem: Problem) -> Any:
         expr=grid_connection.cost(m.grid, m.h, m.STEPS)
         + sum(demand_charge.cost(m.demand_charge[c.id], c) for c in problem.demand_charges)
         + position.cost(m.position, problem.position, m.h)
+        + stability.cost(m.stability, problem.last, m.h)
         + (carbon.cost(m.carbon, problem.carbon, m.STEPS, wiring.of(m.grid.import_kw)) if problem.carbon else 0.0)
         + job.cost(m.job, m.workload)
         + pause.cost(m.pause)
@@ -133,6 +126,22 @@ def build(problem: Problem) -> Any:
         + sum(cooling_plant.cost(m.cooling_plant[c.id], c, problem.outdoor_c, m.h, m.STEPS) for c in problem.wet_plants)
     )
     return m
+
+
+def _add_thermal(m: Any, problem: Problem) -> None:
+    """Heat, from the halls to the plants that remove it."""
+    for zone in problem.zones:
+        hall.add(m.hall[zone.id], zone, problem.horizon, m.STEPS, wiring.heat_kw(m, problem, zone), problem.outdoor_c)
+    for looped in problem.loops:
+        liquid_loop.add(m.liquid_loop[looped.id], m.STEPS, wiring.liquid_kw(m, problem, looped))
+    for beside, tank in problem.thermal_stores.items():
+        thermal_store.add(m.thermal_store[beside], tank, problem.horizon, m.STEPS)
+    for plant in problem.cooling_plants:
+        removed = [wiring.of(m.hall[h.id].removed_kw) for h in problem.plant_halls(plant)]
+        removed += [wiring.of(m.liquid_loop[h.id].removed_kw) for h in problem.plant_loops(plant)]
+        removed += [wiring.of(m.thermal_store[plant.id].charge_kw)] if plant.store else []
+        most_kw = problem.margins.most_heat_kw[plant.id]
+        cooling_plant.add(m.cooling_plant[plant.id], plant, m.STEPS, removed, problem.outdoor_c, most_kw)
 
 
 def _add_electrical(m: Any, problem: Problem) -> None:

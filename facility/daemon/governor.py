@@ -14,7 +14,7 @@ and nothing that is sent raises them again before the meter has been within the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -28,6 +28,8 @@ from facility.decision import Decision
 from facility.overrides.arbitrate import Bounds
 from facility.site import Site
 from facility.snapshot import Snapshot
+from facility.stability import last_kw
+from facility.steps import Edges
 from facility.verify import Violation, verify
 from facility.verify.violation import SLACK
 
@@ -182,6 +184,10 @@ class Governor:
         first_kw, *later_kw = here.asked.import_limit_kw
         limits_kw = (max(first_kw - self._cut.excess_kw, 0.0), *later_kw)
         return replace(here, asked=replace(here.asked, import_limit_kw=limits_kw))
+
+    def near_kw(self, edges: Edges) -> Mapping[str, tuple[float, ...]]:
+        """What the plan that is followed has each workload draw in the first steps between `edges`; {} where none is followed."""
+        return last_kw(self.plan, edges) if self.plan is not None and self.outcome.mode in ("NORMAL", "HOLD") else {}
 
     def safe(self, here: Situation, reason: str) -> None:
         """Send the fallback caps, with what operators command laid over them as far as the verifier accepts it."""

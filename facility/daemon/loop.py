@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -255,8 +255,9 @@ class Daemon:
             made = self._governor.tightened(self._known.situation(now, proposals, edges))
             made = replace(made, asked=replace(made.asked, position_kw=self._committed.kw(edges)))
             forecast, events = self._known.forecast(edges), self._known.events
+            near_kw = self._governor.near_kw(edges)
         forecast.outdoor_c[0] = made.outdoor_c
-        found = self._find(made, forecast, events, edges)
+        found = self._find(made, forecast, events, edges, near_kw)
         with self._lock:
             if self._closed:
                 return
@@ -271,20 +272,29 @@ class Daemon:
                 self._known.ledger.count(here.now, self._governor.in_force)
                 if self._governor.plan is found:
                     self._forecast = forecast
-                self._write_down(made, proposals, forecast, here.now)
+                self._write_down(made, proposals, forecast, near_kw, here.now)
 
-    def _find(self, made: Situation, forecast: Forecast, events: tuple[Event, ...], edges: Edges) -> Decided | Undecided:
+    def _find(
+        self, made: Situation, forecast: Forecast, events: tuple[Event, ...], edges: Edges, near_kw: Mapping[str, tuple[float, ...]]
+    ) -> Decided | Undecided:
         """Solve; what goes wrong in there is an outcome, not the end."""
         if made.asked.mode != "normal":
             return Undecided(f"an operator drives: {made.asked.mode}")
         try:
             asked = called(self._site, made.snapshot, forecast, made.asked, events, edges)
-            return decide(self._site, made.snapshot, forecast, asked, edges, self._site.control.solver_budget_s)
+            return decide(self._site, made.snapshot, forecast, asked, edges, self._site.control.solver_budget_s, None, near_kw)
         except Exception as error:
             log.exception("the planner failed")
             return Undecided(f"the planner failed: {type(error).__name__}: {error}")
 
-    def _write_down(self, made: Situation, proposals: tuple[Proposal, ...], forecast: Forecast, now: datetime) -> None:
+    def _write_down(
+        self,
+        made: Situation,
+        proposals: tuple[Proposal, ...],
+        forecast: Forecast,
+        near_kw: Mapping[str, tuple[float, ...]],
+        now: datetime,
+    ) -> None:
         """Tell the plan, and keep the cycle in the journal."""
         governor, outcome = self._governor, self._governor.outcome
         if governor.plan is not None and self._forecast is not None:
@@ -296,7 +306,15 @@ class Daemon:
             self._known.ledger.remember()
             self._journal.record_cycle(
                 cycle_record(
-                    self._cycle, outcome, made.snapshot, proposals, forecast, made.asked.position_kw, governor.in_force, governor.verdict
+                    self._cycle,
+                    outcome,
+                    made.snapshot,
+                    proposals,
+                    forecast,
+                    made.asked.position_kw,
+                    near_kw,
+                    governor.in_force,
+                    governor.verdict,
                 )
             )
             self._journal.prune(made.now - CYCLES_KEPT)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from facility.daemon.governor import Outcome
@@ -20,18 +22,20 @@ def cycle_record(
     proposals: tuple[Proposal, ...],
     forecast: Forecast,
     position_kw: tuple[float | None, ...],
+    near_kw: Mapping[str, tuple[float, ...]],
     decision: Decision | None,
     verdict: tuple[Violation, ...],
 ) -> CycleRecord:
     """The record of a cycle that began at the snapshot's instant; `forecast` for `facility.steps.rolling` of that instant."""
     expected = {name: getattr(forecast, name).tolist() for name in ("price_per_mwh", "outdoor_c", "carbon_g_per_kwh")}
+    inputs = {"snapshot": snapshot, "proposals": proposals, "forecast": expected, "position_kw": position_kw, "near_kw": near_kw}
     return CycleRecord(
         at=snapshot.at,
         cycle=cycle,
         mode=outcome.mode,
         outcome=outcome.outcome,
         reason=outcome.reason,
-        inputs=msgspec.json.encode({"snapshot": snapshot, "proposals": proposals, "forecast": expected, "position_kw": position_kw}),
+        inputs=msgspec.json.encode(inputs),
         decision=msgspec.json.encode(decision),
         verdict=msgspec.json.encode(verdict),
     )

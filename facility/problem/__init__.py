@@ -5,7 +5,7 @@ What the snapshot lacks is taken from the site file's start values. The rooms he
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,10 +27,13 @@ from facility.steps import Edges, horizon
 from models.account import account
 from models.baseline import baseline
 from models.problem import Problem
+from models.stability import Last
 
 
-def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds, edges: Edges) -> Problem:
-    """The problem of the steps between `edges`."""
+def problem_of(
+    site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds, edges: Edges, last_kw: Mapping[str, tuple[float, ...]] | None = None
+) -> Problem:
+    """The problem of the steps between `edges`; `last_kw` is what the last plan had each workload draw in the first of them."""
     return Problem(
         horizon=horizon(edges),
         grid=grid_of(site, forecast, bounds, edges),
@@ -52,6 +55,7 @@ def problem_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bound
         outdoor_high_c=None if forecast.outdoor_high_c is None else np.maximum(forecast.outdoor_high_c, forecast.outdoor_c),
         demand_charges=charges_of(site, snapshot, edges),
         carbon=carbon_of(site, forecast, edges),
+        last=Last(last_kw or {}, site.control.move_price_per_mwh / 1000),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from facility.site.part import Part, Positive
+from facility.site.part import NonNegative, Part, Positive
 
 
 class Control(Part):
@@ -16,6 +16,10 @@ class Control(Part):
     solver_budget_s: Positive = 20.0
     cap_ttl_s: Positive = 900.0
     heartbeat_s: Positive = 1.0
+    move_price_per_mwh: NonNegative = Field(
+        default=0.1,
+        description="price of moving power of the next hour away from the last plan, money per MWh moved; 0: plans may hunt",
+    )
     override_default_s: Positive = 3600.0
     override_ceiling_s: Positive = 86_400.0
 

@@ -631,6 +631,48 @@ def test_a_bound_on_one_pool_leaves_the_others_as_they_are() -> None:
     assert held.pools == (PoolCaps("a", 400), PoolCaps("b", 100, (CapGroup("w", 2, 120),)))
 
 
+def price(house: House, *by_quarter: float) -> None:
+    """Tell the price of energy from now on, EUR/MWh by the quarter, the last for nine hours."""
+    at = [house.clock.now() + timedelta(minutes=15 * i) for i in range(len(by_quarter))]
+    ends = [*at[1:], house.clock.now() + timedelta(hours=9)]
+    points = [{"start": a.isoformat(), "end": b.isoformat(), "value": v} for a, b, v in zip(at, ends, by_quarter, strict=True)]
+    house.say("grid/main/price", {"points": points, "unit": "EUR/MWh"})
+
+
+@pytest.mark.parametrize(("move_price", "action"), [(0.1, "run"), (0.0, "hold")])
+def test_a_trifle_in_the_price_moves_no_job_unless_moving_is_free(tmp_path: Path, move_price: float, action: str) -> None:
+    """A job that takes a quarter at its best, 100 W a GPU, runs now, a MWh being cheaper now by 0.1; then it is in the next quarter."""
+    site = SITE.model_copy(update={
+        "jobs": SITE.jobs.model_copy(update={"delay_price_per_gpu_h": 0.0}),
+        "control": SITE.control.model_copy(update={"move_price_per_mwh": move_price}),
+    })  # fmt: skip
+    house = House(tmp_path / "journal.sqlite", site)
+    deadline = NOW + timedelta(hours=9)
+    house.say("job/j/spec", {"submit": NOW.isoformat(), "gpus": 2, "work_gpu_h": 0.1, "pool": "p", "deadline": deadline.isoformat()})
+    price(house, 50.0, 50.1, 60.0)
+    house.daemon.cycle()
+    told = [house.retained("job/j/desired")]
+    caps = house.caps()
+    price(house, 50.1, 50.0, 60.0)
+    house.daemon.cycle()
+    told.append(house.retained("job/j/desired"))
+    assert [order["action"] for order in told if order] == ["run", action]
+    assert (house.caps() == caps) is (action == "run")
+    inputs = msgspec.json.decode(max(house.journal.cycles(), key=lambda record: record.cycle).inputs)
+    assert inputs["near_kw"]["j"][0] == pytest.approx(2 * 0.05)
+    house.kill()
+
+
+def test_two_cycles_in_a_row_on_unchanged_inputs_send_the_same_caps(planned: House) -> None:
+    before = planned.caps(), planned.retained("job/j/desired")
+    planned.daemon.cycle()
+    after = planned.caps(), planned.retained("job/j/desired")
+    assert after[0] == before[0]
+    assert before[1] is not None
+    assert after[1] is not None
+    assert {key: after[1][key] for key in ("action", "gpus")} == {key: before[1][key] for key in ("action", "gpus")}
+
+
 PRICED = SITE.model_copy(update={"tariff": SITE.tariff.model_copy(update={"imbalance_premium_per_mwh": 1000.0})})
 
 

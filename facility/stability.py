@@ -1,0 +1,33 @@
+"""Stability: what the last plan had each workload draw in the next hour, for the new plan to stay near."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import numpy as np
+
+from facility.decide import Decided
+from facility.steps import Edges
+from models.horizon import Floats
+from models.stability import drawn_kw
+
+NEAR = timedelta(hours=1)
+"""How far ahead a new plan stays near the last one; what is later is free."""
+
+
+def last_kw(last: Decided, edges: Edges) -> Mapping[str, tuple[float, ...]]:
+    """What each workload of `last` draws over idle GPUs in the first steps between `edges`, kW, as far as it covers them whole."""
+    problem = last.plan.problem
+    kw = drawn_kw(problem.pools, problem.workloads, last.plan.schedule.groups, len(problem.horizon))
+    until = min(edges[0] + NEAR, last.edges[-1])
+    near = sum(edge <= until for edge in edges[1:]) if edges[0] >= last.edges[0] else 0
+    means = _means(kw, last.edges, edges[: near + 1]) if near else kw[:, :0]
+    return {load.id: tuple(row) for load, row in zip(problem.workloads, means.tolist(), strict=True)}
+
+
+def _means(kw: Floats, old: Edges, new: Edges) -> Floats:
+    """`kw` by the steps of `old`, shape (W, T), as means over those of `new`, which lie within."""
+    was, now = (np.array([(edge - old[0]).total_seconds() for edge in edges]) for edges in (old, new))
+    shared_s = np.minimum(was[1:, None], now[1:]) - np.maximum(was[:-1, None], now[:-1])
+    return np.asarray(kw @ (np.maximum(shared_s, 0.0) / np.diff(now)))
