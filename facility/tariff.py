@@ -18,6 +18,7 @@ import numpy as np
 from facility.inputs.series import Series
 from facility.site import DemandCharge, Site, Window
 from facility.steps import Edges, as_datetime64
+from facility.windows import inside
 from models.horizon import Floats
 
 QUARTER = timedelta(minutes=15)
@@ -29,7 +30,7 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 def holds(window: Window, local: datetime) -> bool:
     """Whether `local`, a time of the site's clock, lies in `window`."""
     return (
-        window.from_local <= f"{local:%H:%M}" < window.to_local
+        inside(window, f"{local:%H:%M}")
         and (window.weekdays is None or WEEKDAYS[local.weekday()] in window.weekdays)
         and (window.months is None or local.month in window.months)
         and (window.dates is None or local.date().isoformat() in window.dates)
