@@ -53,7 +53,7 @@ class Account:
     it holds at the end of a step; `uncertain_kw` is what the pessimistic forecast may bring each feeder beyond
     `feeder_kw`, and limits are judged with it. `breach` holds, by family, the amount above the limit: by feeder and step, group of
     feeders and step, feed and step, battery that rides through and step, zone and step, loop and step, step, firm workload and
-    step, job, or reserve and step.
+    step, job, genset and step, or reserve and step.
     """
 
     import_kw: Floats
@@ -120,7 +120,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         position.bill(problem.position, import_kw - export_kw, h),
         stability.bill(problem.last, problem.cells, drawn_kw, h),
         demand_charge.bill(problem.demand_charges, import_kw),
-        carbon.bill(problem.carbon, horizon, import_kw) if problem.carbon else Bill(),
+        carbon.bill(problem.carbon, horizon, import_kw, problem.burnt_kg(schedule.given_kw)) if problem.carbon else Bill(),
         battery.bill(problem.batteries, battery_kw, carried_kw, h),
         genset.bill(problem.gensets, schedule.given_kw, horizon),
         job.bill(problem.jobs, work[firms:], horizon),

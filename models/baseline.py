@@ -3,15 +3,17 @@
 Jobs that run go on; the others start in the order they arrived as soon as their pool has enough GPUs for the whole of their run,
 as a scheduler with reservations has it, for maintenance and the demand of services are known; all run until they finish or reach
 their deadline. Halls are kept at the temperature they have, tanks as full as they are; batteries rest, the
-sun gives what it can, gensets stay off.
+sun gives what it can, gensets stay off, or run at their least until what they began is over.
 """
 
 from __future__ import annotations
 
 import heapq
+from dataclasses import replace
 
 import numpy as np
 
+from models.account import account
 from models.horizon import Floats
 from models.problem import Problem
 from models.schedule import Groups, Schedule
@@ -37,13 +39,27 @@ def baseline(problem: Problem) -> Schedule:
         share = horizon.overlap(start_h, end_h)
         rows += [(w, int(t), job.gpus, float(share[t]), max_cap_w[job.pool], draw_w, speed) for t in np.flatnonzero(share)]
     rest = np.zeros(len(horizon))
-    return Schedule(
+    schedule = Schedule(
         Groups.of(rows),
         {b.id: rest for b in problem.batteries},
         {z.id: np.full(len(horizon), z.start_c) for z in problem.halls},
         {s.id: np.array(s.available_kw) for s in problem.solar} | {g.id: rest for g in problem.gensets},
         thermal_store_kw={plant: store.holds_kw(horizon.h) for plant, store in problem.thermal_stores.items()},
     )
+    return _running_on(problem, schedule)
+
+
+def _running_on(problem: Problem, schedule: Schedule) -> Schedule:
+    """`schedule` with each genset at its least load until the minimum run that it began is over, where the site can take it."""
+    running = [(g, t) for g in problem.gensets for t in g.runs_on(problem.horizon)]
+    if not running:
+        return schedule
+    given, left_kw = {s: kw.copy() for s, kw in schedule.given_kw.items()}, account(problem, schedule).import_kw
+    for genset, t in running:
+        if left_kw[t] >= genset.least_kw:
+            given[genset.id][t] = genset.least_kw
+            left_kw[t] -= genset.least_kw
+    return replace(schedule, given_kw=given)
 
 
 def _runs(problem: Problem, free: dict[str, Floats]) -> dict[int, tuple[float, float]]:

@@ -87,10 +87,11 @@ LIMITS = {
 """By block and name of the rows, or of the columns whose upper bound it is. A GPU more is one that idles at nothing."""
 
 PROMISES = frozenset(
-    {"job.finishes", "maintenance.happens", "liquid_loop.takes_heat", "reserve.keeps", "grid.one_way", "whole.owes_nothing"}
+    {"job.finishes", "maintenance.happens", "liquid_loop.takes_heat", "reserve.keeps", "grid.one_way", "genset.runs_on", "whole.owes_nothing"}
 )
 """Families of rows that a breach relaxes and that are no limit: the price of a job's work is the job's own (`models.why`), that of a
-loop's heat its plant's, that of one way at the grid its two limits'; what is whole has none."""
+loop's heat its plant's, that of one way at the grid its two limits'; a minimum run that began before and what is whole have none.
+"""
 
 ALSO = {
     "reserve_down.grid_takes": "grid.limits",

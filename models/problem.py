@@ -5,6 +5,7 @@ Workloads are the firm ones first, then jobs; assets keep the order in which the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -165,6 +166,10 @@ class Problem:
     def sources(self) -> tuple[Solar | Genset, ...]:
         """What generates, each with its own id."""
         return (*self.solar, *self.gensets)
+
+    def burnt_kg(self, given_kw: Mapping[str, Floats]) -> Floats:
+        """CO2 of the fuel of its gensets that give `given_kw`, by id, kg in each step, shape (T,)."""
+        return sum((g.burnt_kg(self.horizon, given_kw[g.id]) for g in self.gensets), np.zeros(len(self.horizon)))
 
     def may_return(self, node: Feeder) -> bool:
         """Whether power may flow back up through `node`.

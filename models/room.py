@@ -43,7 +43,7 @@ class Room:
             ramp_kw = problem.grid.ramp_kw(problem.horizon)
             beside_kw = np.minimum(np.r_[np.inf, net_kw[:-1] + ramp_kw], np.r_[net_kw[1:] + ramp_kw, np.inf])
             self._grid_kw = np.minimum(self._grid_kw, beside_kw - net_kw)
-        self._kg_per_kw, self._carbon_kg = _carbon(problem, state.import_kw)
+        self._kg_per_kw, self._carbon_kg = _carbon(problem, state.import_kw, problem.burnt_kg(state.given_kw))
         self._peaks = Headroom(problem.demand_charges, state.import_kw, PEAK_MORE_KW)
         self._kw, self._worst_kw = _electrical_kw(problem, state)
         most_kw = [problem.margins.most_heat_kw[c.id] for c in problem.cooling_plants]
@@ -101,12 +101,12 @@ class Room:
         return bool(fits)
 
 
-def _carbon(problem: Problem, import_kw: Floats) -> tuple[Floats, float]:
+def _carbon(problem: Problem, import_kw: Floats, burnt_kg: Floats) -> tuple[Floats, float]:
     """What a kW more in a step emits, kg, shape (T,), and what is left under the cap, kg: any, where promises broke it already."""
     steps, carbon = len(problem.horizon), problem.carbon
     if carbon is None or carbon.cap_kg is None:
         return np.zeros(steps), 0.0
-    left_kg = carbon.cap_kg - float(carbon.kg(problem.horizon, import_kw).sum())
+    left_kg = carbon.cap_kg - float((carbon.kg(problem.horizon, import_kw) + burnt_kg).sum())
     return carbon.kg(problem.horizon, np.ones(steps)), left_kg if left_kg >= 0 else np.inf
 
 

@@ -98,7 +98,7 @@ def build(problem: Problem) -> Any:
     for charge in problem.demand_charges:
         demand_charge.add(m.demand_charge[charge.id], charge, wiring.of(m.grid.import_kw))
     if problem.carbon:
-        carbon.add(m.carbon, problem.carbon, horizon, m.STEPS, wiring.of(m.grid.import_kw))
+        carbon.add(m.carbon, problem.carbon, horizon, m.STEPS, wiring.of(m.grid.import_kw), wiring.burnt_kg(m, problem))
     position.add(m.position, problem.position, wiring.net_kw(m, problem))
     if problem.reserves:
         _add_reserves(m, problem)
@@ -108,7 +108,7 @@ def build(problem: Problem) -> Any:
         + sum(demand_charge.cost(m.demand_charge[c.id], c) for c in problem.demand_charges)
         + position.cost(m.position, problem.position, m.h)
         + stability.cost(m.stability, problem.last, m.h)
-        + (carbon.cost(m.carbon, problem.carbon, m.STEPS, wiring.of(m.grid.import_kw)) if problem.carbon else 0.0)
+        + (carbon.cost(m.carbon, problem.carbon, m.STEPS, wiring.of(m.grid.import_kw), wiring.burnt_kg(m, problem)) if problem.carbon else 0.0)
         + job.cost(m.job, m.workload)
         + pause.cost(m.pause)
         + firm.cost(m.firm, m.workload)

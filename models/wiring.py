@@ -8,6 +8,7 @@ from typing import Any
 from models import (
     cooling_plant,
     feeder,
+    genset,
     maintenance,
     reserve,
 )
@@ -45,6 +46,12 @@ def taken(m: Any, p: Pool) -> tuple[Gpus, Gpus]:
 def of(variable: Any) -> Load:
     """What a variable is, by step."""
     return lambda t: variable[t]
+
+
+def burnt_kg(m: Any, problem: Problem) -> Load:
+    """CO2 of the gensets' fuel, kg by step."""
+    burning = [g for g in problem.gensets if g.carbon_g_per_kwh]
+    return (lambda t: sum(genset.burnt_kg(m.genset[g.id], g, t) for g in burning)) if burning else feeder.certain
 
 
 def plus(variable: Any, more: Load) -> Load:

@@ -44,7 +44,7 @@ def problem_of(
         cooling_plants=tuple(plant_of(site, i, snapshot) for i in site.cooling_plants),
         batteries=tuple(battery_of(site, i, snapshot) for i in site.batteries),
         solar=tuple(solar_of(site, i, forecast) for i in site.solar),
-        gensets=tuple(genset_of(site, i) for i in site.gensets),
+        gensets=tuple(genset_of(site, i, snapshot) for i in site.gensets),
         redundancies=redundancies_of(site),
         feeds=feeds_of(site),
         firms=firms_of(site, snapshot, forecast, bounds, edges),

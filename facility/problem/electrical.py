@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facility.forecast import Forecast
+from facility.forecast import Forecast, hours_between
 from facility.site import Site
 from facility.snapshot import Snapshot
 from models.battery import Battery
@@ -48,9 +48,10 @@ def solar_of(site: Site, solar_id: str, forecast: Forecast) -> Solar:
     return Solar(solar_id, site.solar[solar_id].feeder, tuple(forecast.solar_kw[solar_id].tolist()))
 
 
-def genset_of(site: Site, genset_id: str) -> Genset:
-    """A genset, off at the start."""
-    g = site.gensets[genset_id]
+def genset_of(site: Site, genset_id: str, snapshot: Snapshot) -> Genset:
+    """A genset as it runs, with what is left of its hours and of the minimum run that it began; off where nobody told."""
+    g, since = site.gensets[genset_id], snapshot.genset_on_since.get(genset_id)
+    ran_h = snapshot.genset_hours_run.get(genset_id, 0.0)
     return Genset(
         id=genset_id,
         feeder=g.feeder,
@@ -59,8 +60,10 @@ def genset_of(site: Site, genset_id: str) -> Genset:
         fuel_price_per_kwh=g.fuel_price_per_mwh / 1000,
         start_price=g.start_cost,
         min_run_h=g.min_run_h,
-        hours_left=g.run_hours_left,
+        hours_left=None if g.run_hours_left is None else max(0.0, g.run_hours_left - ran_h),
         carbon_g_per_kwh=g.carbon_g_per_kwh,
+        is_on=since is not None,
+        still_h=0.0 if since is None else max(0.0, g.min_run_h - hours_between(since, snapshot.at)),
     )
 
 

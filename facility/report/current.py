@@ -66,6 +66,6 @@ def plan_current(
         energy_cost=ours,
         saving_pct=100 * (base - ours) / abs(base) if base else None,
         peak_kw=float(state.import_kw.max()),
-        carbon_kg=float((state.import_kw * h) @ forecast.carbon_g_per_kwh) / 1000,
+        carbon_kg=float((state.import_kw * h) @ forecast.carbon_g_per_kwh) / 1000 + float(problem.burnt_kg(state.given_kw).sum()),
         reason=reason[:1000],
     )

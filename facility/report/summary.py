@@ -192,17 +192,12 @@ def _figures(plan: Plan, state: Account) -> dict[str, Any]:
             {"id": c.id, "peak_kw": c.peak_kw(state.import_kw), "so_far_kw": c.so_far_kw, "price_per_kw": c.price_per_kw}
             for c in problem.demand_charges
         ],
-        "carbon_kg": (float((state.import_kw * h) @ np.asarray(problem.grid.carbon_g_per_kwh)) + _burnt_g(plan, state)) / 1000,
+        "carbon_kg": float((state.import_kw * h) @ np.asarray(problem.grid.carbon_g_per_kwh)) / 1000 + float(problem.burnt_kg(state.given_kw).sum()),
         "weighted_throughput": _weighted_throughput(plan, state),
         "job_work_gpu_h": float(state.work_gpu_h[len(problem.firms) :].sum()),
         "carried_cost": state.cost["carried"],
         "water_m3": float(water_m3(problem.cooling_plants, state.heat_kw, problem.outdoor_c, h).sum()),
     }
-
-
-def _burnt_g(plan: Plan, state: Account) -> float:
-    """CO2 of the gensets' fuel, g."""
-    return sum(g.carbon_g_per_kwh * float(state.given_kw[g.id] @ plan.problem.horizon.h) for g in plan.problem.gensets)
 
 
 def _weighted_throughput(plan: Plan, state: Account) -> float | None:

@@ -65,6 +65,7 @@ class Genset(Part):
     start_cost: NonNegative = Field(default=0.0, description="per start")
     min_run_h: NonNegative = Field(default=0.0, description="hours that it runs at least once it has started, h")
     run_hours_left: NonNegative | None = Field(
-        default=None, description="hours that its permit leaves it, h, all of which one plan may use; absent: any"
+        default=None,
+        description="hours that its permit leaves it this calendar year, h, less what the daemon counts; one plan may use all; absent: any",
     )
     carbon_g_per_kwh: NonNegative = Field(default=0.0, description="CO2 per kWh given, g/kWh")

@@ -41,5 +41,5 @@ class Carbon(Part):
     """Carbon: intensity of the grid where no file says otherwise, what emitting costs, and how much is promised at most."""
 
     intensity_g_per_kwh: NonNegative = 0.0
-    price_per_tonne: NonNegative = Field(default=0.0, description="for each tonne that the energy drawn emits")
+    price_per_tonne: NonNegative = Field(default=0.0, description="for each tonne that the energy drawn and the gensets' fuel emit")
     cap_kg_per_day: NonNegative | None = Field(default=None, description="most that a day may emit, kg; a plan has its share by the hour")

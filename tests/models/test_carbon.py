@@ -10,6 +10,8 @@ import pytest
 
 from models.breach import CONTRACT, TINY
 from models.carbon import Carbon
+from models.genset import Genset
+from models.hall import Hall
 from models.plan import Plan
 from models.problem import Problem
 
@@ -62,6 +64,30 @@ def test_no_value_of_work_buys_carbon_above_the_cap(site: Any, firm: Any, planne
     assert plan.account.breach["over_carbon_kg"].sum() <= 1e-4
 
 
+BURNING = Genset("diesel", "root", 1.0, 2.0, 0.2, carbon_g_per_kwh=800.0)
+
+
+def test_a_price_of_carbon_is_paid_for_fuel_too(site: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+    """4 kW: a kWh is 0.3 and 0.1 kg from the grid, 0.2 and 0.8 kg of fuel; at 0.1 a kg fuel is 0.03 cheaper, at 0.2 dearer by 0.04."""
+    for price, cost, fuel_kw in ((0.1, 4 * 0.31 - 2 * 0.03, 2.0), (0.2, 4 * 0.32, 0.0)):
+        carbon = Carbon((0.1,), price_per_kg=price)
+        problem = site((1.0,), (0.3,), gpus=0.0, halls=(Hall("hall", "root", base_kw=4.0),), gensets=(BURNING,), carbon=carbon)
+        assert optimum(problem).objective == pytest.approx(cost)
+        account = planned(problem).account
+        assert account.given_kw["diesel"].tolist() == pytest.approx([fuel_kw])
+        assert account.objective == pytest.approx(cost)
+
+
+def test_a_cap_counts_what_gensets_burn(site: Any, planned: Callable[[Problem], Plan], optimum: Any) -> None:
+    """4 kW from the grid are 0.4 kg; each kW of fuel adds 0.7. 1.1 kg are 1 kW of 0.2 and 3 of 0.3: 1.1. Without the genset's: 1.0."""
+    carbon = Carbon((0.1,), cap_kg=1.1 + 1e-4)
+    problem = site((1.0,), (0.3,), gpus=0.0, halls=(Hall("hall", "root", base_kw=4.0),), gensets=(BURNING,), carbon=carbon)
+    assert optimum(problem).objective == pytest.approx(1.1, abs=1e-4)
+    account = planned(problem).account
+    assert account.given_kw["diesel"].tolist() == pytest.approx([1.0], abs=1e-3)
+    assert not account.is_breached
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_no_rounding_breaks_a_cap_that_its_program_keeps(random_site: Any, planned: Callable[[Problem], Plan], seed: int) -> None:
     """The cap is nine tenths of what the plan without it emits."""
@@ -76,4 +102,4 @@ def test_no_rounding_breaks_a_cap_that_its_program_keeps(random_site: Any, plann
 
 
 def test_golden_rows(site: Any, golden: Any) -> None:
-    golden(site((0.5, 1.0), carbon=Carbon((0.5, 0.1), 0.08, 3.0)), "carbon.keeps_cap")
+    golden(site((0.5, 1.0), gensets=(BURNING,), carbon=Carbon((0.5, 0.1), 0.08, 3.0)), "carbon.keeps_cap")

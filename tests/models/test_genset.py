@@ -65,6 +65,39 @@ def test_once_started_it_runs_for_its_minimum(site: Any, planned: Any, optimum: 
     assert given_kw(planned(problem)) == pytest.approx([0.0, 2.0, 1.0, 1.0])
 
 
+@pytest.mark.parametrize(
+    ("still_h", "hours_left", "given"), [(0.0, None, [0.0, 0.0]), (0.5, None, [1.0, 0.0]), (1.5, None, [1.0, 1.0]), (1.5, 1.0, [1.0, 0.0])]
+)
+def test_what_is_left_of_a_minimum_run_that_began_before_is_run_as_far_as_its_hours_last(
+    site: Any, planned: Any, optimum: Any, still_h: float, hours_left: float | None, given: list[float]
+) -> None:
+    """At 0.1 fuel at 0.2 is never worth it: 0.8 for two hours, and 0.1 for each that its least 1 kW must go on; no start is paid."""
+    problem = with_genset(site, (0.1, 0.1), start_price=9.0, min_run_h=2.0, is_on=True, still_h=still_h, hours_left=hours_left)
+    assert optimum(problem).objective == pytest.approx(0.8 + 0.1 * sum(given))
+    plan = planned(problem)
+    assert given_kw(plan) == pytest.approx(given)
+    assert plan.account.objective == pytest.approx(0.8 + 0.1 * sum(given))
+    assert plan.baseline.given_kw["diesel"].tolist() == pytest.approx(given)
+    assert not plan.baseline.is_breached
+
+
+def test_a_minimum_run_is_broken_off_where_the_site_cannot_take_its_least_load(site: Any, planned: Any, optimum: Any) -> None:
+    """0.5 kW are wanted and 1 is the least: the program runs half of the hour, a plan breaks the hour off. 0.5 * 0.1 and 50."""
+    problem = with_genset(site, (0.1,), base_kw=0.5, min_run_h=2.0, is_on=True, still_h=1.0)
+    assert optimum(problem).objective == pytest.approx(0.5 * 0.2 + 50 * 0.5)
+    plan = planned(problem)
+    assert given_kw(plan) == pytest.approx([0.0])
+    assert plan.status == "breached"
+    assert plan.account.breach["stopped_early_h"].tolist() == [[pytest.approx(1.0)]]
+    assert plan.account.objective == pytest.approx(50.05)
+
+
+def test_hours_that_are_too_many_are_not_taken_from_a_minimum_run_that_began_before() -> None:
+    genset = Genset("g", "root", 1.0, 2.0, 0.2, min_run_h=3.0, hours_left=3.0, is_on=True, still_h=1.0)
+    runs = np.array([True, False, True, True, True])
+    assert committed(genset, runs, 1.0 * runs, Horizon((1.0,) * 5)).tolist() == [True, False, False, False, False]
+
+
 def test_below_its_least_load_it_stays_off(site: Any, planned: Any, optimum: Any) -> None:
     """0.5 kW are wanted and 1 is the least: the program runs it for half of the hour; a plan leaves it off. 0.5 * 0.5."""
     problem = with_genset(site, (0.5,), base_kw=0.5)
@@ -153,6 +186,6 @@ def test_no_pattern_of_on_and_off_is_cheaper_by_more_than_a_start(site: Any, pla
 
 
 def test_golden_rows(site: Any, golden: Any) -> None:
-    problem = with_genset(site, (0.1, 0.5), start_price=0.3, min_run_h=2.0, hours_left=1.5, is_on=True)
-    for name in ("runs_most", "runs_least", "starts_first", "starts", "keeps_on", "keeps_hours"):
+    problem = with_genset(site, (0.1, 0.5), start_price=0.3, min_run_h=2.0, hours_left=1.5, is_on=True, still_h=0.5)
+    for name in ("runs_most", "runs_least", "starts_first", "starts", "keeps_on", "runs_on", "keeps_hours"):
         golden(problem, f"genset.{name}")
