@@ -61,7 +61,7 @@ def plan(
     ] = None,
     settings: Settings = None,
     explain: Annotated[
-        list[str] | None, typer.Option(metavar="JOB|POOL|TIME", help="say why, which limits bind, and the cheapest remedy")
+        list[str] | None, typer.Option(metavar="JOB|POOL|CONTRACT|TIME", help="say why, which limits bind, and the cheapest remedy")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="write plan.csv, caps.csv, jobs.csv, summary.json, report.html")

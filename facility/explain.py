@@ -1,4 +1,4 @@
-"""Explain: why a job, a pool or an instant of a plan is as it is, which limits bind, and the cheapest remedy, from solving again."""
+"""Explain: why a job, a pool, a contract or an instant of a plan is as it is, which limits bind, and the cheapest remedy, from solving again."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Explanation:
     """Sentences, limits (the dearest first) and remedies (the one that saves most for the least change first)."""
 
     asked: str
-    kind: Literal["job", "pool", "time"]
+    kind: Literal["job", "pool", "contract", "time"]
     says: tuple[str, ...]
     limits: tuple[Binding, ...]
     remedies: tuple[Cure, ...]
@@ -75,17 +75,19 @@ class Explanation:
 
 
 def explain(planned: Planned, asked: str, budget_s: float) -> Explanation:
-    """Why `asked`, a job's id, a pool's or an instant, is as it is; InputError where it is none of them."""
+    """Why `asked`, the id of a job, a pool or a contract or an instant, is as it is; InputError where it is none of them."""
     plan, site = planned.decided.plan, planned.site
     jobs = {job.id: len(plan.problem.firms) + i for i, job in enumerate(plan.problem.jobs)}
     if asked in jobs:
         return _of_job(planned, asked, jobs[asked], budget_s)
     if asked in site.pools:
         return _of_pool(planned, asked, budget_s)
+    if asked in site.contracts:
+        return _of_contract(planned, asked, budget_s)
     if any(out.id == asked for out in planned.left_out):
         says = next(out.reason for out in planned.left_out if out.id == asked)
         return Explanation(asked, "job", (says,), (), ())
-    return _of_time(planned, asked, _step(planned, asked, [*jobs, *site.pools]), budget_s)
+    return _of_time(planned, asked, _step(planned, asked, [*jobs, *site.pools, *site.contracts]), budget_s)
 
 
 def _of_job(planned: Planned, asked: str, w: int, budget_s: float) -> Explanation:
@@ -108,7 +110,38 @@ def _of_job(planned: Planned, asked: str, w: int, budget_s: float) -> Explanatio
 
 def _of_pool(planned: Planned, asked: str, budget_s: float) -> Explanation:
     plan, site, edges = planned.decided.plan, planned.site, planned.edges
-    members = plan.problem.cells.pools.get(asked, [])
+    costs, told_, steps = _low_caps(planned, plan.problem.cells.pools.get(asked, []))
+    told_ = told_ or [pool_reason(plan, bounds(site, (), edges[0], edges), asked, site.currency)]
+    return Explanation(asked, "pool", tuple(told_), _bindings(planned, costs), _remedies(planned, costs, steps, budget_s))
+
+
+def _of_contract(planned: Planned, asked: str, budget_s: float) -> Explanation:
+    """A contract by its rental, where it has one, and by its jobs."""
+    plan, state, h = planned.decided.plan, planned.decided.plan.account, planned.decided.plan.problem.horizon.h
+    firms, says = plan.problem.firms, []
+    rentals = [w for w, firm in enumerate(firms) if firm.id == asked]
+    costs, low, steps = _low_caps(planned, rentals)
+    for w in rentals:
+        demand, work = firms[w].demanded(len(h)), state.work_gpu_h[w]
+        asks = demand > 0
+        if asks.any():
+            least, mean = float((work[asks] / (demand * h)[asks]).min()), float(work.sum() / (demand @ h))
+            says.append(f"its GPUs run at {100 * mean:.1f} % of full speed on average and at {100 * least:.1f} % at least")
+        if (terms := firms[w].budget) is not None:
+            used_h, left_h = float(terms.slow_h(demand, work, h).sum()), sum(terms.left_h)
+            says.append(f"it uses {rounded(used_h)} slow hours" + (f" of the {rounded(left_h)} it has left" if np.isfinite(left_h) else ""))
+        if (short := float(state.breach["short_gpu_h"][w].sum())) > TINY:
+            says.append(f"{rounded(short)} GPU h are short of its floor")
+    jobs = [i for i, job in enumerate(planned.jobs) if job.contract == asked]
+    late = [i for i in jobs if state.breach["unfinished_gpu_h"][i] > TINY]
+    says += [f"{len(jobs)} jobs run under it, {len(late)} of which cannot finish"] if jobs else []
+    says += low if low or says else ["it has neither a rental nor jobs in this plan"]
+    return Explanation(asked, "contract", tuple(says), _bindings(planned, costs), _remedies(planned, costs, steps, budget_s))
+
+
+def _low_caps(planned: Planned, members: list[int]) -> tuple[dict[Cause, float], list[str], range]:
+    """What keeps the caps of some workloads low, money by limit; when, in words; and the steps from the first to the last."""
+    plan, site, edges = planned.decided.plan, planned.site, planned.edges
     costs: dict[Cause, float] = {}
     says: list[tuple[int, int, str]] = []
     for t in range(len(plan.problem.horizon)):
@@ -121,9 +154,7 @@ def _of_pool(planned: Planned, asked: str, budget_s: float) -> Explanation:
         elif why:
             says.append((t, t + 1, why))
     told_ = [f"from {_instant(edges[a])} to {_instant(edges[b])} {why}" for a, b, why in says]
-    told_ = told_ or [pool_reason(plan, bounds(site, (), edges[0], edges), asked, site.currency)]
-    steps = range(says[0][0], says[-1][1]) if says else range(0)
-    return Explanation(asked, "pool", tuple(told_), _bindings(planned, costs), _remedies(planned, costs, steps, budget_s))
+    return costs, told_, range(says[0][0], says[-1][1]) if says else range(0)
 
 
 def _of_time(planned: Planned, asked: str, t: int, budget_s: float) -> Explanation:
@@ -195,8 +226,8 @@ def _step(planned: Planned, asked: str, names: list[str]) -> int:
         except InputError:
             lower = {name.lower(): name for name in names}
             near = difflib.get_close_matches(asked.lower(), lower, 1, 0.4)
-            remedy = f"did you mean {lower[near[0]]}?" if near else "give a job's id, a pool's id or a time such as 17:00"
-            raise InputError(Fault("--explain", f"{asked!r} is no job, pool or time of this plan", remedy)) from None
+            remedy = f"did you mean {lower[near[0]]}?" if near else "give the id of a job, a pool or a contract, or a time such as 17:00"
+            raise InputError(Fault("--explain", f"{asked!r} is no job, pool, contract or time of this plan", remedy)) from None
     if not edges[0] <= at < edges[-1]:
         raise InputError(
             Fault("--explain", f"{asked} is outside the plan", f"give a time from {_instant(edges[0])} to {_instant(edges[-1])}")

@@ -13,7 +13,7 @@ from facility.events import delivery
 from facility.limits import sentence
 from facility.planner import Planned
 from facility.report.breaches import breaches
-from facility.report.tables import instant
+from facility.report.tables import instant, run_times
 from facility.tariff import standing_charge
 from models.account import Account
 from models.breach import TINY
@@ -41,6 +41,7 @@ def summary(planned: Planned) -> dict[str, Any]:
         "maintenance": list(maintenances(planned)),
         "reserves": list(reserves(plan)),
         "position": position(plan),
+        **job_losses(planned),
         "breaches": list(breaches(planned, plan.account)),
         "marginal_prices": plan.marginal_prices,
         "marginal_prices_by_step": [
@@ -115,6 +116,20 @@ def position(plan: Plan) -> dict[str, Any] | None:
         "long_kwh": float(np.maximum(-over_kw, 0.0) @ h),
         "imbalance_cost": state.cost["imbalance"],
     }
+
+
+def job_losses(planned: Planned) -> dict[str, Any]:
+    """What pauses and spot work that is not worth doing come to, where there are any: how often, GPU h, money."""
+    plan, first = planned.decided.plan, len(planned.decided.plan.problem.firms)
+    state, found = plan.account, dict[str, Any]()
+    pauses = [run_times(planned, first + i)[2] for i in range(len(plan.problem.jobs))]
+    if any(pauses):
+        found["pauses"] = {"times": sum(pauses), "jobs": sum(count > 0 for count in pauses), "cost": state.cost["pauses"]}
+    done_gpu_h = state.work_gpu_h[first:].sum(axis=1) + state.carried_gpu_h
+    left = [job.work_gpu_h - done for job, done in zip(plan.problem.jobs, done_gpu_h, strict=True) if job.spot_value_per_gpu_h]
+    if (forgone_gpu_h := float(sum(max(0.0, gpu_h) for gpu_h in left))) > TINY:
+        found["forgone"] = {"gpu_h": forgone_gpu_h, "value": state.cost["forgone"]}
+    return found
 
 
 def reserves(plan: Plan) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from facility.commands.plan import run_plan
 from facility.decide import Undecided
 from facility.errors import InputError
 from facility.explain import Explanation, explain
+from facility.limits import rounded
 from facility.planner import Planned, Request, plan
 from facility.report.breaches import breaches
 
@@ -91,6 +93,28 @@ def test_a_pool_tells_when_its_caps_are_low_and_why(planned: Planned) -> None:
     assert told.remedies[0].limit == "grid.limits"
 
 
+def test_a_contract_tells_how_fast_it_runs_what_it_used_and_which_limit_slows_it() -> None:
+    """Under 430 kW every GPU is slow; `kepler-jobs` is a contract of jobs, of which the plan has none."""
+    keys = ("grid.import_limit_kw=430", "contracts.lumen-chat.greatest_slowdown=4", "contracts.lumen-chat.slow_hours=3")
+    made = plan(Request(SITE, "2023-07-02T14:00Z", "2h", "1h", settings=keys))
+    assert not isinstance(made, Undecided)
+    told, state = explain(made, "lumen-chat", 20.0), made.decided.plan.account
+    assert told.kind == "contract"
+    w = next(i for i, firm in enumerate(made.decided.plan.problem.firms) if firm.id == "lumen-chat")
+    firm = made.decided.plan.problem.firms[w]
+    mean, used_h = state.work_gpu_h[w].sum() / (firm.gpus * 2), 2 - state.work_gpu_h[w].sum() / firm.gpus
+    assert told.says[0].startswith(f"its GPUs run at {100 * mean:.1f} % of full speed on average")
+    assert told.says[1] == f"it uses {rounded(used_h / 0.75)} slow hours of the 3 it has left"
+    assert told.says[2] == "from 2023-07-02T14:00Z to 2023-07-02T16:00Z the import limit (430 kW) keeps caps low"
+    assert told.remedies[0].limit == "grid.limits"
+    assert explain(made, "kepler-jobs", 20.0).says == ("it has neither a rental nor jobs in this plan",)
+
+
+def test_a_contract_of_jobs_tells_how_many_of_them_are_late(planned: Planned) -> None:
+    jobs = tuple(replace(job, contract="kepler-jobs") for job in planned.jobs)
+    assert explain(replace(planned, jobs=jobs), "kepler-jobs", 20.0).says == ("2 jobs run under it, 1 of which cannot finish",)
+
+
 @pytest.mark.parametrize("asked", ["16:30", "2023-07-02T14:30Z", "2023-07-02T16:30"])
 def test_a_time_is_local_unless_it_says_otherwise_and_means_its_step(planned: Planned, asked: str) -> None:
     told = explain(planned, asked, 20.0)
@@ -104,7 +128,7 @@ def test_a_time_is_local_unless_it_says_otherwise_and_means_its_step(planned: Pl
     [
         ("h1-A", "did you mean h1-a?"),
         ("lat", "did you mean late?"),
-        ("?", "give a job's id, a pool's id or a time such as 17:00"),
+        ("?", "give the id of a job, a pool or a contract, or a time such as 17:00"),
         ("2023-07-04T00:00Z", "is outside the plan; give a time from 2023-07-02T14:00Z to 2023-07-02T20:00Z"),
     ],
 )

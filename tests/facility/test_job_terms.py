@@ -10,6 +10,7 @@ import pytest
 
 from facility.decide import Undecided
 from facility.planner import Planned, Request, plan
+from facility.report.summary import summary
 from facility.report.tables import JOB_COLUMNS, cap_rows, job_rows
 from facility.snapshot import Snapshot
 from facility.verify import verify
@@ -51,6 +52,8 @@ def test_a_job_pauses_through_dear_hours_unless_its_pauses_cost_more(ask: Ask) -
     cheap = ask(row, jobs__pause_cost_gpu_h=0.01)
     pauses = told(cheap)["train"]["pauses"]
     assert pauses > 0
+    assert summary(cheap)["pauses"] == {"times": pauses, "jobs": 1, "cost": cheap.decided.plan.account.cost["pauses"]}
+    assert "pauses" not in summary(kept)
     value, energy = 0.8, cheap.decided.plan.problem.jobs[0].carry_price_per_gpu_h
     assert cheap.decided.plan.account.cost["pauses"] == pytest.approx(8 * pauses * 0.01 * (value + energy), rel=0.01)
 
@@ -72,6 +75,8 @@ def test_a_job_of_a_spot_contract_is_left_out_while_its_energy_costs_more_than_i
     assert row["finish"] == ""
     assert row["reason"].endswith("GPU h of spot work are left out: its energy costs more than the 0.05 EUR that it is worth")
     assert made.decided.plan.status == "optimal"
+    left_gpu_h = 16 - row["done_gpu_h"]
+    assert summary(made)["forgone"] == {"gpu_h": pytest.approx(left_gpu_h), "value": pytest.approx(0.05 * left_gpu_h)}
     dear = {"contracts__batch": "{tenant: nordlab, kind: spot, value_per_gpu_h: 1.5}"}
     assert told(ask("train,2023-07-02T00:00Z,7200,8,2023-07-02T02:00Z,batch", **dear))["train"]["done_gpu_h"] == pytest.approx(16)
 
