@@ -124,7 +124,7 @@ def job_losses(planned: Planned) -> dict[str, Any]:
     state, found = plan.account, dict[str, Any]()
     pauses = [run_times(planned, first + i)[2] for i in range(len(plan.problem.jobs))]
     if any(pauses):
-        found["pauses"] = {"times": sum(pauses), "jobs": sum(count > 0 for count in pauses), "cost": state.cost["pauses"]}
+        found["pauses"] = {"times": int(sum(pauses)), "jobs": sum(1 for count in pauses if count), "cost": state.cost["pauses"]}
     done_gpu_h = state.work_gpu_h[first:].sum(axis=1) + state.carried_gpu_h
     left = [job.work_gpu_h - done for job, done in zip(plan.problem.jobs, done_gpu_h, strict=True) if job.spot_value_per_gpu_h]
     if (forgone_gpu_h := float(sum(max(0.0, gpu_h) for gpu_h in left))) > TINY:
