@@ -55,35 +55,41 @@ class Cell:
         return sum(n * cap for n, cap in self.parts) / 1000
 
     def raised(self) -> Cell | None:
-        """The same cell with one more watt on one GPU, or None at the top of its ladder or below a gap in it."""
-        ladder = self.ladder
+        """The same cell with one GPU a settable step higher, or None at the top of its ladder or below a gap in it."""
+        ladder, step_w = self.ladder, self.ladder.host.power_step_w
         for i, (n, cap) in enumerate(self.parts):
-            at = int(np.searchsorted(ladder.cap_w, cap + 1 - SNAP))
+            at = int(np.searchsorted(ladder.cap_w, cap + step_w - SNAP))
             if n and at < len(ladder) and (ladder.joined[at] or cap > ladder.cap_w[at - 1] + SNAP):
-                parts = [*self.parts[:i], (n - 1, cap), *self.parts[i + 1 :], (1, cap + 1)]
+                parts = [*self.parts[:i], (n - 1, cap), *self.parts[i + 1 :], (1, cap + step_w)]
                 return Cell(self.w, self.t, self.share, merged(parts), ladder)
         return None
 
 
 def parts_of(count: int, ladder: Ladder, raised: Floats) -> list[tuple[int, int]]:
-    """`count` GPUs, the shares `raised[k]` of them at rung k or higher, as (GPUs, cap W) at integer caps and never above."""
+    """`count` GPUs, the shares `raised[k]` of them at rung k or higher, as (GPUs, cap W) at settable caps and never above."""
+    step_w = ladder.host.power_step_w
     low, top = int((raised >= 1 - SNAP).sum()) - 1, int((raised > SNAP).sum()) - 1
     if top == low + 1 and ladder.joined[top]:
         exact = ladder.cap_w[low] + float(raised[top]) * (ladder.cap_w[top] - ladder.cap_w[low])
-        cap = int(exact + SNAP)
-        up = int(count * (exact - cap) + SNAP)
-        return merged([(count - up, cap), (up, cap + 1)])
+        cap = _settable(exact, step_w)
+        up = int(count * (exact - cap) / step_w + SNAP)
+        return merged([(count - up, cap), (up, cap + step_w)])
     reach = count * np.append(raised, 0.0)
     whole = np.floor(reach + SNAP).astype(int)
-    parts = [(int(n), int(cap + SNAP)) for n, cap in zip(whole[:-1] - whole[1:], ladder.cap_w, strict=True)]
+    parts = [(int(n), _settable(cap, step_w)) for n, cap in zip(whole[:-1] - whole[1:], ladder.cap_w, strict=True)]
     for n in set(whole[low + 1 : top + 1].tolist()):
         rung = int((whole > n).sum()) - 1
         part = np.clip(reach[rung + 1 : -1] - n, 0.0, 1.0)
         draw_w = ladder.draw_w[rung] + float(part @ np.diff(ladder.draw_w)[rung:])
         cap_w = ladder.cap_w[rung] + float(part @ np.diff(ladder.cap_w)[rung:])
         between_w = min(cap_w, float(np.interp(draw_w, ladder.curve.draw_w, ladder.curve.cap_w)))
-        parts += [(-1, int(ladder.cap_w[rung] + SNAP)), (1, int(between_w + SNAP))]
+        parts += [(-1, _settable(ladder.cap_w[rung], step_w)), (1, _settable(between_w, step_w))]
     return merged(parts)
+
+
+def _settable(cap_w: float, step_w: int) -> int:
+    """The highest multiple of `step_w` that is not above `cap_w`, W."""
+    return int(cap_w / step_w + SNAP) * step_w
 
 
 def merged(parts: list[tuple[int, int]]) -> list[tuple[int, int]]:

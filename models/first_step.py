@@ -83,8 +83,13 @@ def keep(session: Session, model: Any, gave: Mapping[int, Cell | None]) -> None:
     for w, cell in gave.items():
         rungs = [k for k in model.workload.RUNGS[model.workload.ladder[w, 0]] if (w, k, 0) in model.workload.gpus]
         variables = [model.workload.gpus[w, k, 0] for k in rungs]
-        most = [0.0 if cell is None else cell.share * sum(n for n, cap in cell.parts if cap + 1 > cell.ladder.cap_w[k]) for k in rungs]
+        most = [0.0 if cell is None else cell.share * _at_least(cell, k) for k in rungs]
         session.bound(variables, [0.0] * len(most), most)
+
+
+def _at_least(cell: Cell, k: int) -> int:
+    """GPUs of `cell` that are at rung `k` or higher, or within the settable step below it."""
+    return sum(n for n, cap in cell.parts if cap + cell.ladder.host.power_step_w > cell.ladder.cap_w[k])
 
 
 def _partial(problem: Problem, cells: Cells) -> Iterator[tuple[int, Cell]]:

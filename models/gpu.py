@@ -8,6 +8,7 @@ others would never be chosen where power is scarce, and leaving them out is a ch
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -39,15 +40,32 @@ class Curve:
             return self.draw_w[0] * share, self.speed[0] * share
         return float(np.interp(cap_w, self.cap_w, self.draw_w)), float(np.interp(cap_w, self.cap_w, self.speed))
 
+    def settable(self, step_w: int) -> Curve:
+        """The curve through the caps that are multiples of `step_w`: around each measured point the two next to it.
+
+        So what lies between two points of it is a mixture of caps that can be set. Below the first measured point none is added.
+
+        >>> Curve((200.0, 310.0), (200.0, 300.0), (0.78, 1.0)).settable(25)
+        Curve(cap_w=(200.0, 300.0, 325.0), draw_w=(200.0, 290.9090909090909, 300.0), speed=(0.78, 0.98, 1.0))
+        """
+        around = {float(step_w * whole(cap / step_w)) for cap in self.cap_w for whole in (math.floor, math.ceil)}
+        cap_w = tuple(sorted(cap for cap in around if cap >= self.cap_w[0]))
+        draw_w, speed = zip(*map(self.at, cap_w), strict=True)
+        return Curve(cap_w, draw_w, speed)
+
 
 @dataclass(frozen=True)
 class Host:
-    """The machine around a GPU of one pool, W per GPU, and the GPU's own idle draw and lowest settable cap."""
+    """The machine around a GPU of one pool, W per GPU, and the GPU's own idle draw and lowest settable cap.
+
+    Caps are multiples of `power_step_w`.
+    """
 
     idle_w: float
     host_idle_w: float
     host_run_w: float
     min_cap_w: float
+    power_step_w: int = 1
 
     @property
     def idle_total_w(self) -> float:

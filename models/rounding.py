@@ -1,7 +1,7 @@
 """Rounding: from a solution of the program to what can be sent.
 
 A rigid job runs on all its GPUs or waits; inside a step it may start, pause or end once, so a fraction of a step is a time,
-not a part of a gang. An elastic job, or a rental that may pause, runs on whole GPUs. Caps become integer watts, always
+not a part of a gang. An elastic job, or a rental that may pause, runs on whole GPUs. Caps become multiples of the settable step, a watt, always
 downwards: of n GPUs at a planned 250.4 W some get 251 W and the others 250 W, so that a workload gives away less than one
 GPU's watt a step.
 
@@ -121,7 +121,7 @@ def _extend(problem: Problem, job: Job, mine: list[Cell], missing: float, room: 
 
 
 def _raise_one(problem: Problem, load: Workload, mine: list[Cell], room: Room) -> float | None:
-    """Give one GPU of one step a watt more; the work gained (GPU h), or None where no limit leaves room."""
+    """Give one GPU of one step a settable step more; the work gained (GPU h), or None where no limit leaves room."""
     for i, cell in enumerate(mine):
         higher = cell.raised()
         if higher is None:

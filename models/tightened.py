@@ -29,6 +29,7 @@ def tightened(problem: Problem) -> Problem:
     Rounding lowers loads, so where power flows back what it takes comes off the export limit and the ratings.
     """
     keep = 1 - ROUNDING_RESERVE
+    steps_w = _steps_w(problem)
     rounded_kw = _rounded_kw(problem) if problem.grid.may_export or problem.sources else 0.0
     return replace(
         problem,
@@ -45,24 +46,26 @@ def tightened(problem: Problem) -> Problem:
         ),
         feeds=tuple(replace(f, limit_kw=f.limit_kw * keep) for f in problem.feeds),
         batteries=tuple(replace(b, ride_through_h=b.ride_through_h / keep) for b in problem.batteries),
-        firms=tuple(f if f.budget is None else replace(f, budget=_reserved_budget(f, f.budget, problem.horizon)) for f in problem.firms),
-        reserves=tuple(_reserved(r, 0.001 * ROUNDED_KW_AT_METER * len(problem.workloads)) for r in problem.reserves),
+        firms=tuple(
+            f if f.budget is None else replace(f, budget=_reserved_budget(f, f.budget, problem.horizon, steps_w[f.id])) for f in problem.firms
+        ),
+        reserves=tuple(_reserved(r, 0.001 * ROUNDED_KW_AT_METER * sum(steps_w.values())) for r in problem.reserves),
         cooling_plants=tuple(_reserved_plant(c, keep) if problem.plant_loops(c) else c for c in problem.cooling_plants),
     )
 
 
-def _reserved_budget(firm: Firm, budget: Budget, horizon: Horizon) -> Budget:
-    """A budget less what a watt of one GPU takes in the step in which that is most; what other steps lose they can give back."""
+def _reserved_budget(firm: Firm, budget: Budget, horizon: Horizon, step_w: float) -> Budget:
+    """A budget less what a settable step of one GPU takes in the step in which that is most; what other steps lose they can give back."""
     cap_w, speed = np.asarray(firm.curve.cap_w), np.asarray(firm.curve.speed)
     used = speed[1:] > 1 / budget.greatest_slowdown
     per_w = float((np.diff(speed) / np.diff(cap_w))[used].max(initial=0.0))
-    lost_h = per_w * horizon.h / (budget.withheld * np.maximum(firm.demanded(len(horizon)), 1.0))
+    lost_h = per_w * step_w * horizon.h / (budget.withheld * np.maximum(firm.demanded(len(horizon)), 1.0))
     most_h = [float(lost_h[steps.start : steps.stop].max()) for steps in budget.windows()]
     return replace(budget, left_h=tuple(max(0.0, left - lost) for left, lost in zip(budget.left_h, most_h, strict=True)))
 
 
 def _reserved(product: Reserve, lost_kw: float) -> Reserve:
-    """A reserve of which a little more is to be held than is sold: rounding takes up to a watt of each workload."""
+    """A reserve of which a little more is to be held than is sold: rounding takes up to a settable step of each workload."""
     committed = tuple(kw + lost_kw if kw else 0.0 for kw in product.committed_kw)
     most = tuple(max(kw, sold) for kw, sold in zip(product.most_kw, committed, strict=True))
     return replace(product, committed_kw=committed, most_kw=most)
@@ -88,15 +91,21 @@ def _reserved_ramp(problem: Problem) -> float | None:
 def _rounded_kw(problem: Problem) -> float:
     """What rounding may take from the import of a step, kW.
 
-    That is two watts of a workload, and what the plants' straight lines lie above their curves, with losses.
+    That is two settable steps of a workload, and what the plants' straight lines lie above their curves, with losses.
     """
-    lost_kw = 0.002 * len(problem.workloads)
+    lost_kw = 0.002 * sum(_steps_w(problem).values())
     for plant in problem.cooling_plants:
         slope, intercept, _ = secants(plant.chiller, problem.outdoor_c)
         points = plant.chiller.breakpoints_kw()
         middle = (points[1:, None] + points[:-1, None]) / 2
         lost_kw += float((intercept + slope * middle - plant.chiller.power_kw(middle, problem.outdoor_c)).max())
     return ROUNDED_KW_AT_METER * lost_kw
+
+
+def _steps_w(problem: Problem) -> dict[str, float]:
+    """The step in which the caps of each workload can be set, W, by its id."""
+    step_w = {p.id: p.host.power_step_w for p in problem.pools}
+    return {load.id: step_w[load.pool] for load in problem.workloads}
 
 
 def _less(limit_kw: float, rounded_kw: float) -> float:

@@ -218,6 +218,14 @@ def _settable(site: Known, model: str | None, path: KeyPath) -> Iterator[Breach]
         yield path, f"{cap_w} W, outside what {model} lets be set", f"from {low_w} to {high_w}"
 
 
+def _on_step(site: Known, model: str | None, path: KeyPath) -> Iterator[Breach]:
+    """Find a cap that lies between the caps that a GPU model lets be set."""
+    step_w, cap_w = site.get("gpu_models", model, "power_step_w") if model else None, site.get(*path)
+    if None not in (step_w, cap_w) and cap_w % step_w:
+        below_w = cap_w - cap_w % step_w
+        yield path, f"{cap_w} W, no multiple of power_step_w, {step_w}", f"{below_w} or {below_w + step_w}"
+
+
 def _curves_exist(site: Known) -> Iterator[Breach]:
     curves_of = {pool: site.ids("gpu_models", site.get("pools", pool, "gpu_model") or "", "curves") for pool in site.ids("pools")}
     for name in site.ids("contracts"):
@@ -235,8 +243,12 @@ def _curves_exist(site: Known) -> Iterator[Breach]:
 
 
 def _pools(site: Known) -> Iterator[Breach]:
+    for model in site.ids("gpu_models"):
+        for key in ("min_cap_w", "max_cap_w"):
+            yield from _on_step(site, model, ("gpu_models", model, key))
     for name in site.ids("pools"):
         yield from _settable(site, site.get("pools", name, "gpu_model"), ("pools", name, "fallback_cap_w"))
+        yield from _on_step(site, site.get("pools", name, "gpu_model"), ("pools", name, "fallback_cap_w"))
         gpus = site.get("pools", name, "gpus")
         rentals = [contract for contract in site.ids("contracts") if site.get("contracts", contract, "pool") == name]
         sold = sum(site.get("contracts", contract, "gpus") or 0 for contract in rentals)

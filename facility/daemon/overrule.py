@@ -99,9 +99,12 @@ def import_kw(site: Site, decision: Decision, snapshot: Snapshot, outdoor_c: flo
 
 
 def _scaled(site: Site, pool: PoolCaps, share: float) -> PoolCaps:
-    lowest = _lowest(site, pool.pool)
-    groups = tuple(replace(group, cap_w=lowest + int(share * (group.cap_w - lowest))) for group in pool.groups)
-    return replace(pool, cap_w=lowest + int(share * (pool.cap_w - lowest)), groups=groups)
+    lowest, step_w = _lowest(site, pool.pool), site.gpu_models[site.pools[pool.pool].gpu_model].power_step_w
+
+    def less(cap_w: int) -> int:
+        return lowest + int(share * (cap_w - lowest)) // step_w * step_w
+
+    return replace(pool, cap_w=less(pool.cap_w), groups=tuple(replace(group, cap_w=less(group.cap_w)) for group in pool.groups))
 
 
 def _lowest(site: Site, pool_id: str) -> int:

@@ -11,6 +11,7 @@ touches it, so a cap that ends inside an hour is planned for the whole hour.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -149,27 +150,27 @@ class _Steps:
 
 @dataclass(frozen=True)
 class _Wishes:
-    """The proposals that reach one pool or job, and the caps its GPUs can be set to, W."""
+    """The proposals that reach one pool or job, and the caps its GPUs can be set to: lowest, highest and step, W."""
 
     proposals: list[Proposal]
-    settable_w: tuple[int, int]
+    settable_w: tuple[int, int, int]
 
     def caps(self, steps: _Steps) -> list[tuple[float, Proposal] | None]:
-        low, high = self.settable_w
+        low, high, step = self.settable_w
         caps = [p for p in self.proposals if p.kind == "cap_w"]
         winners = (steps.first(i, caps) for i in range(len(steps)))
-        return [None if p is None or p.value is None else (min(max(p.value, low), high), p) for p in winners]
+        return [None if p is None or p.value is None else (min(max(p.value - p.value % step, low), high), p) for p in winners]
 
     def orders(self, steps: _Steps) -> list[Proposal | None]:
         orders = [p for p in self.proposals if p.kind in ORDERS]
         return [steps.first(i, orders) for i in range(len(steps))]
 
 
-def _range(site: Site, pool: str | None) -> tuple[int, int]:
-    """Tell the settable caps of a pool's GPUs, W; of the whole site's where the pool is not known."""
+def _range(site: Site, pool: str | None) -> tuple[int, int, int]:
+    """Tell the settable caps of a pool's GPUs, W: lowest, highest and step; the whole site's where the pool is not known."""
     pools = [site.pools[pool]] if pool in site.pools else list(site.pools.values())
     models = [site.gpu_models[p.gpu_model] for p in pools]
-    return min(m.min_cap_w for m in models), max(m.max_cap_w for m in models)
+    return min(m.min_cap_w for m in models), max(m.max_cap_w for m in models), math.lcm(*(m.power_step_w for m in models))
 
 
 def _import_limit_kw(site: Site, proposals: Sequence[Proposal], steps: _Steps, i: int) -> float:

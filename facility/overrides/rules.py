@@ -21,7 +21,7 @@ from typing import Final, Literal
 from facility.bus.messages import OverrideSet
 from facility.overrides.arbitrate import CRITICAL_PRIORITY, MODES, ORDERS, reach_of_pool
 from facility.overrides.proposal import Proposal
-from facility.site import Site
+from facility.site import GpuModel, Site
 
 Limits = Callable[[Proposal], tuple[float | None, str]]
 """The most that a proposal may ask for now, and why; None where nothing limits it further."""
@@ -74,13 +74,17 @@ class Rules:
         if asked.value is None:
             return asked, []
         low, high = self._settable(asked)
+        step = self._step_w(asked.target) if asked.kind == "cap_w" else 1
         value, notes = min(max(asked.value, low), high), []
         if value != asked.value:
             notes.append(f"asked {asked.value:g}, {asked.target} takes {low:g} to {high:g}")
+        if asked.kind == "cap_w" and value % step:
+            value -= value % step
+            notes.append(f"asked {asked.value:g}, {asked.target} takes multiples of {step} W")
         limit, why = limits(replace(asked, value=value)) if limits else (None, "")
         if limit is not None and limit < value:
             notes.append(f"asked {asked.value:g}, limited to {limit:g}: {why}")
-            value = max(float(math.floor(limit)), low) if asked.kind == "cap_w" else limit
+            value = max(float(math.floor(limit / step) * step), low) if asked.kind == "cap_w" else limit
         return (replace(asked, value=value, asked=asked.value) if notes else asked), notes
 
     def rivals(self, one: Proposal, other: Proposal) -> bool:
@@ -125,14 +129,20 @@ class Rules:
         """Tell the lowest and highest value that can act: W that some GPU under the target takes, or kW."""
         if asked.kind == "import_limit_kw":
             return 0.0, math.inf if asked.priority <= CRITICAL_PRIORITY else self.site.grid.import_limit_kw
-        pool = self._pool(asked.target)
-        under = (
-            [self.site.pools[pool]]
-            if pool
-            else [p for key, p in self.site.pools.items() if asked.target in reach_of_pool(self.site, key)]
-        )
-        models = [self.site.gpu_models[p.gpu_model] for p in under or self.site.pools.values()]
+        models = self._models(asked.target)
         return float(min(m.min_cap_w for m in models)), float(max(m.max_cap_w for m in models))
+
+    def _step_w(self, target: str) -> int:
+        """Tell the step of the caps that some GPU under the target takes, W; each pool takes the multiple of its own below that."""
+        return math.gcd(*(model.power_step_w for model in self._models(target)))
+
+    def _models(self, target: str) -> list[GpuModel]:
+        """List the GPU models under a target, the whole site's where none is known to be."""
+        pool = self._pool(target)
+        under = (
+            [self.site.pools[pool]] if pool else [p for key, p in self.site.pools.items() if target in reach_of_pool(self.site, key)]
+        )
+        return [self.site.gpu_models[p.gpu_model] for p in under or self.site.pools.values()]
 
     def _pool(self, target: str) -> str | None:
         """Name the one pool in which a target lies, where that is known."""

@@ -11,16 +11,18 @@ from models.pool import Pool
 
 
 def curve_of(site: Site, gpu_model: str, kind: str) -> Curve:
-    """The curve of one kind of work on one GPU model."""
-    points = site.gpu_models[gpu_model].curves[kind].points
-    return Curve(tuple(float(p.cap_w) for p in points), tuple(p.draw_w for p in points), tuple(p.speed for p in points))
+    """The curve of one kind of work on one GPU model, through the caps that can be set."""
+    model = site.gpu_models[gpu_model]
+    points = model.curves[kind].points
+    curve = Curve(tuple(float(p.cap_w) for p in points), tuple(p.draw_w for p in points), tuple(p.speed for p in points))
+    return curve.settable(model.power_step_w)
 
 
 def host_of(site: Site, pool_id: str) -> Host:
     """The machine around the GPUs of a pool."""
     pool = site.pools[pool_id]
     model = site.gpu_models[pool.gpu_model]
-    return Host(model.idle_w, pool.host_idle_w, pool.host_run_w, float(model.min_cap_w))
+    return Host(model.idle_w, pool.host_idle_w, pool.host_run_w, float(model.min_cap_w), model.power_step_w)
 
 
 def pool_of(site: Site, pool_id: str, bounds: Bounds, edges: Edges) -> Pool:

@@ -30,6 +30,9 @@ class GpuModel(Part):
 
     min_cap_w: Watts = Field(description="lowest settable power cap, W")
     max_cap_w: Watts = Field(description="highest settable power cap, W")
+    power_step_w: Annotated[Watts, Field(ge=1)] = Field(
+        default=1, description="caps that can be set are multiples of this, W; so are min_cap_w, max_cap_w and every fallback_cap_w"
+    )
     idle_w: NonNegative = Field(description="draw of an idle GPU, W")
     curves: Annotated[dict[Id, Curve], Field(min_length=1)] = Field(description="by kind of work")
 

@@ -43,6 +43,7 @@ def fallback_caps(site: Site) -> dict[str, int]:
         for name, pool in site.pools.items():
             model = site.gpu_models[pool.gpu_model]
             raised_w = model.min_cap_w + step * (model.max_cap_w - model.min_cap_w) // FINENESS
+            raised_w -= raised_w % model.power_step_w
             found[name] = raised_w if pool.fallback_cap_w is None else pool.fallback_cap_w
         return found
 
@@ -61,10 +62,10 @@ def highest_cap(site: Site, decision: Decision, pool_id: str, outdoor_c: float) 
     others = [caps for caps in decision.pools if caps.pool != pool_id]
     charge_kw = {order.battery: max(order.power_kw, 0.0) for order in decision.batteries}
 
-    def holds(cap_w: int) -> bool:
-        return not _overloads(site, [*others, PoolCaps(pool_id, cap_w)], charge_kw, outdoor_c)
+    def holds(steps: int) -> bool:
+        return not _overloads(site, [*others, PoolCaps(pool_id, steps * model.power_step_w)], charge_kw, outdoor_c)
 
-    return _highest(model.min_cap_w, model.max_cap_w, holds)
+    return _highest(model.min_cap_w // model.power_step_w, model.max_cap_w // model.power_step_w, holds) * model.power_step_w
 
 
 def _whole_pools(caps: Mapping[str, int]) -> list[PoolCaps]:

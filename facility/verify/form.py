@@ -1,4 +1,4 @@
-"""Whether a decision is well formed: finite numbers, whole watts in the settable range, every pool exactly once.
+"""Whether a decision is well formed: finite numbers, whole settable steps in the settable range, every pool exactly once.
 
 What fails here is refused before any power is computed, so the arithmetic behind it never meets what is not a number.
 """
@@ -42,6 +42,10 @@ def pool_form(site: Site, caps: PoolCaps) -> Iterator[Violation]:
             yield _malformed(
                 "cap.range", place, cap_w, "W", allowed=bound_w, says=f"settable is {model.min_cap_w} to {model.max_cap_w} W"
             )
+        elif cap_w % model.power_step_w:
+            below_w = cap_w - cap_w % model.power_step_w
+            says = f"settable are multiples of {model.power_step_w} W"
+            yield _malformed("cap.step", place, cap_w, "W", allowed=below_w, says=says)
     for group in caps.groups:
         if not whole(group.gpus) or group.gpus < 0:
             yield _malformed(

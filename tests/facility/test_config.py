@@ -374,6 +374,17 @@ FAULTS = [
 ]
 
 
+def test_caps_of_the_site_file_are_multiples_of_the_settable_step(tmp_path: Path) -> None:
+    """400 W is a multiple of 40 W, 100 W and a fallback of 110 W are not; of 25 W all are."""
+    file = written(tmp_path, ("fallback_cap_w: 200", "fallback_cap_w: 110"))
+    told = {(fault.place.split(": ")[1].split(" ")[0], fault.found, fault.remedy) for fault in faults(file, "gpu_models.a100.power_step_w=40")}
+    assert told == {
+        ("gpu_models.a100.min_cap_w", "100 W, no multiple of power_step_w, 40", "80 or 120"),
+        ("pools.p1.fallback_cap_w", "110 W, no multiple of power_step_w, 40", "80 or 120"),
+    }
+    assert load_site(written(tmp_path), ("gpu_models.a100.power_step_w=25",)).gpu_models["a100"].power_step_w == 25
+
+
 @pytest.mark.parametrize("case", FAULTS, ids=[f"{case[2]}-{case[1].strip()}" for case in FAULTS])
 def test_a_fault_is_told_with_its_place_and_remedy(tmp_path: Path, case: tuple[str, ...]) -> None:
     old, new, path, line, found, remedy = case

@@ -211,6 +211,18 @@ def test_an_import_limit_sheds_at_once(planned: House) -> None:
     assert planned.mode() == "NORMAL"
 
 
+def test_what_is_shed_is_settable_too(tmp_path: Path) -> None:
+    """As above, without the job: 2 kW less 200 W of idle GPUs leave 300 W for each of six, a cap of 307 W; in steps of 25 W 300 W."""
+    model = SITE.gpu_models["g"].model_copy(update={"power_step_w": 25})
+    house = House(tmp_path / "journal.sqlite", SITE.model_copy(update={"gpu_models": {"g": model}}))
+    house.daemon.cycle()
+    house.order("grid/main", "import_limit_kw", 2.0)
+    assert house.caps() == {"": 100, "c": 300}
+    house.daemon.cycle()
+    assert {cap_w % 25 for cap_w in house.caps().values()} == {0}
+    house.kill()
+
+
 def test_a_limit_of_the_grid_sheds_at_once_too(planned: House) -> None:
     step = {"start": NOW.isoformat(), "end": (NOW + timedelta(hours=1)).isoformat(), "value": 2.0}
     planned.say("grid/main/limit", {"unit": "kW", "points": [step]}, retain=True)

@@ -23,6 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from facility.bus.messages import OverrideClear, OverrideResult, OverrideSet
 from facility.journal.journal import Journal
 from facility.journal.store import StoreFault
+from facility.overrides.arbitrate import bounds
 from facility.overrides.desk import OverrideDesk
 from facility.overrides.proposal import Proposal
 from facility.site import Site
@@ -77,6 +78,20 @@ def drop(key: str) -> OverrideClear:
 
 def ids(proposals: tuple[Proposal, ...] | list[Proposal]) -> list[str]:
     return [proposal.id for proposal in proposals]
+
+
+def test_a_cap_between_the_settable_ones_is_lowered_to_one_and_the_answer_says_so(journal: Journal) -> None:
+    """In steps of 25 W 260 W becomes 250 W; a pool under the same hall that takes any watt keeps it."""
+    models = SITE.gpu_models
+    site = SITE.model_copy(update={"gpu_models": models | {"big": models["big"].model_copy(update={"power_step_w": 25})}})
+    desk = OverrideDesk(site, journal, jobs=lambda: JOBS)
+    for target, kept in (("pool/north/a", 250), ("pool/north/b", 260), ("hall/north", 260)):
+        answer = desk.set(target, ask("cap_w", 260, key=target), now=NOON)
+        assert (answer.status, answer.effective) == ("clamped" if kept == 250 else "accepted", kept)
+        assert ("takes multiples of 25 W" in answer.reason) is (kept == 250)
+    edges = [NOON, NOON + HOUR]
+    bounds_w = bounds(site, desk.standing(NOON), NOON, edges).pool_cap_w
+    assert (bounds_w["a"], bounds_w["b"]) == ((250,), (260,))
 
 
 @pytest.mark.parametrize(

@@ -180,9 +180,14 @@ def some_jobs(rng: Random, site: Site, end_h: float) -> tuple[Job, ...]:
     return tuple(jobs)
 
 
-def decided(rng: Random, tmp: Any) -> tuple[Site, Snapshot, Decided]:
+def decided(rng: Random, tmp: Any, step_w: int = 1) -> tuple[Site, Snapshot, Decided]:
     file = tmp / "site.yaml"
-    file.write_text(yaml.safe_dump(a_site(rng), sort_keys=False), encoding="utf-8")
+    figures = a_site(rng)
+    gpu = figures["gpu_models"]["g"]
+    gpu["power_step_w"] = step_w
+    if step_w > 1:
+        gpu["curves"]["even"]["points"].insert(2, {"cap_w": 212, "draw_w": 211, "speed": 0.86})
+    file.write_text(yaml.safe_dump(figures, sort_keys=False), encoding="utf-8")
     site = load_site(file)
     hours = rng.choices([0.25, 0.5, 1.0, 2.0], k=rng.randint(2, 5))
     edges: Edges = tuple(NOW + timedelta(hours=sum(hours[:i])) for i in range(len(hours) + 1))
@@ -199,6 +204,15 @@ def decided(rng: Random, tmp: Any) -> tuple[Site, Snapshot, Decided]:
 @pytest.mark.parametrize("seed", range(500))
 def test_seed(seed: int, tmp_path: Any) -> None:
     check(*decided(Random(seed), tmp_path))
+
+
+@pytest.mark.parametrize("step_w", [5, 25])
+@pytest.mark.parametrize("seed", range(1000, 1020))
+def test_where_caps_are_set_in_steps_every_cap_is_on_one_and_all_else_holds(seed: int, step_w: int, tmp_path: Any) -> None:
+    """A curve is measured at 212 W too, between two of them."""
+    site, snapshot, made = decided(Random(seed), tmp_path, step_w)
+    assert not (made.plan.schedule.groups.cap_w % step_w).any()
+    check(site, snapshot, made)
 
 
 def check(site: Site, snapshot: Snapshot, made: Decided) -> None:

@@ -135,6 +135,23 @@ def test_caps_hold_at_both_ends_of_the_settable_range_and_fire_one_watt_outside(
         assert broken(site_with(), decision(caps(rest_w=cap_w))) == {"cap.range"}
 
 
+def test_caps_between_the_settable_ones_fire() -> None:
+    coarse = site_with(gpu_models__g__power_step_w=25, contracts__c__floor_speed=0)
+    for cap_w in (125, 150):
+        assert broken(coarse, decision(caps(firm_w=cap_w, rest_w=cap_w))) == set()
+    for cap_w in (124, 130):
+        assert broken(coarse, decision(caps(firm_w=cap_w))) == {"cap.step"}
+        assert broken(coarse, decision(caps(rest_w=cap_w))) == {"cap.step"}
+
+
+def test_fallback_and_highest_caps_are_settable() -> None:
+    """80 % of 7 kW are reached at 320 W, of steps of 25 W at 300 W; 5 kW less 2.4 kW are 260 W a GPU."""
+    coarse = site_with(gpu_models__g__power_step_w=25, feeders__pdu__rating_kw=7)
+    assert fallback_caps(coarse) == {"p": 300}
+    assert highest_cap(site_with(feeders__pdu__rating_kw=5), decision(), "p", 10.0) == 260
+    assert highest_cap(site_with(feeders__pdu__rating_kw=5, gpu_models__g__power_step_w=25), decision(), "p", 10.0) == 250
+
+
 def test_groups_may_fill_a_pool_and_not_pass_it_by_one_gpu() -> None:
     """6 of the rental and 4 of the job are all 10."""
     wide, order = replace(SNAPSHOT, jobs=(replace(JOB, gpus=5, elastic=True),)), (JobOrder("j", "run", 5),)

@@ -76,6 +76,17 @@ def test_between_joined_rungs_less_than_one_watt_is_given_away(count: int, share
     assert sum(n * cap for n, cap in parts) > count * (200 + 100 * share) - 1 - 1e-4 * count
 
 
+def test_caps_are_multiples_of_the_settable_step() -> None:
+    """Of five GPUs at 260 W two get 275 W and three 250 W: 5 * 10 = 2 * 25. Of five at 254.9 W, 24.5 in all, none gets more."""
+    rungs = ladder(ROUND, replace(BARE, power_step_w=25), may_pause=True)
+    assert parts_of(5, rungs, np.array([1.0, 0.6])) == [(3, 250), (2, 275)]
+    assert parts_of(5, rungs, np.array([1.0, 0.549])) == [(5, 250)]
+    raised = cell(rungs, [(3, 250), (2, 275)]).raised()
+    assert raised is not None
+    assert raised.parts == [(2, 250), (3, 275)]
+    assert cell(rungs, [(5, 300)]).raised() is None
+
+
 def test_one_watt_more_goes_to_one_gpu() -> None:
     raised = cell(ladder(ROUND, BARE, may_pause=True), [(3, 250), (2, 251)]).raised()
     assert raised is not None
