@@ -116,5 +116,5 @@ def bill(reserves: Sequence[Reserve], offered: Floats, h: Floats) -> Bill:
     earned = sum(float((np.asarray(r.price_per_kw_h) * kw) @ h) for r, kw in zip(reserves, offered, strict=True))
     short = short.reshape(len(reserves), len(h))
     return Bill(
-        {"reserve": -float(earned), "short_reserve_kw": GRID_EVENT.price * float((short @ h).sum())}, {"short_reserve_kw": short}
+        {"reserve": 0.0 - float(earned), "short_reserve_kw": GRID_EVENT.price * float((short @ h).sum())}, {"short_reserve_kw": short}
     )

@@ -40,6 +40,8 @@ def run_plan(
     """
     logging.getLogger("pyomo").setLevel(logging.CRITICAL)
     said = Console(stderr=True)
+    if broker is not None and not commit:
+        raise InputError(Fault("--broker", "there is no --commit", "hand the plan over with it, or leave --broker out"))
     _make_folder(out)
     with said.status("planning"):
         planned = plan(request)
@@ -106,6 +108,7 @@ def _print(console: Console, planned: Planned, numbers: dict[str, Any], out: Pat
     saving = numbers["saving_pct"]
     compared = saving is not None and numbers["status"] != "breached"
     saved = f", energy cost {abs(saving):.1f} % {'below' if saving >= 0 else 'above'} the baseline's" if compared else ""
+    saved += ", fuel apart" if saved and numbers["costs"].get("fuel") else ""
     console.print(f"status: {numbers['status']}{saved}", highlight=False)
     if broken := sorted({breach["family"] for breach in numbers["baseline"]["breaches"]}):
         console.print(f"the baseline breaks limits: {', '.join(broken)}", highlight=False)
@@ -145,6 +148,6 @@ def _exactness(proof: Proof, currency: str) -> str:
     if proof.exact is None or proof.gap is None:
         return f"not exact: no better than the rounded plan was found in time ({proof.missed}); a longer --budget may find it"
     return (
-        f"exact: proven to {proof.gap:.2f} {currency}; {proof.exact:.2f} {currency} above the linear program's bound, "
+        f"exact: proven to {proof.gap:.2f} {currency}; {round(proof.exact, 2) + 0.0:.2f} {currency} above the linear program's bound, "
         f"the rounded plan {proof.rounded:.2f}"
     )

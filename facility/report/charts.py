@@ -69,7 +69,7 @@ class Charts:
         return {"minutes": self._clock.minutes, "said": self._clock.said, "figures": figures}
 
     def power(self) -> Panel:
-        """What the site draws, kW."""
+        """What the site draws, generates and gives back, kW."""
         state = self._plan.account
         said = "Battery: charging counts up, discharging down." if self._problem.batteries else ""
         traces = [
@@ -82,6 +82,10 @@ class Charts:
             traces.append(self._line("cooling", state.cooling_kw.sum(axis=0), SKY))
         if len(state.battery_kw):
             traces.append(self._line("battery", state.battery_kw.sum(axis=0), PURPLE))
+        if state.given_kw:
+            traces.append(self._line("generation", np.sum(list(state.given_kw.values()), axis=0), ORANGE))
+        if self._problem.grid.may_export:
+            traces.append(self._line("export", state.export_kw, BLUE, dash="dot"))
         return Panel("Power", said, 340, traces, {"title": {"text": "kW"}, "hoverformat": ",.1f", "rangemode": "tozero"})
 
     def price(self) -> Panel:

@@ -21,10 +21,18 @@ BROKEN = {
     "over_worst_n1_kw": "sum of caps above what the group carries without its largest feeder",
     "short_ride_through_kwh": "battery too empty to ride through",
     "too_hot_k": "hall above its allowable temperature",
+    "uncooled_kw": "heat of chips that the warm water does not take",
     "over_limit_kw": "import above the limit",
     "over_feed_kw": "import through a feed above its limit",
+    "over_export_kw": "export above the limit",
+    "over_event_kw": "import above the target of a grid event",
+    "over_ramp_kw": "import changes faster than the ramp",
+    "short_reserve_kw": "reserve that was sold and is not there",
     "short_gpu_h": "rental below its floor",
     "unfinished_gpu_h": "job unfinished at its deadline",
+    "over_budget_h": "more slow hours than the contract grants",
+    "unserviced_gpu_h": "maintenance that finds no window",
+    "over_carbon_kg": "emissions above the cap",
 }
 
 STYLE = """
@@ -125,7 +133,8 @@ def _status(numbers: dict[str, Any]) -> str:
     }[numbers["status"]]
     if saving is None:
         return said
-    return f"{said} Energy costs {abs(saving):.1f} % {'less' if saving >= 0 else 'more'} than the baseline's."
+    apart = ", fuel apart" if numbers["costs"].get("fuel") else ""
+    return f"{said} Energy costs {abs(saving):.1f} % {'less' if saving >= 0 else 'more'} than the baseline's{apart}."
 
 
 def _breaches(breaches: Sequence[dict[str, Any]], zone: ZoneInfo) -> Iterable[str]:

@@ -21,6 +21,16 @@ from models.cooling_plant import water_m3
 from models.exact import Proof
 from models.plan import Plan
 
+BESIDE = {
+    "fuel": ("fuel", 1.0),
+    "starts": ("starts of gensets", 1.0),
+    "water": ("water, paid for", 1.0),
+    "imbalance": ("imbalance", 1.0),
+    "credit": ("credits to tenants", 1.0),
+    "reserve": ("income from reserves", -1.0),
+}
+"""What the table tells beside energy, where there is any of it: a kind of cost, its words, and -1 where it is an income."""
+
 
 def summary(planned: Planned) -> dict[str, Any]:
     """What `summary.json` holds; every number is finite or None."""
@@ -183,6 +193,10 @@ def short_table(planned: Planned) -> list[tuple[str, str, str]]:
     if base["water_m3"]:
         said["water_m3"] = "water, m3"
     rows = [(label, f"{ours[key]:,.1f}", f"{base[key]:,.1f}") for key, label in said.items()]
+    for kind, (label, sign) in BESIDE.items():
+        paid, without = (sign * state.cost.get(kind, 0.0) + 0.0 for state in (plan.account, plan.baseline))
+        if paid or without:
+            rows.append((f"{label}, {currency}", f"{paid:,.1f}", f"{without:,.1f}"))
     if ours["weighted_throughput"] is not None:
         rows.append(("weighted throughput", f"{ours['weighted_throughput']:.4f}", f"{base['weighted_throughput']:.4f}"))
     if plan.problem.jobs:

@@ -16,9 +16,10 @@ import pytest
 from facility.decide import Undecided
 from facility.planner import Planned, Request, plan
 from facility.report import charts
-from facility.report.html import write_report
+from facility.report.html import BROKEN, write_report
 from facility.report.local_clock import Clock
 from facility.report.summary import summary
+from models.breach import FAMILIES
 
 DEMO = Path(__file__).parents[2] / "site_configs/demo.yaml"
 NASTY = "</script><script>alert(1)</script>&%{x}<b>"
@@ -120,6 +121,22 @@ def test_lines_carry_the_plans_numbers_to_the_end_of_the_last_step(planned: Plan
     state = planned.decided.plan.account
     assert drawn["import"] == pytest.approx([*state.import_kw, state.import_kw[-1]], abs=1e-3)
     assert drawn["baseline import"][:-1] == pytest.approx(planned.decided.plan.baseline.import_kw, abs=1e-3)
+
+
+def test_power_shows_what_is_generated_and_given_back_where_there_is_any(planned: Planned) -> None:
+    sun = "{pv: {feeder: mech, peak_kw: 2000, output_by_hour_kw_per_kwp: %s}}" % ([1] * 24)
+    found = plan(Request(str(DEMO), "2023-07-02", "3h", "1h", settings=(f"solar={sun}", "grid.export_limit_kw=100")))
+    assert not isinstance(found, Undecided)
+    state = found.decided.plan.account
+    drawn = {trace["name"]: trace["y"] for trace in charts.Charts(found).power().traces}
+    assert drawn["generation"][:-1] == pytest.approx(state.given_kw["pv"], abs=1e-3)
+    assert drawn["export"][:-1] == pytest.approx(state.export_kw, abs=1e-3)
+    assert min(drawn["generation"]) > 100
+    assert not {"generation", "export"} & {trace["name"] for trace in charts.Charts(planned).power().traces}
+
+
+def test_every_family_of_breaches_is_told_in_words() -> None:
+    assert set(BROKEN) == set(FAMILIES)
 
 
 def test_stacked_pools_are_all_the_gpus_that_run(planned: Planned) -> None:

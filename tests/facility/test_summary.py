@@ -151,6 +151,17 @@ def test_the_short_table_sets_the_plan_beside_the_baseline(demo: Planned) -> Non
     assert "peak cost, EUR" not in rows
 
 
+def test_what_is_paid_and_earned_beside_the_energy_is_told_where_there_is_any(demo: Planned) -> None:
+    """100 kW held for 6 h at 40 per MW and hour earn 24; fuel at 20 per MWh is cheaper than any hour of the tariff."""
+    genset = "gensets={g1: {feeder: utility, max_kw: 100, fuel_price_per_mwh: 20, start_cost: 5}}"
+    product = "grid.reserves={up: {direction: up, duration_min: 60, price_per_mw_h: 40, most_kw: 100}}"
+    rows = {what: rest for what, *rest in short_table(made("demo.yaml", genset, product))}
+    assert rows["fuel, EUR"] == ["12.0", "0.0"]
+    assert rows["starts of gensets, EUR"] == ["5.0", "0.0"]
+    assert rows["income from reserves, EUR"][0] == "24.0"
+    assert not {"fuel, EUR", "income from reserves, EUR"} & {what for what, *_ in short_table(demo)}
+
+
 def test_water_is_told_and_paid_for_beside_the_energy() -> None:
     """Above 25 degC all heat goes through the chillers: 1.8 l for each kWh of it."""
     wet = ("cooling_plants.chiller.water_l_per_kwh=1.8", "tariff.water_price_per_m3=5", f"weather.outdoor_by_hour_c={[30] * 24}")
