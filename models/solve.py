@@ -5,7 +5,8 @@ solution is judged outside the solver by a certificate - the largest primal and 
 from the matrix - because a warm linear program can claim an optimum it does not have. A failed one is solved again cold.
 
 Traps met here: the solver's time limit counts the clock of the object, not of the call; its setters return a status and do
-not raise; a NaN passes silently, so every number is checked before it goes in.
+not raise; a NaN passes silently, so every number is checked before it goes in; and a coefficient that it finds too small to
+matter it drops with a warning, so those are left out here, where the certificate sees the same.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from models.outcome import Certificate, Condition, Infeasible, Outcome, Solved, 
 SOLVER_DUAL_TOLERANCE = 1e-9
 """The solver's own: at its usual 1e-7 a column of a few GPUs may leave more of a gap than the certificate allows."""
 
+SMALLEST = 1e-9
+"""The solver drops coefficients up to this size (`small_matrix_value`)."""
 
 FEASIBLE = 2
 """The solver's word for a point that satisfies the rows (`kSolutionStatusFeasible`)."""
@@ -50,7 +53,7 @@ class Session:
         self.columns = {id(v): i for i, v in enumerate(self.variables)}
         self._cost = np.asarray(form.c.todense(), float).ravel()
         self._offset = float(form.c_offset[0])
-        self._a = sp.csr_matrix(form.A)
+        self._a = _without_dust(sp.csr_matrix(form.A))
         self._row_lower, self._row_upper = _row_bounds(form)
         self.row_names: list[Any] = [row.constraint for row in form.rows]
         self._lower = np.array([-np.inf if v.lb is None else v.lb for v in self.variables], float)
@@ -75,6 +78,11 @@ class Session:
     def cost(self) -> Floats:
         """Cost of each column, money per unit: a copy of those in force, shape (columns,)."""
         return self._cost.copy()
+
+    @property
+    def lower(self) -> Floats:
+        """Lower bound in force of each column, shape (columns,)."""
+        return self._lower
 
     @property
     def upper(self) -> Floats:
@@ -140,7 +148,7 @@ class Session:
         columns = np.array([self.columns[id(v)] for row in terms for v, _ in row], np.int32)
         coefficients = np.array([c for row in terms for _, c in row], float)
         starts = np.cumsum([0, *(len(row) for row in terms)])
-        rows = sp.csr_matrix((coefficients, columns, starts), shape=(n, len(self.variables)))
+        rows = _without_dust(sp.csr_matrix((coefficients, columns, starts), shape=(n, len(self.variables))))
         rows.sort_indices()
         self._a = sp.csr_matrix(sp.vstack([self._a, rows]))
         self._row_lower = np.r_[self._row_lower, lower]
@@ -272,6 +280,13 @@ def _row_bounds(form: Any) -> tuple[Floats, Floats]:
     kind = np.array([row.bound_type for row in form.rows])
     rhs = np.asarray(form.rhs, float)
     return np.where(kind == 1, -np.inf, rhs), np.where(kind == -1, np.inf, rhs)
+
+
+def _without_dust(matrix: sp.csr_matrix) -> sp.csr_matrix:
+    """`matrix` without what the solver would drop; what is not a number stays, to be refused."""
+    matrix.data[np.abs(matrix.data) <= SMALLEST] = 0.0
+    matrix.eliminate_zeros()
+    return matrix
 
 
 def _spread(coefficients: Floats) -> float:

@@ -49,6 +49,18 @@ def test_a_constant_in_the_objective_is_kept() -> None:
     assert solved(Session(model)).objective == pytest.approx(6.0)
 
 
+def test_a_coefficient_that_the_solver_would_drop_is_left_out_and_refused_by_nobody() -> None:
+    """x + y >= 1 at 1 and 2 a unit costs 1; a billionth of z, and of x in a later row, changes nothing of that."""
+    model = tiny()
+    model.z = pyo.Var(bounds=(0, 1))
+    model.dust = pyo.Constraint(expr=model.x + 1e-9 * model.z + 1e-17 * model.y <= 10)
+    session = Session(model)
+    assert solved(session).objective == pytest.approx(1.0)
+    session.add_rows([[(model.x, 1e-10), (model.y, 1.0)]], [0.25])
+    assert solved(session).objective == pytest.approx(0.75 + 0.5)
+    assert (abs(session.matrix.data) > 1e-9).all()
+
+
 def test_no_point_is_told_as_infeasible() -> None:
     model = tiny()
     model.little = pyo.Constraint(expr=model.x + model.y <= 0.5)
