@@ -36,6 +36,7 @@ WORDS = {
     "feeder.carries_back": Words("the rating of feeder {asset}, for what flows back"),
     "feeder.carries_worst": Words("the rating of feeder {asset}, for the sum of caps"),
     "redundancy.survives": Words("what group {asset} carries without its largest feeder"),
+    "redundancy.survives_back": Words("what group {asset} carries without its largest feeder, for what flows back"),
     "redundancy.survives_worst": Words("what group {asset} carries without its largest feeder, for the sum of caps"),
     "pool.holds": Words("what pool {asset} holds"),
     "firm.serves": Words("the floor of rental {asset}", "less"),

@@ -68,6 +68,7 @@ LIMITS = {
     "feeder.carries_back": Limit("kW"),
     "feeder.carries_worst": Limit("kW", _margin),
     "redundancy.survives": Limit("kW"),
+    "redundancy.survives_back": Limit("kW"),
     "redundancy.survives_worst": Limit("kW"),
     "pool.holds": Limit("GPU"),
     "firm.serves": Limit("% of speed", _hundredth),

@@ -1,15 +1,17 @@
 """Redundancy: feeders that back each other, any one of which may be lost (N-1).
 
     sum of load_kw[f,t] over the group  <= left + over_n1_kw[t]                         survives
+    -sum of load_kw[f,t] over the group <= left + over_n1_kw[t]                         survives_back
     sum of worst_kw[f,t] over the group <= left_worst + over_worst_n1_kw[t]             survives_worst
 
     left       = least, over the feeder that is lost, of the sum of ratings of the others
     left_worst = least, over the feeder that is lost, of the sum of rating * margin of the others
 
 Assumed: what hung under the lost feeder is transferred at once, with the losses it had, and the others share the group's whole
-load by rating; then each stays within its own rating exactly where the sum does. Losing the largest leaves the least, so one row
-a step says it for every loss. Feeders above the group are not in these rows: where the members hang under different feeders,
-those are a group of their own.
+load by rating, also what flows back up through it; then each stays within its own rating exactly where the sum does. Losing
+the largest leaves the least, so one row a step says it for every loss. `survives_back` has rows only where power may flow back
+through a member. Feeders above the group are not in these rows: where the members hang under different feeders, those are a
+group of their own.
 
 | symbol           | name                                                       | unit |
 |------------------|------------------------------------------------------------|------|
@@ -54,8 +56,14 @@ def belongs(groups: Sequence[Redundancy], feeders: Sequence[Feeder]) -> Floats:
     return np.array([[float(f.id in group.feeders) for f in feeders] for group in groups]).reshape(len(groups), len(feeders))
 
 
-def add(block: Any, left: tuple[float, float], steps: Any, loads: Sequence[Load], worsts: Sequence[Load]) -> None:
-    """Declare one group on `block`; `loads` and `worsts` are of its feeders, kW by step, `left` is what the others carry."""
+def add(
+    block: Any, left: tuple[float, float], steps: Any, loads: Sequence[Load], worsts: Sequence[Load], returned: Sequence[Load] = ()
+) -> None:
+    """Declare one group on `block`; `loads` and `worsts` are of its feeders, kW by step, `left` is what the others carry.
+
+    `returned` are the loads without a margin for a forecast, none where no power may flow back.
+    """
+    block.RETURNS = pyo.Set(initialize=list(steps) if returned else [])
     block.left_kw = pyo.Param(initialize=left[0])
     block.left_worst_kw = pyo.Param(initialize=left[1])
     block.over_n1_kw = pyo.Var(steps, bounds=(0, None))
@@ -64,6 +72,10 @@ def add(block: Any, left: tuple[float, float], steps: Any, loads: Sequence[Load]
     @block.Constraint(steps)
     def survives(b: Any, t: int) -> Any:
         return sum(load(t) for load in loads) <= b.left_kw + b.over_n1_kw[t]
+
+    @block.Constraint(block.RETURNS)
+    def survives_back(b: Any, t: int) -> Any:
+        return -sum(load(t) for load in returned) <= b.left_kw + b.over_n1_kw[t]
 
     @block.Constraint(steps)
     def survives_worst(b: Any, t: int) -> Any:
@@ -82,7 +94,7 @@ def bill(groups: Sequence[Redundancy], feeders: Sequence[Feeder], load_kw: Float
     member = belongs(groups, feeders)
     left = np.array([left_kw(group, feeders) for group in groups])
     breach = {
-        "over_n1_kw": np.maximum(member @ load_kw - left[:, :1], 0.0),
+        "over_n1_kw": np.maximum(np.abs(member @ load_kw) - left[:, :1], 0.0),
         "over_worst_n1_kw": np.maximum(member @ worst_kw - left[:, 1:], 0.0),
     }
     return Bill({family: PLANT.price * float((amount @ h).sum()) for family, amount in breach.items()}, breach)

@@ -64,10 +64,12 @@ def uncertain_kw(m: Any, problem: Problem, feeder_id: str) -> Load:
     return of(m.uncertainty[feeder_id].margin_kw) if problem.is_uncertain else feeder.certain
 
 
-def backed(m: Any, problem: Problem, group: Redundancy) -> tuple[list[Load], list[Load]]:
-    """Loads of a group's feeders that a loss must leave room for, expected and at worst, kW by step."""
+def backed(m: Any, problem: Problem, group: Redundancy) -> tuple[list[Load], list[Load], list[Load]]:
+    """Loads of a group's feeders that a loss must leave room for, expected, at worst, and where power may flow back, kW by step."""
     members = [(m.feeder[f], uncertain_kw(m, problem, f)) for f in group.feeders]
-    return [plus(f.load_kw, kw) for f, kw in members], [plus(f.worst_kw, kw) for f, kw in members]
+    returns = any(problem.may_return(f) for f in problem.feeders if f.id in group.feeders)
+    back = [of(m.feeder[f].load_kw) for f in group.feeders] if returns else []
+    return [plus(f.load_kw, kw) for f, kw in members], [plus(f.worst_kw, kw) for f, kw in members], back
 
 
 def at_grid(m: Any, problem: Problem) -> tuple[Load, Load]:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.account import account
+from models.baseline import baseline
 from models.feeder import Feeder
 from models.gpu import Curve
 from models.hall import Hall
@@ -18,6 +20,7 @@ from models.problem import Problem
 from models.redundancy import Redundancy, left_kw
 from models.room import Room
 from models.schedule import Groups, Schedule
+from models.solar import Solar
 
 HALF = Curve((100.0, 200.0, 300.0), (50.0, 100.0, 150.0), (0.3, 0.8, 1.0))
 """Draws half of what its cap allows."""
@@ -70,6 +73,29 @@ def test_a_group_too_small_is_broken_by_exactly_the_difference(site: Any, planne
     assert account.objective == pytest.approx(30_000.2)
 
 
+def sunny(site: Callable[..., Problem], b_kw: float) -> Problem:
+    """An hour without load; 5 kW of sun under `a`, for which 0.1 a kWh is paid; `b`, which backs `a`, is rated `b_kw`."""
+    free = two_feeders(site, 10.0, b_kw, solar=(Solar("roof", "a", (5.0,)),), pools=(), halls=())
+    return replace(free, grid=replace(free.grid, export_limit_kw=100.0, export_price_per_kwh=(0.1,)))
+
+
+def test_what_flows_back_fits_through_what_a_loss_leaves(site: Any, planned: Any, optimum: Any) -> None:
+    """Of 5 kW 2 fit through `b` if `a` is lost: 2 kWh are given back, -0.2. A group of no feeders would give -0.5."""
+    problem = sunny(site, 2.0)
+    assert optimum(problem).objective == pytest.approx(-0.2)
+    assert optimum(replace(problem, redundancies=())).objective == pytest.approx(-0.5)
+    plan = planned(problem)
+    assert plan.account.export_kw[0] == pytest.approx(2.0, rel=1e-4)
+    assert not plan.account.is_breached
+
+
+def test_what_must_flow_back_breaks_a_group_by_what_a_loss_does_not_leave(site: Any) -> None:
+    """The site without control gives back 5 kW where `b` would take 2: 3 kW over, 10000 each for an hour."""
+    told = account(sunny(site, 2.0), baseline(sunny(site, 2.0)))
+    assert told.breach["over_n1_kw"].tolist() == [[3.0]]
+    assert told.cost["over_n1_kw"] == pytest.approx(30_000)
+
+
 def test_rounding_gives_back_no_more_than_the_group_has_left(site: Any) -> None:
     """At rest twenty GPUs take 2 of 2.5 kW at worst and nothing is drawn: 0.49 kW of caps fit, with 2 % to spare, no more."""
     problem = two_feeders(site, 4.0, 2.5)
@@ -106,3 +132,4 @@ def test_golden_rows(site: Any, golden: Any) -> None:
     problem = two_feeders(site, 4.0, 2.5, margin=0.9, pools=(Pool("pool", "hall", "a", site().pools[0].host, 300.0, (10.0,)),))
     for name in ("survives", "survives_worst"):
         golden(problem, f"redundancy.{name}")
+    golden(sunny(site, 2.0), "redundancy.survives_back")
