@@ -111,7 +111,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
     )
     running = schedule.groups.running(len(workloads), steps)
     carried = job.carried_gpu_h(problem.jobs, work[firms:], horizon)
-    import_kw, export_kw = grid_connection.flows_kw(problem.grid, problem.at_grid @ feeder_kw)
+    import_kw, export_kw = grid_connection.flows_kw(problem.grid, feeder_kw[problem.at_grid > 0])
     uncertain_kw = _uncertain_kw(problem, heat_kw)
     carried_kw = _carried(problem, pool_worst_kw, cooling_kw, uncertain_kw)
     reserve_kw = _reserves(problem, schedule, battery_kw)

@@ -2,24 +2,30 @@
 
 A job that finishes inside the first step, or an elastic one whose GPUs the program counted in part, runs at first on all the
 GPUs it is sent. Where that is more than a limit allows, the jobs that run for the smallest part of the step give way: an elastic
-one to the whole GPUs it had, then to lower caps for longer, then by waiting. The program is then solved again around them.
+one to the whole GPUs it had, then to lower caps for longer, then by waiting. A job that arrives later in the step draws nothing at
+first, so that more may flow back up than on average: then less is generated. The program is then solved again around both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from models.account import account
+from models.breach import TINY
 from models.cell import SNAP, Cell
 from models.job import Job
 from models.problem import Problem
+from models.redundancy import left_kw
 from models.room import Room
 from models.schedule import Groups, Schedule
-from models.solve import Session
+from models.solve import Session, values
 
+MORE = 1.001
+"""What flows back is held back by a hair more than is too much."""
 Cells = dict[int, list[Cell]]
 
 
@@ -50,8 +56,36 @@ def at_once(problem: Problem, schedule: Schedule) -> Schedule:
 
 
 def fits_at_once(problem: Problem, schedule: Schedule) -> bool:
-    """Whether what is sent is no further over a limit at once than `schedule` is on average."""
+    """Whether what is sent is at once no further over a limit than `schedule` is on average, and gives nothing back that it may not."""
+    roots_kw = account(problem, schedule).feeder_kw[problem.at_grid > 0, 0]
+    if flows_back(problem, schedule) or (not problem.grid.may_export and (roots_kw < -TINY).any()):
+        return False
     return Room(problem, at_once(problem, schedule), at_once=True).holds_now(Room(problem, schedule))
+
+
+def flows_back(problem: Problem, schedule: Schedule) -> list[tuple[tuple[str, ...], float]]:
+    """What flows back at once beyond a limit, and beyond what does on average: feeders, and by how much it is too much, kW."""
+    if not any(problem.may_return(f) for f in problem.feeders):
+        return []
+    names = [f.id for f in problem.feeders]
+    roots = [root.id for root in problem.roots]
+    watched: list[tuple[tuple[str, ...], float]] = [((f.id,), f.rating_kw) for f in problem.feeders]
+    watched += [(group.feeders, left_kw(group, problem.feeders)[0]) for group in problem.redundancies]
+    watched += [(tuple(roots), problem.grid.export_limit_kw)] if problem.grid.may_export else [((root,), 0.0) for root in roots]
+    once, mean = (dict(zip(names, account(problem, s).feeder_kw[:, 0], strict=True)) for s in (at_once(problem, schedule), schedule))
+    found: list[tuple[tuple[str, ...], float]] = []
+    for feeders, limit_kw in watched:
+        at_first, on_average = (float(sum(kw[f] for f in feeders)) for kw in (once, mean))
+        if at_first < min(-limit_kw, on_average) - SNAP:
+            found.append((feeders, -limit_kw - at_first))
+    return found
+
+
+def hold_back(session: Session, model: Any, back: Sequence[tuple[tuple[str, ...], float]]) -> None:
+    """Let feeders draw so much more in the first step than in the solution that `model` holds as is too much of what flows back."""
+    loads = [[model.feeder[f].load_kw[0] for f in feeders] for feeders, _ in back]
+    least_kw = [float(values(mine).sum()) + MORE * over_kw for mine, (_, over_kw) in zip(loads, back, strict=True)]
+    session.add_rows([[(load, 1.0) for load in mine] for mine in loads], least_kw)
 
 
 def fit(problem: Problem, cells: Cells, schedule_of: Callable[[Cells], Schedule]) -> tuple[Room, dict[int, Cell | None]]:

@@ -158,12 +158,13 @@ def cost(block: Any, h: Any, steps: Any) -> Any:
     )
 
 
-def flows_kw(grid: GridConnection, net_kw: Floats) -> tuple[Floats, Floats]:
-    """What is drawn and what is given back where `net_kw` is the load at the root, kW, each shape (T,).
+def flows_kw(grid: GridConnection, roots_kw: Floats) -> tuple[Floats, Floats]:
+    """What is drawn and what is given back where `roots_kw` are the loads at the roots, kW, shape (roots, T), each shape (T,).
 
-    Where no export is allowed, what flows back is lost and counts as nothing.
+    Where no export is allowed, what flows back through a root is lost and counts as nothing, on the other roots neither.
     """
-    return np.maximum(net_kw, 0.0), np.maximum(-net_kw, 0.0) * grid.may_export
+    net_kw = (roots_kw if grid.may_export else np.maximum(roots_kw, 0.0)).sum(axis=0)
+    return np.maximum(net_kw, 0.0), np.maximum(-net_kw, 0.0)
 
 
 def bill(grid: GridConnection, horizon: Horizon, import_kw: Floats, export_kw: Floats, uncertain_kw: Floats) -> Bill:

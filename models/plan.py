@@ -9,7 +9,7 @@ from typing import Any, Literal
 from models.account import Account, account
 from models.baseline import baseline
 from models.exact import Exact, Found, Proof, search
-from models.first_step import fits_at_once, keep
+from models.first_step import fits_at_once, flows_back, hold_back, keep
 from models.ladders import solve_with_ladders
 from models.marginal import Marginal, marginal_prices
 from models.outcome import Certificate, Condition, Infeasible, Outcome, Solved, TimedOut
@@ -128,23 +128,26 @@ def _plan(problem: Problem, budget_s: float, exact: Exact | None) -> Plan | Infe
     if not isinstance(solved, Solved):
         return solved
     bound = solved.objective
-    solved = settle(session, model, problem, solve) or solved
+    solved = _or(settle(session, model, problem, solve), solved)
     if not isinstance(solved, Solved):
         return solved
     now = time.perf_counter()
     if merged := merge(session, model, problem, solve, solved, now + (deadline - now) / 2):
-        solved = settle(session, model, problem, solve) or merged
+        solved = _or(settle(session, model, problem, solve), merged)
         if not isinstance(solved, Solved):
             return solved
 
     schedule, gave = sendable(problem, model)
     for _ in range(ROUNDS_AT_ONCE):
-        if not gave:
+        back = flows_back(problem, schedule)
+        if not gave and not back:
             break
         keep(session, model, gave)
+        if back:
+            hold_back(session, model, back)
         again = solve()
         if isinstance(again, Solved):
-            again = settle(session, model, problem, solve) or again
+            again = _or(settle(session, model, problem, solve), again)
         if not isinstance(again, Solved):
             break
         solved = again
@@ -223,6 +226,11 @@ def _exactly(rounded: Plan, reserved: Problem, settled: Any, asked: Exact, deadl
         marginal=marginal_prices(problem, found.session, prices),
         why=Why(problem, found.model, found.session, prices),
     )
+
+
+def _or(settled: Outcome | None, solved: Solved) -> Outcome:
+    """What settling came to; `solved`, which the model still holds or nearly so, where nothing was settled or all of it cannot be."""
+    return solved if settled is None or isinstance(settled, Infeasible) else settled
 
 
 def _is_better(one: Account, other: Account) -> bool:

@@ -24,6 +24,9 @@ MARGIN = 1.02
 PEAK_MORE_KW = 1.0
 """Giving back may raise a peak that is paid for by this much."""
 
+WARMER_K = 0.5
+"""A hall may get this much warmer at once than on average, and not past its allowable band."""
+
 
 class Room:
     """What is left under the limits, by step: GPUs by pool; kW by electrical limit (`_watched`), at the grid and of cooling.
@@ -48,6 +51,7 @@ class Room:
         self._kw, self._worst_kw = _electrical_kw(problem, state)
         most_kw = [problem.margins.most_heat_kw[c.id] for c in problem.cooling_plants]
         self._heat_kw = np.reshape(most_kw, state.heat_kw.shape) - state.heat_kw
+        self._hall_c, self._allowable_c = state.hall_c, np.array([z.allowable_max_c for z in problem.zones])
         if schedule.held_kw:
             down = [r for r in problem.reserves if r.direction == "down"]
             called = reserve_down.called(schedule.held_kw, down, problem.cells, reach_of(problem), len(problem.horizon))
@@ -68,7 +72,10 @@ class Room:
             (self._worst_kw[:, 0], mean._worst_kw[:, 0]),
             (self._heat_kw[:, 0], mean._heat_kw[:, 0]),
         )
-        return all((mine >= np.minimum(theirs, 0.0) - SNAP).all() for mine, theirs in pairs)
+        on_average_c = mean._hall_c[:, 0]
+        most_c = np.maximum(np.minimum(on_average_c + WARMER_K, self._allowable_c), on_average_c)
+        is_cool = (self._hall_c[:, 0] <= most_c + SNAP).all()
+        return bool(is_cool) and all((mine >= np.minimum(theirs, 0.0) - SNAP).all() for mine, theirs in pairs)
 
     def lesser(self, other: Room) -> Room:
         """The room that both leave; GPUs are shared in turns, and counted as `other` does."""

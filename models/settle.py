@@ -38,7 +38,7 @@ def settle(session: Session, model: Any, problem: Problem, solve: Callable[[], O
     settled: dict[int, float] = {}
     while True:
         torn, burning = both_ways(problem, model), burns(problem, model)
-        gangs = {} if torn or burning else _gangs(problem, model, settled)
+        gangs = {} if torn or burning else _gangs(session, model, problem, settled)
         if not torn and not burning and not gangs:
             return outcome
         before = broken(model)
@@ -72,13 +72,26 @@ def _switch(session: Session, model: Any, problem: Problem, solve: Callable[[], 
     for pattern in patterns:
         if pattern not in tried:
             tried.append(pattern)
-            outcome = _run(session, model, pattern, solve)
+            outcome = _run_one_way(session, model, problem, pattern, solve)
             if isinstance(outcome, TimedOut):
                 return outcome
             rank = (round(_over(model), 5), outcome.objective) if isinstance(outcome, Solved) else (np.inf, np.inf)
             if best is None or rank < best[0]:
                 best = rank, pattern
-    return outcome if best is None or best[1] is tried[-1] else _run(session, model, best[1], solve)
+    return outcome if best is None else _run(session, model, best[1], solve)
+
+
+def _run_one_way(session: Session, model: Any, problem: Problem, pattern: dict[str, list[bool]], solve: Callable[[], Outcome]) -> Outcome:
+    """Solve as `_run` does, with power that goes one way only: what a site cannot take must not be lost by sending it to and fro."""
+    outcome = _run(session, model, pattern, solve)
+    torn = both_ways(problem, model) if isinstance(outcome, Solved) else []
+    if torn:
+        at = [session.columns[id(way)] for way in torn]
+        lower, upper = session.lower[at].tolist(), session.upper[at].tolist()
+        session.fix(torn, [0.0] * len(torn))
+        outcome = solve()
+        session.bound(torn, lower, upper)
+    return outcome
 
 
 def _run(session: Session, model: Any, pattern: dict[str, list[bool]], solve: Callable[[], Outcome]) -> Outcome:
@@ -105,7 +118,7 @@ def _turn(
         if over <= before[0] + TINY and owed <= before[1] + TINY:
             break
         job = problem.jobs[w - len(problem.firms)]
-        other = 0.0 if settled[w] else _most(problem, job, w)
+        other = 0.0 if settled[w] else _most(session, model, problem, w)
         if (_is_ordered(job) and over <= before[0] + TINY) or other > _free(problem, job.pool, settled) + settled[w]:
             continue
         outcome = _solve_at(session, model, {w: other}, solve)
@@ -195,14 +208,14 @@ def _keep_to_the_curve(session: Session, model: Any, burning: list[tuple[Cooling
         session.add_rows(rows, least)
 
 
-def _gangs(problem: Problem, model: Any, settled: dict[int, float]) -> dict[int, float]:
+def _gangs(session: Session, model: Any, problem: Problem, settled: dict[int, float]) -> dict[int, float]:
     """On how many GPUs, mean over the first step, each job left between is to run there (zero: wait), the surest first."""
     free = {p.id: p.available[0] - problem.idle_kept(p.id)[0] for p in problem.pools}
     between: list[tuple[float, int, float]] = []
     for w, load in enumerate(problem.workloads):
         now = _gpus(model, w, 0)
         if isinstance(load, Job) and w not in settled and (_is_ordered(load) or (now > TINY and not load.elastic)):
-            most = _most(problem, load, w)
+            most = _most(session, model, problem, w)
             if now < most - TINY and _has_more(model, load, w):
                 lean = 2.0 if _is_ordered(load) else now / most if _can_wait(problem, load, w) else 1.0
                 between.append((lean, w, most))
@@ -227,10 +240,16 @@ def _free(problem: Problem, pool: str, settled: dict[int, float]) -> float:
     return float(problem.free_gpus(pool)[0]) - sum(gpus for w, gpus in settled.items() if problem.workloads[w].pool == pool)
 
 
-def _most(problem: Problem, job: Job, w: int) -> float:
-    """The GPUs `job` can run on in the first step, mean over it: all in its window, less where it finishes inside."""
-    until_done = job.work_gpu_h / (problem.horizon.hours[0] * problem.cells.ladder(w, 0).speed[0])
-    return min(job.gpus * float(problem.cells.share[w, 0]), until_done)
+def _most(session: Session, model: Any, problem: Problem, w: int) -> float:
+    """The GPUs job `w` can run on in the first step, mean over it: all in its window, less where it finishes inside.
+
+    What it is already fixed to do in later steps is not left to be done in the first.
+    """
+    job, h = problem.jobs[w - len(problem.firms)], problem.horizon.hours
+    fixed = ((t, session.lower[session.columns[id(model.workload.gpus[w, 0, t])]]) for t in model.workload.WINDOW[w] if t)
+    later_gpu_h = sum(h[t] * problem.cells.ladder(w, t).speed[0] * float(gpus) for t, gpus in fixed)
+    until_done = max(0.0, job.work_gpu_h - later_gpu_h) / (h[0] * problem.cells.ladder(w, 0).speed[0])
+    return float(min(job.gpus * problem.cells.share[w, 0], until_done))
 
 
 def _can_wait(problem: Problem, job: Job, w: int) -> bool:

@@ -138,7 +138,8 @@ def _feeders(site: Site, snapshot: Snapshot, decision: Decision, outdoor_c: floa
     for it in carriers(site):
         says = f"expected power is more than {_may_carry(it)}"
         yield from over(Violation(f"{it.rule}.carries", it.name, abs(it.load_kw(loads)), "kW", it.rating_kw, says, "plant"))
-    net_kw = sum(kw for name, kw in loads.items() if site.feeders[name].parent is None)
+    roots_kw = [kw for name, kw in loads.items() if site.feeders[name].parent is None]
+    net_kw = sum(roots_kw) if site.grid.export_limit_kw else sum(max(kw, 0.0) for kw in roots_kw)  # no way back, to another root neither
     import_kw, export_kw = max(net_kw, 0.0), max(-net_kw, 0.0)
     limit_kw = decision.import_limit_kw
     if limit_kw is None:
