@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -81,7 +82,7 @@ class Problem:
         free = {p.id: self.free_gpus(p.id) for p in self.pools}
         object.__setattr__(self, "cells", cells(self.workloads, hosts, free, self.horizon))
 
-    @property
+    @cached_property
     def workloads(self) -> tuple[Workload, ...]:
         """Firm workloads first, then jobs; their position is the index w."""
         return (*self.firms, *self.jobs)

@@ -87,11 +87,13 @@ class Why:
         self._ends: dict[int, tuple[int, float] | None] = {}
         self._limits: dict[Cause, float] = {}
 
+    def forget(self) -> None:
+        """Let go of the program, in which most of a plan's memory lies; nothing can be taken apart after that."""
+        del self._model, self._session, self._gpus, self._by_row, self._by_column
+
     def gpu(self, w: int, k: int, t: int) -> Costs:
         """What one more GPU of workload `w` on rung `k` costs in step `t`, money; {} where it has no column there."""
-        if (w, k, t) not in self._gpus or id(self._gpus[w, k, t]) not in self._session.columns:
-            return {}
-        return self._costs(self._column(w, k, t), root=True)
+        return self._costs(self._column(w, k, t), root=True) if self._has(w, k, t) else {}
 
     def reduced(self, w: int, k: int, t: int) -> float:
         """The sum of `gpu`, from the matrix, money."""
@@ -124,7 +126,7 @@ class Why:
         """What raising every GPU of `workloads` that could be raised costs in step `t`, by limit, money: who keeps caps low."""
         found = defaultdict[Cause, float](float)
         for w in workloads:
-            rungs = [float(self._x[self._column(w, k, t)]) for k in range(len(self._problem.cells.ladder(w, t))) if self.gpu(w, k, t)]
+            rungs = [float(self._x[self._column(w, k, t)]) for k in range(len(self._problem.cells.ladder(w, t))) if self._has(w, k, t)]
             for k in range(1, len(rungs)):
                 room = max(0.0, rungs[k - 1] - rungs[k])
                 for cause, money in self.gpu(w, k, t).items() if room > SMALL else ():
@@ -134,6 +136,9 @@ class Why:
     def limit(self, cause: Cause) -> float | None:
         """The limit's own amount, in its unit, None where `cause` is none."""
         return self._limits.get(cause)
+
+    def _has(self, w: int, k: int, t: int) -> bool:
+        return (w, k, t) in self._gpus and id(self._gpus[w, k, t]) in self._session.columns
 
     def _column(self, w: int, k: int, t: int) -> int:
         return self._session.columns[id(self._gpus[w, k, t])]

@@ -282,10 +282,13 @@ class Daemon:
             return Undecided(f"an operator drives: {made.asked.mode}")
         try:
             asked = called(self._site, made.snapshot, forecast, made.asked, events, edges)
-            return decide(self._site, made.snapshot, forecast, asked, edges, self._site.control.solver_budget_s, None, near_kw)
+            found = decide(self._site, made.snapshot, forecast, asked, edges, self._site.control.solver_budget_s, None, near_kw)
         except Exception as error:
             log.exception("the planner failed")
             return Undecided(f"the planner failed: {type(error).__name__}: {error}")
+        if isinstance(found, Decided):  # the decision has its reasons by now
+            found.plan.why.forget()
+        return found
 
     def _write_down(
         self,

@@ -5,7 +5,10 @@ The site: pool `p`, 10 GPUs of 100 to 400 W, 6 of them rented by `c`, 2 wanted b
 
 from __future__ import annotations
 
+import gc
+import resource
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -628,6 +631,31 @@ def test_each_cycle_is_in_the_journal_with_what_it_was_made_from(planned: House)
     assert inputs["snapshot"]["jobs"][0]["id"] == "j"
     assert len(inputs["forecast"]["price_per_mwh"]) == 58
     assert planned.journal.last_published() == record
+
+
+def test_no_plan_keeps_its_program_and_fifty_cycles_take_no_more_memory_than_ten(
+    planned: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program of this site is some 2 MB: kept by each of forty plans it would be 80."""
+    solve: Callable[..., Any] = decide
+    programs = []
+
+    def watched(*arguments: Any, **more: Any) -> Any:
+        found = solve(*arguments, **more)
+        programs.append(weakref.ref(found.plan.why._model))
+        return found
+
+    def rss_kb() -> int:
+        gc.collect()
+        return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize() // 1024
+
+    monkeypatch.setattr(room, "decide", watched)
+    for cycle in range(50):
+        assert planned.daemon.cycle().outcome == "published"
+        if cycle == 9:
+            first_kb = rss_kb()
+            assert [program() for program in programs] == [None] * 10
+    assert rss_kb() - first_kb < 20_000
 
 
 def test_a_killed_daemon_leaves_its_last_will(planned: House) -> None:
