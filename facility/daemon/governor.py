@@ -166,7 +166,7 @@ class Governor:
             cut = self._cut = replace(cut, calm_since=None)
         if self.lapsed(here.now) or (self._lowered_at is not None and here.now - SETTLE < self._lowered_at <= here.now):
             return
-        now = goes_on(self._site, self.in_force, here.snapshot, here.now, self.in_force.until)
+        now = goes_on(self._site, self.in_force, here.snapshot, here.now, self.in_force.until, here.outdoor_c)
         expected_kw = import_kw(self._site, now, here.snapshot, here.outdoor_c)
         target_kw = expected_kw - (measured_kw - AIM_SHARE * limit_kw)
         less = shed(self._site, here.snapshot, now, target_kw, here.outdoor_c, last=commanded(here.asked))
@@ -246,10 +246,10 @@ class Governor:
         if here.asked.mode != "normal":
             until = here.now + self._ttl
             base = self._base or self.in_force or fallback(self._site, here.snapshot, here.now, until)
-            return goes_on(self._site, base, here.snapshot, here.now, until)
+            return goes_on(self._site, base, here.snapshot, here.now, until, here.outdoor_c)
         if self._base is None or here.now >= self._base.until:
             return None
-        return goes_on(self._site, self._base, here.snapshot, here.now, self._base.until)
+        return goes_on(self._site, self._base, here.snapshot, here.now, self._base.until, here.outdoor_c)
 
     def _judged(
         self, base: Decision, here: Situation, *, heed_meter: bool = True
@@ -261,7 +261,7 @@ class Governor:
         broken = [v for v in verdict if v.tier == "plant"]
         if not broken or self.in_force is None:
             return decision, verdict, tuple(broken)
-        before = goes_on(self._site, self.in_force, here.snapshot, here.now, decision.until)
+        before = goes_on(self._site, self.in_force, here.snapshot, here.now, decision.until, here.outdoor_c)
         return decision, verdict, _worse(broken, verify(self._site, here.snapshot, before, outdoor_c=here.outdoor_c))
 
     def _send(self, decision: Decision, verdict: tuple[Violation, ...], here: Situation) -> None:

@@ -1,7 +1,7 @@
 """Standby: decisions that need no solver - an earlier one that goes on, and the fallback. Pure.
 
-An earlier decision goes on with its first step: what its plan had in mind for later steps is not followed. Its batteries do
-what their energy allows, and its halls count as steady.
+An earlier decision goes on with its first step: what its plan had in mind for later steps is not followed. Its batteries and tanks do
+what lasts, with what a ride-through needs kept, a genset stops whose permit ends before, and its halls count as steady.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from facility.decision import BatteryOrder, CapGroup, Decision, GensetOrder, PoolCaps
+from facility.decision import BatteryOrder, CapGroup, CoolingOrder, Decision, GensetOrder, PoolCaps
 from facility.site import Site
 from facility.snapshot import Snapshot
-from facility.verify import fallback_caps
+from facility.verify import fallback_caps, ride_through_kwh
 
 
 def present(site: Site, decision: Decision, snapshot: Snapshot) -> Decision:
@@ -30,11 +30,17 @@ def still_there(made: Snapshot, now: Snapshot) -> Snapshot:
     return replace(made, jobs=tuple(job for job in made.jobs if job.id in known))
 
 
-def goes_on(site: Site, decision: Decision, snapshot: Snapshot, now: datetime, until: datetime) -> Decision:
-    """`decision` as it goes on from `now` until `until`."""
+def goes_on(site: Site, decision: Decision, snapshot: Snapshot, now: datetime, until: datetime, outdoor_c: float) -> Decision:
+    """`decision` as it goes on from `now` until `until`, at `outdoor_c` (degC)."""
     hours = (until - now).total_seconds() / 3600
-    batteries = tuple(_lasting(site, order, snapshot, hours) for order in decision.batteries)
-    return replace(present(site, decision, snapshot), at=now, until=until, batteries=batteries, first_step_s=None)
+    cooling = tuple(_tank_lasts(site, order, snapshot, hours) for order in decision.cooling)
+    held = replace(present(site, decision, snapshot), at=now, until=until, cooling=cooling, first_step_s=None)
+    kept_kwh = ride_through_kwh(site, snapshot, held, outdoor_c)
+    return replace(
+        held,
+        batteries=tuple(_lasting(site, order, snapshot, hours, kept_kwh[order.battery]) for order in held.batteries),
+        gensets=tuple(_permitted(site, order, snapshot, hours) for order in held.gensets),
+    )
 
 
 def fallback(site: Site, snapshot: Snapshot, now: datetime, until: datetime) -> Decision:
@@ -83,11 +89,27 @@ def no_higher(decision: Decision, others: Sequence[PoolCaps]) -> Decision:
     return replace(decision, pools=tuple(bounded(pool) for pool in decision.pools))
 
 
-def _lasting(site: Site, order: BatteryOrder, snapshot: Snapshot, hours: float) -> BatteryOrder:
-    """The part of an order that a battery can follow for `hours`; all of it where its energy is not known."""
+def _lasting(site: Site, order: BatteryOrder, snapshot: Snapshot, hours: float, kept_kwh: float) -> BatteryOrder:
+    """The part of an order that a battery can follow for `hours` and give `kept_kwh` after; all of it where its energy is not known."""
     battery, stored_kwh = site.batteries[order.battery], snapshot.battery_kwh.get(order.battery)
     if stored_kwh is None:
         return order
     room_kw = max(battery.capacity_kwh - stored_kwh, 0.0) / battery.efficiency / hours
-    left_kw = max(stored_kwh - battery.min_share * battery.capacity_kwh, 0.0) * battery.efficiency / hours
-    return replace(order, power_kw=max(-left_kw, min(room_kw, order.power_kw)))
+    gives_kwh = (stored_kwh - battery.min_share * battery.capacity_kwh) * battery.efficiency
+    return replace(order, power_kw=max(-max(gives_kwh - kept_kwh, 0.0) / hours, min(room_kw, order.power_kw)))
+
+
+def _tank_lasts(site: Site, order: CoolingOrder, snapshot: Snapshot, hours: float) -> CoolingOrder:
+    """The part of a tank's order that it can follow for `hours`; all of it where what it holds is not known."""
+    store, stored_kwh = site.cooling_plants[order.plant].store, snapshot.thermal_store_kwh.get(order.plant)
+    if store is None or order.store_kw is None or stored_kwh is None:
+        return order
+    left_kwh = stored_kwh * (1 - store.loss_share_per_h) ** hours
+    room_kw = max(store.capacity_kwh - left_kwh, 0.0) / hours
+    return replace(order, store_kw=max(-left_kwh / hours, min(room_kw, order.store_kw)))
+
+
+def _permitted(site: Site, order: GensetOrder, snapshot: Snapshot, hours: float) -> GensetOrder:
+    """A genset's order, or to stop where its permit does not last for `hours`."""
+    most_h, ran_h = site.gensets[order.genset].run_hours_left, snapshot.genset_hours_run.get(order.genset, 0.0)
+    return order if most_h is None or ran_h + hours <= most_h else replace(order, power_kw=0.0)

@@ -232,18 +232,24 @@ def _ride_through(site: Site, snapshot: Snapshot, decision: Decision, outdoor_c:
 
     One that has less than that already may rest or charge, whatever the caps.
     """
-    worst_kw = {caps.pool: worst_pool_kw(site.pools[caps.pool], (caps,)) for caps in decision.pools}
-    it_kw, moving = expected_it_kw(site, decision, snapshot), drifts(site, decision, snapshot)
     for order in decision.batteries:
         battery, name = site.batteries[order.battery], order.battery
         if order.power_kw < 0 and battery.ride_through_min and name in snapshot.battery_kwh:
-            loads_kw = feeder_kw(site, worst_kw, it_kw, {}, outdoor_c, moving, charge_kw=tanks_kw(decision))
-            carried_kw = loads_kw[battery.ride_through_feeder or battery.feeder]
             least_kwh = battery.min_share * battery.capacity_kwh
             kept_kwh = battery.efficiency * (_after_kwh(battery, order, snapshot, decision) - least_kwh)
             says = f"it would be too empty to carry the worst case of its feeder for {battery.ride_through_min:g} min"
-            needed_kwh = battery.ride_through_min / 60 * carried_kw
+            needed_kwh = ride_through_kwh(site, snapshot, decision, outdoor_c)[name]
             yield from under(Violation("battery.ride_through", name, kept_kwh, "kWh", needed_kwh, says, "plant"))
+
+
+def ride_through_kwh(site: Site, snapshot: Snapshot, decision: Decision, outdoor_c: float) -> dict[str, float]:
+    """Tell what each battery must be able to give to carry the worst case of its feeder for its ride-through, kWh; 0 without one."""
+    if not any(battery.ride_through_min for battery in site.batteries.values()):
+        return dict.fromkeys(site.batteries, 0.0)
+    worst_kw = {caps.pool: worst_pool_kw(site.pools[caps.pool], (caps,)) for caps in decision.pools}
+    it_kw, moving = expected_it_kw(site, decision, snapshot), drifts(site, decision, snapshot)
+    loads_kw = feeder_kw(site, worst_kw, it_kw, {}, outdoor_c, moving, charge_kw=tanks_kw(decision))
+    return {i: b.ride_through_min / 60 * loads_kw[b.ride_through_feeder or b.feeder] for i, b in site.batteries.items()}
 
 
 def _sources(site: Site, decision: Decision) -> Iterator[Violation]:
