@@ -101,9 +101,10 @@ def decision_of(site: Site, snapshot: Snapshot, bounds: Bounds, plan: Plan, edge
                 plant.id,
                 tuple((hall.id, round(float(plan.schedule.hall_c[hall.id][0]), 6)) for hall in plan.problem.plant_halls(plant)),
                 float(plan.schedule.thermal_store_kw[plant.id][0]) if plant.store else None,
+                float(plan.schedule.supply_c[plant.id][0]) if plant.set_point else None,
             )
             for plant in plan.problem.cooling_plants
-            if plant.store or plan.problem.plant_halls(plant)
+            if plant.store or plant.set_point or plan.problem.plant_halls(plant)
         ),
         solar=tuple(_solar(s, float(plan.schedule.given_kw[s.id][0])) for s in plan.problem.solar),
         gensets=tuple(GensetOrder(g.id, _given_kw(g, float(plan.schedule.given_kw[g.id][0]))) for g in plan.problem.gensets),

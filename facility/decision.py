@@ -65,12 +65,13 @@ class GensetOrder:
 @dataclass(frozen=True)
 class CoolingOrder:
     """Hall temperatures that one cooling plant is asked to hold, degC, and what it is to charge its tank with, kW of heat;
-    negative discharges, None: it has no tank.
+    negative discharges, None: it has no tank. `supply_c` is at what it is to supply, degC, None: it has no choice.
     """
 
     plant: str
     hall_c: tuple[tuple[str, float], ...]
     store_kw: float | None = None
+    supply_c: float | None = None
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from models import (
     reserve,
     reserve_down,
     reserve_up,
+    set_point,
     stability,
     thermal_store,
     uncertainty,
@@ -49,7 +50,8 @@ class Account:
     """Arrays by asset (in the problem's order) and step; kW, degC, GPU hours, money.
 
     `carried_kw` is the load that each battery is to ride through; `given_kw` is by id of solar plant or genset; `hall_c` is by
-    zone; `heat_kw` is what each cooling plant removes; `thermal_store_kw` is what each tank is charged with, `thermal_store_kwh` what
+    zone; `heat_kw` is what each cooling plant removes, `removed_kw` what of it comes from each zone;
+    `thermal_store_kw` is what each tank is charged with, `thermal_store_kwh` what
     it holds at the end of a step; `uncertain_kw` is what the pessimistic forecast may bring each feeder beyond
     `feeder_kw`, and limits are judged with it. `breach` holds, by family, the amount above the limit: by feeder and step, group of
     feeders and step, feed and step, battery that rides through and step, zone and step, loop and step, step, firm workload and
@@ -71,6 +73,7 @@ class Account:
     work_gpu_h: Floats
     carried_gpu_h: Floats
     heat_kw: Floats
+    removed_kw: Floats
     thermal_store_kw: Floats
     thermal_store_kwh: Floats
     reserve_kw: Floats
@@ -91,6 +94,7 @@ class Account:
 
 def account(problem: Problem, schedule: Schedule) -> Account:
     """The account of `schedule` on `problem`."""
+    problem = problem.supplied(schedule.supply_c)
     horizon, h, steps = problem.horizon, problem.horizon.h, len(problem.horizon)
     firms, workloads = len(problem.firms), problem.workloads
     work = schedule.groups.work_gpu_h(horizon, len(workloads))
@@ -129,6 +133,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         maintenance.bill(problem.windows),
         budget.bill([f.budget for f in problem.firms], _stack([f.demanded(steps) for f in problem.firms], steps), work[:firms], h),
         hall.bill(problem.zones, cooled.hall_c, h),
+        _set_points(problem, cooled.hall_c),
         liquid_loop.bill(cooled.uncooled_kw, h),
         thermal_store.bill(list(problem.thermal_stores.values()), cooled.store_kwh),
         cooling_plant.bill(problem.cooling_plants, heat_kw, problem.outdoor_c, h),
@@ -157,6 +162,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         work_gpu_h=work,
         carried_gpu_h=carried,
         heat_kw=heat_kw,
+        removed_kw=cooled.removed_kw,
         thermal_store_kw=cooled.store_kw,
         thermal_store_kwh=cooled.store_kwh,
         reserve_kw=reserve_kw,
@@ -169,7 +175,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
 @dataclass(frozen=True)
 class _Cooled:
     """Temperature of each zone, degC, shape (Z, T); heat left in the chips of each loop, kW, (L, T); heat removed and power of each
-    plant, kW, (C, T); charge and content of each tank, kW and kWh, (S, T).
+    plant, kW, (C, T); charge and content of each tank, kW and kWh, (S, T); heat removed from each zone, kW, (Z, T).
     """
 
     hall_c: Floats
@@ -178,6 +184,7 @@ class _Cooled:
     power_kw: Floats
     store_kw: Floats
     store_kwh: Floats
+    removed_kw: Floats
 
 
 def _cool(problem: Problem, schedule: Schedule, pool_kw: Floats) -> _Cooled:
@@ -198,6 +205,7 @@ def _cool(problem: Problem, schedule: Schedule, pool_kw: Floats) -> _Cooled:
         )
         served.append(did)
     reached = {hall_id: c for did in served for hall_id, c in did.hall_c.items()}
+    removed = {hall_id: kw for did in served for hall_id, kw in did.zone_kw.items()}
     uncooled = {hall_id: kw for did in served for hall_id, kw in did.uncooled_kw.items()}
     power = [c.chiller.power_kw(did.heat_kw, problem.outdoor_c) for c, did in zip(plants, served, strict=True)]
     tanks = [did for c, did in zip(plants, served, strict=True) if c.store]
@@ -208,7 +216,16 @@ def _cool(problem: Problem, schedule: Schedule, pool_kw: Floats) -> _Cooled:
         _stack(power, steps),
         _stack([did.store_kw for did in tanks], steps),
         _stack([did.store_kwh for did in tanks], steps),
+        _stack([removed[z.id] for z in problem.zones], steps),
     )
+
+
+def _set_points(problem: Problem, hall_c: Floats) -> Bill:
+    """What halls below their supply cost."""
+    chosen, temperature_c = problem.supply_c, dict(zip([z.id for z in problem.zones], hall_c, strict=True))
+    zones = [z for z in problem.zones if z.cooling_plant in chosen]
+    supply_c = [chosen[c.id] for z in zones for c in problem.cooling_plants if c.id == z.cooling_plant]
+    return set_point.bill(zones, supply_c, [temperature_c[z.id] for z in zones], problem.horizon.h)
 
 
 def _reserves(problem: Problem, schedule: Schedule, battery_kw: Floats) -> Floats:

@@ -2,8 +2,8 @@
 
 Jobs that run go on; the others start in the order they arrived as soon as their pool has enough GPUs for the whole of their run,
 as a scheduler with reservations has it, for maintenance and the demand of services are known; all run until they finish or reach
-their deadline. Halls are kept at the temperature they have, tanks as full as they are; batteries rest, the
-sun gives what it can, gensets stay off, or run at their least until what they began is over.
+their deadline. Halls are kept at the temperature they have, tanks as full as they are, supplies as warm as usual; batteries rest,
+the sun gives what it can, gensets stay off, or run at their least until what they began is over.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ def baseline(problem: Problem) -> Schedule:
         {z.id: np.full(len(horizon), z.start_c) for z in problem.halls},
         {s.id: np.array(s.available_kw) for s in problem.solar} | {g.id: rest for g in problem.gensets},
         thermal_store_kw={plant: store.holds_kw(horizon.h) for plant, store in problem.thermal_stores.items()},
+        supply_c=problem.usual_supply_c,
     )
     return _running_on(problem, schedule)
 

@@ -1,8 +1,8 @@
 """Chiller: the electricity that removing heat costs, as published curves say.
 
     chiller(q, T) = (1 - free(T)) * sum_i q_i / COP_i(T)      q_i: what stage i takes of max(q, min_load * design), best COP first
-    COP_i(T)      = max(cop_min, cop_25_i - loss * (T - 25))
-    free(T)       = 1 below T_full, 0 above T_none, linear between
+    COP_i(T)      = max(cop_min, cop_25_i + more_cop - loss * (T - 25))
+    free(T)       = 1 below T_full + shift, 0 above T_none + shift, linear between
     pumps(q)      = pump_kw * max(l^2, pump_min)              l = q / design
     fans(q)       = fan_kw * max(l^3, fan_min)
     power(q, T)   = chiller + pumps + fans + misc             convex in q
@@ -41,7 +41,8 @@ class Chiller:
     """One plant's figures; kW, degC, shares of 1. `design_heat_kw` is the heat of full pump and fan power.
 
     `stages`, if any, replace the one machine of `cop_at_25c`; together they take `max_heat_kw`. `capacity` holds (outdoor
-    degC, share of `max_heat_kw`) by rising temperature; empty: all of it in any weather.
+    degC, share of `max_heat_kw`) by rising temperature; empty: all of it in any weather. `more_cop` and `free_shift_k` are what
+    a warmer supply brings, always or by step: then the last axis of outdoor temperatures is that of steps.
     """
 
     design_heat_kw: float
@@ -59,6 +60,8 @@ class Chiller:
     misc_kw: float
     stages: tuple[Stage, ...] = ()
     capacity: tuple[tuple[float, float], ...] = ()
+    more_cop: float | tuple[float, ...] = 0.0
+    free_shift_k: float | tuple[float, ...] = 0.0
 
     @property
     def merit_order(self) -> tuple[Stage, ...]:
@@ -79,16 +82,16 @@ class Chiller:
     def chilled_share(self, outdoor_c: Floats) -> Floats:
         """Share of the heat that free cooling leaves to the machines, at outdoor temperature (degC, any shape)."""
         span = max(self.free_none_above_c - self.free_full_below_c, 1e-9)
-        return 1.0 - np.clip((self.free_none_above_c - outdoor_c) / span, 0.0, 1.0)
+        return 1.0 - np.clip((self.free_none_above_c + np.asarray(self.free_shift_k) - outdoor_c) / span, 0.0, 1.0)
 
     def chiller_kw(self, heat_kw: Floats, outdoor_c: Floats) -> Floats:
         """Electricity of the machines for heat removed (kW) at outdoor temperature (degC), kW; shapes broadcast."""
         left_kw = np.maximum(heat_kw, self.min_load_share * self.design_heat_kw)
-        power_kw = np.zeros(np.broadcast(heat_kw, outdoor_c).shape)
+        power_kw = np.zeros(np.broadcast(heat_kw, outdoor_c, np.asarray(self.more_cop)).shape)
         machines = self.merit_order
         for stage in machines:
             taken_kw = left_kw if stage is machines[-1] else np.minimum(left_kw, stage.max_heat_kw)
-            cop = np.maximum(self.cop_min, stage.cop_at_25c - self.cop_loss_per_k * (outdoor_c - 25.0))
+            cop = np.maximum(self.cop_min, stage.cop_at_25c + np.asarray(self.more_cop) - self.cop_loss_per_k * (outdoor_c - 25.0))
             power_kw += taken_kw / cop
             left_kw = left_kw - taken_kw
         return np.asarray(self.chilled_share(outdoor_c) * power_kw)

@@ -21,6 +21,7 @@ from models.sendable import sendable
 from models.settle import settle
 from models.site import build
 from models.solve import Session
+from models.supply import find_supply
 from models.tiers import Ranked, breaks_less
 from models.tightened import tightened
 from models.why import Why
@@ -86,9 +87,9 @@ class Plan:
 def make_plan(problem: Problem, budget_s: float, exact: Exact | None = None) -> Plan | Infeasible | TimedOut:
     """The plan of `problem`, solved within `budget_s` seconds; the rounded one where `exact` asks for more than time allows.
 
-    Maintenance gets its windows first. Where jobs are movable it is planned with each where it is and with each in the pool
-    that is chosen for it, in a third of the time each, and the better plan is kept; the baseline is the site with each job
-    where it is.
+    Maintenance gets its windows first, then each set-point its levels. Where jobs are movable it is planned with each where it is
+    and with each in the pool that is chosen for it, in a third of the time each, and the better plan is kept; the baseline is the
+    site with each job where it is.
     """
     if problem.maintenances:
         started = time.perf_counter()
@@ -96,6 +97,12 @@ def make_plan(problem: Problem, budget_s: float, exact: Exact | None = None) -> 
         if not isinstance(found, Problem):
             return found
         problem, budget_s = found, started + budget_s - time.perf_counter()
+    if problem.open_set_points:
+        started = time.perf_counter()
+        supplied = _with_supply(problem, started + budget_s / 3)
+        if not isinstance(supplied, Problem):
+            return supplied
+        problem, budget_s = supplied, started + budget_s - time.perf_counter()
     parts = spread(problem)
     if parts is None:
         return _plan(problem, budget_s, exact)
@@ -259,3 +266,10 @@ def _with_windows(problem: Problem, deadline: float) -> Problem | Infeasible | T
     model = build(tightened(problem))
     session = Session(model)
     return find_windows(session, model, problem, lambda: solve_with_ladders(session, model, deadline))
+
+
+def _with_supply(problem: Problem, deadline: float) -> Problem | Infeasible:
+    """The problem with every set-point at one level in each step, the best that were found by `deadline`."""
+    model = build(tightened(problem))
+    session = Session(model)
+    return find_supply(session, model, problem, lambda: solve_with_ladders(session, model, deadline))

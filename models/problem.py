@@ -32,6 +32,7 @@ from models.pool import Pool
 from models.position import Position
 from models.redundancy import Redundancy
 from models.reserve import Reserve
+from models.set_point import SetPoint
 from models.solar import Solar
 from models.stability import Last
 from models.thermal_store import ThermalStore
@@ -106,6 +107,30 @@ class Problem:
     def thermal_stores(self) -> dict[str, ThermalStore]:
         """The tanks, by plant."""
         return {c.id: c.store for c in self.cooling_plants if c.store is not None}
+
+    @property
+    def open_set_points(self) -> dict[str, SetPoint]:
+        """The set-points that have no level for each step yet, by plant."""
+        return {c.id: c.set_point for c in self.cooling_plants if c.set_point is not None and c.is_open}
+
+    @property
+    def supply_c(self) -> dict[str, Floats]:
+        """The supply temperatures that are chosen, degC, shape (T,), by plant."""
+        return {c.id: np.asarray(c.set_point.supply_c) for c in self.cooling_plants if c.set_point is not None and not c.is_open}
+
+    @property
+    def usual_supply_c(self) -> dict[str, Floats]:
+        """The usual supply temperatures of the plants that have a choice, degC, shape (T,), by plant."""
+        steps = len(self.horizon)
+        return {c.id: np.full(steps, c.set_point.usual_c) for c in self.cooling_plants if c.set_point is not None}
+
+    def supplied(self, supply_c: Mapping[str, Floats]) -> Problem:
+        """The same problem with plants at `supply_c`, degC, shape (T,), by plant."""
+        chosen = self.supply_c
+        if all(plant in chosen and np.array_equal(chosen[plant], c) for plant, c in supply_c.items()):
+            return self
+        plants = (c.at(tuple(supply_c[c.id].tolist())) if c.id in supply_c else c for c in self.cooling_plants)
+        return replace(self, cooling_plants=tuple(plants))
 
     @property
     def roots(self) -> tuple[Feeder, ...]:

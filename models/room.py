@@ -31,6 +31,8 @@ WARMER_K = 0.5
 class Room:
     """What is left under the limits, by step: GPUs by pool; kW by electrical limit (`_watched`), at the grid and of cooling.
 
+    Cooling is that of the plants, then of the halls above their supply.
+
     `at_once`: only under those that hold at every moment.
     """
 
@@ -61,7 +63,8 @@ class Room:
             self._worst_kw -= _watched(problem) @ worst_kw
             self._grid_kw -= problem.at_grid @ through_kw
             self._heat_kw -= np.array([called.heat_kw[c.id] for c in problem.cooling_plants]).reshape(self._heat_kw.shape)
-        self._heat_shares = {p.id: problem.heat_shares(p) for p in problem.pools}
+        self._heat_kw = np.vstack([self._heat_kw, *_above_supply_kw(problem, schedule, state)])
+        self._heat_shares = {p.id: np.append(problem.heat_shares(p), _air_shares(problem, p)) for p in problem.pools}
         self._per_kw = {p.id: _per_kw(problem, p) for p in problem.pools}
 
     def holds_now(self, mean: Room) -> bool:
@@ -106,6 +109,23 @@ class Room:
             self._kw[:, t] -= load_kw
             self._worst_kw[:, t] -= worst_kw
         return bool(fits)
+
+
+def _above_supply_kw(problem: Problem, schedule: Schedule, state: Account) -> list[Floats]:
+    """What more each zone of a set-point may give off at its temperature, kW, each shape (T,)."""
+    left = []
+    for zone, removed_kw in zip(problem.zones, state.removed_kw, strict=True):
+        point = next(c.set_point for c in problem.cooling_plants if c.id == zone.cooling_plant)
+        if point is not None:
+            above_k = schedule.hall_c[zone.id] - schedule.supply_c[str(zone.cooling_plant)]
+            left.append(above_k / point.approach_k_per_kw - removed_kw)
+    return left
+
+
+def _air_shares(problem: Problem, pool: Pool) -> list[float]:
+    """What of a kW in `pool` goes into the air of each zone of a set-point."""
+    zones = [z for z in problem.zones if z.cooling_plant in problem.usual_supply_c]
+    return [(1 - pool.liquid_share) * float(z.id == pool.hall) for z in zones]
 
 
 def _carbon(problem: Problem, import_kw: Floats, burnt_kg: Floats) -> tuple[Floats, float]:

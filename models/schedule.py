@@ -74,7 +74,7 @@ class Schedule:
 
     `given_kw` is what each solar plant and genset gives, by id and step. `held_kw` is what an asset holds for a reserve, by
     (reserve, pool or battery) and step. `thermal_store_kw` is what each plant with a tank charges it with, by step (negative
-    discharges).
+    discharges). `supply_c` is at what each plant with a set-point supplies, degC by step.
     """
 
     groups: Groups
@@ -83,3 +83,4 @@ class Schedule:
     given_kw: Mapping[str, Floats] = field(default_factory=dict)
     held_kw: Mapping[tuple[str, str], Floats] = field(default_factory=dict)
     thermal_store_kw: Mapping[str, Floats] = field(default_factory=dict)
+    supply_c: Mapping[str, Floats] = field(default_factory=dict)

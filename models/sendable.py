@@ -42,7 +42,7 @@ def sendable(problem: Problem, model: Any) -> tuple[Schedule, dict[int, Cell | N
     given_kw |= {g.id: values(model.genset[g.id].power_kw.values()) for g in problem.gensets}
     held_kw = _held_kw(problem, model)
     tanks = {c: values(model.thermal_store[c].charge_kw[t] for t in range(steps)) for c in problem.thermal_stores}
-    beside: dict[str, Any] = {"given_kw": given_kw, "held_kw": held_kw, "thermal_store_kw": tanks}
+    beside: dict[str, Any] = {"given_kw": given_kw, "held_kw": held_kw, "thermal_store_kw": tanks, "supply_c": problem.supply_c}
     room, gave = fit(problem, cells, lambda now: replace(schedule_of(now, battery_kw, hall_c), **beside))
     meet_floors(problem, cells, _target_speed(problem, gpus), room)
     meet_budgets(problem, cells, _slow_h(problem, model), room)

@@ -7,6 +7,7 @@
                 halls:    heat    = IT power of the hall's pools, less what liquid takes, + base load
                 loops:    heat    = what liquid takes of the IT power of the hall's pools
                 plants:   heat    = heat removed from the plant's halls, loops and tank
+                          supply  + approach <= temperature of the halls
                 feeders:  load    = everything attached below, with losses
                 groups:   load    = sum over feeders that back each other
                 feeds:    load    = that of the root on each feed
@@ -44,6 +45,7 @@ from models import (
     reserve,
     reserve_down,
     reserve_up,
+    set_point,
     solar,
     stability,
     thermal_store,
@@ -68,6 +70,7 @@ def build(problem: Problem) -> Any:
     m.liquid_loop = pyo.Block([z.id for z in problem.loops])
     m.thermal_store = pyo.Block(list(problem.thermal_stores))
     m.cooling_plant = pyo.Block([c.id for c in problem.cooling_plants])
+    m.set_point = pyo.Block([c.id for c in problem.cooling_plants if c.set_point])
     m.battery = pyo.Block([b.id for b in problem.batteries])
     m.solar = pyo.Block([s.id for s in problem.solar])
     m.genset = pyo.Block([g.id for g in problem.gensets])
@@ -124,6 +127,7 @@ def build(problem: Problem) -> Any:
         + sum(liquid_loop.cost(m.liquid_loop[z.id], m.h, m.STEPS) for z in problem.loops)
         + sum(thermal_store.cost(m.thermal_store[plant_id]) for plant_id in problem.thermal_stores)
         + sum(cooling_plant.cost(m.cooling_plant[c.id], c, problem.outdoor_c, m.h, m.STEPS) for c in problem.wet_plants)
+        + sum(set_point.cost(m.set_point[c.id], problem.plant_halls(c), m.h, m.STEPS) for c in problem.cooling_plants if c.set_point)
     )
     return m
 
@@ -137,11 +141,15 @@ def _add_thermal(m: Any, problem: Problem) -> None:
     for beside, tank in problem.thermal_stores.items():
         thermal_store.add(m.thermal_store[beside], tank, problem.horizon, m.STEPS)
     for plant in problem.cooling_plants:
-        removed = [wiring.of(m.hall[h.id].removed_kw) for h in problem.plant_halls(plant)]
+        zones, most_kw = problem.plant_halls(plant), problem.margins.most_heat_kw[plant.id]
+        removed = [wiring.of(m.hall[h.id].removed_kw) for h in zones]
         removed += [wiring.of(m.liquid_loop[h.id].removed_kw) for h in problem.plant_loops(plant)]
         removed += [wiring.of(m.thermal_store[plant.id].charge_kw)] if plant.store else []
-        most_kw = problem.margins.most_heat_kw[plant.id]
-        cooling_plant.add(m.cooling_plant[plant.id], plant, m.STEPS, removed, problem.outdoor_c, most_kw)
+        block = m.cooling_plant[plant.id]
+        cooling_plant.add(block, plant, m.STEPS, removed, problem.outdoor_c, most_kw)
+        if plant.set_point is not None:
+            curves, around = plant.curves(problem.outdoor_c), (block, m.hall, problem.outdoor_c, most_kw)
+            set_point.add(m.set_point[plant.id], plant.set_point, curves, zones, problem.horizon.h, m.STEPS, *around)
 
 
 def _add_electrical(m: Any, problem: Problem) -> None:

@@ -50,7 +50,7 @@ def tightened(problem: Problem) -> Problem:
             f if f.budget is None else replace(f, budget=_reserved_budget(f, f.budget, problem.horizon, steps_w[f.id])) for f in problem.firms
         ),
         reserves=tuple(_reserved(r, 0.001 * ROUNDED_KW_AT_METER * sum(steps_w.values())) for r in problem.reserves),
-        cooling_plants=tuple(_reserved_plant(c, keep) if problem.plant_loops(c) else c for c in problem.cooling_plants),
+        cooling_plants=tuple(_reserved_plant(c, keep, looped=bool(problem.plant_loops(c))) for c in problem.cooling_plants),
     )
 
 
@@ -71,7 +71,12 @@ def _reserved(product: Reserve, lost_kw: float) -> Reserve:
     return replace(product, committed_kw=committed, most_kw=most)
 
 
-def _reserved_plant(plant: CoolingPlant, keep: float) -> CoolingPlant:
+def _reserved_plant(plant: CoolingPlant, keep: float, *, looped: bool) -> CoolingPlant:
+    """A plant that cools chips with less capacity, and one with a set-point a hair further from the air that it cools."""
+    if point := plant.set_point:
+        plant = replace(plant, set_point=replace(point, approach_k_per_kw=point.approach_k_per_kw / keep))
+    if not looped:
+        return plant
     capacity = tuple((outdoor_c, share * keep) for outdoor_c, share in plant.chiller.capacity or ((0.0, 1.0),))
     return replace(plant, chiller=replace(plant.chiller, capacity=capacity))
 

@@ -335,6 +335,7 @@ def _cooling(site: Known) -> Iterator[Breach]:
             a, b = site.get(*before, "outdoor_c"), site.get(*after, "outdoor_c")
             if a is not None and b is not None and b <= a:
                 yield (*after, "outdoor_c"), f"{b} after {a}", f"above {a}: points stand by rising outdoor_c"
+        yield from _set_point(site, plant)
         stages = [(*plant, "stages", i) for i in site.ids(*plant, "stages")]
         cop_min = site.get(*plant, "cop_min")
         for stage in stages:
@@ -345,6 +346,20 @@ def _cooling(site: Known) -> Iterator[Breach]:
         if takes_kw and most_kw is not None and None not in takes_kw and sum(takes_kw) < most_kw:
             remedy = f"at most {sum(takes_kw):g}, or more or larger stages"
             yield (*plant, "max_heat_kw"), f"{most_kw}, but its stages take {sum(takes_kw):g} kW together", remedy
+
+
+def _set_point(site: Known, plant: KeyPath) -> Iterator[Breach]:
+    levels_c, usual_c = (site.get(*plant, "set_point", key) for key in ("levels_c", "usual_c"))
+    if levels_c is None:
+        return
+    path = (*plant, "set_point", "levels_c")
+    for before, after in pairwise(levels_c):
+        if after <= before:
+            yield path, f"{after:g} after {before:g}", "levels that rise"
+    if usual_c is not None and usual_c not in levels_c:
+        yield (*plant, "set_point", "usual_c"), f"{usual_c:g}", f"one of levels_c: {', '.join(f'{c:g}' for c in levels_c)}"
+    if site.get(*plant, "store") is not None:
+        yield (*plant, "set_point"), "beside a store", "one of the two: a tank holds cold for a steady supply"
 
 
 def _reserves(site: Known) -> Iterator[Breach]:

@@ -247,7 +247,7 @@ class Actuator:
 
         for cooling in decision.cooling:
             halls = {hall: HallSetpoint(temperature_c=c) for hall, c in cooling.hall_c}
-            wishes = CoolingDesired(halls=halls, store_kw=cooling.store_kw, **stamp())
+            wishes = CoolingDesired(halls=halls, store_kw=cooling.store_kw, supply_c=cooling.supply_c, **stamp())
             self._publish(self._topics.of("cooling_desired", plant=cooling.plant), wishes, now)
         for battery in decision.batteries:
             order = BatteryDesired(power_kw=battery.power_kw, **stamp())

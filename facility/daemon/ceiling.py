@@ -13,6 +13,7 @@ from facility.decision import CapGroup, Decision, PoolCaps
 from facility.site import Site
 from facility.snapshot import Snapshot
 from facility.verify.loads import carriers, drifts, expected_it_kw, feeder_kw, tanks_kw
+from facility.verify.supply import supplied
 from facility.verify.violation import SLACK
 
 Caps = Mapping[str, Sequence[int]]
@@ -65,6 +66,7 @@ def overloads(
     site: Site, decision: Decision, snapshot: Snapshot, outdoor_c: float, before: Mapping[str, Caps], after: Mapping[str, Caps]
 ) -> tuple[str, ...]:
     """Feeders and groups of them (N-1) that the caps `after` would take past their margin, and further than those `before` already may."""
+    site = supplied(site, decision)
     it_kw, moving = expected_it_kw(site, decision, snapshot), drifts(site, decision, snapshot)
     charge_kw = {order.battery: max(order.power_kw, 0.0) for order in decision.batteries}
 

@@ -10,6 +10,7 @@ from facility.snapshot import Snapshot
 from models.chiller import Chiller, Stage
 from models.cooling_plant import CoolingPlant
 from models.hall import Hall
+from models.set_point import SetPoint
 from models.thermal_store import ThermalStore
 
 
@@ -44,7 +45,15 @@ def plant_of(site: Site, plant_id: str, snapshot: Snapshot) -> CoolingPlant:
         stored_kwh = snapshot.thermal_store_kwh.get(plant_id, tank.start_share * tank.capacity_kwh)
         start_kwh = min(max(stored_kwh, 0.0), tank.capacity_kwh)
         store = ThermalStore(tank.capacity_kwh, tank.charge_kw, tank.discharge_kw, tank.loss_share_per_h, start_kwh)
-    return CoolingPlant(plant_id, plant.feeder, chiller, plant.water_l_per_kwh, water_price_per_m3, store)
+    return CoolingPlant(plant_id, plant.feeder, chiller, plant.water_l_per_kwh, water_price_per_m3, store, set_point_of(site, plant_id))
+
+
+def set_point_of(site: Site, plant_id: str) -> SetPoint | None:
+    """The supply temperatures that a plant may have, None where there is no choice."""
+    point = site.cooling_plants[plant_id].set_point
+    if point is None:
+        return None
+    return SetPoint(point.levels_c, point.usual_c, point.cop_gain_per_k, point.free_cooling_shift_per_k, point.approach_k_per_kw)
 
 
 def hall_of(site: Site, hall_id: str, snapshot: Snapshot, forecast: Forecast) -> Hall:

@@ -51,7 +51,8 @@ def plan_columns(planned: Planned) -> list[str]:
     reserves = ["reserve_up_kw", "reserve_down_kw"] if planned.decided.plan.problem.reserves else []
     committed = ["position_kw"] if planned.decided.plan.problem.position.kw else []
     tanks = ["thermal_store_kw"] if planned.decided.plan.problem.thermal_stores else []
-    return ["time", "hours", price, *rest.split(","), *reserves, *committed, *tanks]
+    supplies = [f"supply_{plant}_c" for plant in planned.decided.plan.schedule.supply_c]
+    return ["time", "hours", price, *rest.split(","), *reserves, *committed, *tanks, *supplies]
 
 
 def plan_rows(planned: Planned) -> Iterator[list[Any]]:
@@ -81,6 +82,7 @@ def plan_rows(planned: Planned) -> Iterator[list[Any]]:
             *([float(reserve_kw[t]) for reserve_kw in held] if problem.reserves else []),
             *problem.position.kw[t : t + 1],
             *([float(state.thermal_store_kw[:, t].sum())] if problem.thermal_stores else []),
+            *(float(supply_c[t]) for supply_c in plan.schedule.supply_c.values()),
         ]
 
 

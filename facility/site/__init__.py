@@ -19,7 +19,7 @@ from facility.site.reserve import Reserve, ReserveWindow
 from facility.site.service import Bus, Control
 from facility.site.tariff import DemandCharge, EnergyWindow, FeeWindow, Tariff, Window
 from facility.site.tenancy import Contract, Jobs, SampleJob, Tenant
-from facility.site.thermal import CapacityPoint, CoolingPlant, Hall, Stage, Thermal, ThermalStore, Weather
+from facility.site.thermal import CapacityPoint, CoolingPlant, Hall, SetPoint, Stage, Thermal, ThermalStore, Weather
 
 __all__ = [
     "Battery",
@@ -48,6 +48,7 @@ __all__ = [
     "Reserve",
     "ReserveWindow",
     "SampleJob",
+    "SetPoint",
     "Site",
     "Solar",
     "Stage",

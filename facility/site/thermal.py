@@ -64,6 +64,24 @@ class ThermalStore(Part):
     start_share: Share = Field(default=0.5, description="share of capacity assumed where none was measured")
 
 
+class SetPoint(Part):
+    """The supply temperatures that a plant may be set to. The plant's own figures hold at the usual one."""
+
+    levels_c: Annotated[tuple[Annotated[float, Field(ge=0, le=60)], ...], Field(min_length=1, max_length=6)] = Field(
+        description="supply temperatures that can be ordered, degC, rising"
+    )
+    usual_c: Finite = Field(description="the one that is set where nobody orders another, and at which the plant's figures hold, degC")
+    cop_gain_per_k: Annotated[float, Field(ge=0, le=1)] = Field(
+        description="COP gained for each K of warmer supply, by every chiller; lost where it is colder than usual"
+    )
+    free_cooling_shift_per_k: Annotated[float, Field(ge=0, le=2)] = Field(
+        default=1.0, description="K by which free cooling's thresholds rise for each K of warmer supply"
+    )
+    approach_k_per_kw: Annotated[float, Field(gt=0, le=100)] = Field(
+        description="how far a hall stays above the supply for each kW of heat removed from it, K/kW"
+    )
+
+
 class CoolingPlant(Part):
     """Chillers with free cooling, pumps and fans. Shape after Sun et al. 2020 and Zhao et al. 2024."""
 
@@ -88,6 +106,7 @@ class CoolingPlant(Part):
     fan_min_share: Share = Field(default=0.15)
     misc_kw: NonNegative = Field(default=0.0, description="controls and the like, kW, always on")
     store: ThermalStore | None = Field(default=None, description="absent: no tank")
+    set_point: SetPoint | None = Field(default=None, description="absent: the supply temperature is nobody's to order")
     water_l_per_kwh: NonNegative = Field(
         default=0.0, description="water evaporated per kWh of heat that goes through the chillers, l/kWh; free cooling is dry"
     )

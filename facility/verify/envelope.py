@@ -11,6 +11,7 @@ from facility.decision import Decision, PoolCaps
 from facility.site import Site
 from facility.verify.form import pool_form
 from facility.verify.loads import carriers, feeder_kw, worst_pool_kw
+from facility.verify.supply import supplied
 from facility.verify.violation import Violation, finite, over
 
 FALLBACK_SHARE = 0.8
@@ -27,7 +28,7 @@ def fits(site: Site, caps: Mapping[str, int], outdoor_c: float) -> tuple[Violati
     found += [v for pool, cap_w in caps.items() if pool in site.pools for v in pool_form(site, PoolCaps(pool, cap_w))]
     if not finite(outdoor_c):
         found.append(Violation("number.finite", "outdoor_c", None, "degC", None, "not a finite number", "plant"))
-    return tuple(found) or _overloads(site, _whole_pools(caps), {}, outdoor_c)
+    return tuple(found) or _overloads(supplied(site), _whole_pools(caps), {}, outdoor_c)
 
 
 def fallback_caps(site: Site) -> dict[str, int]:
@@ -36,7 +37,7 @@ def fallback_caps(site: Site) -> dict[str, int]:
     Pools without a value of their own get the same share of their settable range, and never less than its lower end: where
     even that does not fit, `fits` says so. The hour is the hottest of the design day.
     """
-    hottest_c = max(site.weather.outdoor_by_hour_c)
+    site, hottest_c = supplied(site), max(site.weather.outdoor_by_hour_c)
 
     def caps(step: int) -> dict[str, int]:
         found = {}
@@ -59,6 +60,7 @@ def highest_cap(site: Site, decision: Decision, pool_id: str, outdoor_c: float) 
     It is the lowest settable cap where none does, also where a feeder elsewhere is over its margin.
     """
     model = site.gpu_models[site.pools[pool_id].gpu_model]
+    site = supplied(site, decision)
     others = [caps for caps in decision.pools if caps.pool != pool_id]
     charge_kw = {order.battery: max(order.power_kw, 0.0) for order in decision.batteries}
 

@@ -85,6 +85,7 @@ def _numbers(snapshot: Snapshot, decision: Decision, outdoor_c: float) -> Iterat
         *((f"genset/{order.genset}", order.power_kw, "kW") for order in decision.gensets),
         *((f"cooling/{order.plant}/{hall}", value, "degC") for order in decision.cooling for hall, value in order.hall_c),
         *((f"tank/{order.plant}", order.store_kw, "kW") for order in decision.cooling if order.store_kw is not None),
+        *((f"supply/{order.plant}", order.supply_c, "degC") for order in decision.cooling if order.supply_c is not None),
         *((f"tank/{plant}", value, "kWh") for plant, value in snapshot.thermal_store_kwh.items()),
     ]
     optional = (
@@ -137,6 +138,11 @@ def _names(site: Site, decision: Decision) -> Iterator[Violation]:
             yield _malformed("plant.known", plant.plant, plant.store_kw, "kW", says="the site has no such cooling plant")
         elif known.store is None and plant.store_kw is not None:
             yield _malformed("tank.known", plant.plant, plant.store_kw, "kW", says="this cooling plant has no tank")
+        if known is not None and plant.supply_c is not None:
+            levels_c = known.set_point.levels_c if known.set_point else ()
+            if plant.supply_c not in levels_c:
+                says = f"can be set to {', '.join(f'{c:g}' for c in levels_c)}" if levels_c else "this cooling plant has no set-point"
+                yield _malformed("supply.level", plant.plant, plant.supply_c, "degC", says=says)
         for hall, value in plant.hall_c:
             if hall not in site.halls:
                 yield _malformed("hall.known", hall, value, "degC", says="the site has no such hall")

@@ -39,6 +39,7 @@ from math import exp
 from facility.decision import Decision, PoolCaps
 from facility.site import CoolingPlant, Curve, Pool, Site
 from facility.snapshot import Job, Snapshot
+from facility.verify.supply import supplied
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,20 @@ def worst_pool_kw(pool: Pool, in_force: Sequence[PoolCaps]) -> float:
     return total_w / 1000
 
 
+def removed_heat_kw(
+    site: Site, it_kw: Mapping[str, float], outdoor_c: float, moving: Mapping[str, Drift] | None = None
+) -> dict[str, float]:
+    """Tell the heat that must leave the air of each hall so that it moves as told, kW, for IT power by pool, kW."""
+    removed: dict[str, float] = {}
+    for hall_id, hall in site.halls.items():
+        if hall.thermal is not None:
+            drift = (moving or {}).get(hall_id, Drift(hall.thermal.start_c, 0.0))
+            inflow_kw = (outdoor_c - drift.mean_c) / hall.thermal.resistance_k_per_kw
+            air_kw = sum(kw * (1 - site.pools[pool].liquid_share) for pool, kw in it_kw.items() if site.pools[pool].hall == hall_id)
+            removed[hall_id] = max(air_kw + hall.base_kw + inflow_kw - drift.stored_kw, 0.0)
+    return removed
+
+
 def plant_heat_kw(
     site: Site,
     it_kw: Mapping[str, float],
@@ -162,16 +177,12 @@ def plant_heat_kw(
     `charge_kw` is what the plants charge their tanks with.
     """
     heat = dict.fromkeys(site.cooling_plants, 0.0)
-    for hall_id, hall in site.halls.items():
-        if hall.thermal is not None:
-            drift = (moving or {}).get(hall_id, Drift(hall.thermal.start_c, 0.0))
-            inflow_kw = (outdoor_c - drift.mean_c) / hall.thermal.resistance_k_per_kw
-            inside = [(kw, kw * site.pools[pool].liquid_share) for pool, kw in it_kw.items() if site.pools[pool].hall == hall_id]
-            liquid_kw = sum(liquid for _, liquid in inside)
-            air_kw = sum(kw for kw, _ in inside) - liquid_kw
-            heat[hall.thermal.cooling_plant] += max(air_kw + hall.base_kw + inflow_kw - drift.stored_kw, 0.0)
-            if hall.thermal.liquid_plant is not None:
-                heat[hall.thermal.liquid_plant] += liquid_kw
+    for hall_id, removed_kw in removed_heat_kw(site, it_kw, outdoor_c, moving).items():
+        heat[site.halls[hall_id].thermal.cooling_plant] += removed_kw  # type: ignore[union-attr]
+    for pool, kw in it_kw.items():
+        thermal = site.halls[site.pools[pool].hall].thermal
+        if thermal is not None and thermal.liquid_plant is not None:
+            heat[thermal.liquid_plant] += kw * site.pools[pool].liquid_share
     return {plant: max(kw + (charge_kw or {}).get(plant, 0.0), 0.0) for plant, kw in heat.items()}
 
 
@@ -266,6 +277,7 @@ def expected_it_kw(site: Site, decision: Decision, snapshot: Snapshot) -> dict[s
 
 def expected_kw(site: Site, decision: Decision, snapshot: Snapshot, outdoor_c: float) -> dict[str, float]:
     """Sum the power expected into every feeder under a decision, kW, losses included; a discharging battery and generation lower it."""
+    site = supplied(site, decision)
     battery_kw = {order.battery: order.power_kw for order in decision.batteries}
     it_kw = expected_it_kw(site, decision, snapshot)
     given_kw: defaultdict[str, float] = defaultdict(float)

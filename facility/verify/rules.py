@@ -6,7 +6,8 @@ ever sent after this said so.
     expected import <= limit, and through each feed <= its own;  expected export <= its limit, where there is one
     expected power of a feeder <= rating;  its power at worst <= rating * margin
     the same of a group of feeders that back each other, on the ratings of all but its largest (N-1)
-    heat of a plant <= what it removes;  a hall above its allowable band gets no more power;  min <= stored energy <= capacity
+    heat of a plant <= what it removes;  a hall is no colder than its supply allows;  one above its allowable band gets no more power
+    min <= stored energy <= capacity
     solar and gensets give what they can;  a battery that discharges keeps what carries the worst case of its feeder for its ride-through
     a rental that may not pause has all its GPUs, a service those it needs;  its mean speed >= floor
     a job runs inside its window, whole where rigid;  what was sold to the grid's operator is held
@@ -34,12 +35,14 @@ from facility.verify.loads import (
     feeder_kw,
     most_heat_kw,
     plant_heat_kw,
+    removed_heat_kw,
     tanks_kw,
     work_of,
     worst_pool_kw,
 )
 from facility.verify.outage import in_service, maintenance
 from facility.verify.reserve import reserves
+from facility.verify.supply import cold, supplied
 from facility.verify.tenancy import firm
 from facility.verify.violation import SLACK, Violation, finite, over, under
 
@@ -65,7 +68,7 @@ def verify(
     if malformed:
         return tuple(malformed)
     out = [*maintenance(site, decision)]
-    site = in_service(site, decision)
+    site = supplied(in_service(site, decision), decision)
     it_kw, jobs = expected_it_kw(site, decision, snapshot), {job.id: job for job in snapshot.jobs}
     moving = drifts(site, decision, snapshot)
     found = [
@@ -180,6 +183,7 @@ def _cooling(
         most_kw = most_heat_kw(site.cooling_plants[plant_id], outdoor_c) + _warms_kw(site, plant_id, decision)
         says = "its halls and loops give off more heat than the plant removes"
         yield from over(Violation("cooling.removes_heat", plant_id, heat_kw, "kW", most_kw, says, "plant"))
+    yield from cold(site, decision, removed_heat_kw(site, it_kw, outdoor_c, moving), WARMER_K)
     for hall_id, hall in site.halls.items():
         hall_c = snapshot.hall_c.get(hall_id)
         if hall.thermal is None or hall_c is None or hall_c <= hall.thermal.allowable_max_c:

@@ -147,6 +147,7 @@ def test_demo_fits_at_its_lowest_caps_and_not_quite_at_its_highest_on_the_first_
 
 TRAIN = "gpu_models.a100.curves.train.points"
 PLANT = "cooling_plants.chiller."
+ONE_LEVEL = "set_point: {levels_c: [18], usual_c: 18, cop_gain_per_k: 0.1, approach_k_per_kw: 0.01}"
 WINDOW = "grid.limit_windows."
 FAULTS = [
     # text, its replacement, path of the fault, beginning of its line, found, remedy
@@ -301,6 +302,12 @@ FAULTS = [
      "0", "greater than 0"),
     ("fan_kw: 2", "fan_kw: 2, store: {capacity_kwh: 50, charge_kw: 10, discharge_kw: 9, loss_share_per_h: 1}",
      PLANT + "store.loss_share_per_h", "chiller", "1", "less than 1"),
+    ("fan_kw: 2", "fan_kw: 2, set_point: {levels_c: [18, 18], usual_c: 18, cop_gain_per_k: 0.1, approach_k_per_kw: 0.01}",
+     PLANT + "set_point.levels_c", "chiller", "18 after 18", "levels that rise"),
+    ("fan_kw: 2", "fan_kw: 2, set_point: {levels_c: [18, 21], usual_c: 20, cop_gain_per_k: 0.1, approach_k_per_kw: 0.01}",
+     PLANT + "set_point.usual_c", "chiller", "20", "one of levels_c: 18, 21"),
+    ("fan_kw: 2", "fan_kw: 2, store: {capacity_kwh: 5, charge_kw: 1, discharge_kw: 1}, " + ONE_LEVEL,
+     PLANT + "set_point", "chiller", "beside a store", "a tank holds cold for a steady supply"),
     ("06:30", "24:00", "sample_jobs.0.submit_local", "- {submit", "no time of a day", "to 23:59"),
     ("b1: {", "b1: {ride_through_feeder: raw, ", "batteries.b1.ride_through_feeder", "b1", "no `raw`", "did you mean `row`?"),
     ("b1: {", "b1: {ride_through_feeder: row, ", "batteries.b1.ride_through_feeder", "b1", "for 0 min", "give ride_through_min"),

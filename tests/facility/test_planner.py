@@ -759,3 +759,26 @@ def test_the_second_opinion_agrees_with_a_plan_that_moves_cold_between_hours(tmp
     assert charge_kw[1 - cheaper] < -20 or prices[0] < 0
     assert "tanks: start at their store.start_share, 50 %" in made.assumed
     the_second_opinion_agrees(made)
+
+
+@pytest.mark.parametrize("prices", [[40, 160], [-20, -80]])
+def test_the_second_opinion_agrees_with_a_plan_that_chooses_its_supply(tmp_path: Path, prices: list[float]) -> None:
+    """Both halls let their plant supply warmer than its usual 16 degC; paid for drawing it does not; both plans hold."""
+    asked = Request(
+        str(DEMO), "2023-07-02", "2h", "1h",
+        settings=(
+            "cooling_plants.chiller.set_point={levels_c: [16, 19, 22], usual_c: 16, cop_gain_per_k: 0.12, approach_k_per_kw: 0.005}",
+            "grid.import_limit_kw=1000", "grid.limit_windows=[]",
+            f"weather.outdoor_by_hour_c={[22] * 24}", f"tariff.energy_price_by_hour_per_mwh={prices * 12}",
+        ),
+    )  # fmt: skip
+    made = planned(asked)
+    (order,) = made.decided.decision.cooling
+    supply_c = [float(row["supply_chiller_c"]) for row in read(write(made, tmp_path / "out") / "plan.csv")]
+    assert order.supply_c == supply_c[0]
+    assert set(supply_c) <= {16.0, 19.0, 22.0}
+    assert (max(supply_c) > 16.0) == (prices[0] > 0)
+    plan = made.decided.plan
+    assert plan.account.objective == pytest.approx(plan.record.bound, rel=1e-3)
+    assert plan.schedule.supply_c["chiller"].tolist() == supply_c
+    the_second_opinion_agrees(made)

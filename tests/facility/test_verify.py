@@ -737,3 +737,48 @@ def test_orders_for_no_hall_of_the_site_and_steps_without_length_are_malformed()
     assert broken(site_with(), decision(cooling=(CoolingOrder("plant", (("x", 24.0),)),))) == {"hall.known"}
     assert broken(site_with(), decision(first_step_s=0.0)) == {"decision.interval"}
     assert broken(site_with(), decision(first_step_s=math.nan)) == {"number.finite"}
+
+
+def chosen(supply_c: Any, approach: float = 1.0, **more: Any) -> tuple[Site, Decision]:
+    """The small site whose plant may supply 16 (as usual) or 20 degC, and the decision of the docstring at one of them."""
+    point = {"levels_c": [16, 20], "usual_c": 16, "cop_gain_per_k": 0.1, "approach_k_per_kw": approach}
+    made = decision(cooling=(CoolingOrder("plant", (("h", 24.0),), supply_c=supply_c),), **more)
+    return site_with(cooling_plants__plant__set_point=point), made
+
+
+@pytest.mark.parametrize(("supply_c", "share", "cop"), [(16, 8 / 13, 4.75), (20, 4 / 13, 5.15), (None, 8 / 13, 4.75)])
+def test_a_plant_draws_what_its_ordered_supply_says(supply_c: Any, share: float, cop: float) -> None:
+    """At 20 degC, between 12 and 25 (or 16 and 29) degC of free cooling; COP 4.5 + 0.05 * 5, and 0.1 * 4. Not told, it is the coldest."""
+    site, made = chosen(supply_c)
+    heat_kw = 2.38 + 2 + (20 - 24) / 14
+    assert expected_kw(site, made, SNAPSHOT, 20.0)["main"] == pytest.approx((4.38 + 0.85 + share * heat_kw / cop) * 1.02)
+    just_kw = expected_kw(site, made, SNAPSHOT, 20.0)["main"]
+    for margin_kw, rules in ((1e-3, set()), (-1e-3, {"grid.limit"})):
+        assert broken(site, replace(made, import_limit_kw=just_kw + margin_kw), outdoor_c=20.0) == rules
+
+
+@pytest.mark.parametrize(("supply_c", "approach", "rules"), [
+    (20, (24.5 - 20) / 3.38 - 1e-3, set()),
+    (20, (24.5 - 20) / 3.38 + 1e-3, {"cooling.supply"}),
+    (16, (24.5 - 20) / 3.38 + 1e-3, set()),
+])  # fmt: skip
+def test_a_hall_is_no_colder_than_its_supply_and_its_heat_allow(supply_c: float, approach: float, rules: set[str]) -> None:
+    """3.38 kW leave the hall; half a K more than the 24 degC ordered may stay."""
+    assert broken(*chosen(supply_c, approach)) == rules
+
+
+def test_a_supply_is_one_of_the_plants_levels() -> None:
+    assert broken(*chosen(18.0)) == {"supply.level"}
+    assert broken(*chosen(math.nan)) == {"number.finite", "supply.level"}
+    assert broken(site_with(), chosen(16)[1]) == {"supply.level"}
+
+
+def test_caps_that_hold_whatever_runs_hold_at_the_coldest_supply() -> None:
+    """A plant that is usually at 20 degC may be at 16: COP 4.5 - 0.4 there, and thresholds 4 K lower."""
+    point = {"levels_c": [16, 20], "usual_c": 20, "cop_gain_per_k": 0.1, "approach_k_per_kw": 1}
+    colder = {"cop_at_25c": 4.1, "free_cooling_full_below_c": 8, "free_cooling_none_above_c": 21}
+    small, plant = {"feeders__main__rating_kw": 1}, "cooling_plants__plant__"
+    free = site_with(**small, **{plant + "set_point": point})
+    fixed = site_with(**small, **{plant + key: value for key, value in colder.items()})
+    assert [v.amount for v in fits(free, {"p": 400}, 20.0)] == pytest.approx([v.amount for v in fits(fixed, {"p": 400}, 20.0)])
+    assert [v.amount for v in fits(free, {"p": 400}, 20.0)] != pytest.approx([v.amount for v in fits(site_with(**small), {"p": 400}, 20.0)])

@@ -72,10 +72,11 @@ class HallSetpoint(Payload, frozen=True, kw_only=True):
 
 
 class CoolingDesired(Order, frozen=True, kw_only=True):
-    """Temperatures that a plant is asked to hold, by hall, and what it is to charge its tank with (negative discharges)."""
+    """Temperatures that a plant is asked to hold, by hall, what it is to charge its tank with (negative discharges), and its supply."""
 
     halls: dict[Id, HallSetpoint]
     store_kw: float | None = None
+    supply_c: float | None = None
 
 
 class CoolingReported(Report, frozen=True, kw_only=True):

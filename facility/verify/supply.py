@@ -1,0 +1,55 @@
+"""The supply temperature that a decision orders of a plant: what the plant draws at it, and how cold halls can be.
+
+    COP at 25 degC, each chiller's = its figure + gain * (supply - usual)
+    thresholds of free cooling     = theirs + shift * (supply - usual)
+    temperature of a hall         >= supply + approach * heat removed from it
+
+Figures and levels are the site file's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from facility.decision import Decision
+from facility.site import CoolingPlant, Site
+from facility.verify.violation import Violation, over
+
+
+def supplied(site: Site, decision: Decision | None = None) -> Site:
+    """The site with its plants' figures at the supply that is ordered, the coldest where none is: it draws most."""
+    ordered = {order.plant: order.supply_c for order in decision.cooling if order.supply_c is not None} if decision else {}
+    plants = {name: _at(plant, ordered.get(name)) for name, plant in site.cooling_plants.items()}
+    return site.model_copy(update={"cooling_plants": plants})
+
+
+def _at(plant: CoolingPlant, supply_c: float | None) -> CoolingPlant:
+    """The plant with figures that hold at `supply_c`, which is then its usual one; unchanged where it has no choice."""
+    point = plant.set_point
+    if point is None:
+        return plant
+    level_c = min(point.levels_c) if supply_c is None else supply_c
+    warmer_k = level_c - point.usual_c
+    gain, shift_k = point.cop_gain_per_k * warmer_k, point.free_cooling_shift_per_k * warmer_k
+    figures = {
+        "cop_at_25c": plant.cop_at_25c + gain,
+        "stages": tuple(stage.model_copy(update={"cop_at_25c": stage.cop_at_25c + gain}) for stage in plant.stages),
+        "free_cooling_full_below_c": plant.free_cooling_full_below_c + shift_k,
+        "free_cooling_none_above_c": plant.free_cooling_none_above_c + shift_k,
+        "set_point": point.model_copy(update={"usual_c": level_c}),
+    }
+    return plant.model_copy(update=figures)
+
+
+def cold(site: Site, decision: Decision, removed_kw: Mapping[str, float], warmer_k: float) -> Iterator[Violation]:
+    """Find halls that are ordered more than `warmer_k` colder than their supply and `removed_kw`, by hall, allow."""
+    for order in decision.cooling:
+        point = site.cooling_plants[order.plant].set_point
+        if point is None or order.supply_c is None:
+            continue
+        for hall_id, wanted_c in order.hall_c:
+            heat_kw = removed_kw.get(hall_id, 0.0)
+            if heat_kw > 0:
+                says = "its supply leaves the hall warmer than ordered"
+                least_c = order.supply_c + point.approach_k_per_kw * heat_kw
+                yield from over(Violation("cooling.supply", hall_id, least_c, "degC", wanted_c + warmer_k, says, "plant"))
