@@ -66,7 +66,7 @@ def _switch(session: Session, model: Any, problem: Problem, solve: Callable[[], 
         likely = (on > TINY) & (power_kw + room_kw >= engine.least_kw - TINY)
         for pattern, runs in zip(patterns, (likely, power_kw >= engine.least_kw - TINY, np.zeros_like(likely)), strict=True):
             pattern[engine.id] = committed(engine, runs, on, problem.horizon).tolist()
-    best: tuple[tuple[float, float], dict[str, list[bool]]] | None = None
+    best: tuple[tuple[tuple[float, ...], float], dict[str, list[bool]]] | None = None
     outcome: Outcome | None = None
     tried: list[dict[str, list[bool]]] = []
     for pattern in patterns:
@@ -75,7 +75,7 @@ def _switch(session: Session, model: Any, problem: Problem, solve: Callable[[], 
             outcome = _run_one_way(session, model, problem, pattern, solve)
             if isinstance(outcome, TimedOut):
                 return outcome
-            rank = (round(_over(model), 5), outcome.objective) if isinstance(outcome, Solved) else (np.inf, np.inf)
+            rank = (_over_by_tier(model), outcome.objective) if isinstance(outcome, Solved) else ((np.inf,), np.inf)
             if best is None or rank < best[0]:
                 best = rank, pattern
     return outcome if best is None else _run(session, model, best[1], solve)
@@ -151,6 +151,11 @@ def broken(model: Any) -> tuple[float, float]:
 def _over(model: Any) -> float:
     """Sum of all that is above a limit of the plant or the grid, kW and K."""
     return _sum(model, [family for tier in TIERS if tier is not CONTRACT for family in tier.families])
+
+
+def _over_by_tier(model: Any) -> tuple[float, ...]:
+    """The same tier by tier, the highest first, as far as differences count."""
+    return tuple(round(_sum(model, tier.families), 5) for tier in TIERS if tier is not CONTRACT)
 
 
 def _owed(model: Any) -> float:
