@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +212,57 @@ def a_random_site(seed: int, *, cooled: bool | None = None, lowest_price: float 
     )
 
 
+def a_large_site(seed: int) -> Problem:
+    """`a_random_site` with pools of 150 to 400 GPUs and 20 to 40 jobs of at most a twentieth of their pool; pauses cost on every third."""
+    small, rng = a_random_site(seed, lowest_price=-0.1), np.random.default_rng((seed, 2))
+    sizes = {p.id: int(rng.integers(150, 401)) for p in small.pools}
+    grown = sum(sizes.values()) / sum(max(p.available) for p in small.pools)
+    row = sizes["pool"] / max(small.pools[0].available)
+    end_h, jobs = small.horizon.end_h, []
+    for i in range(int(rng.integers(20, 41))):
+        pool = ("pool", "side")[int(rng.integers(2))]
+        gpus = int(rng.integers(1, sizes[pool] // 20 + 1))
+        arrival_h = round(float(rng.uniform(0, 0.7 * end_h)), 3) if rng.random() < 0.25 else 0.0
+        length_h = round(float(rng.uniform(0.2, 1.3 * end_h)), 3)
+        jobs.append(
+            a_job(
+                gpus * length_h * float(rng.uniform(0.05, 1.1)),
+                arrival_h + length_h,
+                id=f"job{i}",
+                pool=pool,
+                curve=(ROUND, SATURATED, MEASURED)[int(rng.integers(3))],
+                gpus=gpus,
+                arrival_h=arrival_h,
+                elastic=bool(rng.random() < 0.4),
+                delay_price_per_gpu_h=1e-4,
+                carry_price_per_gpu_h=float(rng.uniform(0, 0.1)),
+                pause_price_per_gpu=0.02 if seed % 3 == 0 else 0.0,
+            )
+        )
+    return replace(
+        small,
+        pools=tuple(replace(p, available=(float(sizes[p.id]),) * len(small.horizon)) for p in small.pools),
+        jobs=tuple(jobs),
+        firms=tuple(replace(f, gpus=int(f.gpus * row)) for f in small.firms),
+        feeders=tuple(replace(f, rating_kw=f.rating_kw * (row if f.id == "row" else grown)) for f in small.feeders),
+        cooling_plants=tuple(replace(c, chiller=_times(c.chiller, grown)) for c in small.cooling_plants),
+        halls=tuple(replace(_times(h, grown), resistance_k_per_kw=h.resistance_k_per_kw / grown) for h in small.halls),
+        batteries=tuple(_times(b, grown) for b in small.batteries),
+        grid=replace(
+            small.grid,
+            limit_kw=tuple(kw * grown for kw in small.grid.limit_kw),
+            event_target_kw=tuple(None if kw is None else kw * grown for kw in small.grid.event_target_kw),
+        ),
+    )
+
+
+def _times(part: Any, factor: float) -> Any:
+    """A part with every kW, kWh and kWh/K of it times `factor`."""
+    sizes = ("_kw", "_kwh", "_kwh_per_k")
+    sized = {name: kw for name in part.__dataclass_fields__ if name.endswith(sizes) and isinstance(kw := getattr(part, name), float)}
+    return replace(part, **{name: kw * factor for name, kw in sized.items() if not name.endswith(("_per_kw", "_per_kwh"))})
+
+
 def _a_random_event(seed: int, steps: int, site_kw: float) -> tuple[float | None, ...]:
     """Targets in about half of the steps of every third site, from a generator of their own."""
     rng = np.random.default_rng((seed, 1))
@@ -354,6 +405,12 @@ def best() -> Callable[..., Found]:
 def random_site() -> Callable[..., Problem]:
     """Make a `Problem` from a seed: see `a_random_site`."""
     return a_random_site
+
+
+@pytest.fixture(scope="session")
+def large_site() -> Callable[[int], Problem]:
+    """Make a large `Problem` from a seed: see `a_large_site`."""
+    return a_large_site
 
 
 @pytest.fixture(scope="session")

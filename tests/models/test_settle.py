@@ -9,6 +9,7 @@ import pytest
 
 from models.plan import Plan
 from models.problem import Problem
+from models.settle import _most
 
 Sent = Callable[[Plan, int, int], list[tuple[int, int, Any]]]
 
@@ -131,3 +132,21 @@ def test_the_other_side_is_tried_where_waiting_breaks_a_contract(
     plan = planned(site(price_per_kwh=(0.9, -0.5), jobs=jobs))
     assert not plan.account.is_breached
     assert sent(plan, 0, 0)[0][2] == pytest.approx(1.0)
+
+
+def test_what_must_run_later_is_not_there_to_be_done_first(site: Any, job: Any, optimum: Any) -> None:
+    """10 GPU h at a speed of 0.8: alone all ten GPUs may run at first; ten fixed in the second hour do 8, which leaves 2 / 0.8 GPUs."""
+    problem = site(jobs=(job(10.0),))
+    found = optimum(problem)
+    assert _most(found.session, found.model, problem, 0) == 10.0
+    found.session.fix([found.model.workload.gpus[0, 0, 1]], [10.0])
+    assert _most(found.session, found.model, problem, 0) == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize("seed", [*range(40), 138])
+def test_of_a_large_site_there_is_a_plan_and_settling_and_rounding_it_costs_little(large_site: Any, planned: Any, seed: int) -> None:
+    """Where nothing is broken that is 4 % of what the energy of the site without control costs, of which objectives are no measure."""
+    plan = planned(large_site(seed))
+    assert plan.record.certificate.holds
+    if not plan.account.is_breached:
+        assert plan.account.objective - plan.record.bound < 0.04 * abs(plan.baseline.cost["energy"])
