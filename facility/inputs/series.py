@@ -40,7 +40,6 @@ class Quantity:
 
 PRICE = Quantity("price", "price_{currency}_per_mwh", r".*_{currency}_per_mwh", "{currency}_per_mwh", -20_000, 20_000)
 OUTDOOR = Quantity("outdoor temperature", "temp_c", r"(?!.*(wet_bulb|dew_point)).*_c", "c", -60, 60)
-WET_BULB = Quantity("wet-bulb temperature", "wet_bulb_c", r".*wet_bulb_c", "c", -60, 60)
 LOAD = Quantity("base load", "load_kw", r".*load_kw", "kw", 0, 1e7)
 SOLAR = Quantity("solar output", "solar_kw_per_kwp", r"(.*_)?kw_per_kwp", "kw_per_kwp", 0, 1.5)
 CARBON = Quantity("carbon intensity", "carbon_g_per_kwh", r".*_g_per_kwh", "g_per_kwh", 0, 5_000)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from facility.errors import InputError
-from facility.inputs.series import CARBON, OUTDOOR, PRICE, WET_BULB, Quantity, Series, read_series
+from facility.inputs.series import CARBON, OUTDOOR, PRICE, SOLAR, Quantity, Series, read_series
 
 DAY = datetime(2023, 7, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -133,7 +133,7 @@ def test_a_column_without_a_unit_is_taken_only_when_picked(write: Write) -> None
 @pytest.mark.parametrize(
     ("column", "quantity"),
     [
-        ("price_usd_per_mwh", PRICE), ("price_eur_per_kwh", PRICE), ("temp_f", OUTDOOR), ("wet_bulb_k", WET_BULB),
+        ("price_usd_per_mwh", PRICE), ("price_eur_per_kwh", PRICE), ("temp_f", OUTDOOR),
         ("temp_c", PRICE), ("carbon_kg_per_mwh", CARBON),
     ],
 )  # fmt: skip
@@ -143,8 +143,12 @@ def test_a_foreign_unit_is_refused_picked_or_not(write: Write, column: str, quan
     refusal(path, quantity=quantity)
 
 
-def test_a_dry_temperature_is_never_taken_for_a_wet_one_nor_the_other_way_round(write: Write) -> None:
-    assert "no column wet_bulb_c" in refusal(write(csv(hourly(), "time,temp_c")), quantity=WET_BULB)
+def test_the_suns_column_may_be_named_for_its_unit_alone(write: Write) -> None:
+    rows = [row.split(",")[0] + ",0.5" for row in hourly()]
+    assert read(write(csv(rows, "time,kw_per_kwp")), quantity=SOLAR).value[3] == 0.5
+
+
+def test_a_wet_temperature_is_never_taken_for_a_dry_one(write: Write) -> None:
     assert "no column temp_c" in refusal(write(csv(hourly(), "time,wet_bulb_c")), quantity=OUTDOOR)
 
 
