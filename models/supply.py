@@ -1,7 +1,7 @@
 """Supply: one level of each set-point for each step, out of a mixture of them.
 
-Tried are the warmest level no warmer than the mixture, which no hall is too cold for; the level with most of the mixture; and the
-usual one. Each is fixed in the program of the mixture, and kept is what breaks least and then costs least.
+Tried are the usual one; the warmest level no warmer than the mixture, which no hall is too cold for; and the level with most of the
+mixture. Each is fixed in the program of the mixture, and kept is the first that breaks least and then costs least.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ def find_supply(session: Session, model: Any, problem: Problem, solve: Callable[
     usual = problem.usual_supply_c
     if not isinstance(outcome, Solved):
         return problem.supplied(usual)
-    patterns: list[Supply] = [{}, {}, usual]
+    patterns: list[Supply] = [usual, {}, {}]
     for plant, point in problem.open_set_points.items():
         levels = np.asarray(point.levels_c)
         share = values(model.set_point[plant].share.values()).reshape(len(levels), -1)
         mixed = levels @ share
-        patterns[0][plant] = levels[np.maximum(np.searchsorted(levels, mixed + TINY, side="right") - 1, 0)]
-        patterns[1][plant] = levels[share.argmax(axis=0)]
-    best, rank = patterns[0], (np.inf, np.inf)
+        patterns[1][plant] = levels[np.maximum(np.searchsorted(levels, mixed + TINY, side="right") - 1, 0)]
+        patterns[2][plant] = levels[share.argmax(axis=0)]
+    best, rank = usual, (np.inf, np.inf)
     for pattern in patterns:
         _fix(session, model, problem, pattern)
         outcome = solve()
         if not isinstance(outcome, Solved):
             break
         now = round(broken(model)[0], 5), outcome.objective
-        if now < rank:
+        if now[0] < rank[0] or (now[0] == rank[0] and now[1] < rank[1] - TINY):
             best, rank = pattern, now
     return problem.supplied(best)
 
