@@ -16,13 +16,13 @@ from facility.site import Site
 from facility.snapshot import Snapshot
 from facility.steps import Edges
 from models.breach import TINY
-from models.exact import Exact
-from models.first_step import started
-from models.genset import Genset
-from models.outcome import Infeasible, TimedOut
+from models.grid.reserve import Direction
 from models.plan import Plan, make_plan
-from models.reserve import Direction
-from models.solar import Solar
+from models.power.genset import Genset
+from models.power.solar import Solar
+from models.sending.first_step import started
+from models.solving.exact import Exact
+from models.solving.outcome import Infeasible, TimedOut
 
 
 @dataclass(frozen=True)

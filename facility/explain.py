@@ -18,10 +18,10 @@ from facility.planner import Planned
 from facility.reasons import caps_reason, job_reason, pool_reason
 from models.breach import CONTRACT, TINY
 from models.horizon import Floats
-from models.job import Job
-from models.marginal import LIMITS
-from models.remedy import Remedy, WhatIf, later_deadline
-from models.why import Cause
+from models.telling.marginal import LIMITS
+from models.telling.remedy import Remedy, WhatIf, later_deadline
+from models.telling.why import Cause
+from models.work.job import Job
 
 MOST_REMEDIES = 4
 """Limits that are tried, those that cost most first; each is a solve."""

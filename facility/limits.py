@@ -1,11 +1,11 @@
-"""Limits in an operator's words: one line for each family of `models.marginal.LIMITS`, and for what else makes a GPU dear."""
+"""Limits in an operator's words: one line for each family of `models.telling.marginal.LIMITS`, and for what else makes a GPU dear."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.marginal import LIMITS, Marginal
-from models.why import SETTLED, Cause, Why
+from models.telling.marginal import LIMITS, Marginal
+from models.telling.why import SETTLED, Cause, Why
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from facility.site import Site
 from facility.snapshot import Job, Snapshot
 from facility.steps import Edges, local_day, uniform
 from facility.tariff import charges
-from models.exact import Exact
+from models.solving.exact import Exact
 
 LONGEST_STEPS = 3000
 

@@ -1,4 +1,4 @@
-"""Reasons: why a job waits and a cap is low, in an operator's words, from what one more GPU would cost (`models.why`)."""
+"""Reasons: why a job waits and a cap is low, in an operator's words, from what one more GPU would cost (`models.telling.why`)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from facility.overrides.arbitrate import Bounds
 from facility.site import Site
 from facility.steps import Edges
 from models.breach import TINY
-from models.job import Job
-from models.marginal import LIMITS
 from models.plan import Plan
-from models.why import Cause, Costs, largest
+from models.telling.marginal import LIMITS
+from models.telling.why import Cause, Costs, largest
+from models.work.job import Job
 
 SAME = 1e-6
 """Money per GPU hour that is no difference."""

@@ -10,7 +10,7 @@ import numpy as np
 from facility.decide import Decided
 from facility.steps import Edges
 from models.horizon import Floats
-from models.stability import drawn_kw
+from models.solving.stability import drawn_kw
 
 NEAR = timedelta(hours=1)
 """How far ahead a new plan stays near the last one; what is later is free."""

@@ -12,37 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models import (
-    battery,
-    budget,
-    carbon,
-    cooling_plant,
-    demand_charge,
-    feed,
-    feeder,
-    firm,
-    genset,
-    grid_connection,
-    hall,
-    job,
-    liquid_loop,
-    maintenance,
-    pause,
-    pool,
-    position,
-    redundancy,
-    reserve,
-    reserve_down,
-    reserve_up,
-    set_point,
-    stability,
-    thermal_store,
-    uncertainty,
-)
 from models.breach import TINY, Bill
+from models.grid import carbon, demand_charge, grid_connection, position, reserve, reserve_down, reserve_up, uncertainty
+from models.heat import cooling_plant, hall, liquid_loop, set_point, thermal_store
 from models.horizon import Floats
+from models.power import battery, feed, feeder, genset, redundancy
 from models.problem import Problem
 from models.schedule import Schedule
+from models.solving import stability
+from models.work import budget, firm, job, maintenance, pause, pool
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@
 
 A limit that reality can break carries a slack with a physical meaning; a *family* is the name of such a slack in the program and
 of its amount in an account. Families stand in tiers. A tier's price is what a unit of it usually costs, so high that the
-priced program breaks a lower tier first wherever it can; `models.tiers` makes that order exact. Comfort has a price and no
+priced program breaks a lower tier first wherever it can; `models.solving.tiers` makes that order exact. Comfort has a price and no
 tier, being what is left to choose.
 """
 

@@ -8,24 +8,24 @@ from typing import Any, Literal
 
 from models.account import Account, account
 from models.baseline import baseline
-from models.exact import Exact, Found, Proof, search
-from models.first_step import fits_at_once, flows_back, hold_back, keep
-from models.ladders import solve_with_ladders
-from models.marginal import Marginal, marginal_prices
-from models.outcome import Certificate, Condition, Infeasible, Outcome, Solved, TimedOut
-from models.placement import placed, spread
+from models.heat.supply import find_supply
 from models.problem import Problem
-from models.runs import merge
 from models.schedule import Schedule
-from models.sendable import sendable
-from models.settle import settle
+from models.sending.first_step import fits_at_once, flows_back, hold_back, keep
+from models.sending.sendable import sendable
+from models.sending.tightened import tightened
 from models.site import build
-from models.solve import Session
-from models.supply import find_supply
-from models.tiers import Ranked, breaks_less
-from models.tightened import tightened
-from models.why import Why
-from models.windows import find_windows
+from models.solving.exact import Exact, Found, Proof, search
+from models.solving.ladders import solve_with_ladders
+from models.solving.outcome import Certificate, Condition, Infeasible, Outcome, Solved, TimedOut
+from models.solving.runs import merge
+from models.solving.settle import settle
+from models.solving.solve import Session
+from models.solving.tiers import Ranked, breaks_less
+from models.telling.marginal import Marginal, marginal_prices
+from models.telling.why import Why
+from models.work.placement import placed, spread
+from models.work.windows import find_windows
 
 ROUNDS_AT_ONCE = 3
 """At most so often the program is solved again around what did not fit at once in the first step."""
@@ -39,7 +39,7 @@ Status = Literal["optimal", "breached", "rounded_worse"]
 class SolveRecord:
     """How the program was solved. `bound` is the objective before rounding, `gap` what rounding cost relative to it.
 
-    `tiers` holds the least amount that each tier of breaches had to be (`models.tiers`), empty where nothing is broken;
+    `tiers` holds the least amount that each tier of breaches had to be (`models.solving.tiers`), empty where nothing is broken;
     `tiers_s` is what finding them took. `weights_stand` says why breaches are ordered by their prices only, None otherwise.
     `proof` is there where an exact plan was asked for; then all but `bound` is of its program.
     """

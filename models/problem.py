@@ -11,40 +11,38 @@ from functools import cached_property
 
 import numpy as np
 
-from models import (
-    maintenance,
-    uncertainty,
-)
-from models.battery import Battery
-from models.carbon import Carbon
-from models.cooling_plant import CoolingPlant
-from models.demand_charge import DemandCharge
-from models.feed import Feed
-from models.feeder import Feeder
-from models.firm import Firm
-from models.genset import Genset
-from models.grid_connection import GridConnection
-from models.hall import Hall
+from models.grid import uncertainty
+from models.grid.carbon import Carbon
+from models.grid.demand_charge import DemandCharge
+from models.grid.grid_connection import GridConnection
+from models.grid.position import Position
+from models.grid.reserve import Reserve
+from models.grid.uncertainty import Margins
+from models.heat.cooling_plant import CoolingPlant
+from models.heat.hall import Hall
+from models.heat.set_point import SetPoint
+from models.heat.thermal_store import ThermalStore
 from models.horizon import Floats, Horizon
-from models.job import Job
-from models.maintenance import Maintenance, Window
-from models.pool import Pool
-from models.position import Position
-from models.redundancy import Redundancy
-from models.reserve import Reserve
-from models.set_point import SetPoint
-from models.solar import Solar
-from models.stability import Last
-from models.thermal_store import ThermalStore
-from models.uncertainty import Margins
-from models.workload import Cells, Workload, cells
+from models.power.battery import Battery
+from models.power.feed import Feed
+from models.power.feeder import Feeder
+from models.power.genset import Genset
+from models.power.redundancy import Redundancy
+from models.power.solar import Solar
+from models.solving.stability import Last
+from models.work import maintenance
+from models.work.firm import Firm
+from models.work.job import Job
+from models.work.maintenance import Maintenance, Window
+from models.work.pool import Pool
+from models.work.workload import Cells, Workload, cells
 
 
 @dataclass(frozen=True)
 class Problem:
     """Everything a plan is made from. `outdoor_c` has shape (T,), degC.
 
-    `outdoor_high_c` is the pessimistic forecast of it, None where none is told (see `models.uncertainty`).
+    `outdoor_high_c` is the pessimistic forecast of it, None where none is told (see `models.grid.uncertainty`).
     `maintenances` still want a window; the pools are without the GPUs of those that have one, `windows`.
     """
 

@@ -22,38 +22,13 @@ from typing import Any
 
 import pyomo.environ as pyo
 
-from models import (
-    battery,
-    budget,
-    carbon,
-    cooling_plant,
-    demand_charge,
-    feed,
-    feeder,
-    firm,
-    genset,
-    grid_connection,
-    hall,
-    job,
-    liquid_loop,
-    maintenance,
-    movable,
-    pause,
-    pool,
-    position,
-    redundancy,
-    reserve,
-    reserve_down,
-    reserve_up,
-    set_point,
-    solar,
-    stability,
-    thermal_store,
-    uncertainty,
-    wiring,
-    workload,
-)
+from models import wiring
+from models.grid import carbon, demand_charge, grid_connection, position, reserve, reserve_down, reserve_up, uncertainty
+from models.heat import cooling_plant, hall, liquid_loop, set_point, thermal_store
+from models.power import battery, feed, feeder, genset, redundancy, solar
 from models.problem import Problem
+from models.solving import stability
+from models.work import budget, firm, job, maintenance, movable, pause, pool, workload
 
 
 def build(problem: Problem) -> Any:

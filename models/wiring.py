@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from models import (
-    cooling_plant,
-    feeder,
-    genset,
-    maintenance,
-    reserve,
-)
-from models.battery import Battery
-from models.feeder import Feeder, Load
-from models.hall import Hall
-from models.pool import Gpus, Pool
+from models.grid import reserve
+from models.grid.reserve_down import Reach
+from models.heat import cooling_plant
+from models.heat.hall import Hall
+from models.power import feeder, genset
+from models.power.battery import Battery
+from models.power.feeder import Feeder, Load
+from models.power.redundancy import Redundancy
 from models.problem import Problem
-from models.redundancy import Redundancy
-from models.reserve_down import Reach
+from models.work import maintenance
+from models.work.pool import Gpus, Pool
 
 
 def reach_of(problem: Problem) -> Reach:

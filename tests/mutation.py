@@ -20,7 +20,7 @@ DECLARED = re.compile(r"@block\.Constraint\(.*\)\n\s+def (\w+)\(")
 
 def families() -> list[str]:
     """`room.constraint` of every constraint that the code declares, and the rows that are added while solving."""
-    found = [f"{path.stem}.{name}" for path in sorted((ROOT / "models").glob("*.py")) for name in DECLARED.findall(path.read_text("utf-8"))]
+    found = [f"{path.stem}.{name}" for path in sorted((ROOT / "models").rglob("*.py")) for name in DECLARED.findall(path.read_text("utf-8"))]
     return [*found, "workload.climbs"]
 
 

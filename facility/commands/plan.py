@@ -20,7 +20,7 @@ from facility.planner import Planned, Request, plan
 from facility.report.html import write_report
 from facility.report.summary import short_table, summary
 from facility.report.tables import write_tables
-from models.exact import Proof
+from models.solving.exact import Proof
 
 FINE, NO, FAULT = 0, 1, 3
 

@@ -24,7 +24,7 @@ from facility.problem.tenancy import window_of
 from facility.site import Contract, Site
 from facility.snapshot import Snapshot
 from facility.verify import fallback_caps
-from models.budget import Budget
+from models.work.budget import Budget
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """Bands: a series whose file tells quantiles - P10, P50 and P90 - beside or in place of what is expected.
 
 The columns of a stem carry `_p10`, `_p50` and `_p90`, such as `temp_c_p90`. What is expected is then their mean by
-`models.uncertainty.mean_of`. All three are needed, and in no row may one lie below another that it is to lie above.
+`models.grid.uncertainty.mean_of`. All three are needed, and in no row may one lie below another that it is to lie above.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from facility.inputs.series import Quantity, Series, choose, read_series, split
 from facility.inputs.table import place, read_table, refused
-from models.uncertainty import mean_of
+from models.grid.uncertainty import mean_of
 
 QUANTILES = ("p10", "p50", "p90")
 QUANTILE = re.compile(rf"(.+)_({'|'.join(QUANTILES)})")

@@ -27,7 +27,7 @@ from facility.steps import Edges, horizon
 from models.account import account
 from models.baseline import baseline
 from models.problem import Problem
-from models.stability import Last
+from models.solving.stability import Last
 
 
 def problem_of(

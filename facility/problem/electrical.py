@@ -5,11 +5,11 @@ from __future__ import annotations
 from facility.forecast import Forecast, hours_between
 from facility.site import Site
 from facility.snapshot import Snapshot
-from models.battery import Battery
-from models.feeder import Feeder
-from models.genset import Genset
-from models.redundancy import Redundancy
-from models.solar import Solar
+from models.power.battery import Battery
+from models.power.feeder import Feeder
+from models.power.genset import Genset
+from models.power.redundancy import Redundancy
+from models.power.solar import Solar
 
 
 def feeder_of(site: Site, feeder_id: str) -> Feeder:

@@ -6,8 +6,8 @@ from facility.overrides.arbitrate import Bounds
 from facility.problem.maintenance import gpus_left
 from facility.site import Site
 from facility.steps import Edges
-from models.gpu import Curve, Host
-from models.pool import Pool
+from models.work.gpu import Curve, Host
+from models.work.pool import Pool
 
 
 def curve_of(site: Site, gpu_model: str, kind: str) -> Curve:

@@ -11,11 +11,11 @@ from facility.overrides.arbitrate import Bounds
 from facility.site import Site
 from facility.steps import Edges
 from facility.tariff import fees_per_mwh
-from models.carbon import Carbon
-from models.feed import Feed
-from models.grid_connection import GridConnection
+from models.grid.carbon import Carbon
+from models.grid.grid_connection import GridConnection
+from models.grid.position import Position
 from models.horizon import Floats
-from models.position import Position
+from models.power.feed import Feed
 
 
 def feeds_of(site: Site) -> tuple[Feed, ...]:

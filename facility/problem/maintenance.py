@@ -7,7 +7,7 @@ from itertools import pairwise
 from facility.forecast import hours_between
 from facility.site import Site
 from facility.steps import Edges
-from models.maintenance import Maintenance
+from models.work.maintenance import Maintenance
 
 
 def gpus_left(site: Site, pool_id: str, edges: Edges) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -10,7 +10,7 @@ from facility.site import Reserve as Product
 from facility.site import Site
 from facility.steps import Edges
 from facility.windows import touched
-from models.reserve import Reserve
+from models.grid.reserve import Reserve
 
 
 def reserves_of(site: Site, edges: Edges) -> tuple[Reserve, ...]:

@@ -9,7 +9,7 @@ from facility.site import Site
 from facility.snapshot import Snapshot
 from facility.steps import Edges
 from facility.tariff import billing_intervals, charges, in_window
-from models.demand_charge import DemandCharge, Interval
+from models.grid.demand_charge import DemandCharge, Interval
 
 
 def charges_of(site: Site, snapshot: Snapshot, edges: Edges) -> tuple[DemandCharge, ...]:

@@ -20,12 +20,12 @@ from facility.snapshot import Job as JobState
 from facility.snapshot import Snapshot
 from facility.steps import Edges, horizon
 from facility.tariff import fees_per_mwh
-from models.budget import Budget
-from models.firm import Firm
-from models.gpu import ladder
 from models.horizon import Floats
-from models.job import Job
-from models.workload import Order
+from models.work.budget import Budget
+from models.work.firm import Firm
+from models.work.gpu import ladder
+from models.work.job import Job
+from models.work.workload import Order
 
 
 def firms_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds, edges: Edges) -> tuple[Firm, ...]:

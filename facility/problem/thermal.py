@@ -7,11 +7,11 @@ import numpy as np
 from facility.forecast import Forecast
 from facility.site import Site
 from facility.snapshot import Snapshot
-from models.chiller import Chiller, Stage
-from models.cooling_plant import CoolingPlant
-from models.hall import Hall
-from models.set_point import SetPoint
-from models.thermal_store import ThermalStore
+from models.heat.chiller import Chiller, Stage
+from models.heat.cooling_plant import CoolingPlant
+from models.heat.hall import Hall
+from models.heat.set_point import SetPoint
+from models.heat.thermal_store import ThermalStore
 
 
 def chiller_of(site: Site, plant_id: str) -> Chiller:

@@ -17,9 +17,9 @@ from facility.report.tables import instant, run_times
 from facility.tariff import standing_charge
 from models.account import Account
 from models.breach import TINY
-from models.cooling_plant import water_m3
-from models.exact import Proof
+from models.heat.cooling_plant import water_m3
 from models.plan import Plan
+from models.solving.exact import Proof
 
 BESIDE = {
     "fuel": ("fuel", 1.0),

@@ -15,8 +15,8 @@ from facility.planner import Planned
 from facility.reasons import job_reason
 from models.breach import TINY
 from models.horizon import Floats
-from models.job import Job
-from models.pause import times
+from models.work.job import Job
+from models.work.pause import times
 
 JOB_COLUMNS = [
     "job_id",

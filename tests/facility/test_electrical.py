@@ -16,7 +16,7 @@ from facility.report.tables import plan_columns, plan_rows
 from facility.snapshot import Snapshot
 from facility.verify import Violation, verify
 from models.account import Account
-from models.battery import kept_kwh
+from models.power.battery import kept_kwh
 
 DEMO = Path(__file__).parents[2] / "site_configs/demo.yaml"
 

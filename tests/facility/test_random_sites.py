@@ -30,8 +30,8 @@ from facility.steps import Edges
 from facility.verify import Violation, verify
 from models.baseline import baseline
 from models.breach import GRID_LIMIT, PLANT
-from models.first_step import fits_at_once
-from models.tiers import breaks_less
+from models.sending.first_step import fits_at_once
+from models.solving.tiers import breaks_less
 
 NOW = datetime(2026, 7, 15, 14, tzinfo=UTC)
 CURVES = {

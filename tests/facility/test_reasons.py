@@ -13,16 +13,16 @@ import pytest
 from facility.config import load_site
 from facility.overrides.arbitrate import bounds
 from facility.reasons import job_reason, pool_reason
-from models.feeder import Feeder
-from models.firm import Firm
-from models.gpu import Curve, Host
-from models.grid_connection import GridConnection
-from models.hall import Hall
+from models.grid.grid_connection import GridConnection
+from models.heat.hall import Hall
 from models.horizon import Horizon
-from models.job import Job
 from models.plan import Plan, make_plan
-from models.pool import Pool
+from models.power.feeder import Feeder
 from models.problem import Problem
+from models.work.firm import Firm
+from models.work.gpu import Curve, Host
+from models.work.job import Job
+from models.work.pool import Pool
 
 SITE = load_site(str(Path(__file__).parents[2] / "site_configs/demo.yaml"), ())
 EDGES = tuple(datetime(2023, 7, 2, tzinfo=UTC) + timedelta(hours=i) for i in range(3))

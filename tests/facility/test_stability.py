@@ -11,7 +11,7 @@ from facility.decide import Decided, Undecided
 from facility.planner import Request, plan
 from facility.stability import _means, last_kw
 from facility.steps import Edges, rolling
-from models.stability import drawn_kw
+from models.solving.stability import drawn_kw
 
 START = datetime(2023, 7, 2, tzinfo=UTC)
 

@@ -16,7 +16,7 @@ from facility.report.breaches import UNITS, breaches
 from facility.report.summary import short_table, summary
 from models.breach import FAMILIES
 from models.horizon import Floats
-from models.marginal import LIMITS
+from models.telling.marginal import LIMITS
 
 SITES = Path(__file__).parents[2] / "site_configs"
 FIGURES = {"objective", "energy_kwh", "energy_cost", "peak_kw", "peak_cost", "carbon_kg", "weighted_throughput"}

@@ -25,8 +25,8 @@ from facility.snapshot import Snapshot
 from facility.steps import uniform
 from facility.telemetry.work import Work
 from facility.verify import verify
-from models.budget import Budget
-from models.firm import Firm
+from models.work.budget import Budget
+from models.work.firm import Firm
 
 DEMO = Path(__file__).parents[2] / "site_configs/demo.yaml"
 SHAPE = [*range(100, 220, 10), *range(220, 100, -10)]

@@ -13,26 +13,27 @@ import pyomo.environ as pyo
 import pytest
 from pyomo.repn import generate_standard_repn
 
-from models import whole, workload
-from models.battery import Battery
-from models.chiller import Chiller
-from models.cooling_plant import CoolingPlant
-from models.demand_charge import DemandCharge, Interval
-from models.exact import Exact, Found, search
-from models.feeder import Feeder
-from models.firm import Firm
-from models.gpu import Curve, Host
-from models.grid_connection import GridConnection
-from models.hall import Hall
+from models.grid.demand_charge import DemandCharge, Interval
+from models.grid.grid_connection import GridConnection
+from models.heat.chiller import Chiller
+from models.heat.cooling_plant import CoolingPlant
+from models.heat.hall import Hall
 from models.horizon import Horizon
-from models.job import Job
-from models.outcome import Solved
 from models.plan import Plan, make_plan
-from models.pool import Pool
+from models.power.battery import Battery
+from models.power.feeder import Feeder
 from models.problem import Problem
-from models.settle import two_ways
 from models.site import build
-from models.solve import Session
+from models.solving import whole
+from models.solving.exact import Exact, Found, search
+from models.solving.outcome import Solved
+from models.solving.settle import two_ways
+from models.solving.solve import Session
+from models.work import workload
+from models.work.firm import Firm
+from models.work.gpu import Curve, Host
+from models.work.job import Job
+from models.work.pool import Pool
 
 ROUND = Curve((100.0, 200.0, 300.0), (100.0, 200.0, 300.0), (0.3, 0.8, 1.0))
 """Draws what its cap says. 200 W is the most efficient point: 4 GPU h a kWh, before 3 1/3 at 300 W and 3 at 100 W."""

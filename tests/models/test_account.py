@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.account import account
-from models.feeder import Feeder
+from models.power.feeder import Feeder
 from models.problem import Problem
 from models.schedule import Groups, Schedule
-from models.solve import values
+from models.solving.solve import values
 
 
 def schedule(problem: Problem, *rows: tuple[int, int, int, float, int, float, float]) -> Schedule:
@@ -120,7 +120,7 @@ def test_a_peak_of_earlier_is_paid_all_the_same(site: Any) -> None:
 
 
 def test_import_is_never_negative_and_what_flows_back_earns_nothing(site: Any) -> None:
-    from models.battery import Battery
+    from models.power.battery import Battery
 
     problem = site(batteries=(Battery("battery", "root", 9.0, 2.0, 2.0, 1.0, 0.0, 9.0, 0.5),))
     asked = replace(schedule(problem), battery_kw={"battery": np.array([-2.0, 0.0])})

@@ -9,7 +9,7 @@ import pytest
 
 from models.account import account
 from models.baseline import baseline
-from models.battery import Battery
+from models.power.battery import Battery
 from models.problem import Problem
 from models.schedule import Groups
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.battery import Battery
-from models.feeder import Feeder
-from models.hall import Hall
+from models.heat.hall import Hall
 from models.plan import Plan
+from models.power.battery import Battery
+from models.power.feeder import Feeder
 from models.problem import Problem
-from models.room import Room
 from models.schedule import Groups, Schedule
+from models.sending.room import Room
 
 
 def with_battery(site: Callable[..., Problem], price: tuple[float, ...], base_kw: float = 2.0, **terms: Any) -> Problem:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from models.account import account
-from models.budget import Budget
 from models.plan import Plan
 from models.problem import Problem
+from models.work.budget import Budget
 
 Sent = Callable[[Plan, int, int], list[tuple[int, int, Any]]]
 

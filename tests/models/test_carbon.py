@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from models.breach import CONTRACT, TINY
-from models.carbon import Carbon
-from models.genset import Genset
-from models.hall import Hall
+from models.grid.carbon import Carbon
+from models.heat.hall import Hall
 from models.plan import Plan
+from models.power.genset import Genset
 from models.problem import Problem
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.chiller import Chiller, Stage
+from models.heat.chiller import Chiller, Stage
 
 PLANT = Chiller(
     design_heat_kw=100,

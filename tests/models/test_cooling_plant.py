@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.chiller import Chiller, Stage
-from models.cooling_plant import CoolingPlant, secants, water_m3
-from models.hall import Hall
-from models.outcome import Solved
+from models.heat.chiller import Chiller, Stage
+from models.heat.cooling_plant import CoolingPlant, secants, water_m3
+from models.heat.hall import Hall
 from models.plan import Plan
 from models.problem import Problem
-from models.settle import settle
+from models.solving.outcome import Solved
+from models.solving.settle import settle
 
 CURVED = Chiller(100, 100, 5, 0.1, 2, 0.1, 10, 20, 4, 0.25, 8, 0.125, 1)
 SMALL = Chiller(40, 40, 5, 0, 5, 0, -99, -98, 0, 0, 0, 0, 0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from models.demand_charge import DemandCharge, Headroom, Interval
+from models.grid.demand_charge import DemandCharge, Headroom, Interval
 from models.plan import Plan
 from models.problem import Problem
 

@@ -13,14 +13,14 @@ import pytest
 import scipy.sparse as sp
 from scipy.optimize import linprog
 
-from models.exact import Exact, search
-from models.genset import Genset
-from models.hall import Hall
-from models.outcome import TimedOut, Whole
+from models.heat.hall import Hall
 from models.plan import Plan, make_plan
+from models.power.genset import Genset
 from models.problem import Problem
-from models.solve import Session
-from models.tiers import breaks_less
+from models.solving.exact import Exact, search
+from models.solving.outcome import TimedOut, Whole
+from models.solving.solve import Session
+from models.solving.tiers import breaks_less
 
 Pattern = tuple[str, ...]
 """What a gang does in each step: it runs whole, waits, or ends inside it."""

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.feed import Feed
-from models.feeder import Feeder
-from models.hall import Hall
+from models.heat.hall import Hall
 from models.plan import Plan
+from models.power.feed import Feed
+from models.power.feeder import Feeder
 from models.problem import Problem
-from models.room import Room
 from models.schedule import Groups, Schedule
+from models.sending.room import Room
 
 
 def two_feeds(site: Callable[..., Problem], a_kw: float, b_kw: float, hours: int = 2, **terms: Any) -> Problem:

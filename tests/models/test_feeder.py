@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from models.battery import Battery
-from models.feeder import Feeder
-from models.gpu import Curve
-from models.hall import Hall
+from models.heat.hall import Hall
 from models.plan import Plan
+from models.power.battery import Battery
+from models.power.feeder import Feeder
 from models.problem import Problem
+from models.work.gpu import Curve
 
 HALF = Curve((100.0, 200.0, 300.0), (50.0, 100.0, 150.0), (0.3, 0.8, 1.0))
 """Draws half of what its cap allows."""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.gpu import Curve
 from models.plan import Plan
 from models.problem import Problem
+from models.work.gpu import Curve
 
 Sent = Callable[[Plan, int, int], list[tuple[int, int, Any]]]
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from models.baseline import baseline
-from models.feeder import Feeder
-from models.first_step import fits_at_once, flows_back
-from models.grid_connection import GridConnection, flows_kw
+from models.grid.grid_connection import GridConnection, flows_kw
 from models.plan import Plan
+from models.power.feeder import Feeder
+from models.power.solar import Solar
 from models.problem import Problem
-from models.solar import Solar
+from models.sending.first_step import fits_at_once, flows_back
 
 
 def sunny(site: Callable[..., Problem], job: Any, export_limit_kw: float) -> Problem:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.genset import Genset, committed, whole
-from models.hall import Hall
+from models.heat.hall import Hall
 from models.horizon import Horizon
 from models.plan import Plan
+from models.power.genset import Genset, committed, whole
 from models.problem import Problem
 
 

@@ -15,7 +15,7 @@ GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.lp"))
 def families() -> set[str]:
     """`room.constraint` of every constraint that the code declares."""
     decorated = re.compile(r"@block\.Constraint\(.*\)\n\s+def (\w+)\(")
-    return {f"{path.stem}.{name}" for path in MODELS.glob("*.py") for name in decorated.findall(path.read_text(encoding="utf-8"))}
+    return {f"{path.stem}.{name}" for path in MODELS.rglob("*.py") for name in decorated.findall(path.read_text(encoding="utf-8"))}
 
 
 def test_every_family_has_a_golden_file_and_every_file_a_family() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.gpu import Curve, Host, commanded, ladder, upper_hull
+from models.work.gpu import Curve, Host, commanded, ladder, upper_hull
 
 BARE = Host(idle_w=0.0, host_idle_w=0.0, host_run_w=0.0, min_cap_w=100.0)
 ROUND = Curve((100.0, 200.0, 300.0), (100.0, 200.0, 300.0), (0.3, 0.8, 1.0))

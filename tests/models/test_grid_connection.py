@@ -11,10 +11,10 @@ import pytest
 
 from models.account import account
 from models.baseline import baseline
-from models.battery import Battery
 from models.breach import GRID_LIMIT, PLANT, TINY
-from models.hall import Hall
+from models.heat.hall import Hall
 from models.plan import Plan
+from models.power.battery import Battery
 from models.problem import Problem
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.chiller import Chiller
-from models.cooling_plant import CoolingPlant
-from models.hall import Hall
+from models.heat.chiller import Chiller
+from models.heat.cooling_plant import CoolingPlant
+from models.heat.hall import Hall
 from models.horizon import Floats
 from models.plan import Plan
 from models.problem import Problem

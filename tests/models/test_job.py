@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models import workload
 from models.horizon import Horizon
-from models.outcome import Solved
 from models.plan import Plan
 from models.problem import Problem
 from models.site import build
-from models.solve import Session
+from models.solving.outcome import Solved
+from models.solving.solve import Session
+from models.work import workload
 
 Sent = Callable[[Plan, int, int], list[tuple[int, int, Any]]]
 

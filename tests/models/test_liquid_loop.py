@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.chiller import Chiller
-from models.cooling_plant import CoolingPlant
-from models.hall import Hall
+from models.heat.chiller import Chiller
+from models.heat.cooling_plant import CoolingPlant
+from models.heat.hall import Hall
 from models.plan import Plan
-from models.pool import Pool
 from models.problem import Problem
+from models.work.pool import Pool
 
 AIR = CoolingPlant("air", "root", Chiller(10, 10, 5, 0, 5, 0, -99, -98, 0, 0, 0, 0, 0))
 """Draws a fifth of the heat that it removes."""

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.feeder import Feeder
-from models.gpu import Host
-from models.maintenance import Maintenance, Window, open_starts
 from models.plan import Plan
+from models.power.feeder import Feeder
 from models.problem import Problem
+from models.work.gpu import Host
+from models.work.maintenance import Maintenance, Window, open_starts
 
 WARM = Host(idle_w=60.0, host_idle_w=40.0, host_run_w=40.0, min_cap_w=100.0)
 

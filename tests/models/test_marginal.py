@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.battery import Battery
 from models.breach import FAMILIES
-from models.chiller import Chiller
-from models.cooling_plant import CoolingPlant
-from models.feeder import Feeder
-from models.gpu import Curve
-from models.hall import Hall
-from models.marginal import ALSO, LIMITS, PROMISES, Marginal, marginal_prices
+from models.heat.chiller import Chiller
+from models.heat.cooling_plant import CoolingPlant
+from models.heat.hall import Hall
 from models.plan import Plan
+from models.power.battery import Battery
+from models.power.feeder import Feeder
 from models.problem import Problem
+from models.telling.marginal import ALSO, LIMITS, PROMISES, Marginal, marginal_prices
+from models.work.gpu import Curve
 
 GOLDEN = Path(__file__).parent / "golden"
 BLOCKS = {"grid_connection": "grid"}

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from models.feeder import Feeder
-from models.job import Job
-from models.placement import placed, spread
 from models.plan import Plan
+from models.power.feeder import Feeder
 from models.problem import Problem
-from models.tiers import breaks_less
+from models.solving.tiers import breaks_less
+from models.work.job import Job
+from models.work.placement import placed, spread
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.cell import Cell
-from models.pause import paused_gpus, times
 from models.plan import Plan
 from models.problem import Problem
-from models.room import Room
-from models.rounding import schedule_of
-from models.runs import run_through
+from models.sending.cell import Cell
+from models.sending.room import Room
+from models.sending.rounding import schedule_of
+from models.solving.runs import run_through
+from models.work.pause import paused_gpus, times
 
 CHEAP_DEAR_CHEAP = ((1.0, 1.0, 1.0), (0.1, 0.15, 0.1))
 

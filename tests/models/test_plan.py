@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from models import plan as plan_room
 from models.account import account
 from models.baseline import baseline
-from models.first_step import fits_at_once
-from models.job import Job
-from models.outcome import Infeasible, TimedOut
 from models.plan import Plan, make_plan
 from models.problem import Problem
-from models.solve import Session
-from models.tiers import breaks_less
-from models.tightened import tightened
+from models.sending.first_step import fits_at_once
+from models.sending.tightened import tightened
+from models.solving.outcome import Infeasible, TimedOut
+from models.solving.solve import Session
+from models.solving.tiers import breaks_less
+from models.work.job import Job
 
 SEEDS = st.integers(0, 100_000)
 ANY_SITE = settings(max_examples=30, deadline=None, derandomize=True)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.gpu import Host
 from models.plan import Plan
 from models.problem import Problem
+from models.work.gpu import Host
 
 HOST = Host(idle_w=50.0, host_idle_w=100.0, host_run_w=150.0, min_cap_w=100.0)
 

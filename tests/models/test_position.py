@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.hall import Hall
+from models.grid.position import Position
+from models.heat.hall import Hall
 from models.plan import Plan
-from models.position import Position
 from models.problem import Problem
 
 

@@ -11,16 +11,16 @@ import pytest
 
 from models.account import account
 from models.baseline import baseline
-from models.feeder import Feeder
-from models.gpu import Curve
-from models.hall import Hall
+from models.heat.hall import Hall
 from models.plan import Plan
-from models.pool import Pool
+from models.power.feeder import Feeder
+from models.power.redundancy import Redundancy, left_kw
+from models.power.solar import Solar
 from models.problem import Problem
-from models.redundancy import Redundancy, left_kw
-from models.room import Room
 from models.schedule import Groups, Schedule
-from models.solar import Solar
+from models.sending.room import Room
+from models.work.gpu import Curve
+from models.work.pool import Pool
 
 HALF = Curve((100.0, 200.0, 300.0), (50.0, 100.0, 150.0), (0.3, 0.8, 1.0))
 """Draws half of what its cap allows."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from models.remedy import WhatIf, later_deadline
+from models.telling.remedy import WhatIf, later_deadline
 
 
 @pytest.mark.parametrize("seed", range(0, 40, 2))

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from models.battery import Battery
-from models.chiller import Chiller
-from models.cooling_plant import CoolingPlant
-from models.feed import Feed
-from models.feeder import Feeder
-from models.gpu import Curve
-from models.grid_connection import GridConnection
-from models.hall import Hall
+from models.grid.grid_connection import GridConnection
+from models.grid.reserve import Direction, Reserve
+from models.heat.chiller import Chiller
+from models.heat.cooling_plant import CoolingPlant
+from models.heat.hall import Hall
 from models.plan import Plan
+from models.power.battery import Battery
+from models.power.feed import Feed
+from models.power.feeder import Feeder
+from models.power.redundancy import Redundancy
 from models.problem import Problem
-from models.redundancy import Redundancy
-from models.reserve import Direction, Reserve
+from models.work.gpu import Curve
 
 PRICE = 0.01
 HALF = Curve((100.0, 200.0, 300.0), (50.0, 100.0, 150.0), (0.3, 0.8, 1.0))

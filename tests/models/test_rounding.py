@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.account import account
-from models.cell import Cell, parts_of
-from models.chiller import Chiller
-from models.cooling_plant import CoolingPlant
-from models.feeder import Feeder
-from models.gpu import Curve, Host, Ladder, ladder
-from models.hall import Hall
+from models.heat.chiller import Chiller
+from models.heat.cooling_plant import CoolingPlant
+from models.heat.hall import Hall
 from models.plan import Plan
+from models.power.feeder import Feeder
 from models.problem import Problem
-from models.room import Room
-from models.rounding import meet_work, round_down, schedule_of
 from models.schedule import Groups, Schedule
+from models.sending.cell import Cell, parts_of
+from models.sending.room import Room
+from models.sending.rounding import meet_work, round_down, schedule_of
+from models.work.gpu import Curve, Host, Ladder, ladder
 
 BARE = Host(0.0, 0.0, 0.0, 100.0)
 ROUND = Curve((100.0, 200.0, 300.0), (100.0, 200.0, 300.0), (0.3, 0.8, 1.0))

@@ -12,7 +12,7 @@ import pytest
 from models.horizon import Horizon
 from models.plan import Plan
 from models.problem import Problem
-from models.settle import _most
+from models.solving.settle import _most
 
 Sent = Callable[[Plan, int, int], list[tuple[int, int, Any]]]
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.feeder import Feeder
-from models.hall import Hall
+from models.heat.hall import Hall
 from models.plan import Plan
+from models.power.feeder import Feeder
+from models.power.solar import Solar
 from models.problem import Problem
-from models.solar import Solar
 
 
 def with_solar(site: Callable[..., Problem], price: tuple[float, ...], available: tuple[float, ...], **terms: Any) -> Problem:

@@ -9,9 +9,9 @@ import numpy as np
 import pyomo.environ as pyo
 import pytest
 
-from models.outcome import Certificate, Infeasible, Solved, TimedOut, Whole
 from models.site import build
-from models.solve import Session, SolverFault, values
+from models.solving.outcome import Certificate, Infeasible, Solved, TimedOut, Whole
+from models.solving.solve import Session, SolverFault, values
 
 
 def tiny(cost: float = 1.0, least: float = 1.0, most: float | None = None) -> Any:

@@ -12,8 +12,8 @@ import pytest
 from models.plan import Plan
 from models.problem import Problem
 from models.site import build
-from models.solve import Session
-from models.stability import Last, drawn_kw
+from models.solving.solve import Session
+from models.solving.stability import Last, drawn_kw
 
 
 def after(site: Any, job: Any, last: dict[str, tuple[float, ...]], prices: tuple[float, float], h: float = 1.0) -> Problem:

@@ -11,12 +11,12 @@ import pytest
 
 from models.account import account
 from models.baseline import baseline
-from models.chiller import Chiller
-from models.cooling_plant import CoolingPlant
-from models.hall import Hall
+from models.heat.chiller import Chiller
+from models.heat.cooling_plant import CoolingPlant
+from models.heat.hall import Hall
+from models.heat.thermal_store import ThermalStore
 from models.plan import Plan
 from models.problem import Problem
-from models.thermal_store import ThermalStore
 
 FIFTH = Chiller(20, 20, 5, 0, 5, 0, -99, -98, 0, 0, 0, 0, 0)
 """Draws a fifth of the heat it removes, up to 20 kW, whatever the weather."""

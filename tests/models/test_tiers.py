@@ -15,18 +15,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models.breach import TIERS, Tier
-from models.chiller import Chiller
-from models.cooling_plant import CoolingPlant
-from models.feeder import Feeder
-from models.gpu import Curve
-from models.hall import Hall
-from models.ladders import solve_with_ladders
-from models.outcome import Outcome, Solved, TimedOut
+from models.heat.chiller import Chiller
+from models.heat.cooling_plant import CoolingPlant
+from models.heat.hall import Hall
 from models.plan import Plan
+from models.power.feeder import Feeder
 from models.problem import Problem
 from models.site import build
-from models.solve import Session, SolverFault
-from models.tiers import Ranked
+from models.solving.ladders import solve_with_ladders
+from models.solving.outcome import Outcome, Solved, TimedOut
+from models.solving.solve import Session, SolverFault
+from models.solving.tiers import Ranked
+from models.work.gpu import Curve
 
 STEEP = Curve((100.0, 200.0), (20.0, 40.0), (0.5, 1.0))
 """25 GPU h a kWh: at 50 a GPU h worth 1,250 a kWh."""

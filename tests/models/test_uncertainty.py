@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.battery import Battery
-from models.chiller import Chiller
-from models.cooling_plant import CoolingPlant
-from models.feeder import Feeder
-from models.hall import Hall
+from models.grid.uncertainty import line_above, plant_margin_kw
+from models.heat.chiller import Chiller
+from models.heat.cooling_plant import CoolingPlant
+from models.heat.hall import Hall
 from models.plan import Plan
+from models.power.battery import Battery
+from models.power.feeder import Feeder
+from models.power.redundancy import Redundancy
 from models.problem import Problem
-from models.redundancy import Redundancy
-from models.uncertainty import line_above, plant_margin_kw
 
 PLAIN = Chiller(100, 100, 5, 0.1, 2, 0.0, 10, 20, 0, 0.0, 0, 0.0, 0)
 """No pumps, no fans, no minimum load: at 25 degC it draws 1 kW for 5 of heat, at 35 degC 1 for 4."""

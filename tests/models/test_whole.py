@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from models.battery import Battery
-from models.chiller import Chiller
-from models.cooling_plant import CoolingPlant
-from models.hall import Hall
+from models.heat.chiller import Chiller
+from models.heat.cooling_plant import CoolingPlant
+from models.heat.hall import Hall
+from models.power.battery import Battery
 from models.problem import Problem
 
 Best = Callable[..., Any]

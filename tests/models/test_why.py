@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from models.feeder import Feeder
 from models.plan import Plan
+from models.power.feeder import Feeder
 from models.problem import Problem
-from models.why import Cause, Why, largest
+from models.telling.why import Cause, Why, largest
 
 
 @pytest.mark.parametrize("seed", range(40))

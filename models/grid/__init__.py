@@ -1,0 +1,1 @@
+"""Grid: the connection, its prices and its products, and what is not certain of them."""

@@ -1,0 +1,1 @@
+"""Heat: halls, and what removes it from them."""

@@ -1,0 +1,59 @@
+"""Supply: one level of each set-point for each step, out of a mixture of them.
+
+Tried are the usual one; the warmest level no warmer than the mixture, which no hall is too cold for; and the level with most of the
+mixture. Each is fixed in the program of the mixture, and kept is the first that breaks least and then costs least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from models.breach import TINY
+from models.horizon import Floats
+from models.problem import Problem
+from models.solving.outcome import Infeasible, Outcome, Solved
+from models.solving.settle import broken
+from models.solving.solve import Session, values
+
+Supply = dict[str, Floats]
+"""The level of each step, degC, shape (T,), by plant."""
+
+
+def find_supply(session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome]) -> Problem | Infeasible:
+    """The problem with one level for each step of each set-point; the usual one where there was no time to find better.
+
+    `model` is that of `problem`; `solve` solves it and loads the solution.
+    """
+    outcome = solve()
+    if isinstance(outcome, Infeasible):
+        return outcome
+    usual = problem.usual_supply_c
+    if not isinstance(outcome, Solved):
+        return problem.supplied(usual)
+    patterns: list[Supply] = [usual, {}, {}]
+    for plant, point in problem.open_set_points.items():
+        levels = np.asarray(point.levels_c)
+        share = values(model.set_point[plant].share.values()).reshape(len(levels), -1)
+        mixed = levels @ share
+        patterns[1][plant] = levels[np.maximum(np.searchsorted(levels, mixed + TINY, side="right") - 1, 0)]
+        patterns[2][plant] = levels[share.argmax(axis=0)]
+    best, rank = usual, (np.inf, np.inf)
+    for pattern in patterns:
+        _fix(session, model, problem, pattern)
+        outcome = solve()
+        if not isinstance(outcome, Solved):
+            break
+        now = round(broken(model)[0], 5), outcome.objective
+        if now[0] < rank[0] or (now[0] == rank[0] and now[1] < rank[1] - TINY):
+            best, rank = pattern, now
+    return problem.supplied(best)
+
+
+def _fix(session: Session, model: Any, problem: Problem, pattern: Supply) -> None:
+    for plant, point in problem.open_set_points.items():
+        share = model.set_point[plant].share
+        at = [(i, t) for i, t in share]
+        session.fix([share[i, t] for i, t in at], [float(point.levels_c[i] == pattern[plant][t]) for i, t in at])

@@ -1,0 +1,1 @@
+"""Power: the feeder tree and what gives and stores beside it."""

@@ -1,0 +1,1 @@
+"""Sending: from a solution to what can be sent."""

@@ -1,0 +1,1 @@
+"""Solving: the solver, the order of breaches, and what must be whole."""

@@ -1,0 +1,202 @@
+"""Runs: a gang whose pauses cost runs through or stops, all of it.
+
+The program may start or keep a part of a gang, and so bridges a dear hour on half of its GPUs or starts a fifth of them for a
+fifth of the work: to it a part of a pause, or none (`models.work.pause`). Sent is all of the gang for a part of the step, which
+stops it just as well. So for each rigid job that pauses more than the program counted,
+
+    the steps inside a run that it runs for in part are run through, or left out;
+    the least of its runs after the first step is left out,
+
+and the program is solved again: first with what each leans to, all jobs at once, then job by job, the dearest first. Kept is
+what costs less with its pauses counted in full and breaks no more.
+
+Of many gangs that share a limit most still run for a part of many steps. So where the rounded schedule leaves room, such a gang
+runs through the step and ends as much earlier (`run_through`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from models.breach import TINY
+from models.horizon import Floats
+from models.problem import Problem
+from models.sending.cell import SNAP, Cell
+from models.sending.room import Room
+from models.solving.outcome import Outcome, Solved
+from models.solving.settle import broken
+from models.solving.solve import Session
+from models.work.job import Job
+from models.work.pause import NEARLY, inside, times
+
+TRIES = 20
+"""At most this many solves."""
+
+At = tuple[int, int]
+"""A workload and a step."""
+Patch = dict[At, float]
+"""On how many GPUs, mean over the step, a job is to run in a cell."""
+
+
+def merge(
+    session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome], solved: Solved, latest: float
+) -> Solved | None:
+    """Settle the runs of gangs where that pays, until `latest` (s, of `perf_counter`); None where all are whole.
+
+    `model` holds `solved`, and afterwards what is returned.
+    """
+    patches = _patches(problem, model)
+    if not patches:
+        return None
+    trial = _Trial(session, model, problem, solve, solved, latest)
+    if len(patches) > 1:
+        trial.attempt({cell: gpus for mine in patches.values() for cell, gpus in mine[0].items()})
+        patches = _patches(problem, model)
+    while patches:
+        w, mine = next(iter(patches.items()))
+        gained = [trial.attempt(patch) for patch in mine]
+        left = _patches(problem, model)
+        patches = {v: left[v] for v in patches if v in left and (v != w or any(gained))}
+        if not trial.goes_on:
+            break
+    if trial.is_stale and isinstance(again := solve(), Solved):
+        return again
+    return replace(trial.best, row_dual=np.pad(trial.best.row_dual, (0, session.shape[0] - len(trial.best.row_dual))))
+
+
+class _Trial:
+    """The best solution so far, in the session and in the model, and how to better it."""
+
+    def __init__(
+        self, session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome], solved: Solved, latest: float
+    ) -> None:
+        self.best = solved
+        self._session, self._model, self._problem, self._solve, self._latest = session, model, problem, solve, latest
+        self._kept: dict[At, tuple[float, float]] = {}
+        self._broken, self._money = broken(model), solved.objective + _uncounted(problem, model)
+        self._tries = 0
+        self.is_stale = False
+        """The session solved something else after the best solution."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is time for another solve."""
+        return self._tries < TRIES and time.perf_counter() < self._latest
+
+    def attempt(self, patch: Patch) -> bool:
+        """Solve with `patch` and keep it where that is better; whether it was."""
+        if not self.goes_on or not self._fits(patch):
+            return False
+        self._tries += 1
+        gpus = self._model.workload.gpus
+        variables = [gpus[w, 0, t] for w, t in patch]
+        self._session.fix(variables, list(patch.values()))
+        outcome = self._solve()
+        if isinstance(outcome, Solved):
+            state, money = broken(self._model), outcome.objective + _uncounted(self._problem, self._model)
+            if all(now <= was + TINY for now, was in zip(state, self._broken, strict=True)) and money < self._money - TINY:
+                self.best, self._broken, self._money, self.is_stale = outcome, state, money, False
+                self._kept |= {cell: (value, value) for cell, value in patch.items()}
+                return True
+        was = [self._kept.get((w, t), (0.0, gpus[w, 0, t].ub)) for w, t in patch]
+        self._session.bound(variables, [low for low, _ in was], [high for _, high in was])
+        self._session.load(self.best)
+        self.is_stale = True
+        return False
+
+    def _fits(self, patch: Patch) -> bool:
+        """Whether all that is kept running leaves its pool's other gangs their GPUs, so that the program stays feasible."""
+        asked: dict[tuple[str, int], float] = {}
+        for (w, t), gpus in ({cell: low for cell, (low, _) in self._kept.items()} | patch).items():
+            place = self._problem.workloads[w].pool, t
+            asked[place] = asked.get(place, 0.0) + gpus
+        return all(gpus <= self._problem.free_gpus(pool)[t] + TINY for (pool, t), gpus in asked.items())
+
+
+def run_through(problem: Problem, cells: dict[int, list[Cell]], room: Room) -> None:
+    """Run gangs through steps inside a run, the first apart, and end them earlier, where that costs less than a pause. In place."""
+    for w, mine in cells.items():
+        job, most = problem.workloads[w], problem.cells.share[w]
+        if not isinstance(job, Job) or job.elastic or not job.pause_price_per_gpu:
+            continue
+        for cell in list(mine):
+            share = np.zeros(len(most))
+            for each in mine:
+                share[each.t] = each.share
+            if cell.t and inside(job, share, most)[cell.t]:
+                _lengthen(problem, job, mine, cell, room)
+
+
+def _lengthen(problem: Problem, job: Job, mine: list[Cell], cell: Cell, room: Room) -> None:
+    """Run through the step of `cell` and as much less at the end, if `room` allows and the difference in energy is worth a pause."""
+    h, price = problem.horizon.h, problem.grid.price_per_kwh
+    longer = float(problem.cells.share[cell.w, cell.t]) - cell.share
+    work = longer * cell.speed * float(h[cell.t])
+    money = longer * cell.draw_kw * float(h[cell.t]) * price[cell.t]
+    cuts: list[tuple[Cell, float]] = []
+    for last in reversed(mine[mine.index(cell) + 1 :]):
+        rate = last.speed * float(h[last.t])
+        cut = min(last.share, work / rate)
+        cuts.append((last, cut))
+        work -= cut * rate
+        money -= cut * last.draw_kw * float(h[last.t]) * price[last.t]
+        if work <= SNAP * cut * rate:
+            break
+    else:
+        return
+    if money < job.gpus * job.pause_price_per_gpu and room.take(
+        job.pool, cell.t, longer * cell.count, longer * cell.draw_kw, longer * cell.cap_kw
+    ):
+        cell.share += longer
+        for last, cut in cuts:
+            last.share -= cut
+            room.take(job.pool, last.t, -cut * last.count, -cut * last.draw_kw, -cut * last.cap_kw)
+        mine[:] = [each for each in mine if each.share > SNAP]
+
+
+def _uncounted(problem: Problem, model: Any) -> float:
+    """Money for the pauses of rigid jobs that the program counted in part."""
+    return sum(money for _, money in _pauses(problem, model).values())
+
+
+def _patches(problem: Problem, model: Any) -> dict[int, list[Patch]]:
+    """What may be tried for each rigid job whose pauses are counted in part, by workload, the dearest first."""
+    h = problem.horizon.h
+    found: dict[int, list[Patch]] = {}
+    for w, (share, money) in sorted(_pauses(problem, model).items(), key=lambda item: -item[1][1]):
+        job, most = problem.workloads[w], problem.cells.share[w]
+        if money <= TINY or not isinstance(job, Job):
+            continue
+        mine: list[Patch] = []
+        part = [t for t in np.flatnonzero(inside(job, share, most)).tolist() if t > 0]
+        if part:
+            mine += [{(w, t): float(job.gpus * most[t]) for t in part}, {(w, t): 0.0 for t in part}]
+            mine.sort(key=lambda patch: sum(abs(gpus - job.gpus * share[t]) for (_, t), gpus in patch.items()))
+        ran = np.flatnonzero(share)
+        runs = [run for run in np.split(ran, np.flatnonzero(np.diff(ran) > 1) + 1) if len(run) and run[0] > 0]
+        if len(runs) > (1 if len(ran) and ran[0] > 0 else 0):
+            mine.append({(w, t): 0.0 for t in min(runs, key=lambda run: float(share[run] @ h[run])).tolist()})
+        if mine:
+            found[w] = mine
+    return found
+
+
+def _pauses(problem: Problem, model: Any) -> dict[int, tuple[Floats, float]]:
+    """For each rigid job whose pauses cost: the share of each step it runs for, and money for what the program did not count."""
+    found: dict[int, tuple[Floats, float]] = {}
+    for w in model.pause.JOBS:
+        job = problem.workloads[w]
+        if not isinstance(job, Job) or job.elastic:
+            continue
+        share = np.zeros(len(problem.horizon))
+        for t in model.workload.WINDOW[w]:
+            share[t] = (model.workload.gpus[w, 0, t].value or 0.0) / job.gpus
+        share[share < NEARLY] = 0.0
+        happen = job.gpus * times(job, share, problem.cells.share[w], model.job.carried_gpu_h[w].value or 0.0)
+        found[w] = share, job.pause_price_per_gpu * (happen - (model.pause.paused_gpus[w].value or 0.0))
+    return found

@@ -1,0 +1,276 @@
+"""Settle: what the program leaves between and reality does not.
+
+The program lets a genset run for a share of a step, a battery charge and discharge at once, a grid connection import and
+export, a feeder draw and return, a cooling plant burn up to its chord at a negative price, and a gang run on part of its GPUs.
+A plan's genset is on or off all through, in the best of a few patterns; its power goes one way; a plant that burnt keeps to
+the segment of its curve it was on; and in the first step, which is what is sent, a rigid job runs, waits, or finishes inside
+it. Each is fixed to the side its solution leans to and the program is solved again, until nothing is left between. Where that
+breaks a limit or a promise, the other side is tried, least sure job first, and kept where it breaks less of a limit, or no
+more and costs less. What an operator orders to run is fixed the same way; only a limit of the plant or of the grid makes it
+wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+from models.breach import CONTRACT, TIERS, TINY
+from models.heat.cooling_plant import CoolingPlant, secants
+from models.power.genset import committed, whole
+from models.problem import Problem
+from models.solving.outcome import Outcome, Solved, TimedOut
+from models.solving.solve import Session, values
+from models.work.job import Job, undone_gpu_h
+
+TRIES = 10
+"""At most this many jobs are tried the other way round."""
+
+
+def settle(session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome]) -> Outcome | None:
+    """Fix what is between and `solve` again until nothing is; None where nothing was. `model` holds the solution."""
+    outcome = _switch(session, model, problem, solve)
+    if outcome is not None and not isinstance(outcome, Solved):
+        return outcome
+    settled: dict[int, float] = {}
+    while True:
+        torn, burning = both_ways(problem, model), burns(problem, model)
+        gangs = {} if torn or burning else _gangs(session, model, problem, settled)
+        if not torn and not burning and not gangs:
+            return outcome
+        before = broken(model)
+        settled |= gangs
+        session.fix(torn, [0.0] * len(torn))
+        _keep_to_the_curve(session, model, burning)
+        outcome = _solve_at(session, model, gangs, solve)
+        if isinstance(outcome, Solved) and gangs:
+            outcome = _turn(session, model, problem, solve, outcome, list(gangs), settled, before)
+        if not isinstance(outcome, Solved):
+            return outcome
+
+
+def _switch(session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome]) -> Outcome | None:
+    """Fix when each genset runs, whichever breaks less and then costs less: wherever it does and the site can take its least, or
+    where it gives that already, or never.
+    """
+    if not problem.gensets:
+        return None
+    room_kw = sum(values(model.feeder[f.id].load_kw.values()) for f in problem.roots) + problem.grid.export_limit_kw
+    patterns: list[dict[str, list[bool]]] = [{}, {}, {}]
+    for engine in problem.gensets:
+        block = model.genset[engine.id]
+        on, power_kw = values(block.on.values()), values(block.power_kw.values())
+        likely = (on > TINY) & (power_kw + room_kw >= engine.least_kw - TINY)
+        for pattern, runs in zip(patterns, (likely, power_kw >= engine.least_kw - TINY, np.zeros_like(likely)), strict=True):
+            pattern[engine.id] = committed(engine, runs, on, problem.horizon).tolist()
+    best: tuple[tuple[tuple[float, ...], float], dict[str, list[bool]]] | None = None
+    outcome: Outcome | None = None
+    tried: list[dict[str, list[bool]]] = []
+    for pattern in patterns:
+        if pattern not in tried:
+            tried.append(pattern)
+            outcome = _run_one_way(session, model, problem, pattern, solve)
+            if isinstance(outcome, TimedOut):
+                return outcome
+            rank = (_over_by_tier(model), outcome.objective) if isinstance(outcome, Solved) else ((np.inf,), np.inf)
+            if best is None or rank < best[0]:
+                best = rank, pattern
+    return outcome if best is None else _run(session, model, best[1], solve)
+
+
+def _run_one_way(session: Session, model: Any, problem: Problem, pattern: dict[str, list[bool]], solve: Callable[[], Outcome]) -> Outcome:
+    """Solve as `_run` does, with power that goes one way only: what a site cannot take must not be lost by sending it to and fro."""
+    outcome = _run(session, model, pattern, solve)
+    torn = both_ways(problem, model) if isinstance(outcome, Solved) else []
+    if torn:
+        at = [session.columns[id(way)] for way in torn]
+        lower, upper = session.lower[at].tolist(), session.upper[at].tolist()
+        session.fix(torn, [0.0] * len(torn))
+        outcome = solve()
+        session.bound(torn, lower, upper)
+    return outcome
+
+
+def _run(session: Session, model: Any, pattern: dict[str, list[bool]], solve: Callable[[], Outcome]) -> Outcome:
+    """Solve where each genset is on in the steps of `pattern` and off in the others."""
+    for engine, runs in pattern.items():
+        session.fix(whole(model.genset[engine]), [float(on) for on in runs])
+    return solve()
+
+
+def _turn(
+    session: Session,
+    model: Any,
+    problem: Problem,
+    solve: Callable[[], Outcome],
+    best: Solved,
+    gangs: list[int],
+    settled: dict[int, float],
+    before: tuple[float, float],
+) -> Outcome:
+    """Try `gangs` (surest first) the other way round while more is broken than `before`; `settled` is kept up to date."""
+    over, owed = _over(model), _owed(model)
+    shown = best
+    for w in gangs[: -TRIES - 1 : -1]:
+        if over <= before[0] + TINY and owed <= before[1] + TINY:
+            break
+        job = problem.jobs[w - len(problem.firms)]
+        other = 0.0 if settled[w] else _most(session, model, problem, w)
+        if (_is_ordered(job) and over <= before[0] + TINY) or other > _free(problem, job.pool, settled) + settled[w]:
+            continue
+        outcome = _solve_at(session, model, {w: other}, solve)
+        if not isinstance(outcome, Solved):
+            return outcome
+        shown = outcome
+        if (round(_over(model) - over, 5), outcome.objective) < (0.0, best.objective - TINY):
+            best, settled[w] = outcome, other
+            over, owed = _over(model), _owed(model)
+        else:
+            _fix(session, model, {w: settled[w]})
+    return best if shown is best else solve()
+
+
+def _solve_at(session: Session, model: Any, gangs: dict[int, float], solve: Callable[[], Outcome]) -> Outcome:
+    _fix(session, model, gangs)
+    return solve()
+
+
+def _fix(session: Session, model: Any, gangs: dict[int, float]) -> None:
+    """Fix on how many GPUs each of `gangs` runs in the first step."""
+    session.fix([model.workload.gpus[w, 0, 0] for w in gangs], list(gangs.values()))
+
+
+def broken(model: Any) -> tuple[float, float]:
+    """How much the solution in `model` is above limits, and how much it owes."""
+    return _over(model), _owed(model)
+
+
+def _over(model: Any) -> float:
+    """Sum of all that is above a limit of the plant or the grid, kW and K."""
+    return _sum(model, [family for tier in TIERS if tier is not CONTRACT for family in tier.families])
+
+
+def _over_by_tier(model: Any) -> tuple[float, ...]:
+    """The same tier by tier, the highest first, as far as differences count."""
+    return tuple(round(_sum(model, tier.families), 5) for tier in TIERS if tier is not CONTRACT)
+
+
+def _owed(model: Any) -> float:
+    """Sum of what contracts promised and do not get, GPU h."""
+    return _sum(model, CONTRACT.families)
+
+
+def _sum(model: Any, families: Collection[str]) -> float:
+    slacks = (v for v in model.component_objects(pyo.Var) if v.local_name in families)
+    return float(sum(values(slack.values()).sum() for slack in slacks))
+
+
+def two_ways(problem: Problem, model: Any) -> list[tuple[Any, Any]]:
+    """The two ways, by step, of whatever power may go either way through: batteries, the grid connection, feeders with losses."""
+    ways = [(model.battery[b.id].charge_kw, model.battery[b.id].discharge_kw) for b in problem.batteries]
+    ways += [(model.feeder[f.id].drawn_kw, model.feeder[f.id].returned_kw) for f in problem.feeders]
+    return [*ways, (model.grid.import_kw, model.grid.export_kw)]
+
+
+def both_ways(problem: Problem, model: Any) -> list[Any]:
+    """The lesser of the two ways wherever power goes both."""
+    pairs = [(one[t], other[t]) for one, other in two_ways(problem, model) for t in other]
+    return [min(pair, key=_value) for pair in pairs if min(map(_value, pair)) > TINY]
+
+
+def _value(variable: Any) -> float:
+    return float(variable.value or 0.0)
+
+
+def burns(problem: Problem, model: Any) -> list[tuple[CoolingPlant, int, int]]:
+    """Plants that draw more than their curve's segments say: (plant, step, segment they are on)."""
+    burning = []
+    for plant in problem.cooling_plants:
+        slope, intercept, _ = secants(plant.chiller, problem.outdoor_c)
+        block = model.cooling_plant[plant.id]
+        heat, power = values(block.heat_kw.values()), values(block.power_kw.values())
+        least = (intercept + slope * heat).max(axis=0)
+        segment = np.clip(np.searchsorted(plant.chiller.breakpoints_kw(), heat) - 1, 0, len(slope) - 1)
+        burning += [(plant, int(t), int(segment[t])) for t in np.flatnonzero(power > least * (1 + TINY) + TINY)]
+    return burning
+
+
+def _keep_to_the_curve(session: Session, model: Any, burning: list[tuple[CoolingPlant, int, int]]) -> None:
+    """Let each of `burning` draw no more than its segment, and its heat stay on it."""
+    heats, lower, upper, rows, least = [], [], [], [], []
+    for plant, t, segment in burning:
+        block, points = model.cooling_plant[plant.id], plant.chiller.breakpoints_kw()
+        heats.append(block.heat_kw[t])
+        lower.append(float(points[segment]))
+        upper.append(min(float(points[segment + 1]), block.most_heat_kw[t]))
+        rows.append(((block.heat_kw[t], block.slope[segment, t]), (block.power_kw[t], -1.0)))
+        least.append(-block.intercept_kw[segment, t])
+    if burning:
+        session.bound(heats, lower, upper)
+        session.add_rows(rows, least)
+
+
+def _gangs(session: Session, model: Any, problem: Problem, settled: dict[int, float]) -> dict[int, float]:
+    """On how many GPUs, mean over the first step, each job left between is to run there (zero: wait), the surest first."""
+    free = {p.id: p.available[0] - problem.idle_kept(p.id)[0] for p in problem.pools}
+    between: list[tuple[float, int, float]] = []
+    for w, load in enumerate(problem.workloads):
+        now = _gpus(model, w, 0)
+        if isinstance(load, Job) and w not in settled and (_is_ordered(load) or (now > TINY and not load.elastic)):
+            most = _most(session, model, problem, w)
+            if now < most - TINY and _has_more(model, load, w):
+                lean = 2.0 if _is_ordered(load) else now / most if _can_wait(problem, load, w) else 1.0
+                between.append((lean, w, most))
+                continue
+        free[load.pool] -= now
+    gangs: dict[int, float] = {}
+    for lean, w, most in sorted(between, key=lambda item: (-item[0], item[1])):
+        job = problem.jobs[w - len(problem.firms)]
+        left = _free(problem, job.pool, settled | gangs) if _is_ordered(job) else free[job.pool]
+        fits = job.elastic or (lean >= 0.5 and most <= left + TINY)
+        gangs[w] = max(0.0, min(most, left)) if fits else 0.0
+        free[job.pool] -= gangs[w]
+    return gangs
+
+
+def _is_ordered(job: Job) -> bool:
+    return bool(job.order) and job.order[0] == "run"
+
+
+def _free(problem: Problem, pool: str, settled: dict[int, float]) -> float:
+    """GPUs of a pool that nothing must have in the first step."""
+    return float(problem.free_gpus(pool)[0]) - sum(gpus for w, gpus in settled.items() if problem.workloads[w].pool == pool)
+
+
+def _most(session: Session, model: Any, problem: Problem, w: int) -> float:
+    """The GPUs job `w` can run on in the first step, mean over it: all in its window, less where it finishes inside.
+
+    What it is already fixed to do in later steps is not left to be done in the first.
+    """
+    job, h = problem.jobs[w - len(problem.firms)], problem.horizon.hours
+    fixed = ((t, session.lower[session.columns[id(model.workload.gpus[w, 0, t])]]) for t in model.workload.WINDOW[w] if t)
+    later_gpu_h = sum(h[t] * problem.cells.ladder(w, t).speed[0] * float(gpus) for t, gpus in fixed)
+    until_done = max(0.0, job.work_gpu_h - later_gpu_h) / (h[0] * problem.cells.ladder(w, 0).speed[0])
+    return float(min(job.gpus * problem.cells.share[w, 0], until_done))
+
+
+def _can_wait(problem: Problem, job: Job, w: int) -> bool:
+    """Whether the rest of its window is long enough for `job`, whatever else is there, or its work is owed to nobody."""
+    index, h = problem.cells, problem.horizon.h
+    later = sum(float(h[t] * index.share[w, t]) * index.ladder(w, t).speed[-1] for t in range(1, len(h)))
+    return job.spot_value_per_gpu_h > 0 or job.work_gpu_h <= job.gpus * later + job.most_carried_gpu_h(problem.horizon) + TINY
+
+
+def _has_more(model: Any, job: Job, w: int) -> bool:
+    """Whether work of `job` is left after the first step."""
+    undone = sum(undone_gpu_h(model.job, w))
+    later = any(_gpus(model, w, t) > TINY for t in model.workload.WINDOW[w] if t)
+    return later or undone > TINY * max(1.0, job.work_gpu_h)
+
+
+def _gpus(model: Any, w: int, t: int) -> float:
+    gpus = model.workload.gpus
+    return float(gpus[w, 0, t].value or 0.0) if (w, 0, t) in gpus else 0.0

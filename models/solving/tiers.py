@@ -1,0 +1,124 @@
+"""Tiers: what cannot all be kept is broken in the stated order, exactly.
+
+    plant > grid limit > grid event > contract > comfort
+
+Prices alone are a screen: a GPU that does much work a kWh makes 50 per GPU hour dearer than 1,000 per kWh above the grid limit,
+and a hall that holds little heat makes a kelvin cheap beside a kilowatt. So where the priced solution breaks anything:
+
+    minimise   amount[1]                                       the breaches of the plant alone
+    minimise   amount[2]   where amount[1] <= its optimum      then those of the grid limit, and so on
+    minimise   the cost    where every amount <= its optimum   last, comfort and money
+
+    amount[i] = sum of price * hours * breach over the tier / the tier's usual price
+
+Within a tier breaches are weighed by the prices that they have in the program: a kW above a rating for an hour as much as a kWh of
+heat in a hall above its band, for an hour; work by its own penalty. Comfort is no tier of its own, being what is left to choose.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+from models.account import Account
+from models.breach import TIERS, TINY
+from models.horizon import Floats
+from models.solving.outcome import Outcome, Solved
+from models.solving.solve import Session
+
+SLACK = 1e-7
+"""An optimum is kept to this much, relative and absolute: less than the solver's own tolerance would make the next infeasible."""
+
+
+def breaks_less(one: Account, other: Account) -> bool | None:
+    """Whether `one` breaks less than `other` in the highest tier in which they differ; None where they differ in none."""
+    for tier in TIERS:
+        ours, theirs = (sum(account.cost.get(kind, 0.0) for kind in tier.families) / tier.price for account in (one, other))
+        if abs(ours - theirs) > TINY * max(1.0, ours, theirs):
+            return ours < theirs
+    return None
+
+
+class Ranked:
+    """Solves a session in the order of `TIERS`.
+
+    After a solve `amounts` holds (tier, optimal amount) of each tier, nothing where nothing is broken. `weights_stand` says
+    why the priced solution was left as it is, None where it was not; `seconds` is what ordering took in all. `priced` is the
+    optimum of the priced program, whose duals are prices.
+    """
+
+    def __init__(self, session: Session, model: Any) -> None:
+        self.amounts: tuple[tuple[str, float], ...] = ()
+        self.weights_stand: str | None = None
+        self.seconds = 0.0
+        self.priced: Solved | None = None
+        self._session = session
+        self._cost = session.cost
+        self._weights: list[tuple[str, Floats]] = []
+        self._breaches = np.zeros(len(self._cost), bool)
+        self._rows: list[int] = []
+        variables = list(model.component_objects(pyo.Var))
+        for tier in TIERS:
+            found = [v for family in variables if family.local_name in tier.families for v in family.values()]
+            columns = [session.columns[id(v)] for v in found if id(v) in session.columns]
+            if columns:
+                weights = np.zeros(len(self._cost))
+                weights[columns] = self._cost[columns] / tier.price
+                self._breaches[columns] = True
+                self._weights.append((tier.name, weights))
+
+    def solve(self, solve: Callable[[float], Outcome], deadline: float) -> Outcome:
+        """The optimum in order, or the priced one where nothing is broken or time is short; `solve(deadline)` solves the session.
+
+        The rows of an earlier call are lifted first, for what was fixed since may break more. Ordering takes at most half of
+        the time left, and where it fails it is not tried again.
+        """
+        self._lift()
+        self.amounts = ()
+        priced = solve(deadline)
+        self.priced = priced if isinstance(priced, Solved) else None
+        if not isinstance(priced, Solved) or not (priced.x[self._breaches] > TINY).any() or self.weights_stand is not None:
+            return priced
+        started = time.perf_counter()
+        latest = started + (deadline - started) / 2
+        outcome = self._in_order(priced, lambda: solve(latest))
+        if not isinstance(outcome, Solved):
+            self._lift()
+            self.amounts = ()
+            self.weights_stand = outcome.reason
+            more_rows = self._session.shape[0] - len(priced.row_dual)
+            outcome = replace(priced, row_dual=np.pad(priced.row_dual, (0, more_rows)))
+            self._session.load(outcome)
+        self.seconds += time.perf_counter() - started
+        return outcome
+
+    def _in_order(self, best: Solved, solve: Callable[[], Outcome]) -> Outcome:
+        """Each tier alone, held at its optimum before the next; one that `best` does not break needs no solve."""
+        if not self._rows:
+            terms = [[(self._session.variables[i], -w[i]) for i in np.flatnonzero(w)] for _, w in self._weights]
+            first = self._session.shape[0]
+            self._session.add_rows(terms, [-np.inf] * len(terms))
+            self._rows = list(range(first, first + len(terms)))
+        for row, (name, weights) in zip(self._rows, self._weights, strict=True):
+            if float(weights @ best.x) > TINY:
+                self._session.price(weights)
+                outcome = solve()
+                if not isinstance(outcome, Solved):
+                    return outcome
+                best = outcome
+            amount = max(0.0, float(weights @ best.x))
+            self._session.at_least(row, -(amount * (1 + SLACK) + SLACK))
+            self.amounts += ((name, amount),)
+        self._session.price(self._cost)
+        return solve()
+
+    def _lift(self) -> None:
+        if self._rows:
+            self._session.price(self._cost)
+        for row in self._rows:
+            self._session.at_least(row, -np.inf)

@@ -1,0 +1,1 @@
+"""Work: GPUs, what runs on them, and what was promised."""

@@ -1,0 +1,49 @@
+"""Placement: in which of its pools each movable job runs.
+
+The program of `spread` gives a job a part in every pool it may have (`models.work.movable`) and so says how much work of such jobs is
+best done in which pool. Each job then gets one pool, once: of those that do any of its work the one with most of that amount not
+yet taken by other jobs, those with fewest pools to choose from first, then the largest. Pauses cost nothing while choosing. Gangs
+do not split as the program does, so the choice is kept only where its plan is better than with every job where it is (`models.plan`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+from models.breach import TINY
+from models.horizon import Floats
+from models.problem import Problem
+from models.work.workload import work_gpu_h
+
+
+def spread(problem: Problem) -> Problem | None:
+    """The problem in which each movable job has a part in each of its pools, behind the jobs; None where no job is movable."""
+    if not any(job.elsewhere for job in problem.jobs):
+        return None
+    jobs = [replace(job, pause_price_per_gpu=0.0) if job.elsewhere else job for job in problem.jobs]
+    parts = [replace(part, part_of=i, pause_price_per_gpu=0.0) for i, job in enumerate(problem.jobs) for part in job.elsewhere]
+    return replace(problem, jobs=(*jobs, *parts))
+
+
+def placed(problem: Problem, model: Any) -> Problem:
+    """The problem with one pool for each movable job, chosen by the solution in `model` of what `spread` made of it."""
+    pools, first = {p.id: i for i, p in enumerate(problem.pools)}, len(problem.firms)
+    wanted: dict[int, Floats] = {}
+    for i, job in enumerate(problem.jobs):
+        if job.elsewhere:
+            wanted[i] = np.zeros(len(pools))
+            for part, v in zip((job, *job.elsewhere), model.job.PARTS[first + i], strict=True):
+                wanted[i][pools[part.pool]] += sum(pyo.value(work_gpu_h(model.workload, v, t)) for t in model.workload.WINDOW[v])
+    left = sum(wanted.values(), np.zeros(len(pools)))
+    jobs = list(problem.jobs)
+    for i in sorted(wanted, key=lambda i: (int((wanted[i] > TINY).sum()), -jobs[i].work_gpu_h)):
+        job, done = jobs[i], wanted[i]
+        choices = [part for part in (job, *job.elsewhere) if done[pools[part.pool]] > TINY] or [job]
+        chosen = max(choices, key=lambda part: left[pools[part.pool]])
+        left[pools[chosen.pool]] -= done.sum()
+        jobs[i] = replace(chosen, elsewhere=())
+    return replace(problem, jobs=tuple(jobs))

@@ -1,0 +1,29 @@
+"""Windows: one for each maintenance that has a choice, one maintenance after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from models.problem import Problem
+from models.solving.outcome import Infeasible, Outcome, Solved, TimedOut
+from models.solving.solve import Session
+from models.work.maintenance import Window, likeliest, open_starts
+
+
+def find_windows(session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome]) -> Problem | Infeasible | TimedOut:
+    """The problem with all its maintenances placed, each where the solution before it leans to; or an outcome that is none.
+
+    `model` is that of `problem`; `solve` solves it and loads the solution.
+    """
+    block, horizon = model.maintenance, problem.horizon
+    for maintenance in problem.maintenances:
+        outcome = solve()
+        if not isinstance(outcome, Solved):
+            return outcome
+        mine = [s for m, s in block.WINDOWS if m == maintenance.id]
+        still = set(open_starts(maintenance, horizon, problem.free_gpus(maintenance.pool)))
+        start = likeliest(block, maintenance, [s for s in mine if s in still])
+        session.fix([block.place[maintenance.id, s] for s in mine], [float(s == start) for s in mine])
+        problem = problem.placed(Window(maintenance, start))
+    return problem

@@ -1,0 +1,193 @@
+"""Workload: GPUs that run at an operating point or higher.
+
+    gpus[w,k,t]  GPUs of workload w at rung k or higher during step t         (a mean over the step)
+    gpus[w,k,t] <= size[w] * share[w,t]                                       bounds: a job fits in its GPUs and its window
+    gpus[w,k,t] <= gpus[w,k-1,t]                                              climbs: only a running GPU can be raised
+    work[w,t]    = h[t] * sum_k speed_step[w,k] * gpus[w,k,t]                 published
+    draw[w,t]    = sum_k draw_step[w,k] * gpus[w,k,t]                         published, over the same GPUs idling
+    worst[w,t]   = sum_k cap_step[w,k] * gpus[w,k,t]                          published, over their lowest cap
+
+| symbol        | name                                         | unit  |
+|---------------|----------------------------------------------|-------|
+| size          | GPUs the workload has                        | GPUs  |
+| share         | part of the step inside its window, or of    | 1     |
+|               | its GPUs that a service's demand takes       |       |
+| speed_step    | relative speed gained by climbing to rung k  | 1     |
+| draw_step     | power gained                                 | W     |
+| cap_step      | worst-case power gained                      | W     |
+
+`climbs` is rarely broken at positive prices, so its rows are added only where a solution breaks them: `broken_rungs` names
+them and `models.solving.solve` asks again. Jobs and firm workloads share this room; what sets them apart is in `job` and `firm`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import pyomo.environ as pyo
+
+from models.horizon import Floats, Horizon
+from models.work.gpu import Curve, Host, Ladder, commanded, ladder
+
+Order = Literal["run", "hold"]
+Rung = tuple[int, int, int]
+"""A cell of `gpus`: workload, rung, step."""
+FEW = 3
+
+
+@dataclass(frozen=True)
+class Workload(ABC):
+    """What jobs and firm workloads have in common.
+
+    `cap_w` (W) and `order` are an operator's commands, one entry a step, None where nobody commands; empty means none at all.
+    """
+
+    id: str
+    pool: str
+    curve: Curve
+    gpus: int
+    cap_w: tuple[float | None, ...] = ()
+    order: tuple[Order | None, ...] = ()
+
+    @property
+    @abstractmethod
+    def may_pause(self) -> bool:
+        """Whether its GPUs may stand idle."""
+
+    @property
+    def gang(self) -> int:
+        """GPUs without which it cannot run at all, at any moment."""
+        return 0
+
+    @abstractmethod
+    def window(self, horizon: Horizon) -> Floats:
+        """Share of each step in which it may run, shape (T,)."""
+
+    def commanded_window(self, horizon: Horizon) -> Floats:
+        """Its window less the steps in which it is ordered to hold, shape (T,)."""
+        share = self.window(horizon)
+        return share * np.array([order != "hold" for order in self.order]) if self.order else share
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Which workload may run when, on which ladder: the sparse index of `gpus`.
+
+    `share` has shape (W, T). `ladder_of[w, t]` indexes `ladders`.
+    """
+
+    workloads: tuple[Workload, ...]
+    ladders: tuple[Ladder, ...]
+    share: Floats
+    ladder_of: np.ndarray[Any, np.dtype[np.int64]]
+
+    @cached_property
+    def pools(self) -> dict[str, list[int]]:
+        """Indices of the workloads by pool."""
+        members: dict[str, list[int]] = defaultdict(list)
+        for w, workload in enumerate(self.workloads):
+            members[workload.pool].append(w)
+        return dict(members)
+
+    def ladder(self, w: int, t: int) -> Ladder:
+        """The ladder of workload `w` in step `t`."""
+        return self.ladders[int(self.ladder_of[w, t])]
+
+
+def cells(workloads: Sequence[Workload], hosts: dict[str, Host], free: dict[str, Floats], horizon: Horizon) -> Cells:
+    """The sparse index for `workloads`; `hosts` by pool, and `free`, the GPUs a gang can have at once, shape (T,).
+
+    `gpus` is a mean over a step, by which a gang larger than its pool would fit for part of it; so it has no window there.
+    """
+    ladders: dict[tuple[object, ...], int] = {}
+    made: list[Ladder] = []
+
+    def number(key: tuple[object, ...], make: Any) -> int:
+        if key not in ladders:
+            ladders[key] = len(made)
+            made.append(make())
+        return ladders[key]
+
+    share = np.zeros((len(workloads), len(horizon)))
+    ladder_of = np.zeros((len(workloads), len(horizon)), dtype=np.int64)
+    for w, workload in enumerate(workloads):
+        curve, host, may_pause = workload.curve, hosts[workload.pool], workload.may_pause
+        share[w] = workload.commanded_window(horizon) * (workload.gang <= free[workload.pool])
+        ladder_of[w] = number((host, curve, may_pause), lambda c=curve, h=host, p=may_pause: ladder(c, h, may_pause=p))
+        for t, cap_w in enumerate(workload.cap_w):
+            if cap_w is not None:
+                ladder_of[w, t] = number((host, curve, cap_w), lambda c=curve, h=host, x=cap_w: commanded(c, h, x))
+    return Cells(tuple(workloads), tuple(made), share, ladder_of)
+
+
+def add(block: Any, index: Cells, horizon: Horizon) -> None:
+    """Declare `gpus`, its bounds and the (empty) ladder rows on `block`."""
+    running = np.argwhere(index.share > 0).tolist()
+    by_workload: dict[int, list[int]] = {w: [] for w in range(len(index.workloads))}
+    for w, t in running:
+        by_workload[w].append(t)
+
+    block.WORKLOADS = pyo.RangeSet(0, len(index.workloads) - 1)
+    block.STEPS = pyo.RangeSet(0, len(horizon) - 1)
+    block.LADDERS = pyo.RangeSet(0, max(len(index.ladders) - 1, 0))
+    block.RUNGS = pyo.Set(block.LADDERS, initialize={i: range(len(rungs)) for i, rungs in enumerate(index.ladders)})
+    block.RUNG = pyo.RangeSet(0, max((len(rungs) for rungs in index.ladders), default=1) - 1)
+    block.WINDOW = pyo.Set(block.WORKLOADS, initialize=by_workload)
+
+    block.h = pyo.Param(block.STEPS, initialize=dict(enumerate(horizon.hours)))
+    block.size = pyo.Param(block.WORKLOADS, initialize={w: float(x.gpus) for w, x in enumerate(index.workloads)})
+    block.share = pyo.Param(block.WORKLOADS, block.STEPS, default=0.0, initialize={(w, t): float(index.share[w, t]) for w, t in running})
+    block.ladder = pyo.Param(block.WORKLOADS, block.STEPS, default=0, initialize={(w, t): int(index.ladder_of[w, t]) for w, t in running})
+    for name in ("speed_step", "draw_step_w", "cap_step_w"):
+        steps = {(i, k): float(step) for i, rungs in enumerate(index.ladders) for k, step in enumerate(getattr(rungs, name))}
+        setattr(block, name, pyo.Param(block.LADDERS, block.RUNG, default=0.0, initialize=steps))
+
+    def fits(b: Any, w: int, _k: int, t: int) -> Any:
+        return 0, b.size[w] * b.share[w, t]
+
+    block.gpus = pyo.Var(block.WORKLOADS, block.RUNG, block.STEPS, dense=False, bounds=fits)
+
+    def climbs(b: Any, w: int, k: int, t: int) -> Any:
+        return b.gpus[w, k, t] <= b.gpus[w, k - 1, t]
+
+    block.BROKEN = pyo.Set(dimen=3, initialize=[])
+    block.climbs = pyo.Constraint(block.BROKEN, rule=climbs)
+
+
+def work_gpu_h(block: Any, w: int, t: int) -> Any:
+    """Work of workload `w` in step `t`, GPU hours at speed 1."""
+    rungs = block.RUNGS[block.ladder[w, t]]
+    return block.h[t] * sum(block.speed_step[block.ladder[w, t], k] * block.gpus[w, k, t] for k in rungs)
+
+
+def running_gpus(block: Any, w: int, t: int) -> Any:
+    """GPUs of workload `w` that run in step `t`, mean over the step."""
+    return block.gpus[w, 0, t]
+
+
+def draw_kw(block: Any, w: int, t: int) -> Any:
+    """What workload `w` adds to its pool's draw in step `t`, kW."""
+    rungs = block.RUNGS[block.ladder[w, t]]
+    return sum(block.draw_step_w[block.ladder[w, t], k] / 1000 * block.gpus[w, k, t] for k in rungs)
+
+
+def worst_kw(block: Any, w: int, t: int) -> Any:
+    """What workload `w` adds to its pool's worst case in step `t`, kW."""
+    rungs = block.RUNGS[block.ladder[w, t]]
+    return sum(block.cap_step_w[block.ladder[w, t], k] / 1000 * block.gpus[w, k, t] for k in rungs)
+
+
+def broken_rungs(gpus: dict[Rung, float], tolerance: float = 1e-6) -> set[Rung]:
+    """The (w, k, t) at which a solution raises GPUs that do not run on the rung below; `gpus` by (w, k, t).
+
+    Where a step has more than a few, its other rungs would break next, as at a negative price: then they are all named.
+    """
+    broken = {(w, k, t) for (w, k, t), n in gpus.items() if k and n > gpus.get((w, k - 1, t), 0.0) + tolerance}
+    crowded = {t for t, count in Counter(t for _, _, t in broken).items() if count > FEW}
+    return broken | {(w, k, t) for (w, k, t) in gpus if k and t in crowded and (w, k - 1, t) in gpus}
