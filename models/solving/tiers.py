@@ -47,9 +47,9 @@ def breaks_less(one: Account, other: Account) -> bool | None:
 class Ranked:
     """Solves a session in the order of `TIERS`.
 
-    After a solve `amounts` holds (tier, optimal amount) of each tier, nothing where nothing is broken. `weights_stand` says
-    why the priced solution was left as it is, None where it was not; `seconds` is what ordering took in all. `priced` is the
-    optimum of the priced program, whose duals are prices.
+    `amounts` holds (tier, optimal amount) of each tier after the last solve that found an optimum, nothing where nothing is broken.
+    `weights_stand` says why the priced solution was left as it is, None where it was not; `seconds` is what ordering took in all.
+    `priced` is the optimum of the priced program, whose duals are prices.
     """
 
     def __init__(self, session: Session, model: Any) -> None:
@@ -79,10 +79,13 @@ class Ranked:
         the time left, and where it fails it is not tried again.
         """
         self._lift()
-        self.amounts = ()
+        before, self.amounts = self.amounts, ()
         priced = solve(deadline)
-        self.priced = priced if isinstance(priced, Solved) else None
-        if not isinstance(priced, Solved) or not (priced.x[self._breaches] > TINY).any() or self.weights_stand is not None:
+        if not isinstance(priced, Solved):
+            self.amounts = before
+            return priced
+        self.priced = priced
+        if not (priced.x[self._breaches] > TINY).any() or self.weights_stand is not None:
             return priced
         started = time.perf_counter()
         latest = started + (deadline - started) / 2
