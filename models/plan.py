@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -144,21 +145,7 @@ def _plan(problem: Problem, budget_s: float, exact: Exact | None) -> Plan | Infe
         if not isinstance(solved, Solved):
             return solved
 
-    schedule, gave = sendable(problem, model)
-    for _ in range(ROUNDS_AT_ONCE):
-        back = flows_back(problem, schedule)
-        if not gave and not back:
-            break
-        keep(session, model, gave)
-        if back:
-            hold_back(session, model, back)
-        again = solve()
-        if isinstance(again, Solved):
-            again = _or(settle(session, model, problem, solve), again)
-        if not isinstance(again, Solved):
-            break
-        solved = again
-        schedule, gave = sendable(problem, model)
+    solved, schedule = _at_once(session, model, problem, solve, solved)
     reference = baseline(problem)
     reference_account = account(problem, reference)
     result = account(problem, schedule)
@@ -194,6 +181,26 @@ def _plan(problem: Problem, budget_s: float, exact: Exact | None) -> Plan | Infe
         None if result.is_breached or not problem.is_uncertain else _margin_price(problem, bound, deadline),
     )
     return rounded if exact is None else _exactly(rounded, reserved, model, exact, deadline)
+
+
+def _at_once(session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome], solved: Solved) -> tuple[Solved, Schedule]:
+    """The schedule to send, solved again around what does not fit at once in the first step, and the optimum it was rounded from."""
+    schedule, gave = sendable(problem, model)
+    for _ in range(ROUNDS_AT_ONCE):
+        back = flows_back(problem, schedule)
+        if not gave and not back:
+            break
+        keep(session, model, gave)
+        if back:
+            hold_back(session, model, back)
+        again = solve()
+        if isinstance(again, Solved):
+            again = _or(settle(session, model, problem, solve), again)
+        if not isinstance(again, Solved):
+            break
+        solved = again
+        schedule, gave = sendable(problem, model)
+    return solved, schedule
 
 
 def _exactly(rounded: Plan, reserved: Problem, settled: Any, asked: Exact, deadline: float) -> Plan:

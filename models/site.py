@@ -34,30 +34,7 @@ from models.work import budget, firm, job, maintenance, movable, pause, pool, wo
 def build(problem: Problem) -> Any:
     """The linear program of `problem` as a Pyomo model."""
     horizon = problem.horizon
-    m = pyo.ConcreteModel(name="site")
-    m.STEPS = pyo.RangeSet(0, len(horizon) - 1)
-    m.h = pyo.Param(m.STEPS, initialize=dict(enumerate(horizon.hours)))
-    for room in ("workload", "firm", "budget", "maintenance", "job", "movable", "pause", "grid", "carbon", "position", "stability"):
-        m.add_component(room, pyo.Block())
-    m.demand_charge = pyo.Block([c.id for c in problem.demand_charges])
-    m.pool = pyo.Block([p.id for p in problem.pools])
-    m.hall = pyo.Block([h.id for h in problem.halls])
-    m.liquid_loop = pyo.Block([z.id for z in problem.loops])
-    m.thermal_store = pyo.Block(list(problem.thermal_stores))
-    m.cooling_plant = pyo.Block([c.id for c in problem.cooling_plants])
-    m.set_point = pyo.Block([c.id for c in problem.cooling_plants if c.set_point])
-    m.battery = pyo.Block([b.id for b in problem.batteries])
-    m.solar = pyo.Block([s.id for s in problem.solar])
-    m.genset = pyo.Block([g.id for g in problem.gensets])
-    m.feeder = pyo.Block([f.id for f in problem.feeders])
-    m.reserve = pyo.Block([r.id for r in problem.reserves])
-    m.feed = pyo.Block([f.id for f in problem.feeds])
-    m.redundancy = pyo.Block([g.id for g in problem.redundancies])
-    m.uncertainty = pyo.Block([f.id for f in problem.feeders] if problem.is_uncertain else [])
-    m.HALLS = pyo.Set(initialize=[h.id for h in problem.halls])
-    base = {(z.id, t): float(kw) for z in problem.halls for t, kw in enumerate(z.base(len(horizon)))}
-    m.base_kw = pyo.Param(m.HALLS, m.STEPS, initialize=base)
-
+    m = _rooms(problem)
     workload.add(m.workload, problem.cells, horizon)
     firm.add(m.firm, dict(enumerate(problem.firms)), m.workload)
     budget.add(m.budget, {w: f.budget for w, f in enumerate(problem.firms) if f.budget is not None}, m.workload, m.firm.demand)
@@ -125,6 +102,35 @@ def _add_thermal(m: Any, problem: Problem) -> None:
         if plant.set_point is not None:
             curves, around = plant.curves(problem.outdoor_c), (block, m.hall, problem.outdoor_c, most_kw)
             set_point.add(m.set_point[plant.id], plant.set_point, curves, zones, problem.horizon.h, m.STEPS, *around)
+
+
+def _rooms(problem: Problem) -> Any:
+    """A model with an empty block for each room, by asset where it has assets, its steps and the halls' base load."""
+    horizon = problem.horizon
+    m = pyo.ConcreteModel(name="site")
+    m.STEPS = pyo.RangeSet(0, len(horizon) - 1)
+    m.h = pyo.Param(m.STEPS, initialize=dict(enumerate(horizon.hours)))
+    for room in ("workload", "firm", "budget", "maintenance", "job", "movable", "pause", "grid", "carbon", "position", "stability"):
+        m.add_component(room, pyo.Block())
+    m.demand_charge = pyo.Block([c.id for c in problem.demand_charges])
+    m.pool = pyo.Block([p.id for p in problem.pools])
+    m.hall = pyo.Block([h.id for h in problem.halls])
+    m.liquid_loop = pyo.Block([z.id for z in problem.loops])
+    m.thermal_store = pyo.Block(list(problem.thermal_stores))
+    m.cooling_plant = pyo.Block([c.id for c in problem.cooling_plants])
+    m.set_point = pyo.Block([c.id for c in problem.cooling_plants if c.set_point])
+    m.battery = pyo.Block([b.id for b in problem.batteries])
+    m.solar = pyo.Block([s.id for s in problem.solar])
+    m.genset = pyo.Block([g.id for g in problem.gensets])
+    m.feeder = pyo.Block([f.id for f in problem.feeders])
+    m.reserve = pyo.Block([r.id for r in problem.reserves])
+    m.feed = pyo.Block([f.id for f in problem.feeds])
+    m.redundancy = pyo.Block([g.id for g in problem.redundancies])
+    m.uncertainty = pyo.Block([f.id for f in problem.feeders] if problem.is_uncertain else [])
+    m.HALLS = pyo.Set(initialize=[h.id for h in problem.halls])
+    base = {(z.id, t): float(kw) for z in problem.halls for t, kw in enumerate(z.base(len(horizon)))}
+    m.base_kw = pyo.Param(m.HALLS, m.STEPS, initialize=base)
+    return m
 
 
 def _add_electrical(m: Any, problem: Problem) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from facility.bus.interface import Message
+from facility.bus.messages import OverrideResult, Rejected, decode
 from facility.bus.mqtt import MqttBus
 from facility.errors import Fault, InputError
 
 CONNECT_S = 5.0
+ANSWER_S = 5.0
 
 
 @contextmanager
@@ -24,6 +27,22 @@ def visit(url: str) -> Iterator[MqttBus]:
         yield bus
     finally:
         bus.close()
+
+
+def answer(url: str, site_id: str, request: Message, result_topic: str, request_id: str) -> OverrideResult | None:
+    """Send `request` and wait for the daemon's result on it; None, and a sentence to the user, where none comes in time."""
+    with visit(url) as bus:
+        bus.subscribe(result_topic, qos=1)
+        bus.publish(request)
+        for message in heard(bus, ANSWER_S):
+            try:
+                result = decode(message.payload, OverrideResult)
+            except Rejected:
+                continue
+            if result.id == request_id:
+                return result
+    print(f"facility: no answer within {ANSWER_S:g} s: no daemon runs {site_id} on this broker, or it may not hear you", file=sys.stderr)
+    return None
 
 
 def heard(bus: MqttBus, seconds: float) -> Iterator[Message]:

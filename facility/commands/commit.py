@@ -8,13 +8,12 @@ import uuid
 from itertools import pairwise
 
 from facility.bus.interface import MAX_PAYLOAD_BYTES, Message
-from facility.bus.messages import OverrideResult, PositionSet, Rejected, Step, decode, encode
+from facility.bus.messages import PositionSet, Step, encode
 from facility.bus.topics import Topics
-from facility.commands.client import heard, visit
+from facility.commands.client import answer
 from facility.errors import Fault, InputError
 from facility.planner import Planned
 
-ANSWER_S = 5.0
 FINE, NO, FAULT = 0, 1, 3
 
 
@@ -36,16 +35,9 @@ def run_commit(planned: Planned, broker: str | None) -> int:
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise InputError(Fault("--commit", f"{len(request.points)} steps are more than one message holds", "give a longer --step"))
     topics = Topics(site.bus.root, site.id)
-    with visit(broker or site.bus.broker) as bus:
-        bus.subscribe(topics.position("result"), qos=1)
-        bus.publish(Message(topics.position("set"), payload, qos=1))
-        for message in heard(bus, ANSWER_S):
-            try:
-                result = decode(message.payload, OverrideResult)
-            except Rejected:
-                continue
-            if result.id == request.id:
-                print(f"commit: {result.status}: {result.reason}", file=sys.stderr)
-                return FINE if result.status == "accepted" else NO
-    print(f"facility: no answer within {ANSWER_S:g} s: no daemon runs {site.id} on this broker, or it may not hear you", file=sys.stderr)
-    return FAULT
+    message = Message(topics.position("set"), payload, qos=1)
+    result = answer(broker or site.bus.broker, site.id, message, topics.position("result"), request.id)
+    if result is None:
+        return FAULT
+    print(f"commit: {result.status}: {result.reason}", file=sys.stderr)
+    return FINE if result.status == "accepted" else NO

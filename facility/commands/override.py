@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,13 +10,12 @@ from dataclasses import dataclass
 from facility.bus.interface import Message
 from facility.bus.messages import OverrideClear, OverrideResult, OverrideSet, OverrideState, Rejected, decode, encode
 from facility.bus.topics import Topics
-from facility.commands.client import heard, visit
+from facility.commands.client import answer, heard, visit
 from facility.config import load_site
 from facility.durations import parse_duration
 from facility.errors import Fault, InputError
 from facility.site import Site
 
-ANSWER_S = 5.0
 LIST_S = 1.0
 KINDS = ("cap_w", "import_limit_kw", "hold", "release", "run", "pause", "manual", "freeze", "stop")
 
@@ -78,21 +76,9 @@ def _ask(site: Site, url: str, command: Command, request: OverrideSet | Override
     topics = Topics(site.bus.root, site.id)
     target = command.target or ""
     topic = topics.override(target, "set" if isinstance(request, OverrideSet) else "clear")
-    with visit(url) as bus:
-        bus.subscribe(topics.override(target, "result"), qos=1)
-        bus.publish(Message(topic, encode(request), qos=1))
-        for message in heard(bus, ANSWER_S):
-            try:
-                result = decode(message.payload, OverrideResult)
-            except Rejected:
-                continue
-            if result.id == request.id:
-                return _told(result, as_json=as_json)
-    print(
-        f"facility: no answer within {ANSWER_S:g} s: no daemon runs {site.id} on this broker, or it may not hear you",
-        file=sys.stderr,
-    )
-    return 3
+    message = Message(topic, encode(request), qos=1)
+    result = answer(url, site.id, message, topics.override(target, "result"), request.id)
+    return 3 if result is None else _told(result, as_json=as_json)
 
 
 def _told(result: OverrideResult, *, as_json: bool) -> int:
