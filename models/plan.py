@@ -20,8 +20,8 @@ from models.solving.exact import Exact, Found, Proof, search
 from models.solving.ladders import solve_with_ladders
 from models.solving.outcome import Certificate, Condition, Infeasible, Outcome, Solved, TimedOut
 from models.solving.runs import merge
+from models.solving.session import Session
 from models.solving.settle import settle
-from models.solving.solve import Session
 from models.solving.tiers import Ranked, breaks_less
 from models.telling.marginal import Marginal, marginal_prices
 from models.telling.why import Why

@@ -15,8 +15,8 @@ from models.breach import TINY
 from models.horizon import Floats
 from models.problem import Problem
 from models.solving.outcome import Infeasible, Outcome, Solved
+from models.solving.session import Session, values
 from models.solving.settle import broken
-from models.solving.solve import Session, values
 
 Supply = dict[str, Floats]
 """The level of each step, degC, shape (T,), by plant."""

@@ -21,7 +21,7 @@ from models.problem import Problem
 from models.schedule import Groups, Schedule
 from models.sending.cell import SNAP, Cell
 from models.sending.room import Room
-from models.solving.solve import Session, values
+from models.solving.session import Session, values
 from models.work.job import Job
 
 MORE = 1.001

@@ -16,7 +16,7 @@ from models.sending.cell import Cell
 from models.sending.first_step import fit
 from models.sending.rounding import meet_budgets, meet_floors, meet_work, round_down, schedule_of
 from models.solving.runs import run_through
-from models.solving.solve import values
+from models.solving.session import values
 from models.solving.tiers import breaks_less
 from models.work.job import undone_gpu_h
 

@@ -21,7 +21,7 @@ from models.problem import Problem
 from models.site import build
 from models.solving import settle, whole
 from models.solving.outcome import Infeasible, Outcome, Solved, TimedOut
-from models.solving.solve import Session
+from models.solving.session import Session
 from models.solving.tiers import Ranked
 from models.work.job import Job
 

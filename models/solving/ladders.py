@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from models.solving.outcome import Outcome, Solved, TimedOut
-from models.solving.solve import Session
+from models.solving.session import Session
 from models.work import workload
 
 

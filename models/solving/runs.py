@@ -29,8 +29,8 @@ from models.problem import Problem
 from models.sending.cell import SNAP, Cell
 from models.sending.room import Room
 from models.solving.outcome import Outcome, Solved
+from models.solving.session import Session
 from models.solving.settle import broken
-from models.solving.solve import Session
 from models.work.job import Job
 from models.work.pause import NEARLY, inside, times
 

@@ -23,7 +23,7 @@ from models.heat.cooling_plant import CoolingPlant, secants
 from models.power.genset import committed, whole
 from models.problem import Problem
 from models.solving.outcome import Outcome, Solved, TimedOut
-from models.solving.solve import Session, values
+from models.solving.session import Session, values
 from models.work.job import Job, undone_gpu_h
 
 TRIES = 10

@@ -29,7 +29,7 @@ from models.account import Account
 from models.breach import TIERS, TINY
 from models.horizon import Floats
 from models.solving.outcome import Outcome, Solved
-from models.solving.solve import Session
+from models.solving.session import Session
 
 SLACK = 1e-7
 """An optimum is kept to this much, relative and absolute: less than the solver's own tolerance would make the next infeasible."""

@@ -26,7 +26,7 @@ import numpy as np
 from models.horizon import Floats
 from models.problem import Problem
 from models.solving.outcome import Solved
-from models.solving.solve import Session
+from models.solving.session import Session
 
 SMALL = 1e-9
 """A price below this is none, money a unit."""

@@ -31,7 +31,7 @@ from models.problem import Problem
 from models.site import build
 from models.solving.ladders import solve_with_ladders
 from models.solving.outcome import Solved
-from models.solving.solve import Session
+from models.solving.session import Session
 from models.telling.marginal import LIMITS, Marginal, marginal_prices, member_of, scale_of
 
 

@@ -32,7 +32,7 @@ import numpy as np
 
 from models.problem import Problem
 from models.solving.outcome import Solved
-from models.solving.solve import Session
+from models.solving.session import Session
 from models.telling.marginal import LIMITS, SMALL, Member, member_of, scale_of
 from models.work.job import Job
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from models.problem import Problem
 from models.solving.outcome import Infeasible, Outcome, Solved, TimedOut
-from models.solving.solve import Session
+from models.solving.session import Session
 from models.work.maintenance import Window, likeliest, open_starts
 
 

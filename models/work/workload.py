@@ -17,7 +17,7 @@
 | cap_step      | worst-case power gained                      | W     |
 
 `climbs` is rarely broken at positive prices, so its rows are added only where a solution breaks them: `broken_rungs` names
-them and `models.solving.solve` asks again. Jobs and firm workloads share this room; what sets them apart is in `job` and `firm`.
+them and `models.solving.ladders` asks again. Jobs and firm workloads share this room; what sets them apart is in `job` and `firm`.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ from models.site import build
 from models.solving import whole
 from models.solving.exact import Exact, Found, search
 from models.solving.outcome import Solved
+from models.solving.session import Session
 from models.solving.settle import two_ways
-from models.solving.solve import Session
 from models.work import workload
 from models.work.firm import Firm
 from models.work.gpu import Curve, Host

@@ -14,7 +14,7 @@ from models.account import account
 from models.power.feeder import Feeder
 from models.problem import Problem
 from models.schedule import Groups, Schedule
-from models.solving.solve import values
+from models.solving.session import values
 
 
 def schedule(problem: Problem, *rows: tuple[int, int, int, float, int, float, float]) -> Schedule:

@@ -19,7 +19,7 @@ from models.power.genset import Genset
 from models.problem import Problem
 from models.solving.exact import Exact, search
 from models.solving.outcome import TimedOut, Whole
-from models.solving.solve import Session
+from models.solving.session import Session
 from models.solving.tiers import breaks_less
 
 Pattern = tuple[str, ...]

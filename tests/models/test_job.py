@@ -13,7 +13,7 @@ from models.plan import Plan
 from models.problem import Problem
 from models.site import build
 from models.solving.outcome import Solved
-from models.solving.solve import Session
+from models.solving.session import Session
 from models.work import workload
 
 Sent = Callable[[Plan, int, int], list[tuple[int, int, Any]]]

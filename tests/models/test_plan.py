@@ -19,7 +19,7 @@ from models.problem import Problem
 from models.sending.first_step import fits_at_once
 from models.sending.tightened import tightened
 from models.solving.outcome import Infeasible, TimedOut
-from models.solving.solve import Session
+from models.solving.session import Session
 from models.solving.tiers import breaks_less
 from models.work.job import Job
 

@@ -12,7 +12,7 @@ import pytest
 from models.plan import Plan
 from models.problem import Problem
 from models.site import build
-from models.solving.solve import Session
+from models.solving.session import Session
 from models.solving.stability import Last, drawn_kw
 
 

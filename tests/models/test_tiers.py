@@ -24,7 +24,8 @@ from models.problem import Problem
 from models.site import build
 from models.solving.ladders import solve_with_ladders
 from models.solving.outcome import Outcome, Solved, TimedOut
-from models.solving.solve import Session, SolverFault
+from models.solving.program import SolverFault
+from models.solving.session import Session
 from models.solving.tiers import Ranked
 from models.work.gpu import Curve
 

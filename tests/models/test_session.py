@@ -1,4 +1,4 @@
-"""Solve: three outcomes, a certificate nobody can talk into holding, and the solver's traps."""
+"""Session: variables by name over the solver; three outcomes, rows and bounds that change, and whole numbers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pyomo.environ as pyo
 import pytest
 
 from models.site import build
-from models.solving.outcome import Certificate, Infeasible, Solved, TimedOut, Whole
-from models.solving.solve import Session, SolverFault, values
+from models.solving.outcome import Infeasible, Solved, TimedOut, Whole
+from models.solving.program import SolverFault
+from models.solving.session import Session, values
 
 
 def tiny(cost: float = 1.0, least: float = 1.0, most: float | None = None) -> Any:
@@ -83,22 +84,7 @@ def test_a_thousand_solves_do_not_use_up_the_budget_of_one(site: Any, job: Any) 
         session.fix([model.workload.gpus[0, 0, 0]], [i % 7 / 2])
         assert isinstance(session.solve(budget_s), Solved)
     assert session.runs == 1000
-    assert session._highs.getRunTime() > budget_s
-
-
-def test_the_time_limit_of_a_solve_starts_with_that_solve(monkeypatch: pytest.MonkeyPatch) -> None:
-    session = Session(tiny())
-    options: list[tuple[str, float]] = []
-    set_option = session._highs.setOptionValue
-    monkeypatch.setattr(session._highs, "getRunTime", lambda: 100.0)
-
-    def record(name: str, value: float) -> Any:
-        options.append((name, value))
-        return set_option(name, value)
-
-    monkeypatch.setattr(session._highs, "setOptionValue", record)
-    session.solve(2.0)
-    assert options == [("time_limit", 102.0)]
+    assert session.run_seconds > budget_s
 
 
 @pytest.mark.parametrize("cost", [float("nan"), float("inf")])
@@ -117,50 +103,6 @@ def test_a_refused_call_is_a_fault() -> None:
     session.columns[id(session.variables[0])] = 99
     with pytest.raises((SolverFault, IndexError)):
         session.fix([session.variables[0]], [1.0])
-
-
-@pytest.mark.parametrize(
-    ("x", "dual"),
-    [
-        (np.array([0.0, 0.9]), np.array([1.0])),  # 0.1 short of the row
-        (np.array([1.0, -0.1]), np.array([1.0])),  # below a bound
-        (np.array([0.0, 1.0]), np.array([1.0])),  # allowed, but dearer than the other column
-        (np.array([1.0, 0.0]), np.array([0.5])),  # a dual that leaves a gap
-        (np.array([1.0, 0.0]), np.array([-1.0])),  # a dual of the wrong sign
-        (np.array([1.0, 0.0]), np.array([3.0])),  # a dual that would have a column fall for ever
-    ],
-)
-def test_the_certificate_of_a_tampered_solution_does_not_hold(x: Any, dual: Any) -> None:
-    session = Session(tiny())
-    assert session._certify(np.array([1.0, 0.0]), np.array([1.0])).holds
-    assert not session._certify(x, dual).holds
-
-
-def test_a_failed_certificate_is_tried_again_cold_and_one_that_fails_every_time_is_no_answer(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    session = Session(tiny())
-    warm, good = session._highs, Certificate(0.0, 0.0, 0.0)
-    answers = [replace(good, gap=1.0), good, replace(good, primal=1.0), replace(good, dual=1.0), replace(good, gap=1.0)]
-    monkeypatch.setattr(session, "_certify", lambda x, row_dual: answers.pop(0))
-    assert isinstance(session.solve(10.0), Solved)
-    assert session._highs is not warm
-    twice = session.solve(10.0)
-    assert isinstance(twice, TimedOut)
-    assert "certificate" in twice.reason
-
-
-def test_a_solver_that_gives_up_is_asked_again_cold(monkeypatch: pytest.MonkeyPatch) -> None:
-    session = Session(tiny())
-    real, asked = session._run, []
-
-    def gives_up_once(budget_s: float) -> Any:
-        asked.append(budget_s)
-        return real(budget_s) if len(asked) > 1 else TimedOut(0.0, "Unknown")
-
-    monkeypatch.setattr(session, "_run", gives_up_once)
-    assert solved(session).objective == pytest.approx(1.0)
-    assert len(asked) == 2
 
 
 def test_rows_added_later_bind_and_are_certified_too() -> None:
