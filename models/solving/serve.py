@@ -1,0 +1,103 @@
+"""Serve: the process in which programs are solved for another one (`models.solving.child`).
+
+`main` answers a `Request` after the other, and ends when its other end closes - also amid a solve, and however the other
+process ended. It holds every program that it was passed, warm, until it is told to let go. It knows numpy, scipy.sparse and the solver.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.solving import wire
+from models.solving.program import Program
+from models.solving.solver import Solver
+
+OUT_OF_MEMORY = 12
+"""Exit code where memory ran out."""
+
+Call = tuple[str, tuple[Any, ...]]
+"""A method of `models.solving.solver.Solver` and its arguments."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """`call` of the program `number`, after `changes`; `program` where it is not held yet; `gone` are those to let go.
+
+    `until` is the instant (s, of `monotonic`) at which the budget of the call is used up, its last argument; None where it has none.
+    """
+
+    number: int
+    program: Program | None
+    changes: Sequence[Call]
+    call: Call
+    until: float | None
+    gone: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the call returned, and how long the solver ran, s."""
+
+    value: Any
+    run_seconds: float
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why there is no reply: a fault of the program. It is no longer held."""
+
+    reason: str
+
+
+def answer(held: dict[int, Solver], request: Request) -> Reply | Refusal:
+    """Do what `request` says with the programs that are `held`."""
+    for number in request.gone:
+        held.pop(number, None)
+    try:
+        if request.program is not None:
+            held[request.number] = Solver(request.program)
+        solver = held[request.number]
+        for name, arguments in request.changes:
+            getattr(solver, name)(*arguments)
+        ran_s = solver.run_seconds
+        name, arguments = request.call
+        left = () if request.until is None else (max(request.until - time.monotonic(), 0.0),)
+        return Reply(getattr(solver, name)(*arguments, *left), solver.run_seconds - ran_s)
+    except MemoryError:
+        raise
+    except Exception as fault:
+        held.pop(request.number, None)
+        return Refusal(f"{type(fault).__name__}: {fault}")
+
+
+def main(descriptor: int) -> None:
+    """Answer over the socket `descriptor` until its other end closes."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")  # where memory runs out, this process goes and the other stays
+    end = socket.socket(fileno=descriptor)
+    threading.Thread(target=_end_with, args=(end,), daemon=True).start()
+    held: dict[int, Solver] = {}
+    try:
+        while True:
+            wire.send(end, answer(held, wire.receive(end)))
+    except (EOFError, ConnectionError):
+        return
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)
+
+
+def _end_with(end: socket.socket) -> None:
+    """End the process, whatever it does, once the other end is closed."""
+    hung_up = select.poll()
+    hung_up.register(end, 0)
+    hung_up.poll()
+    os._exit(0)
