@@ -21,8 +21,10 @@ from models.plan import Plan, make_plan
 from models.power.genset import Genset
 from models.power.solar import Solar
 from models.sending.first_step import started
+from models.solving.attempt import SolverOf
 from models.solving.exact import Exact
 from models.solving.outcome import Infeasible, TimedOut
+from models.solving.solver import Solver
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,14 @@ def decide(
     budget_s: float,
     exact: Exact | None = None,
     last_kw: Mapping[str, tuple[float, ...]] | None = None,
+    solver_of: SolverOf = Solver,
 ) -> Decided | Undecided:
     """Plan the steps between `edges`, `exact` if asked, and decide what is sent at the first of them.
 
-    The plan stays near `last_kw`, what the last one had each workload draw over idle GPUs in the first steps.
+    The plan stays near `last_kw`, what the last one had each workload draw over idle GPUs in the first steps. `solver_of` says
+    in which process programs are solved.
     """
-    outcome = make_plan(problem_of(site, snapshot, forecast, bounds, edges, last_kw), budget_s, exact)
+    outcome = make_plan(problem_of(site, snapshot, forecast, bounds, edges, last_kw), budget_s, exact, solver_of)
     match outcome:
         case Plan():
             return Decided(outcome, decision_of(site, snapshot, bounds, outcome, edges), edges)

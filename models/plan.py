@@ -16,12 +16,14 @@ from models.sending.first_step import fits_at_once, flows_back, hold_back, keep
 from models.sending.sendable import sendable
 from models.sending.tightened import tightened
 from models.site import build
+from models.solving.attempt import SolverOf
 from models.solving.exact import Exact, Found, Proof, search
 from models.solving.ladders import solve_with_ladders
 from models.solving.outcome import Certificate, Condition, Infeasible, Outcome, Solved, TimedOut
 from models.solving.runs import merge
 from models.solving.session import Session
 from models.solving.settle import settle
+from models.solving.solver import Solver
 from models.solving.tiers import Ranked, breaks_less
 from models.telling.marginal import Marginal, marginal_prices
 from models.telling.why import Why
@@ -85,45 +87,47 @@ class Plan:
         return {limit.name: limit.total for limit in self.marginal}
 
 
-def make_plan(problem: Problem, budget_s: float, exact: Exact | None = None) -> Plan | Infeasible | TimedOut:
+def make_plan(
+    problem: Problem, budget_s: float, exact: Exact | None = None, solver_of: SolverOf = Solver
+) -> Plan | Infeasible | TimedOut:
     """The plan of `problem`, solved within `budget_s` seconds; the rounded one where `exact` asks for more than time allows.
 
     Maintenance gets its windows first, then each set-point its levels. Where jobs are movable it is planned with each where it is
     and with each in the pool that is chosen for it, in a third of the time each, and the better plan is kept; the baseline is the
-    site with each job where it is.
+    site with each job where it is. `solver_of` says where programs are solved: in this process, or in a `models.solving.child`.
     """
     if problem.maintenances:
         started = time.perf_counter()
-        found = _with_windows(problem, started + budget_s / 3)
+        found = _with_windows(problem, started + budget_s / 3, solver_of)
         if not isinstance(found, Problem):
             return found
         problem, budget_s = found, started + budget_s - time.perf_counter()
     if problem.open_set_points:
         started = time.perf_counter()
-        supplied = _with_supply(problem, started + budget_s / 3)
+        supplied = _with_supply(problem, started + budget_s / 3, solver_of)
         if not isinstance(supplied, Problem):
             return supplied
         problem, budget_s = supplied, started + budget_s - time.perf_counter()
     parts = spread(problem)
     if parts is None:
-        return _plan(problem, budget_s, exact)
-    stay = _plan(problem, budget_s / 3, exact)
+        return _plan(problem, budget_s, exact, solver_of)
+    stay = _plan(problem, budget_s / 3, exact, solver_of)
     model = build(tightened(parts))
-    chosen = solve_with_ladders(Session(model), model, time.perf_counter() + budget_s / 3)
+    chosen = solve_with_ladders(Session(model, solver_of), model, time.perf_counter() + budget_s / 3)
     if not isinstance(stay, Plan) or not isinstance(chosen, Solved):
         return stay
-    move = _plan(placed(problem, model), budget_s / 3, exact)
+    move = _plan(placed(problem, model), budget_s / 3, exact, solver_of)
     if not isinstance(move, Plan):
         return stay
     return replace(move, baseline=stay.baseline) if _is_better(move.account, stay.account) else stay
 
 
-def _plan(problem: Problem, budget_s: float, exact: Exact | None) -> Plan | Infeasible | TimedOut:
+def _plan(problem: Problem, budget_s: float, exact: Exact | None, solver_of: SolverOf) -> Plan | Infeasible | TimedOut:
     """The plan of `problem` with every job in its own pool."""
     started = time.perf_counter()
     reserved = tightened(problem)
     model = build(reserved)
-    session = Session(model)
+    session = Session(model, solver_of)
     build_s = time.perf_counter() - started
     deadline = time.perf_counter() + budget_s
 
@@ -178,9 +182,9 @@ def _plan(problem: Problem, budget_s: float, exact: Exact | None) -> Plan | Infe
         record,
         marginal_prices(problem, session, prices),
         Why(problem, model, session, prices),
-        None if result.is_breached or not problem.is_uncertain else _margin_price(problem, bound, deadline),
+        None if result.is_breached or not problem.is_uncertain else _margin_price(problem, bound, deadline, solver_of),
     )
-    return rounded if exact is None else _exactly(rounded, reserved, model, exact, deadline)
+    return rounded if exact is None else _exactly(rounded, reserved, model, exact, deadline, solver_of)
 
 
 def _at_once(session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome], solved: Solved) -> tuple[Solved, Schedule]:
@@ -203,11 +207,11 @@ def _at_once(session: Session, model: Any, problem: Problem, solve: Callable[[],
     return solved, schedule
 
 
-def _exactly(rounded: Plan, reserved: Problem, settled: Any, asked: Exact, deadline: float) -> Plan:
+def _exactly(rounded: Plan, reserved: Problem, settled: Any, asked: Exact, deadline: float, solver_of: SolverOf) -> Plan:
     """The exact plan and its proof, or `rounded` and why; `settled` is the program that `rounded` was rounded from."""
     bound, problem = rounded.record.bound, rounded.problem
     from_bound = rounded.account.objective - bound
-    found = search(reserved, settled, asked, deadline)
+    found = search(reserved, settled, asked, deadline, solver_of)
     if not isinstance(found, Found):
         return replace(rounded, record=replace(rounded.record, proof=Proof(from_bound, missed=found.reason)))
     schedule, _ = sendable(problem, found.model)
@@ -260,23 +264,23 @@ def _status(result: Account, gap: float) -> Status:
     return "breached" if result.is_breached else "rounded_worse" if gap > ROUNDED_WORSE else "optimal"
 
 
-def _margin_price(problem: Problem, bound: float, deadline: float) -> float | None:
+def _margin_price(problem: Problem, bound: float, deadline: float, solver_of: SolverOf) -> float | None:
     """How much dearer `bound` is than the optimum of the same program held to its limits at the expected forecast only, money."""
     model = build(tightened(problem.certain))
-    session = Session(model)
+    session = Session(model, solver_of)
     outcome = Ranked(session, model).solve(lambda latest: solve_with_ladders(session, model, latest), deadline)
     return bound - outcome.objective if isinstance(outcome, Solved) else None
 
 
-def _with_windows(problem: Problem, deadline: float) -> Problem | Infeasible | TimedOut:
+def _with_windows(problem: Problem, deadline: float, solver_of: SolverOf) -> Problem | Infeasible | TimedOut:
     """The problem with every maintenance in its window, or why none was found by `deadline`."""
     model = build(tightened(problem))
-    session = Session(model)
+    session = Session(model, solver_of)
     return find_windows(session, model, problem, lambda: solve_with_ladders(session, model, deadline))
 
 
-def _with_supply(problem: Problem, deadline: float) -> Problem | Infeasible:
+def _with_supply(problem: Problem, deadline: float, solver_of: SolverOf) -> Problem | Infeasible:
     """The problem with every set-point at one level in each step, the best that were found by `deadline`."""
     model = build(tightened(problem))
-    session = Session(model)
+    session = Session(model, solver_of)
     return find_supply(session, model, problem, lambda: solve_with_ladders(session, model, deadline))

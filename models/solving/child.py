@@ -93,20 +93,18 @@ class Child:
         with self._one_at_a_time:  # whoever waits for an answer knows by now that none comes
             _end(self._process, self._end)
 
-    def ask(self, solver: ChildSolver, call: Call, budget_s: float | None) -> Reply:
-        """What `call` of `solver` returns, given its budget where it has one; Lost if it takes `grace_s` longer than that.
+    def ask(self, solver: ChildSolver, call: Call, budget_s: float) -> Reply:
+        """What `call` of `solver` returns; Lost if it takes `grace_s` longer than `budget_s`. SolverFault where the solver refuses.
 
-        SolverFault where the solver refuses.
+        The solver counts its budget from when it has the program; to start a process and to pass the program is in the grace.
         """
-        asked = time.monotonic()
-        until = None if budget_s is None else asked + budget_s
-        latest = (until or asked) + self._grace_s
-        if not self._one_at_a_time.acquire(timeout=latest - asked):
+        latest = time.monotonic() + budget_s + self._grace_s
+        if not self._one_at_a_time.acquire(timeout=budget_s + self._grace_s):
             raise Lost("the solver's process was busy with another program")
         try:
             if self._closed:
                 raise Lost("the solver's process is closed")
-            reply = self._answer(solver, call, until, latest)
+            reply = self._answer(solver, call, latest)
         finally:
             self._one_at_a_time.release()
         if isinstance(reply, Refusal):
@@ -114,12 +112,12 @@ class Child:
             raise SolverFault(reply.reason)
         return reply
 
-    def _answer(self, solver: ChildSolver, call: Call, until: float | None, latest: float) -> Reply | Refusal:
+    def _answer(self, solver: ChildSolver, call: Call, latest: float) -> Reply | Refusal:
         """Ask and wait; whatever ends that ends the process too, for what it would say next is the answer to this."""
         asked = time.monotonic()
         gone = [self._gone.popleft() for _ in range(len(self._gone))]
         try:
-            wire.send(self._end, Request(solver.number, *solver.news(self.generation), call, until, gone), latest)
+            wire.send(self._end, Request(solver.number, *solver.news(self.generation), call, gone), latest)
             reply: Reply | Refusal = wire.receive(self._end, latest)
         except TimeoutError:
             self._lose(0.0)
@@ -192,7 +190,7 @@ class ChildSolver:
         """Search for an optimum at which `columns` are whole; TimedOut if the process is lost."""
         started = time.monotonic()
         try:
-            found: Whole | Infeasible | TimedOut = self._solved("solve_whole", (columns, start, gap), budget_s)
+            found: Whole | Infeasible | TimedOut = self._solved("solve_whole", (columns, start, gap, budget_s), budget_s)
         except Lost as lost:
             return TimedOut(time.monotonic() - started, str(lost))
         return found
@@ -200,7 +198,7 @@ class ChildSolver:
     def basis(self) -> Basis | None:
         """The last basis; None where there is none, or where it is lost."""
         try:
-            basis: Basis | None = self._child.ask(self, ("basis", ()), None).value
+            basis: Basis | None = self._child.ask(self, ("basis", ()), 0.0).value
         except Lost:
             return None
         return basis
@@ -218,7 +216,7 @@ class ChildSolver:
         self._passed_to = None
 
     def _run(self, attempt: Attempt, budget_s: float) -> Point | Infeasible | TimedOut:
-        found: Point | Infeasible | TimedOut = self._solved("run", (attempt,), budget_s)
+        found: Point | Infeasible | TimedOut = self._solved("run", (attempt, budget_s), budget_s)
         return found
 
     def _solved(self, name: str, arguments: tuple[Any, ...], budget_s: float) -> Any:

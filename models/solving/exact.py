@@ -20,8 +20,10 @@ from models.power import genset
 from models.problem import Problem
 from models.site import build
 from models.solving import settle, whole
+from models.solving.attempt import SolverOf
 from models.solving.outcome import Infeasible, Outcome, Solved, TimedOut
 from models.solving.session import Session
+from models.solving.solver import Solver
 from models.solving.tiers import Ranked
 from models.work.job import Job
 
@@ -69,13 +71,15 @@ class Proof:
     missed: str | None = None
 
 
-def search(problem: Problem, settled: Any, asked: Exact, deadline: float) -> Found | Infeasible | TimedOut:
+def search(
+    problem: Problem, settled: Any, asked: Exact, deadline: float, solver_of: SolverOf = Solver
+) -> Found | Infeasible | TimedOut:
     """Search from `settled`, the program of `problem` with a solution that can be sent, until the instant `deadline`."""
     negative = [t for t, price in enumerate(problem.grid.price_per_kwh) if price < 0]
     torn = {(i, t) for i, (_, out) in enumerate(settle.two_ways(problem, settled)) for t in negative if t in out}
     burning = {(c.id, t) for c in problem.cooling_plants for t in negative}
     while True:
-        found = _search(problem, settled, asked, deadline, torn, burning)
+        found = _search(problem, settled, asked, deadline, solver_of, torn, burning)
         if not isinstance(found, Found):
             return found
         lesser = {id(v) for v in settle.both_ways(problem, found.model)}
@@ -89,12 +93,18 @@ def search(problem: Problem, settled: Any, asked: Exact, deadline: float) -> Fou
 
 
 def _search(
-    problem: Problem, settled: Any, asked: Exact, deadline: float, torn: set[whole.Torn], burning: set[whole.Burning]
+    problem: Problem,
+    settled: Any,
+    asked: Exact,
+    deadline: float,
+    solver_of: SolverOf,
+    torn: set[whole.Torn],
+    burning: set[whole.Burning],
 ) -> Found | Infeasible | TimedOut:
     model = build(problem)
     model.whole = pyo.Block()
     whole.add(model.whole, model, problem, asked.whole_steps, torn, burning)
-    session = Session(model)
+    session = Session(model, solver_of)
     gpus = model.workload.gpus
     if rungs := [(w, k, t) for w, k, t in gpus if k]:
         session.add_rows([((gpus[w, k - 1, t], 1.0), (gpus[w, k, t], -1.0)) for w, k, t in rungs], [0.0] * len(rungs))

@@ -10,7 +10,6 @@ import os
 import select
 import socket
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,16 +29,12 @@ Call = tuple[str, tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Request:
-    """`call` of the program `number`, after `changes`; `program` where it is not held yet; `gone` are those to let go.
-
-    `until` is the instant (s, of `monotonic`) at which the budget of the call is used up, its last argument; None where it has none.
-    """
+    """`call` of the program `number`, after `changes`; `program` where it is not held yet; `gone` are those to let go."""
 
     number: int
     program: Program | None
     changes: Sequence[Call]
     call: Call
-    until: float | None
     gone: Sequence[int] = ()
 
 
@@ -70,8 +65,7 @@ def answer(held: dict[int, Solver], request: Request) -> Reply | Refusal:
             getattr(solver, name)(*arguments)
         ran_s = solver.run_seconds
         name, arguments = request.call
-        left = () if request.until is None else (max(request.until - time.monotonic(), 0.0),)
-        return Reply(getattr(solver, name)(*arguments, *left), solver.run_seconds - ran_s)
+        return Reply(getattr(solver, name)(*arguments), solver.run_seconds - ran_s)
     except MemoryError:
         raise
     except Exception as fault:

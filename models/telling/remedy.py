@@ -29,9 +29,11 @@ from models.breach import CONTRACT, TIERS, TINY
 from models.horizon import Floats
 from models.problem import Problem
 from models.site import build
+from models.solving.attempt import SolverOf
 from models.solving.ladders import solve_with_ladders
 from models.solving.outcome import Solved
 from models.solving.session import Session
+from models.solving.solver import Solver
 from models.telling.marginal import LIMITS, Marginal, marginal_prices, member_of, scale_of
 
 
@@ -59,10 +61,10 @@ class WhatIf:
     `base` is the optimum with every limit, `running` the GPUs of each workload by step in it, shape (W, T).
     """
 
-    def __init__(self, problem: Problem, budget_s: float) -> None:
+    def __init__(self, problem: Problem, budget_s: float, solver_of: SolverOf = Solver) -> None:
         self._problem, self._budget_s = problem, budget_s
         self._model = build(problem)
-        self._session = Session(self._model)
+        self._session = Session(self._model, solver_of)
         self._rows: dict[tuple[str, str | None], list[tuple[int, int, float]]] = defaultdict(list)
         self._columns: dict[tuple[str, str | None], list[tuple[int, int, float]]] = defaultdict(list)
         for into, components in ((self._rows, self._session.row_names), (self._columns, self._session.variables)):
