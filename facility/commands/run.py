@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import signal
 import threading
 import time
@@ -27,8 +26,8 @@ log = logging.getLogger("facility")
 
 CONNECT_S = 3.0
 LISTEN_S = 1.5
-LAST_SOLVE_S = 1.0
-"""How long a stop waits for a solve."""
+LAST_CYCLE_S = 1.0
+"""How long a stop waits for what is left of a cycle once its solve has ended."""
 
 
 def run_daemon(
@@ -46,6 +45,7 @@ def run_daemon(
     from facility.daemon.loop import Daemon, instance_name
     from facility.daemon.pulse import last_will
     from facility.journal.journal import Journal
+    from models.solving.child import Child
 
     clock, speed = _clock(clock_text)
     stop = threading.Event()
@@ -57,12 +57,12 @@ def run_daemon(
         signal.signal(name, ask_to_stop)
 
     instance = instance_name()
-    with Journal(state or Path(f"{site.id}.sqlite"), clock=clock) as journal:
+    with Child() as solver, Journal(state or Path(f"{site.id}.sqlite"), clock=clock) as journal:
         if journal.put_aside is not None:
             log.warning("the journal was damaged and lies at %s now; a new one begins", journal.put_aside)
         version = cast("Literal['3.1.1', '5']", mqtt)
         bus = MqttBus(broker or site.bus.broker, instance, will=last_will(site, instance), version=version)
-        daemon = Daemon(site, bus, journal, clock, instance=instance)
+        daemon = Daemon(site, bus, journal, clock, instance=instance, solver_of=solver)
         daemon.subscribe()
         wanted = threading.Event()
         daemon.wake = wanted.set
@@ -84,12 +84,10 @@ def run_daemon(
                 scheduler.shutdown(wait=False)
             daemon.close()
             bus.close()
+            solver.close()
             if planner.ident is not None:
-                planner.join(LAST_SOLVE_S)
+                planner.join(LAST_CYCLE_S)
     log.info("stopped")
-    if planner.is_alive():  # a thread inside the solver would take the interpreter down with it, and the exit code
-        logging.shutdown()
-        os._exit(0)
     return 0
 
 

@@ -40,6 +40,8 @@ from facility.problem import called
 from facility.report.current import plan_payload
 from facility.site import Site
 from facility.steps import Edges, rolling
+from models.solving.attempt import SolverOf
+from models.solving.solver import Solver
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +58,17 @@ REPORTS = ("cap/+/+/reported", "cooling/+/reported", "battery/+/reported")
 
 
 class Daemon:
-    """One instance of the service on one site. `bus` must have been made with `facility.daemon.pulse.last_will` as its will."""
+    """One instance of the service on one site. `bus` must have been made with `facility.daemon.pulse.last_will` as its will.
 
-    def __init__(self, site: Site, bus: Bus, journal: Journal, clock: Clock, *, instance: str = "daemon") -> None:
+    `solver_of` says where programs are solved. Where that is a `models.solving.child`, a solver that hangs or dies ends its cycle in
+    time, with the last plan.
+    """
+
+    def __init__(
+        self, site: Site, bus: Bus, journal: Journal, clock: Clock, *, instance: str = "daemon", solver_of: SolverOf = Solver
+    ) -> None:
         self._site, self._bus, self._journal, self._clock, self._instance = site, bus, journal, clock, instance
+        self._solver_of = solver_of
         self._topics = Topics(site.bus.root, site.id)
         self._lock = threading.RLock()
         self._planning = threading.Lock()
@@ -282,7 +291,8 @@ class Daemon:
             return Undecided(f"an operator drives: {made.asked.mode}")
         try:
             asked = called(self._site, made.snapshot, forecast, made.asked, events, edges)
-            found = decide(self._site, made.snapshot, forecast, asked, edges, self._site.control.solver_budget_s, None, near_kw)
+            budget_s = self._site.control.solver_budget_s
+            found = decide(self._site, made.snapshot, forecast, asked, edges, budget_s, None, near_kw, self._solver_of)
         except Exception as error:
             log.exception("the planner failed")
             return Undecided(f"the planner failed: {type(error).__name__}: {error}")

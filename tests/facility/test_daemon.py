@@ -6,8 +6,11 @@ The site: pool `p`, 10 GPUs of 100 to 400 W, 6 of them rented by `c`, 2 wanted b
 from __future__ import annotations
 
 import gc
+import os
 import resource
+import signal
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -31,6 +34,10 @@ from facility.journal.journal import Journal
 from facility.journal.store import StoreFault
 from facility.site import Site
 from facility.verify import Violation
+from models.solving import wire
+from models.solving.attempt import SolverOf
+from models.solving.child import Child
+from models.solving.solver import Solver
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 POINTS = [{"cap_w": 100, "draw_w": 100, "speed": 0.2}, {"cap_w": 400, "draw_w": 390, "speed": 1}]
@@ -51,8 +58,8 @@ ROOT = "facility/v1/s"
 class House:
     """A broker, an operator's ear on it, and a daemon that can be stopped and started."""
 
-    def __init__(self, path: Path, site: Site = SITE) -> None:
-        self.path, self.site = path, site
+    def __init__(self, path: Path, site: Site = SITE, solver_of: SolverOf = Solver) -> None:
+        self.path, self.site, self.solver_of = path, site, solver_of
         self.clock, self.broker = ManualClock(NOW), MemoryBroker()
         self.ear: MemoryBus = self.broker.connect()
         self.ear.subscribe(f"{ROOT}/#", 1)
@@ -62,7 +69,7 @@ class House:
     def open(self) -> None:
         self.journal = Journal(self.path, clock=self.clock)
         self.bus = self.broker.connect(last_will(self.site, "daemon"))
-        self.daemon = Daemon(self.site, self.bus, self.journal, self.clock)
+        self.daemon = Daemon(self.site, self.bus, self.journal, self.clock, solver_of=self.solver_of)
         self.daemon.wake = self._wake
         self.daemon.subscribe()
         self.settle()
@@ -425,6 +432,64 @@ def test_a_fault_in_the_planner_is_an_outcome_and_the_next_cycle_is_normal(
         assert "ZeroDivisionError" in planned.daemon.outcome.reason
     planned.daemon.cycle()
     assert planned.mode() == "NORMAL"
+
+
+def test_a_solver_that_is_killed_amid_a_solve_leads_to_hold_and_the_next_cycle_is_normal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process is stopped, so that it is surely asked and has not answered when it is killed."""
+    asked, ended = threading.Event(), []
+    receive = wire.receive
+
+    def waits(*arguments: Any) -> Any:
+        asked.set()
+        return receive(*arguments)
+
+    with Child() as child:
+        house = House(tmp_path / "journal.sqlite", solver_of=child)
+        assert house.daemon.cycle().outcome == "published"
+        first = child.pid
+        os.kill(first, signal.SIGSTOP)
+        monkeypatch.setattr(wire, "receive", waits)
+        house.clock.advance(300)
+        cycle = threading.Thread(target=lambda: ended.append(house.daemon.cycle()))
+        cycle.start()
+        assert asked.wait(10)
+        assert not ended
+        assert house.order("pool/h/p", "cap_w", 250)["status"] == "accepted"  # nobody waits for the solver
+        os.kill(first, signal.SIGKILL)
+        cycle.join(5)
+        assert not cycle.is_alive()
+        assert (house.mode(), house.daemon.outcome.outcome, house.caps()["c"]) == ("HOLD", "held", 250)
+        assert "the solver's process died of SIGKILL" in house.daemon.outcome.reason
+        assert (child.generation, child.pid == first) == (1, False)
+        house.clock.advance(300)
+        assert house.daemon.cycle().outcome == "published"
+        assert child.generation == 1
+        told = [(record.mode, record.outcome) for record in house.journal.cycles()]
+        assert told == [("NORMAL", "published"), ("HOLD", "held"), ("NORMAL", "published")]
+        assert "died of SIGKILL" in [record.reason for record in house.journal.cycles()][1]
+        assert not house.daemon.faults
+        house.kill()
+
+
+def test_a_solver_that_never_answers_is_killed_in_time_and_the_next_cycle_is_normal(tmp_path: Path) -> None:
+    site = SITE.model_copy(update={"control": SITE.control.model_copy(update={"solver_budget_s": 1.0})})
+    with Child(grace_s=0.5) as child:
+        house = House(tmp_path / "journal.sqlite", site, solver_of=child)
+        assert house.daemon.cycle().outcome == "published"
+        first = child.pid
+        os.kill(first, signal.SIGSTOP)
+        house.clock.advance(300)
+        began_s = time.monotonic()
+        house.daemon.cycle()
+        assert 1.4 < time.monotonic() - began_s < 4
+        assert house.mode() == "HOLD"
+        assert "the solver was killed: no answer in 1.5 s" in house.daemon.outcome.reason
+        assert not Path(f"/proc/{first}").exists()
+        house.clock.advance(300)
+        assert house.daemon.cycle().outcome == "published"
+        house.kill()
 
 
 def test_no_plan_at_the_start_means_fallback_caps(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
