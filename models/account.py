@@ -20,7 +20,7 @@ from models.power import battery, feed, feeder, genset, redundancy
 from models.problem import Problem
 from models.schedule import Schedule
 from models.solving import stability
-from models.work import budget, firm, job, maintenance, pause, pool
+from models.work import budget, firm, job, maintenance, minimum_run, pause, pool
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Account:
     it holds at the end of a step; `uncertain_kw` is what the pessimistic forecast may bring each feeder beyond
     `feeder_kw`, and limits are judged with it. `breach` holds, by family, the amount above the limit: by feeder and step, group of
     feeders and step, feed and step, battery that rides through and step, zone and step, loop and step, step, firm workload and
-    step, job, genset and step, or reserve and step.
+    step, job, job and step, genset and step, or reserve and step.
     """
 
     import_kw: Floats
@@ -107,6 +107,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         genset.bill(problem.gensets, schedule.given_kw, horizon),
         job.bill(problem.jobs, work[firms:], horizon),
         pause.bill(problem.jobs, running[firms:], problem.cells.share[firms:], carried),
+        minimum_run.bill(problem.jobs, running[firms:], problem.cells.share[firms:], horizon),
         firm.bill(problem.firms, work[:firms], h),
         maintenance.bill(problem.windows),
         budget.bill([f.budget for f in problem.firms], _stack([f.demanded(steps) for f in problem.firms], steps), work[:firms], h),

@@ -41,7 +41,11 @@ GRID_LIMIT = Tier("grid_limit_kwh", 1_000.0, ("over_limit_kw", "over_feed_kw", "
 GRID_EVENT = Tier("grid_event_kwh", 500.0, ("over_event_kw", "over_ramp_kw", "short_reserve_kw"))
 """Above the default penalty of a contract, 50 per GPU hour: a kWh more never buys 10 GPU hours back, an A100's best is 5.9."""
 
-CONTRACT = Tier("contract_gpu_h", 50.0, ("short_gpu_h", "unfinished_gpu_h", "over_budget_h", "unserviced_gpu_h", "over_carbon_kg", "stopped_early_h"))
+CONTRACT = Tier(
+    "contract_gpu_h",
+    50.0,
+    ("short_gpu_h", "unfinished_gpu_h", "cut_short_gpu_h", "over_budget_h", "unserviced_gpu_h", "over_carbon_kg", "stopped_early_h"),
+)
 """Each contract has a penalty of its own; this is the site file's default."""
 
 CARBON_PRICE_PER_KG = 5.0

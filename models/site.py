@@ -28,7 +28,7 @@ from models.heat import cooling_plant, hall, liquid_loop, set_point, thermal_sto
 from models.power import battery, feed, feeder, genset, redundancy, solar
 from models.problem import Problem
 from models.solving import stability
-from models.work import budget, firm, job, maintenance, movable, pause, pool, workload
+from models.work import budget, firm, job, maintenance, minimum_run, movable, pause, pool, workload
 
 
 def build(problem: Problem) -> Any:
@@ -41,6 +41,7 @@ def build(problem: Problem) -> Any:
     jobs = dict(enumerate(problem.jobs, start=len(problem.firms)))
     job.add(m.job, jobs, m.workload, horizon)
     pause.add(m.pause, jobs, m.workload, m.job)
+    minimum_run.add(m.minimum_run, jobs, m.workload, problem.cells.share, horizon)
     movable.add(m.movable, m.workload, m.job)
     stability.add(m.stability, problem.last, problem.cells, m.workload)
     maintenance.add(m.maintenance, problem.maintenances, problem.pools, horizon, problem.free_gpus, m.STEPS)
@@ -66,6 +67,7 @@ def build(problem: Problem) -> Any:
         + (carbon.cost(m.carbon, problem.carbon, m.STEPS, wiring.of(m.grid.import_kw), wiring.burnt_kg(m, problem)) if problem.carbon else 0.0)
         + job.cost(m.job, m.workload)
         + pause.cost(m.pause)
+        + minimum_run.cost(m.minimum_run)
         + firm.cost(m.firm, m.workload)
         + budget.cost(m.budget)
         + maintenance.cost(m.maintenance)
@@ -110,7 +112,7 @@ def _rooms(problem: Problem) -> Any:
     m = pyo.ConcreteModel(name="site")
     m.STEPS = pyo.RangeSet(0, len(horizon) - 1)
     m.h = pyo.Param(m.STEPS, initialize=dict(enumerate(horizon.hours)))
-    for room in ("workload", "firm", "budget", "maintenance", "job", "movable", "pause", "grid", "carbon", "position", "stability"):
+    for room in ("workload", "firm", "budget", "maintenance", "job", "movable", "pause", "minimum_run", "grid", "carbon", "position", "stability"):
         m.add_component(room, pyo.Block())
     m.demand_charge = pyo.Block([c.id for c in problem.demand_charges])
     m.pool = pyo.Block([p.id for p in problem.pools])

@@ -22,6 +22,7 @@ from models.schedule import Groups, Schedule
 from models.sending.cell import SNAP, Cell
 from models.sending.room import Room
 from models.solving.session import Session, values
+from models.solving.settle import is_owed
 from models.work.job import Job
 
 MORE = 1.001
@@ -32,14 +33,15 @@ Cells = dict[int, list[Cell]]
 def started(problem: Problem, groups: Groups) -> dict[int, int]:
     """Which workloads of `groups` are sent GPUs at once, and how many, by index.
 
-    Jobs that share GPUs inside the first step take turns: the earlier in the problem's order runs, the others wait for it.
+    Jobs that share GPUs inside the first step take turns: one in its minimum run goes first, then the earlier in the problem's
+    order, and the others wait for it.
     """
     free = {p.id: int(p.available[0] - problem.idle_kept(p.id)[0]) for p in problem.pools}
     needed: dict[int, int] = {}
     for w, count in zip(groups.w[groups.t == 0].tolist(), groups.count[groups.t == 0].tolist(), strict=True):
         needed[w] = needed.get(w, 0) + count
     sent: dict[int, int] = {}
-    for w, gpus in sorted(needed.items()):
+    for w, gpus in sorted(needed.items(), key=lambda item: (not is_owed(problem, item[0]), item[0])):
         load = problem.workloads[w]
         if isinstance(load, Job) and (load.arrival_h > 0 or gpus > free[load.pool]):
             continue
@@ -127,9 +129,9 @@ def _at_least(cell: Cell, k: int) -> int:
 
 
 def _partial(problem: Problem, cells: Cells) -> Iterator[tuple[int, Cell]]:
-    """What runs for a part of the first step only, the smallest part first."""
+    """What runs for a part of the first step only, the smallest part first, what is in its minimum run last."""
     first: Mapping[int, Cell] = {w: mine[0] for w, mine in cells.items() if mine and mine[0].t == 0}
-    for w, cell in sorted(first.items(), key=lambda item: item[1].share):
+    for w, cell in sorted(first.items(), key=lambda item: (is_owed(problem, item[0]), item[1].share)):
         load = problem.workloads[w]
         if load.may_pause and cell.share < 1 - SNAP and not (isinstance(load, Job) and load.arrival_h > 0):
             yield w, cell

@@ -137,6 +137,8 @@ def _run_elsewhere(problem: Problem, job: Job, w: int, mine: list[Cell], missing
     """Run for a moment in a later step the job has to itself, at the first rung; the work still missing, GPU h."""
     index, taken = problem.cells, {cell.t for cell in mine}
     steps = [t for t in np.flatnonzero(index.share[w] > SNAP).tolist() if t and t not in taken]
+    if job.min_run_h > 0:  # beside a run, or as the last
+        steps = [t for t in steps if taken & {t - 1, t + 1} or t > max(taken, default=-1)]
     if job.pause_price_per_gpu > 0:
         steps.sort(key=lambda t: not taken & {t - 1, t + 1})
     for t in steps:

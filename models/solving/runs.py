@@ -8,7 +8,7 @@ stops it just as well. So for each rigid job that pauses more than the program c
     the least of its runs after the first step is left out,
 
 and the program is solved again: first with what each leans to, all jobs at once, then job by job, the dearest first. Kept is
-what costs less with its pauses counted in full and breaks no more.
+what costs less with its pauses counted in full and breaks no more. Runs that are too short come before money (`blocks`).
 
 Of many gangs that share a limit most still run for a part of many steps. So where the rounded schedule leaves room, such a gang
 runs through the step and ends as much earlier (`run_through`).
@@ -28,19 +28,16 @@ from models.horizon import Floats
 from models.problem import Problem
 from models.sending.cell import SNAP, Cell
 from models.sending.room import Room
+from models.solving import blocks
+from models.solving.blocks import At, Patch, shares
 from models.solving.outcome import Outcome, Solved
 from models.solving.session import Session
 from models.solving.settle import broken
 from models.work.job import Job
-from models.work.pause import NEARLY, inside, times
+from models.work.pause import inside, times
 
 TRIES = 20
 """At most this many solves."""
-
-At = tuple[int, int]
-"""A workload and a step."""
-Patch = dict[At, float]
-"""On how many GPUs, mean over the step, a job is to run in a cell."""
 
 
 def merge(
@@ -78,7 +75,7 @@ class _Trial:
         self.best = solved
         self._session, self._model, self._problem, self._solve, self._latest = session, model, problem, solve, latest
         self._kept: dict[At, tuple[float, float]] = {}
-        self._broken, self._money = broken(model), solved.objective + _uncounted(problem, model)
+        self._broken, self._worth = broken(model), self._judged(solved)
         self._tries = 0
         self.is_stale = False
         """The session solved something else after the best solution."""
@@ -98,9 +95,9 @@ class _Trial:
         self._session.fix(variables, list(patch.values()))
         outcome = self._solve()
         if isinstance(outcome, Solved):
-            state, money = broken(self._model), outcome.objective + _uncounted(self._problem, self._model)
-            if all(now <= was + TINY for now, was in zip(state, self._broken, strict=True)) and money < self._money - TINY:
-                self.best, self._broken, self._money, self.is_stale = outcome, state, money, False
+            state, worth = broken(self._model), self._judged(outcome)
+            if all(now <= was + TINY for now, was in zip(state, self._broken, strict=True)) and worth < (self._worth[0], self._worth[1] - TINY):
+                self.best, self._broken, self._worth, self.is_stale = outcome, state, worth, False
                 self._kept |= {cell: (value, value) for cell, value in patch.items()}
                 return True
         was = [self._kept.get((w, t), (0.0, gpus[w, 0, t].ub)) for w, t in patch]
@@ -108,6 +105,10 @@ class _Trial:
         self._session.load(self.best)
         self.is_stale = True
         return False
+
+    def _judged(self, solved: Solved) -> tuple[float, float]:
+        """What runs lack of their minimum, h, and money with all pauses counted, of the solution in the model."""
+        return round(blocks.lacking_h(self._problem, self._model), 5), solved.objective + _uncounted(self._problem, self._model)
 
     def _fits(self, patch: Patch) -> bool:
         """Whether all that is kept running leaves its pool's other gangs their GPUs, so that the program stays feasible."""
@@ -165,12 +166,12 @@ def _uncounted(problem: Problem, model: Any) -> float:
 
 
 def _patches(problem: Problem, model: Any) -> dict[int, list[Patch]]:
-    """What may be tried for each rigid job whose pauses are counted in part, by workload, the dearest first."""
+    """What may be tried by workload: for gangs that run too short, then for those whose pauses are counted in part, the dearest first."""
     h = problem.horizon.h
-    found: dict[int, list[Patch]] = {}
+    found = blocks.patches(problem, model)
     for w, (share, money) in sorted(_pauses(problem, model).items(), key=lambda item: -item[1][1]):
         job, most = problem.workloads[w], problem.cells.share[w]
-        if money <= TINY or not isinstance(job, Job):
+        if money <= TINY or w in found or not isinstance(job, Job):
             continue
         mine: list[Patch] = []
         part = [t for t in np.flatnonzero(inside(job, share, most)).tolist() if t > 0]
@@ -193,10 +194,7 @@ def _pauses(problem: Problem, model: Any) -> dict[int, tuple[Floats, float]]:
         job = problem.workloads[w]
         if not isinstance(job, Job) or job.elastic:
             continue
-        share = np.zeros(len(problem.horizon))
-        for t in model.workload.WINDOW[w]:
-            share[t] = (model.workload.gpus[w, 0, t].value or 0.0) / job.gpus
-        share[share < NEARLY] = 0.0
+        share = shares(problem, model, w)
         happen = job.gpus * times(job, share, problem.cells.share[w], model.job.carried_gpu_h[w].value or 0.0)
         found[w] = share, job.pause_price_per_gpu * (happen - (model.pause.paused_gpus[w].value or 0.0))
     return found

@@ -6,8 +6,8 @@ A plan's genset is on or off all through, in the best of a few patterns; its pow
 the segment of its curve it was on; and in the first step, which is what is sent, a rigid job runs, waits, or finishes inside
 it. Each is fixed to the side its solution leans to and the program is solved again, until nothing is left between. Where that
 breaks a limit or a promise, the other side is tried, least sure job first, and kept where it breaks less of a limit, or no
-more and costs less. What an operator orders to run is fixed the same way; only a limit of the plant or of the grid makes it
-wait.
+more and costs less. What an operator orders to run is fixed the same way, and a gang in its minimum run; only a limit of the
+plant or of the grid makes it wait.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from models.problem import Problem
 from models.solving.outcome import Outcome, Solved, TimedOut
 from models.solving.session import Session, values
 from models.work.job import Job, undone_gpu_h
+from models.work.minimum_run import owed_h
 
 TRIES = 10
 """At most this many jobs are tried the other way round."""
@@ -119,7 +120,8 @@ def _turn(
             break
         job = problem.jobs[w - len(problem.firms)]
         other = 0.0 if settled[w] else _most(session, model, problem, w)
-        if (_is_ordered(job) and over <= before[0] + TINY) or other > _free(problem, job.pool, settled) + settled[w]:
+        must_run = _is_ordered(job) or (settled[w] and is_owed(problem, w))
+        if (must_run and over <= before[0] + TINY) or other > _free(problem, job.pool, settled) + settled[w]:
             continue
         outcome = _solve_at(session, model, {w: other}, solve)
         if not isinstance(outcome, Solved):
@@ -222,7 +224,7 @@ def _gangs(session: Session, model: Any, problem: Problem, settled: dict[int, fl
         if isinstance(load, Job) and w not in settled and (_is_ordered(load) or (now > TINY and not load.elastic)):
             most = _most(session, model, problem, w)
             if now < most - TINY and _has_more(model, load, w):
-                lean = 2.0 if _is_ordered(load) else now / most if _can_wait(problem, load, w) else 1.0
+                lean = 2.0 if _is_ordered(load) else 1.0 if _must(model, problem, load, w) else now / most
                 between.append((lean, w, most))
                 continue
         free[load.pool] -= now
@@ -240,6 +242,12 @@ def _is_ordered(job: Job) -> bool:
     return bool(job.order) and job.order[0] == "run"
 
 
+def is_owed(problem: Problem, w: int) -> bool:
+    """Whether workload `w` is in its minimum run when the first step begins."""
+    job = problem.workloads[w]
+    return isinstance(job, Job) and bool(owed_h(job, problem.cells.share[w], problem.horizon)[0] > TINY)
+
+
 def _free(problem: Problem, pool: str, settled: dict[int, float]) -> float:
     """GPUs of a pool that nothing must have in the first step."""
     return float(problem.free_gpus(pool)[0]) - sum(gpus for w, gpus in settled.items() if problem.workloads[w].pool == pool)
@@ -255,6 +263,13 @@ def _most(session: Session, model: Any, problem: Problem, w: int) -> float:
     later_gpu_h = sum(h[t] * problem.cells.ladder(w, t).speed[0] * float(gpus) for t, gpus in fixed)
     until_done = max(0.0, job.work_gpu_h - later_gpu_h) / (h[0] * problem.cells.ladder(w, 0).speed[0])
     return float(min(job.gpus * problem.cells.share[w, 0], until_done))
+
+
+def _must(model: Any, problem: Problem, job: Job, w: int) -> bool:
+    """Whether `job` may not wait: the rest of its window is too short for it, or the program keeps it in its minimum run."""
+    cut_short = model.minimum_run.cut_short_gpu_h
+    goes_on = (w, 0) in cut_short and _value(cut_short[w, 0]) <= TINY
+    return goes_on or not _can_wait(problem, job, w)
 
 
 def _can_wait(problem: Problem, job: Job, w: int) -> bool:

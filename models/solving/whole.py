@@ -8,6 +8,7 @@ it with its work done. In later steps a fraction of a step is a time, as in roun
     running[w,t] + ended[w,t+1] <= 1                                               ends_once
     sum of later gpus[w,0,t] <= most after * (1 - ended[w,last])                   rests_after
     unfinished[w] + carried[w] + forgone[w] <= work_left[w] * (1 - ended[w,last])  owes_nothing
+    running[w,t] - running[w,t-1] <= running[w,s] + ended[w,s+1]                   runs_on (s > t in its minimum run)
 Power goes one way through a battery, the grid connection and a feeder with losses, and a cooling plant draws what its curve
 says, wherever a solution of the program did otherwise:
     in_kw[i,t] <= most in * draws[i,t]                                             draws_in
@@ -44,6 +45,7 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
+from models.breach import TINY
 from models.problem import Problem
 from models.solving.settle import two_ways
 from models.work.job import Job
@@ -78,6 +80,10 @@ def _gangs(block: Any, model: Any, problem: Problem, last: int) -> None:
     block.AFTER = pyo.Set(block.GANGS, initialize={w: [t for t in workloads.WINDOW[w] if t >= last] for w in gangs})
     block.OUTSIDE = pyo.Set(dimen=2, initialize=[(w, t) for w in gangs for t in range(last) if not share[w, t]])
     block.LATER = pyo.Set(initialize=[w for w in gangs if len(block.AFTER[w])])
+    bound = [(w, t, s) for w in gangs for t in range(last) for s in _runs_on(problem, w, t, last)]
+    block.BOUND = pyo.Set(dimen=3, initialize=bound)
+    before = {(w, t): [t - 1] if (w, t - 1) in block.RUNNING else [] for w, t in block.RUNNING}
+    block.BEFORE = pyo.Set(block.RUNNING, initialize=before)
 
     def none_at_first(_b: Any, _w: int, t: int) -> tuple[int, int]:
         return 0, int(t > 0)
@@ -112,6 +118,20 @@ def _gangs(block: Any, model: Any, problem: Problem, last: int) -> None:
     def owes_nothing(b: Any, w: int) -> Any:
         left = sum(jobs.unfinished_gpu_h[v] for v in jobs.UNFINISHED[w]) + sum(jobs.forgone_gpu_h[v] for v in jobs.FORGONE[w])
         return left + jobs.carried_gpu_h[w] <= jobs.work_left_gpu_h[w] * (1 - b.ended[w, last])
+
+
+    @block.Constraint(block.BOUND)
+    def runs_on(b: Any, w: int, t: int, s: int) -> Any:
+        return b.running[w, t] - sum(b.running[w, r] for r in b.BEFORE[w, t]) <= b.running[w, s] + b.ended[w, s + 1]
+
+
+def _runs_on(problem: Problem, w: int, t: int, last: int) -> list[int]:
+    """The later whole steps that begin within the minimum run of gang `w` where that begins with step `t`."""
+    job, share, starts = problem.workloads[w], problem.cells.share[w], problem.horizon.starts
+    if not isinstance(job, Job) or not share[t] or (job.running and t == 0):
+        return []
+    within = np.flatnonzero(starts[:last] < starts[t] + job.min_run_h - TINY)
+    return [s for s in within.tolist() if s > t and (share[t : s + 1] > 0).all()]
 
 
 def _flows(block: Any, model: Any, problem: Problem, torn: Collection[Torn]) -> None:

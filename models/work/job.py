@@ -38,7 +38,8 @@ class Job(Workload):
 
     An elastic job may run on fewer GPUs than its size; a rigid one runs on all of them or waits. `carry_price_per_gpu_h` is
     what a GPU hour costs after the horizon, `pause_price_per_gpu` what it costs to stop a GPU and start it again. `running`: it
-    runs now, so it has arrived. `spot_value_per_gpu_h` above 0: its work is spot work, worth that much and owed to nobody.
+    runs now, so it has arrived. A rigid job that starts runs for `min_run_h` or until its work is done; one that runs now is to
+    run for `still_h` more. `spot_value_per_gpu_h` above 0: its work is spot work, worth that much and owed to nobody.
 
     `elsewhere` is the job as it would be in other pools of which it may have one instead; `part_of` is the position, among the
     problem's jobs, of the job that this is such a part of (`models.work.movable`).
@@ -53,6 +54,8 @@ class Job(Workload):
     carry_price_per_gpu_h: float = 0.0
     pause_price_per_gpu: float = 0.0
     running: bool = False
+    min_run_h: float = 0.0
+    still_h: float = 0.0
     spot_value_per_gpu_h: float = 0.0
     elsewhere: tuple[Job, ...] = ()
     part_of: int | None = None

@@ -2,8 +2,9 @@
 
 The program of `spread` gives a job a part in every pool it may have (`models.work.movable`) and so says how much work of such jobs is
 best done in which pool. Each job then gets one pool, once: of those that do any of its work the one with most of that amount not
-yet taken by other jobs, those with fewest pools to choose from first, then the largest. Pauses cost nothing while choosing. Gangs
-do not split as the program does, so the choice is kept only where its plan is better than with every job where it is (`models.plan`).
+yet taken by other jobs, those with fewest pools to choose from first, then the largest. Pauses cost nothing while choosing, and no run
+is too short. Gangs do not split as the program does, so the choice is kept only where its plan is better than with every job where
+it is (`models.plan`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pyomo.environ as pyo
 from models.breach import TINY
 from models.horizon import Floats
 from models.problem import Problem
+from models.work.job import Job
 from models.work.workload import work_gpu_h
 
 
@@ -24,9 +26,13 @@ def spread(problem: Problem) -> Problem | None:
     """The problem in which each movable job has a part in each of its pools, behind the jobs; None where no job is movable."""
     if not any(job.elsewhere for job in problem.jobs):
         return None
-    jobs = [replace(job, pause_price_per_gpu=0.0) if job.elsewhere else job for job in problem.jobs]
-    parts = [replace(part, part_of=i, pause_price_per_gpu=0.0) for i, job in enumerate(problem.jobs) for part in job.elsewhere]
+    jobs = [_free_to_stop(job) if job.elsewhere else job for job in problem.jobs]
+    parts = [replace(_free_to_stop(part), part_of=i) for i, job in enumerate(problem.jobs) for part in job.elsewhere]
     return replace(problem, jobs=(*jobs, *parts))
+
+
+def _free_to_stop(job: Job) -> Job:
+    return replace(job, pause_price_per_gpu=0.0, min_run_h=0.0)
 
 
 def placed(problem: Problem, model: Any) -> Problem:
