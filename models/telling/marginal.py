@@ -88,7 +88,16 @@ LIMITS = {
 """By block and name of the rows, or of the columns whose upper bound it is. A GPU more is one that idles at nothing."""
 
 PROMISES = frozenset(
-    {"job.finishes", "maintenance.happens", "liquid_loop.takes_heat", "reserve.keeps", "grid.one_way", "genset.runs_on", "whole.owes_nothing"}
+    {
+        "job.finishes",
+        "minimum_run.goes_on",
+        "maintenance.happens",
+        "liquid_loop.takes_heat",
+        "reserve.keeps",
+        "grid.one_way",
+        "genset.runs_on",
+        "whole.owes_nothing",
+    }
 )
 """Families of rows that a breach relaxes and that are no limit: the price of a job's work is the job's own (`models.telling.why`), that of a
 loop's heat its plant's, that of one way at the grid its two limits'; a minimum run that began before and what is whole have none.
@@ -148,7 +157,7 @@ class Member:
     key: Any
 
 
-BY_WORKLOAD = frozenset({"workload", "firm", "budget", "job", "pause"})
+BY_WORKLOAD = frozenset({"workload", "firm", "budget", "job", "pause", "minimum_run"})
 """Blocks whose rows and columns begin their index with a workload."""
 
 
