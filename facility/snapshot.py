@@ -13,7 +13,8 @@ class Job:
 
     `work_gpu_h` is the work left in GPU hours at relative speed 1. `running` is what the scheduler last reported: True
     while its GPUs are held, False while it waits, None when nobody told. `pause_cost_gpu_h` is what each GPU loses when the
-    job stops and starts again; None: the site's. `other_pools` are those in which it may run instead, of the same GPU model.
+    job stops and starts again; None: the site's. `min_run_h` is how long a rigid job runs at least once it does, None: the site's,
+    and `running_since` since when it runs, None where nobody knows. `other_pools` are those in which it may run instead, of the same GPU model.
     """
 
     id: str
@@ -28,6 +29,8 @@ class Job:
     elastic: bool = False
     running: bool | None = None
     pause_cost_gpu_h: float | None = None
+    min_run_h: float | None = None
+    running_since: datetime | None = None
     other_pools: tuple[str, ...] = ()
 
 

@@ -304,11 +304,30 @@ def _told(verdict: Sequence[Violation]) -> str:
 
 
 def _fatal(verdict: tuple[Violation, ...], found: Decided) -> list[Violation]:
-    """What must not be sent: anything that endangers the plant, and what is broken of the grid's that the plan did not own up to."""
+    """What must not be sent: anything that endangers the plant, and what the plan breaks and does not own up to of the grid's limits
+    and of minimum runs.
+    """
     breach = found.plan.account.breach
     hot = bool((breach["too_hot_k"][:, :1] > 0).any())
     told = {"grid.limit": hot or breach["over_limit_kw"][0] > 0, "grid.event": hot or breach["over_event_kw"][0] > 0}
     for product, short_kw in zip(found.plan.problem.reserves, breach["short_reserve_kw"], strict=True):
         rule = f"grid.reserve_{product.direction}"
         told[rule] = told.get(rule, False) or short_kw[0] > 0
-    return [v for v in verdict if v.tier == "plant" or (v.tier == "grid" and not told.get(v.rule, False))]
+    stopped = _stopped(found)
+    return [
+        v
+        for v in verdict
+        if v.tier == "plant" or (v.tier == "grid" and not told.get(v.rule, False)) or (v.rule == "job.min_run" and v.asset in stopped)
+    ]
+
+
+def _stopped(found: Decided) -> frozenset[str]:
+    """The jobs that the plan itself holds, though nobody ordered it and their pools have the GPUs, without saying that it cuts them short."""
+    problem, first = found.plan.problem, len(found.plan.problem.firms)
+    cut_short = found.plan.account.breach.get("cut_short_gpu_h")
+    held = {order.job for order in found.decision.jobs if order.action == "hold"}
+    return frozenset(
+        job.id
+        for i, job in enumerate(problem.jobs)
+        if job.id in held and problem.cells.share[first + i, 0] > 0 and (cut_short is None or not cut_short[i, 0] > 0)
+    )

@@ -1,8 +1,8 @@
 """Job files: a scheduler's accounting export as it is, turned into jobs that may wait.
 
 Needed are `submit_time, duration_s, num_gpus`; `job_id, tenant, pool, contract, deadline, elastic, curve, pause_cost_gpu_h,
-pools, movable` are used where they are there, other columns are not looked at. `duration_s` is taken as the time at relative speed 1. Every job of
-the file ends up in `jobs` or, with its reason, in `left_out`; whatever was assumed is said in `notes`.
+min_run_h, pools, movable` are used where they are there, other columns are not looked at. `duration_s` is taken as the time at
+relative speed 1. Every job of the file ends up in `jobs` or, with its reason, in `left_out`; whatever was assumed is said in `notes`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -106,8 +106,8 @@ def read_jobs(path: str, site: Site, *, start: datetime, end: datetime, timezone
     rows, notes = _Rows(path, frame), list[str]()
     submit, deadline = _instants(rows, site, start=start, timezone=timezone, jobs_from=jobs_from, notes=notes)
     duration_s, gpus = _work(rows)
-    ids, terms, elastic, pause_cost = _ids(rows), _terms(rows, site), _flags(rows, "elastic"), _pause_cost(rows)
-    pools, movable = _pools(rows, site, terms), _flags(rows, "movable")
+    ids, terms, elastic = _ids(rows), _terms(rows, site), _flags(rows, "elastic")
+    pools, movable, pauses = _pools(rows, site, terms), _flags(rows, "movable"), _pauses(rows, elastic)
     rows.raise_faults()
 
     assumed = np.isnat(deadline)
@@ -150,7 +150,7 @@ def read_jobs(path: str, site: Site, *, start: datetime, end: datetime, timezone
         placement.add(pool, work)
         others = tuple(name for name in pools[at] or (same_model(site, pool) if movable[at] else ()) if name != pool)
         job = Job(ids[at], pool, its.curve, size, work, since, until, its.tenant, its.contract, elastic[at])
-        jobs.append(replace(job, pause_cost_gpu_h=pause_cost[at], other_pools=others))
+        jobs.append(replace(job, **pauses[at], other_pools=others))
     return JobTable(tuple(jobs), tuple(notes), tuple(left_out))
 
 
@@ -264,13 +264,22 @@ def _flags(rows: _Rows, column: str) -> list[bool]:
     return [flag in YES for flag in flags]
 
 
-def _pause_cost(rows: _Rows) -> list[float | None]:
-    """GPU hours that a GPU loses in a pause; None where a row is silent."""
-    cells = rows.cells("pause_cost_gpu_h")
-    if "pause_cost_gpu_h" not in rows.frame:
+def _pauses(rows: _Rows, elastic: list[bool]) -> list[dict[str, Any]]:
+    """What each row says of pauses, by field of a job: GPU hours that a GPU loses in one, and hours before the first; None where silent."""
+    lost, hours = _amounts(rows, "pause_cost_gpu_h", "GPU hours", MOST_GPUS), _amounts(rows, "min_run_h", "hours", LONGEST_S / 3600)
+    unkept = [bool(least) and loose for least, loose in zip(hours, elastic, strict=True)]
+    says = "h of an elastic job, which gives GPUs back one by one"
+    rows.blame("min_run_h", unkept, lambda at: f"{hours[at]:g} {says}", "leave one of the two empty")
+    return [{"pause_cost_gpu_h": each, "min_run_h": least} for each, least in zip(lost, hours, strict=True)]
+
+
+def _amounts(rows: _Rows, column: str, unit: str, most: float) -> list[float | None]:
+    """The numbers from 0 to `most` in a column; None where a row is silent."""
+    cells = rows.cells(column)
+    if column not in rows.frame:
         return [None] * len(cells)
-    lost = numbers(rows.frame["pause_cost_gpu_h"])
+    amounts = numbers(rows.frame[column])
     said = cells != ""
-    wrong = said & ~((lost >= 0) & (lost < MOST_GPUS))
-    rows.blame("pause_cost_gpu_h", wrong, lambda at: f"{cells[at]!r:.40} is not GPU hours from 0", "mend it, or leave it empty")
-    return [float(each) if told else None for each, told in zip(lost, said, strict=True)]
+    wrong = said & ~((amounts >= 0) & (amounts < most))
+    rows.blame(column, wrong, lambda at: f"{cells[at]!r:.40} is not {unit} from 0", "mend it, or leave it empty")
+    return [float(each) if told else None for each, told in zip(amounts, said, strict=True)]

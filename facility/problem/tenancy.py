@@ -103,6 +103,7 @@ def jobs_of(site: Site, states: tuple[JobState, ...], forecast: Forecast, bounds
         arrival_h = max(hours_between(edges[0], state.submit), 0.0)
         kind = (state.pool, state.curve)
         waited_h = max(0.0, lengths.end_h - arrival_h)
+        still_h = still_to_run_h(site, state, edges[0])
         lost_gpu_h = site.jobs.pause_cost_gpu_h if state.pause_cost_gpu_h is None else state.pause_cost_gpu_h
         return Job(
             id=state.id,
@@ -121,10 +122,24 @@ def jobs_of(site: Site, states: tuple[JobState, ...], forecast: Forecast, bounds
             pause_price_per_gpu=max(0.0, lost_gpu_h * gpu_h_price(state)) if lost_gpu_h else 0.0,
             spot_value_per_gpu_h=_spot_value_per_gpu_h(site, state),
             running=bool(state.running) and arrival_h == 0,
-            elsewhere=tuple(job(replace(state, pool=pool, other_pools=())) for pool in state.other_pools),
+            min_run_h=min_run_h(site, state),
+            still_h=still_h,
+            elsewhere=() if still_h else tuple(job(replace(state, pool=pool, other_pools=())) for pool in state.other_pools),
         )
 
     return tuple(job(state) for state in states)
+
+
+def min_run_h(site: Site, job: JobState) -> float:
+    """How long a job runs at least once it does, h; 0 of an elastic one, which gives GPUs back one by one."""
+    return 0.0 if job.elastic else site.jobs.min_run_h if job.min_run_h is None else job.min_run_h
+
+
+def still_to_run_h(site: Site, job: JobState, at: datetime) -> float:
+    """What is left at `at` of the minimum run of a job, h; 0 where it does not run, or nobody knows since when."""
+    if not job.running or job.running_since is None:
+        return 0.0
+    return max(0.0, min_run_h(site, job) - hours_between(min(job.running_since, at), at))
 
 
 def _penalty_per_gpu_h(site: Site, job: JobState) -> float:

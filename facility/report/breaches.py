@@ -32,11 +32,12 @@ UNITS = {
     "short_gpu_h": ("GPU h", "a higher import limit or feeder rating then, or a lower floor"),
     "over_budget_h": ("h", "more slow_hours, a higher import limit or feeder rating then, or a budget used less before"),
     "stopped_early_h": ("h", "a shorter min_run_h, a lower min_load_share, or load that takes what the genset gives"),
+    "cut_short_gpu_h": ("GPU h", "a shorter min_run_h, or a higher import limit or feeder rating then"),
     "unserviced_gpu_h": ("GPU h", "a later `latest`, fewer GPUs at once, or less work that must be done before"),
     "unfinished_gpu_h": ("GPU h", "a later deadline, or more GPUs or power before it"),
 }
 
-SUMMED = frozenset({"short_gpu_h", "over_budget_h", "over_carbon_kg", "stopped_early_h"})
+SUMMED = frozenset({"short_gpu_h", "over_budget_h", "over_carbon_kg", "stopped_early_h", "cut_short_gpu_h"})
 """Families whose amounts add up over the steps of a stretch; of the others the largest is told."""
 
 
@@ -62,6 +63,7 @@ def breaches(planned: Planned, state: Account) -> Iterator[dict[str, Any]]:
         "short_gpu_h": [f.id for f in problem.firms],
         "over_budget_h": [f.id for f in problem.firms],
         "stopped_early_h": [g.id for g in problem.gensets],
+        "cut_short_gpu_h": [j.id for j in problem.jobs],
         "short_reserve_kw": [r.id for r in problem.reserves],
     }
     for family, amount in state.breach.items():

@@ -21,6 +21,7 @@ BROKEN = {
     "over_worst_n1_kw": "sum of caps above what the group carries without its largest feeder",
     "short_ride_through_kwh": "battery too empty to ride through",
     "stopped_early_h": "genset stopped before its least run",
+    "cut_short_gpu_h": "job stopped before its minimum run",
     "too_hot_k": "hall above its allowable temperature",
     "uncooled_kw": "heat of chips that the warm water does not take",
     "over_limit_kw": "import above the limit",

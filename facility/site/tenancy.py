@@ -96,6 +96,9 @@ class Jobs(Part):
     pause_cost_gpu_h: NonNegative = Field(
         default=0.0, description="GPU hours that one GPU loses each time its job stops and starts again: checkpoint, lost work, restart"
     )
+    min_run_h: NonNegative = Field(
+        default=0.0, description="a rigid job that starts runs for so long before it may pause, or until its work is done, h"
+    )
     unfinished_penalty_per_gpu_h: Positive = Field(
         default=50.0, description="for each GPU hour not done by its deadline, where the job's contract names no penalty"
     )

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 import msgspec
+from msgspec import field
 
 from facility.bus import messages as m
 from facility.bus.interface import Message
@@ -48,6 +49,7 @@ class Memory(msgspec.Struct, frozen=True):
     metered: Metered
     specs: dict[str, m.JobSpec]
     reports: dict[str, m.JobReported]
+    running_since: dict[str, datetime] = field(default_factory=dict)
 
 
 def meter_of(site: Site, metered: Metered | None = None) -> Meter:
@@ -124,7 +126,8 @@ class Telemetry:
 
     def dump(self) -> bytes:
         """Write what a restart must not lose: the month's peak and the jobs."""
-        return msgspec.json.encode(Memory(self._site.id, self._meter.metered, self._work.specs, self._work.reports))
+        work = self._work
+        return msgspec.json.encode(Memory(self._site.id, self._meter.metered, work.specs, work.reports, work.running_since))
 
     def restore(self, state: bytes) -> tuple[str, ...]:
         """Read what `dump` wrote; the answer names each job that the site file no longer allows, and why.
@@ -141,6 +144,7 @@ class Telemetry:
             raise InputError(Fault("telemetry's state", f"it is of site {memory.site!r}", f"give that of {self._site.id!r}"))
         self._work, self._meter = Work(self._site), meter_of(self._site, memory.metered)
         self._work.reports.update(memory.reports)
+        self._work.running_since.update(memory.running_since)
         lost = []
         for job, spec in memory.specs.items():
             try:

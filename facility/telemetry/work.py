@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from facility.bus.messages import JobReported, JobSpec
 from facility.inputs.jobterms import agree, allowance_h
@@ -16,18 +16,19 @@ MOST_JOBS = 100_000
 
 
 class Work:
-    """Specifications and reports by job."""
+    """Specifications and reports by job, and since when each that runs was reported to run without a break."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self.specs: dict[str, JobSpec] = {}
         self.reports: dict[str, JobReported] = {}
+        self.running_since: dict[str, datetime] = {}
         self._jobs: dict[str, Job] = {}
 
     def specify(self, job: str, spec: JobSpec | None) -> None:
         """Take in a specification, or its end (None). Raises Refusal for one that this site cannot run."""
         if spec is None:
-            for kept in (self.specs, self.reports, self._jobs):
+            for kept in (self.specs, self.reports, self.running_since, self._jobs):
                 kept.pop(job, None)
             return
         if job in self._site.contracts:
@@ -40,9 +41,21 @@ class Work:
         due = self._due(spec, terms.contract)
         if due <= spec.submit:
             raise Refusal("job", "its deadline is not after its submission")
+        if spec.elastic and spec.min_run_h:
+            raise Refusal("job", "an elastic job gives GPUs back one by one and has no minimum run")
         self.specs[job] = spec
         self._jobs[job] = Job(
-            job, spec.pool, terms.curve, spec.gpus, spec.work_gpu_h, spec.submit, due, terms.tenant, terms.contract, spec.elastic
+            job,
+            spec.pool,
+            terms.curve,
+            spec.gpus,
+            spec.work_gpu_h,
+            spec.submit,
+            due,
+            terms.tenant,
+            terms.contract,
+            spec.elastic,
+            min_run_h=spec.min_run_h,
         )
 
     def _due(self, spec: JobSpec, contract: str | None) -> datetime:
@@ -60,6 +73,7 @@ class Work:
         """Take in a report, or its withdrawal (None). Raises Refusal for one that is older than the latest."""
         if report is None:
             self.reports.pop(job, None)
+            self.running_since.pop(job, None)
             return
         known = self.reports.get(job)
         if known is not None and report.timestamp < known.timestamp:
@@ -67,6 +81,10 @@ class Work:
         if known is None and len(self.reports) >= MOST_JOBS:
             raise Refusal("job", f"reports of more than {MOST_JOBS} jobs")
         self.reports[job] = report
+        if report.state == "running":
+            self.running_since.setdefault(job, datetime.fromtimestamp(report.timestamp / 1000, UTC))
+        else:
+            self.running_since.pop(job, None)
 
     def jobs(self) -> tuple[Job, ...]:
         """List the jobs with work left, by id."""
@@ -79,4 +97,5 @@ class Work:
         left_gpu_h = job.work_gpu_h - (report.done_gpu_h or 0.0)
         if report.state == "done" or left_gpu_h <= 0:
             return None
-        return replace(job, work_gpu_h=left_gpu_h, running=report.state == "running")
+        since = self.running_since.get(job.id)
+        return replace(job, work_gpu_h=left_gpu_h, running=report.state == "running", running_since=since)

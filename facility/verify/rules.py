@@ -10,7 +10,7 @@ ever sent after this said so.
     min <= stored energy <= capacity
     solar and gensets give what they can;  a battery that discharges keeps what carries the worst case of its feeder for its ride-through
     a rental that may not pause has all its GPUs, a service those it needs;  its mean speed >= floor
-    a job runs inside its window, whole where rigid;  what was sold to the grid's operator is held
+    a job runs inside its window, whole where rigid, and for its minimum run;  what was sold to the grid's operator is held
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from facility.verify.loads import (
 from facility.verify.outage import in_service, maintenance
 from facility.verify.reserve import reserves
 from facility.verify.supply import cold, supplied
-from facility.verify.tenancy import firm
+from facility.verify.tenancy import firm, minimum_runs
 from facility.verify.violation import SLACK, Violation, finite, over, under
 
 WARMER_K = 0.5
@@ -83,6 +83,7 @@ def verify(
         *_workloads(site, decision, jobs),
         *_jobs(decision, jobs),
         *firm(site, snapshot, decision),
+        *minimum_runs(site, snapshot, decision),
         *reserves(site, snapshot, decision),
     ]
     return tuple(sorted(found, key=lambda violation: ("plant", "grid", "contract").index(violation.tier)))

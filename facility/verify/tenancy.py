@@ -1,4 +1,4 @@
-"""What contracts ask of a decision: GPUs that must run, and how fast."""
+"""What tenants were promised of a decision: GPUs that must run, how fast, and that no run of a job is cut short."""
 
 from __future__ import annotations
 
@@ -59,3 +59,14 @@ def needed_gpus(site: Site, contract: Contract, decision: Decision) -> int:
         needed = max(needed, contract.demand_by_hour_gpus[instant.astimezone(zone).hour])
         instant = instant.replace(second=0, microsecond=0) + timedelta(minutes=1)
     return needed
+
+
+def minimum_runs(site: Site, snapshot: Snapshot, decision: Decision) -> Iterator[Violation]:
+    """Find rigid jobs that are told to pause before they have run for their minimum; one of which nobody knows since when it runs may."""
+    told = {order.job: order.action for order in decision.jobs}
+    for job in snapshot.jobs:
+        has_more = job.work_gpu_h > SLACK * job.gpus and decision.at < job.deadline
+        if told.get(job.id) == "hold" and job.running and job.running_since and not job.elastic and has_more:
+            least_h = site.jobs.min_run_h if job.min_run_h is None else job.min_run_h
+            ran_h, says = (decision.at - job.running_since).total_seconds() / 3600, "it would pause before its minimum run is over"
+            yield from under(Violation("job.min_run", job.id, ran_h, "h", least_h, says, "contract"))

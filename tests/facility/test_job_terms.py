@@ -66,6 +66,16 @@ def test_a_job_says_for_itself_what_its_pause_costs(ask: Ask) -> None:
     assert by_id["heavy"] == pytest.approx(5 * by_id["silent"])
 
 
+def test_a_job_that_started_runs_on_through_a_dear_hour_while_its_minimum_run_lasts(ask: Ask) -> None:
+    """Two hours of work by turns at 20 and 200 EUR/MWh: with half an hour at least two cheap ones, with two hours one run."""
+    row = "train,2023-07-02T00:00Z,7200,8,2023-07-02T06:00Z,kepler-jobs"
+    assert told(ask(row, jobs__min_run_h=0.5))["train"]["pauses"] > 0
+    assert told(ask(row, jobs__min_run_h=2))["train"]["pauses"] == 0
+    own = ask(f"{row},2", f"other{row[5:]},", header=",min_run_h", jobs__min_run_h=0.5)
+    assert [job.min_run_h for job in own.decided.plan.problem.jobs] == [0.5, 2.0]
+    assert [told(own)[name]["pauses"] > 0 for name in ("other", "train")] == [True, False]
+
+
 def test_a_job_of_a_spot_contract_is_left_out_while_its_energy_costs_more_than_its_value(ask: Ask) -> None:
     """About 0.6 kWh a GPU h: 0.012 EUR in the first hour, 0.12 in the second; 8 GPUs do at most 8 of 16 GPU h in the first."""
     bought = {"contracts__batch": "{tenant: nordlab, kind: spot, value_per_gpu_h: 0.05}"}

@@ -304,6 +304,16 @@ def test_what_a_pause_costs_is_a_column_and_no_number_is_a_fault(write: Write) -
     assert "row 2, column pause_cost_gpu_h: '-1' is not GPU hours from 0" in fault
 
 
+def test_the_minimum_run_is_a_column_and_no_number_and_an_elastic_job_are_faults(write: Write) -> None:
+    header = "submit_time,duration_s,num_gpus,elastic,min_run_h"
+    row = "2023-07-02T06:00:00Z,5400,3,"
+    assert [job.min_run_h for job in read(write(row + ",0.5", row + ",", row + "true,0", header=header)).jobs] == [0.5, None, 0.0]
+    fault, other = faults(write(row + ",inf", row + "true,2", header=header))
+    assert "row 2, column min_run_h: 'inf' is not hours from 0" in fault
+    assert "row 3, column min_run_h: 2 h of an elastic job, which gives GPUs back one by one" in other
+    assert "leave one of the two empty" in other
+
+
 MOVABLE = "submit_time,duration_s,num_gpus,pool,pools,movable"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from facility.problem import tenancy
 from facility.site import Site
 from tests.facility.test_daemon import NOW, SITE, House
 
@@ -147,6 +148,84 @@ def test_the_hours_that_a_genset_ran_are_taken_from_its_permit(fuelled: House) -
     cycles(fuelled, 3)
     assert ordered_kw(fuelled) == 0.0
     assert seen(fuelled)["genset_hours_run"]["diesel"] == pytest.approx(1.0)
+
+
+KEPT = Site.model_validate(WHOLE | {"jobs": {"curve": "train", "min_run_h": 1}})
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path / "journal.sqlite", KEPT)
+    yield made
+    made.kill()
+
+
+def report(house: House, state: str) -> None:
+    """Let the scheduler say that the job `j` is now in `state`."""
+    at_ms = int(house.clock.now().timestamp() * 1000)
+    told = {"timestamp": at_ms, "state": state, "done_gpu_h": 0.0, "gpus": 2 if state == "running" else 0}
+    house.say("job/j/reported", told, retain=True)
+
+
+def order(house: House) -> str:
+    sent = house.retained("job/j/desired")
+    assert sent is not None
+    return str(sent["action"])
+
+
+def a_started_job(house: House) -> None:
+    """Start a job of 3 GPU h on two GPUs, due in eight hours, while energy is cheap; then the next three hours are dear."""
+    deadline = NOW + timedelta(hours=8)
+    spec = {"submit": NOW.isoformat(), "gpus": 2, "work_gpu_h": 3, "pool": "p", "deadline": deadline.isoformat()}
+    house.say("job/j/spec", spec, retain=True)
+    price(house, 10.0, hours=1, then=500.0)
+    assert seen(house)["jobs"][0]["running_since"] is None
+    assert order(house) == "run"
+    report(house, "running")
+    price(house, 500.0, hours=3, then=1.0)
+
+
+def test_a_job_that_was_started_runs_its_minimum_also_across_a_crash_and_then_may_pause(kept: House) -> None:
+    """Of the hour that it runs at least 30 minutes are over, then 10 more while nobody is there; with the hour it waits for cheap energy."""
+    a_started_job(kept)
+    cycles(kept, 3)
+    assert order(kept) == "run"
+    kept.daemon._known.remember()
+    restart(kept, 600)
+    report(kept, "running")
+    assert datetime.fromisoformat(seen(kept)["jobs"][0]["running_since"]) == NOW
+    assert order(kept) == "run"
+    cycles(kept, 2)
+    assert order(kept) == "hold"
+    report(kept, "waiting")
+    assert seen(kept)["jobs"][0]["running_since"] is None
+
+
+def test_a_job_that_nobody_reports_to_run_may_pause_and_an_operator_may_always_hold_it(kept: House, tmp_path: Path) -> None:
+    a_started_job(kept)
+    assert kept.order("job/j", "hold", ttl_s=3600)["status"] == "accepted"
+    assert order(kept) == "hold"
+    cycles(kept, 1)
+    assert kept.mode() == "NORMAL"
+    assert order(kept) == "hold"
+    unknown = House(tmp_path / "other.sqlite", KEPT)
+    try:
+        a_started_job(unknown)
+        unknown.say("job/j/reported", b"", retain=True)
+        cycles(unknown, 1)
+        assert order(unknown) == "hold"
+    finally:
+        unknown.kill()
+
+
+def test_a_plan_that_would_cut_a_run_short_and_does_not_say_why_is_not_followed(kept: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model forgets the minimum run; the second opinion does not."""
+    a_started_job(kept)
+    monkeypatch.setattr(tenancy, "still_to_run_h", lambda *_: 0.0)
+    cycles(kept, 1)
+    assert kept.mode() == "HOLD"
+    assert "job.min_run of j" in kept.daemon.outcome.reason
+    assert order(kept) == "run"
 
 
 def test_a_genset_that_nobody_orders_any_more_has_stopped(fuelled: House) -> None:

@@ -52,6 +52,7 @@ OWNS = {
     "hall.temperature": {"too_hot_k"},
     "battery.ride_through": {"short_ride_through_kwh"},
     "firm.floor": {"short_gpu_h"},
+    "job.min_run": {"cut_short_gpu_h"},
     "firm.budget": {"over_budget_h"},
     "grid.reserve_up": {"short_reserve_kw"},
     "grid.reserve_down": {"short_reserve_kw"},
@@ -151,6 +152,7 @@ def a_site(rng: Random) -> dict[str, Any]:
             "curve": "even", "contract": "work",
             **some.of(0.3, pause_cost_gpu_h=some.between(0.01, 0.5), slack_h=4.0, unfinished_penalty_per_gpu_h=some.between(1, 80)),
             **some.of(0.2, delay_price_per_gpu_h=some.any(0, 0.01)),
+            **some.of(0.3, min_run_h=some.any(0.1, 0.5, 2)),
         },
         **some.of(0.4, maintenance=maintenances(some, sizes)),
         **some.of(0.1, control={
@@ -334,6 +336,7 @@ def some_jobs(rng: Random, site: Site, end_h: float) -> tuple[Job, ...]:
         submit_h, length_h = (rng.uniform(0, 0.7 * end_h) if rng.random() < 0.25 else 0.0), rng.uniform(0.2, 1.3 * end_h)
         running = rng.random() < 0.5
         others = tuple(other for other in site.pools if other != pool) if not running and rng.random() < 0.15 else ()
+        since = NOW - timedelta(hours=rng.uniform(0, 1)) if running and rng.random() < 0.5 else None
         jobs.append(
             Job(
                 id=f"job{i}",
@@ -348,6 +351,7 @@ def some_jobs(rng: Random, site: Site, end_h: float) -> tuple[Job, ...]:
                 running=running,
                 pause_cost_gpu_h=rng.choice([None, None, 0.1]),
                 other_pools=others,
+                running_since=since,
             )
         )
     return tuple(jobs)

@@ -262,6 +262,7 @@ def test_a_jobs_spec_becomes_a_job_under_the_sites_terms() -> None:
         ("j", {"tenant": "none"}),
         ("j", {"deadline": SPEC["submit"]}),
         ("j", {"work_gpu_h": 1e300}),
+        ("j", {"elastic": True, "min_run_h": 1}),
         ("batch", {}),
     ],
 )
@@ -281,6 +282,22 @@ def test_work_left_is_what_was_specified_less_what_is_done() -> None:
         assert telemetry.accept(message("job/j/reported", report), at) is None
         left.append([(job.work_gpu_h, job.running) for job in telemetry.snapshot(at).jobs])
     assert left == [[(20.0, False)], [(0.25, True)], [], []]
+
+
+def test_a_job_runs_since_the_first_report_that_says_so_without_a_break() -> None:
+    telemetry = Telemetry(SITE)
+    telemetry.accept(message("job/j/spec", SPEC | {"min_run_h": 2}), NOW)
+    since = []
+    for seconds, state in ((0, "waiting"), (1, "running"), (2, "running"), (3, "waiting"), (4, "running")):
+        at = NOW + timedelta(seconds=seconds)
+        telemetry.accept(message("job/j/reported", {"state": state, "timestamp": ms(at)}), at)
+        again = Telemetry(SITE)
+        assert again.restore(telemetry.dump()) == ()
+        assert again.snapshot(at) == telemetry.snapshot(at)
+        (job,) = telemetry.snapshot(at).jobs
+        assert job.min_run_h == 2
+        since.append(job.running_since)
+    assert since == [None, NOW + timedelta(seconds=1), NOW + timedelta(seconds=1), None, NOW + timedelta(seconds=4)]
 
 
 def test_reports_that_are_older_or_from_the_future_change_nothing() -> None:

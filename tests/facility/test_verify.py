@@ -319,6 +319,26 @@ def test_a_rigid_job_runs_whole_or_not_and_an_elastic_one_up_to_its_size() -> No
     assert broken(site_with(), decision(jobs=(JobOrder("j", "run", 1),)), elastic) == {"job.ordered"}
 
 
+@pytest.mark.parametrize(
+    ("changes", "rules"),
+    [
+        ({}, set()),
+        ({"running_since": NOW - timedelta(minutes=59)}, {"job.min_run"}),
+        ({"running_since": NOW - timedelta(minutes=60)}, set()),
+        ({"running_since": NOW - timedelta(minutes=60), "min_run_h": 1.5}, {"job.min_run"}),
+        ({"running_since": NOW - timedelta(minutes=1), "min_run_h": 0.0}, set()),
+        ({"running_since": NOW - timedelta(minutes=1), "elastic": True}, set()),
+        ({"running_since": NOW - timedelta(minutes=1), "running": False}, set()),
+        ({"running_since": NOW - timedelta(minutes=1), "deadline": NOW}, set()),
+    ],
+)
+def test_a_job_is_not_held_before_it_has_run_for_its_minimum(changes: dict[str, Any], rules: set[str]) -> None:
+    """An hour at this site, of a rigid job of which somebody knows since when it runs; one that is told to run may."""
+    site, running = site_with(jobs__min_run_h=1), Snapshot(NOW, jobs=(replace(JOB, **{"running": True} | changes),))
+    assert broken(site, decision(caps(job=0), jobs=(JobOrder("j", "hold", 2),)), running) == rules
+    assert "job.min_run" not in broken(site, decision(), running)
+
+
 def test_a_held_job_has_no_gpus_and_orders_are_for_known_jobs_once_each() -> None:
     hold = (JobOrder("j", "hold", 0),)
     assert broken(site_with(), decision(caps(job=0), jobs=hold)) == set()

@@ -47,6 +47,7 @@ class JobSpec(Payload, frozen=True, kw_only=True):
     contract: Id | None = None
     curve: Id | None = None
     elastic: bool = False
+    min_run_h: NonNegative | None = None
 
 
 class JobDesired(Order, frozen=True, kw_only=True):
