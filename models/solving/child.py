@@ -40,6 +40,8 @@ from models.solving.program import Indices, Program, SolverFault
 from models.solving.serve import OUT_OF_MEMORY, Call, Refusal, Reply, Request
 
 GRACE_S = 2.0
+LONGEST_S = 1e6
+"""A budget without end waits so long; a socket takes no more than twice that."""
 REAP_S = 1.0
 """How long a process that ends is waited for."""
 SERVES = """
@@ -98,8 +100,9 @@ class Child:
 
         The solver counts its budget from when it has the program; to start a process and to pass the program is in the grace.
         """
-        latest = time.monotonic() + budget_s + self._grace_s
-        if not self._one_at_a_time.acquire(timeout=budget_s + self._grace_s):
+        longest_s = min(budget_s, LONGEST_S) + self._grace_s
+        latest = time.monotonic() + longest_s
+        if not self._one_at_a_time.acquire(timeout=longest_s):
             raise Lost("the solver's process was busy with another program")
         try:
             if self._closed:
@@ -122,7 +125,7 @@ class Child:
         except TimeoutError:
             self._lose(0.0)
             raise Lost(f"the solver was killed: no answer in {time.monotonic() - asked:.1f} s") from None
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):
             raise Lost(self._lose(REAP_S)) from None
         except BaseException:
             self._lose(0.0)
@@ -136,7 +139,8 @@ class Child:
             self.generation += 1
             if self._closed:
                 return "the solver's process was closed"
-            self._process, self._end = _started()
+            with suppress(OSError):  # where none can start now, the next call finds its end closed and tries again
+                self._process, self._end = _started()
         return f"the solver's process {ended}"
 
 
@@ -234,15 +238,19 @@ class ChildSolver:
 def _started() -> tuple[subprocess.Popen[bytes], socket.socket]:
     """A process that serves, and the socket to it. Spawned, not forked, so that it begins without locks that a thread holds here."""
     ours, theirs = socket.socketpair()
-    with theirs:
-        paths = [str(Path(models.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", SERVES.format(descriptor=theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-        )
+    paths = [str(Path(models.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    try:
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-c", SERVES.format(descriptor=theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            )
+    except OSError:
+        ours.close()
+        raise
     return process, ours
 
 

@@ -23,7 +23,7 @@ def send(to: socket.socket, value: Any, until: float | None = None) -> None:
     """Send `value` by the instant `until` (s, of `monotonic`); TimeoutError after that, OSError where nobody listens any more."""
     buffers: list[pickle.PickleBuffer] = []
     body = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
-    arrays = [memoryview(buffer).cast("B") for buffer in buffers]
+    arrays = [buffer.raw() for buffer in buffers]
     lengths = struct.pack(f"<{len(arrays)}Q", *(array.nbytes for array in arrays))
     for part in (memoryview(_HEAD.pack(len(body), len(arrays)) + lengths + body), *arrays):
         to.settimeout(_left(until))

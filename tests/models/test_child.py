@@ -233,6 +233,10 @@ def test_two_plans_in_two_threads_with_a_child_each_come_out_as_one(random_site:
         assert [each.account.objective for each in together[i]] == pytest.approx([one.account.objective] * 3)
 
 
+def test_a_budget_without_end_is_one(child: Child) -> None:
+    assert solved(child(tiny()).solve(INF)).objective == pytest.approx(1.0)
+
+
 def test_two_threads_on_one_child_take_turns(child: Child) -> None:
     solvers = [child(tiny(most=most)) for most in (0.25, 0.5)]
     found: dict[int, list[float]] = {}
@@ -375,6 +379,17 @@ def test_a_wait_that_is_broken_off_leaves_no_answer_behind(child: Child, monkeyp
     assert child.pid != pid
     solver.bound(*first(0.5))
     assert solved(solver.solve(10.0)).objective == pytest.approx(1.5)
+
+
+def test_where_no_process_can_start_calls_are_lost_until_one_can(child: Child, monkeypatch: pytest.MonkeyPatch) -> None:
+    solver = child(tiny())
+    os.kill(child.pid, signal.SIGKILL)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", str(ROOT / "no such program"))
+        for _ in range(2):
+            assert isinstance(solver.solve(10.0), TimedOut)
+    assert isinstance(solver.solve(10.0), TimedOut)
+    assert solved(solver.solve(10.0)).objective == pytest.approx(1.0)
 
 
 # --- it ends -----------------------------------------------------------------------------------------------------------------
