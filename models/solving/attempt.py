@@ -24,6 +24,7 @@ from models.solving.program import Indices, Program
 Method = Literal["choose", "simplex", "ipm"]
 """`choose` is the solver's own choice, which is simplex."""
 
+BASIC = 1
 Basis = tuple[NDArray[np.int8], NDArray[np.int8]]
 """Status of each column and of each row: 0 at its lower bound, 1 basic, 2 at its upper bound, 3 free at zero, 4 not basic."""
 

@@ -4,7 +4,7 @@
         plan = make_plan(problem, 20.0, solver_of=child)
 
 A solver that never comes back, that crashes or that takes all memory is an outcome here: each call has its own deadline in this process,
-`grace_s` past its budget; then, or when the process dies of something else, the call returns `TimedOut` with the reason, and
+a grace past its budget; then, or when the process dies of something else, the call returns `TimedOut` with the reason, and
 a fresh process is on its way, to which the next call passes its program again, cold. The certificate is computed in this
 process, on the program as it is here, so that the other one is believed in nothing.
 
@@ -28,18 +28,21 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 import models
 from models.horizon import Floats
 from models.solving import wire
-from models.solving.attempt import Attempt, Basis, Method, Point, certified
+from models.solving.attempt import BASIC, Attempt, Basis, Method, Point, certified
 from models.solving.outcome import Infeasible, Outcome, TimedOut, Whole
 from models.solving.program import Indices, Program, SolverFault
 from models.solving.serve import OUT_OF_MEMORY, Call, Refusal, Reply, Request
 
 GRACE_S = 2.0
+GRACE_SHARE = 0.1
+"""Of a large budget: with it the program grows, and the time to pass it."""
 LONGEST_S = 1e6
 """A budget without end waits so long; a socket takes no more than twice that."""
 REAP_S = 1.0
@@ -57,7 +60,10 @@ class Lost(Exception):
 
 
 class Child:
-    """One process that solves. Called with a program it is a `models.solving.attempt.SolverOf`. To be closed, or used in a `with`."""
+    """One process that solves. Called with a program it is a `models.solving.attempt.SolverOf`. To be closed, or used in a `with`.
+
+    `grace_s` is how much longer than its budget a call is waited for, s, or a tenth of the budget where that is more.
+    """
 
     def __init__(self, grace_s: float = GRACE_S) -> None:
         self._grace_s = grace_s
@@ -87,6 +93,11 @@ class Child:
         """Of the process that solves now."""
         return self._process.pid
 
+    def waits_s(self, budget_s: float) -> float:
+        """How long a call with that budget is waited for, s."""
+        budget_s = min(budget_s, LONGEST_S)
+        return budget_s + max(self._grace_s, GRACE_SHARE * budget_s)
+
     def close(self) -> None:
         """End the process, also amid a solve, which is lost then; later calls are too."""
         self._closed = True
@@ -96,11 +107,11 @@ class Child:
             _end(self._process, self._end)
 
     def ask(self, solver: ChildSolver, call: Call, budget_s: float) -> Reply:
-        """What `call` of `solver` returns; Lost if it takes `grace_s` longer than `budget_s`. SolverFault where the solver refuses.
+        """What `call` of `solver` returns; Lost if it takes longer than `budget_s` and a grace. SolverFault where the solver refuses.
 
         The solver counts its budget from when it has the program; to start a process and to pass the program is in the grace.
         """
-        longest_s = min(budget_s, LONGEST_S) + self._grace_s
+        longest_s = self.waits_s(budget_s)
         latest = time.monotonic() + longest_s
         if not self._one_at_a_time.acquire(timeout=longest_s):
             raise Lost("the solver's process was busy with another program")
@@ -176,7 +187,7 @@ class ChildSolver:
         added = self.program.add_rows(matrix, lower, upper)
         self._changes.append(("add_rows", (added, lower.copy(), upper.copy())))
 
-    def start_from(self, columns: NDArray[Any], rows: NDArray[Any]) -> None:
+    def start_from(self, columns: NDArray[np.int8], rows: NDArray[np.int8]) -> None:
         """Start the next solve from a basis."""
         if (len(rows), len(columns)) != self.program.shape:
             raise SolverFault(f"a basis of {len(rows)} rows and {len(columns)} columns for a program of {self.program.shape}")
@@ -213,7 +224,9 @@ class ChildSolver:
         if self._passed_to == generation:
             return None, changes
         self._passed_to = generation
-        return self.program, [change for change in changes if change[0] == "start_from"]
+        rows = self.program.shape[0]
+        given = [basis for name, basis in changes if name == "start_from"][-1:]
+        return self.program, [("start_from", (columns, _with_basic(status, rows))) for columns, status in given]
 
     def forget(self) -> None:
         """The process holds the program no longer."""
@@ -233,6 +246,11 @@ class ChildSolver:
             raise
         self.run_seconds += reply.run_seconds
         return reply.value
+
+
+def _with_basic(status: NDArray[np.int8], rows: int) -> NDArray[np.int8]:
+    """Status of `rows` rows where those added since the basis was given are basic, as the solver has it."""
+    return np.pad(status, (0, rows - len(status)), constant_values=BASIC)
 
 
 def _started() -> tuple[subprocess.Popen[bytes], socket.socket]:

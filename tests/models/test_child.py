@@ -19,9 +19,11 @@ import scipy.sparse as sp
 
 from models.plan import Plan, make_plan
 from models.solving import wire
+from models.solving.attempt import Attempt
 from models.solving.child import SERVES, Child, ChildSolver
 from models.solving.outcome import Infeasible, Outcome, Solved, TimedOut, Whole
 from models.solving.program import Program, SolverFault
+from models.solving.serve import Reply, Request, answer
 from models.solving.solver import Solver
 
 INF = np.inf
@@ -155,6 +157,34 @@ def test_it_searches_for_whole_numbers(child: Child) -> None:
     assert solved(solver.solve(10.0)).objective == pytest.approx(1.5)
 
 
+def test_a_process_starts_from_the_basis_it_is_given_and_lets_go_of_what_it_is_told_to() -> None:
+    """Of the same answers that go over the wire, seen from within: from the optimal basis nothing is left to do."""
+    optimal, slack = (np.array([1, 0], np.int8), np.array([0], np.int8)), (np.array([0, 0], np.int8), np.array([1], np.int8))
+    held: dict[int, Solver] = {}
+    steps = []
+    for number, basis in enumerate((optimal, slack)):
+        reply = answer(held, Request(number, tiny(), [("start_from", basis)], ("run", (Attempt(), 10.0))))
+        assert isinstance(reply, Reply)
+        assert reply.value.x.tolist() == pytest.approx([1.0, 0.0])
+        steps.append(held[number]._highs.getInfo().simplex_iteration_count)
+    assert steps[0] == 0 < steps[1]
+    answer(held, Request(1, None, [], ("basis", ()), gone=[0]))
+    assert list(held) == [1]
+
+
+def test_a_basis_goes_over_with_its_program_and_rows_added_since_are_basic(child: Child, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    send = wire.send
+    monkeypatch.setattr(wire, "send", lambda end, request, latest: (asked.append(request), send(end, request, latest)))
+    solver = child(tiny())
+    solver.start_from(np.array([1, 0], np.int8), np.array([0], np.int8))
+    solver.bound(*first(5.0))
+    solver.add_rows(sp.csr_matrix([[1.0, 0.0]]), np.array([0.5]), np.array([INF]))
+    assert solved(solver.solve(10.0)).objective == pytest.approx(1.0)
+    ((name, (columns, rows)),) = asked[0].changes
+    assert (name, columns.tolist(), rows.tolist()) == ("start_from", [1, 0], [0, 1])
+
+
 def test_its_basis_starts_another(child: Child) -> None:
     one, other = child(tiny()), child(tiny())
     assert one.basis() is None
@@ -231,6 +261,12 @@ def test_two_plans_in_two_threads_with_a_child_each_come_out_as_one(random_site:
     for i, one in enumerate(alone):
         assert isinstance(one, Plan)
         assert [each.account.objective for each in together[i]] == pytest.approx([one.account.objective] * 3)
+
+
+@pytest.mark.parametrize(("budget_s", "waits_s"), [(0.05, 2.05), (20.0, 22.0), (180.0, 198.0), (INF, 1.1e6)])
+def test_a_call_is_waited_for_a_tenth_longer_than_its_budget_and_two_seconds_at_least(budget_s: float, waits_s: float) -> None:
+    with Child() as child:
+        assert child.waits_s(budget_s) == pytest.approx(waits_s)
 
 
 def test_a_budget_without_end_is_one(child: Child) -> None:
