@@ -66,7 +66,7 @@ def decide(
         case Infeasible(reason):
             return Undecided(f"the solver found no feasible point ({reason})")
         case TimedOut(seconds, reason):
-            return Undecided(f"no certified plan within {budget_s:g} s: the solver said {reason!r} after {seconds:.1f} s")
+            return Undecided(f"no certified plan within {budget_s:g} s: {reason}, after {seconds:.1f} s")
 
 
 def decision_of(site: Site, snapshot: Snapshot, bounds: Bounds, plan: Plan, edges: Edges) -> Decision:

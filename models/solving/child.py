@@ -212,6 +212,8 @@ class ChildSolver:
 
     def basis(self) -> Basis | None:
         """The last basis; None where there is none, or where it is lost."""
+        if self._passed_to != self._child.generation:
+            return None
         try:
             basis: Basis | None = self._child.ask(self, ("basis", ()), 0.0).value
         except Lost:
