@@ -14,7 +14,7 @@ import numpy as np
 
 from models.breach import TINY, Bill
 from models.grid import carbon, demand_charge, grid_connection, position, reserve, reserve_down, reserve_up, uncertainty
-from models.heat import cooling_plant, hall, liquid_loop, set_point, thermal_store
+from models.heat import approach, cooling_plant, hall, liquid_loop, thermal_store
 from models.horizon import Floats
 from models.power import battery, feed, feeder, genset, redundancy
 from models.problem import Problem
@@ -204,7 +204,7 @@ def _set_points(problem: Problem, hall_c: Floats) -> Bill:
     chosen, temperature_c = problem.supply_c, dict(zip([z.id for z in problem.zones], hall_c, strict=True))
     zones = [z for z in problem.zones if z.cooling_plant in chosen]
     supply_c = [chosen[c.id] for z in zones for c in problem.cooling_plants if c.id == z.cooling_plant]
-    return set_point.bill(zones, supply_c, [temperature_c[z.id] for z in zones], problem.horizon.h)
+    return approach.bill(zones, supply_c, [temperature_c[z.id] for z in zones], problem.horizon.h)
 
 
 def _reserves(problem: Problem, schedule: Schedule, battery_kw: Floats) -> Floats:

@@ -15,7 +15,7 @@ from models.schedule import Schedule
 from models.sending.first_step import fits_at_once, flows_back, hold_back, keep
 from models.sending.sendable import sendable
 from models.sending.tightened import tightened
-from models.site import build
+from models.site import declare
 from models.solving.attempt import SolverOf
 from models.solving.exact import Exact, Found, Proof, search
 from models.solving.ladders import solve_with_ladders
@@ -112,11 +112,12 @@ def make_plan(
     if parts is None:
         return _plan(problem, budget_s, exact, solver_of)
     stay = _plan(problem, budget_s / 3, exact, solver_of)
-    model = build(tightened(parts))
-    chosen = solve_with_ladders(Session(model, solver_of), model, time.perf_counter() + budget_s / 3)
+    model = declare(tightened(parts))
+    session = Session(model, solver_of)
+    chosen = solve_with_ladders(session, model, time.perf_counter() + budget_s / 3)
     if not isinstance(stay, Plan) or not isinstance(chosen, Solved):
         return stay
-    move = _plan(placed(problem, model), budget_s / 3, exact, solver_of)
+    move = _plan(placed(problem, parts, session), budget_s / 3, exact, solver_of)
     if not isinstance(move, Plan):
         return stay
     return replace(move, baseline=stay.baseline) if _is_better(move.account, stay.account) else stay
@@ -126,12 +127,12 @@ def _plan(problem: Problem, budget_s: float, exact: Exact | None, solver_of: Sol
     """The plan of `problem` with every job in its own pool."""
     started = time.perf_counter()
     reserved = tightened(problem)
-    model = build(reserved)
+    model = declare(reserved)
     session = Session(model, solver_of)
     build_s = time.perf_counter() - started
     deadline = time.perf_counter() + budget_s
 
-    ranked = Ranked(session, model)
+    ranked = Ranked(session)
 
     def solve() -> Outcome:
         return ranked.solve(lambda latest: solve_with_ladders(session, model, latest), deadline)
@@ -184,17 +185,17 @@ def _plan(problem: Problem, budget_s: float, exact: Exact | None, solver_of: Sol
         Why(problem, model, session, prices),
         None if result.is_breached or not problem.is_uncertain else _margin_price(problem, bound, deadline, solver_of),
     )
-    return rounded if exact is None else _exactly(rounded, reserved, model, exact, deadline, solver_of)
+    return rounded if exact is None else _exactly(rounded, reserved, session, exact, deadline, solver_of)
 
 
 def _at_once(session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome], solved: Solved) -> tuple[Solved, Schedule]:
     """The schedule to send, solved again around what does not fit at once in the first step, and the optimum it was rounded from."""
-    schedule, gave = sendable(problem, model)
+    schedule, gave = sendable(problem, model, session)
     for _ in range(ROUNDS_AT_ONCE):
         back = flows_back(problem, schedule)
         if not gave and not back:
             break
-        keep(session, model, gave)
+        keep(session, model, problem, gave)
         if back:
             hold_back(session, model, back)
         again = solve()
@@ -203,18 +204,18 @@ def _at_once(session: Session, model: Any, problem: Problem, solve: Callable[[],
         if not isinstance(again, Solved):
             break
         solved = again
-        schedule, gave = sendable(problem, model)
+        schedule, gave = sendable(problem, model, session)
     return solved, schedule
 
 
-def _exactly(rounded: Plan, reserved: Problem, settled: Any, asked: Exact, deadline: float, solver_of: SolverOf) -> Plan:
-    """The exact plan and its proof, or `rounded` and why; `settled` is the program that `rounded` was rounded from."""
+def _exactly(rounded: Plan, reserved: Problem, settled: Session, asked: Exact, deadline: float, solver_of: SolverOf) -> Plan:
+    """The exact plan and its proof, or `rounded` and why; `settled` is the program, solved, that `rounded` was rounded from."""
     bound, problem = rounded.record.bound, rounded.problem
     from_bound = rounded.account.objective - bound
     found = search(reserved, settled, asked, deadline, solver_of)
     if not isinstance(found, Found):
         return replace(rounded, record=replace(rounded.record, proof=Proof(from_bound, missed=found.reason)))
-    schedule, _ = sendable(problem, found.model)
+    schedule, _ = sendable(problem, found.model, found.session)
     result = account(problem, schedule)
     if asked.whole_steps == 1 and _is_better(rounded.account, result):
         schedule, result = rounded.schedule, rounded.account
@@ -266,21 +267,21 @@ def _status(result: Account, gap: float) -> Status:
 
 def _margin_price(problem: Problem, bound: float, deadline: float, solver_of: SolverOf) -> float | None:
     """How much dearer `bound` is than the optimum of the same program held to its limits at the expected forecast only, money."""
-    model = build(tightened(problem.certain))
+    model = declare(tightened(problem.certain))
     session = Session(model, solver_of)
-    outcome = Ranked(session, model).solve(lambda latest: solve_with_ladders(session, model, latest), deadline)
+    outcome = Ranked(session).solve(lambda latest: solve_with_ladders(session, model, latest), deadline)
     return bound - outcome.objective if isinstance(outcome, Solved) else None
 
 
 def _with_windows(problem: Problem, deadline: float, solver_of: SolverOf) -> Problem | Infeasible | TimedOut:
     """The problem with every maintenance in its window, or why none was found by `deadline`."""
-    model = build(tightened(problem))
+    model = declare(tightened(problem))
     session = Session(model, solver_of)
     return find_windows(session, model, problem, lambda: solve_with_ladders(session, model, deadline))
 
 
 def _with_supply(problem: Problem, deadline: float, solver_of: SolverOf) -> Problem | Infeasible:
     """The problem with every set-point at one level in each step, the best that were found by `deadline`."""
-    model = build(tightened(problem))
+    model = declare(tightened(problem))
     session = Session(model, solver_of)
     return find_supply(session, model, problem, lambda: solve_with_ladders(session, model, deadline))

@@ -112,6 +112,12 @@ class Problem:
         return {c.id: c.set_point for c in self.cooling_plants if c.set_point is not None and c.is_open}
 
     @property
+    def supplied_halls(self) -> tuple[Hall, ...]:
+        """The halls whose plant has a set-point, chosen or not."""
+        plants = {c.id for c in self.cooling_plants if c.set_point is not None}
+        return tuple(h for h in self.halls if h.cooling_plant in plants)
+
+    @property
     def supply_c(self) -> dict[str, Floats]:
         """The supply temperatures that are chosen, degC, shape (T,), by plant."""
         return {c.id: np.asarray(c.set_point.supply_c) for c in self.cooling_plants if c.set_point is not None and not c.is_open}

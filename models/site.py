@@ -23,16 +23,23 @@ from typing import Any
 import pyomo.environ as pyo
 
 from models import wiring
+from models.compile import unexpanded
 from models.grid import carbon, demand_charge, grid_connection, position, reserve, reserve_down, reserve_up, uncertainty
-from models.heat import cooling_plant, hall, liquid_loop, set_point, thermal_store
+from models.heat import approach, cooling_plant, hall, liquid_loop, set_point, thermal_store
 from models.power import battery, feed, feeder, genset, redundancy, solar
 from models.problem import Problem
 from models.solving import stability
 from models.work import budget, firm, job, maintenance, minimum_run, movable, pause, pool, workload
 
 
+def declare(problem: Problem) -> Any:
+    """The linear program of `problem` as a Pyomo model whose rules are left for arrays (`models.compile`)."""
+    with unexpanded():
+        return build(problem)
+
+
 def build(problem: Problem) -> Any:
-    """The linear program of `problem` as a Pyomo model."""
+    """The linear program of `problem` as a Pyomo model, row by row."""
     horizon = problem.horizon
     m = _rooms(problem)
     workload.add(m.workload, problem.cells, horizon)
@@ -59,30 +66,33 @@ def build(problem: Problem) -> Any:
     if problem.reserves:
         _add_reserves(m, problem)
 
-    m.cost = pyo.Objective(
-        expr=grid_connection.cost(m.grid, m.h, m.STEPS)
-        + sum(demand_charge.cost(m.demand_charge[c.id], c) for c in problem.demand_charges)
-        + position.cost(m.position, problem.position, m.h)
-        + stability.cost(m.stability, problem.last, m.h)
-        + (carbon.cost(m.carbon, problem.carbon, m.STEPS, wiring.of(m.grid.import_kw), wiring.burnt_kg(m, problem)) if problem.carbon else 0.0)
-        + job.cost(m.job, m.workload)
-        + pause.cost(m.pause)
-        + minimum_run.cost(m.minimum_run)
-        + firm.cost(m.firm, m.workload)
-        + budget.cost(m.budget)
-        + maintenance.cost(m.maintenance)
-        + sum(battery.cost(m.battery[b.id], b, m.STEPS) for b in problem.batteries)
-        + sum(genset.cost(m.genset[g.id], g, m.STEPS) for g in problem.gensets)
-        + sum(feeder.cost(m.feeder[f.id], m.h, m.STEPS) for f in problem.feeders)
-        + sum(feed.cost(m.feed[f.id], m.h, m.STEPS) for f in problem.feeds)
-        + sum(redundancy.cost(m.redundancy[g.id], m.h, m.STEPS) for g in problem.redundancies)
-        + sum(hall.cost(m.hall[z.id], z, m.h, m.STEPS) for z in problem.zones)
-        + sum(reserve.cost(m.reserve[r.id], m.h, m.STEPS) for r in problem.reserves)
-        + sum(liquid_loop.cost(m.liquid_loop[z.id], m.h, m.STEPS) for z in problem.loops)
-        + sum(thermal_store.cost(m.thermal_store[plant_id]) for plant_id in problem.thermal_stores)
-        + sum(cooling_plant.cost(m.cooling_plant[c.id], c, problem.outdoor_c, m.h, m.STEPS) for c in problem.wet_plants)
-        + sum(set_point.cost(m.set_point[c.id], problem.plant_halls(c), m.h, m.STEPS) for c in problem.cooling_plants if c.set_point)
-    )
+    @m.Objective()
+    def cost(m: Any) -> Any:
+        return (
+            grid_connection.cost(m.grid, m.h, m.STEPS)
+            + sum([demand_charge.cost(m.demand_charge[c.id], c) for c in problem.demand_charges])
+            + position.cost(m.position, problem.position, m.h)
+            + stability.cost(m.stability, problem.last, m.h)
+            + (carbon.cost(m.carbon, problem.carbon, m.STEPS, wiring.of(m.grid.import_kw), wiring.burnt_kg(m, problem)) if problem.carbon else 0.0)
+            + job.cost(m.job, m.workload)
+            + pause.cost(m.pause)
+            + minimum_run.cost(m.minimum_run)
+            + firm.cost(m.firm, m.workload)
+            + budget.cost(m.budget)
+            + maintenance.cost(m.maintenance)
+            + sum([battery.cost(m.battery[b.id], b, m.STEPS) for b in problem.batteries])
+            + sum([genset.cost(m.genset[g.id], g, m.STEPS) for g in problem.gensets])
+            + sum([feeder.cost(m.feeder[f.id], m.h, m.STEPS) for f in problem.feeders])
+            + sum([feed.cost(m.feed[f.id], m.h, m.STEPS) for f in problem.feeds])
+            + sum([redundancy.cost(m.redundancy[g.id], m.h, m.STEPS) for g in problem.redundancies])
+            + sum([hall.cost(m.hall[z.id], z, m.h, m.STEPS) for z in problem.zones])
+            + sum([reserve.cost(m.reserve[r.id], m.h, m.STEPS) for r in problem.reserves])
+            + sum([liquid_loop.cost(m.liquid_loop[z.id], m.h, m.STEPS) for z in problem.loops])
+            + sum([thermal_store.cost(m.thermal_store[plant_id]) for plant_id in problem.thermal_stores])
+            + sum([cooling_plant.cost(m.cooling_plant[c.id], c, problem.outdoor_c, m.h, m.STEPS) for c in problem.wet_plants])
+            + sum([approach.cost(m.approach[z.id], z, m.h, m.STEPS) for z in problem.supplied_halls])
+        )
+
     return m
 
 
@@ -102,8 +112,11 @@ def _add_thermal(m: Any, problem: Problem) -> None:
         block = m.cooling_plant[plant.id]
         cooling_plant.add(block, plant, m.STEPS, removed, problem.outdoor_c, most_kw)
         if plant.set_point is not None:
-            curves, around = plant.curves(problem.outdoor_c), (block, m.hall, problem.outdoor_c, most_kw)
-            set_point.add(m.set_point[plant.id], plant.set_point, curves, zones, problem.horizon.h, m.STEPS, *around)
+            mixed = m.set_point[plant.id]
+            if plant.is_open:
+                set_point.add(mixed, plant.set_point, plant.curves(problem.outdoor_c), m.STEPS, block, most_kw)
+            for z in zones:
+                approach.add(m.approach[z.id], plant.set_point, mixed, z, m.hall[z.id], problem.horizon.h, m.STEPS, problem.outdoor_c)
 
 
 def _rooms(problem: Problem) -> Any:
@@ -121,6 +134,7 @@ def _rooms(problem: Problem) -> Any:
     m.thermal_store = pyo.Block(list(problem.thermal_stores))
     m.cooling_plant = pyo.Block([c.id for c in problem.cooling_plants])
     m.set_point = pyo.Block([c.id for c in problem.cooling_plants if c.set_point])
+    m.approach = pyo.Block([z.id for z in problem.supplied_halls])
     m.battery = pyo.Block([b.id for b in problem.batteries])
     m.solar = pyo.Block([s.id for s in problem.solar])
     m.genset = pyo.Block([g.id for g in problem.gensets])
@@ -164,11 +178,11 @@ def _add_reserves(m: Any, problem: Problem) -> None:
         reserve_up.add(m.reserve_up, up, problem.cells, problem.horizon, pools, free, m.workload, m.firm, m.battery)
     if down:
         reach = wiring.reach_of(problem)
-        beyond = {f.id: wiring.uncertain_kw(m, problem, f.id) for f in problem.feeders}
         roots, groups = [root.id for root in problem.roots], problem.redundancies
         reserve_down.add(
-            m.reserve_down, down, problem.cells, problem.horizon, pools, problem.batteries, reach, roots, problem.feeds, groups, m, beyond
-        )
+            m.reserve_down, down, problem.cells, problem.horizon, pools, problem.batteries, reach, roots, problem.feeds, groups, m,
+            is_uncertain=problem.is_uncertain,
+        )  # fmt: skip
     for product in problem.reserves:
         holds = m.reserve_up if product.direction == "up" else m.reserve_down
         reserve.add(m.reserve[product.id], product, m.STEPS, wiring.held(holds, product.id))

@@ -6,6 +6,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 
@@ -25,7 +26,7 @@ def _take_out(room: str, constraint: str) -> None:
     (file,) = (Path(__file__).parents[1] / "models").rglob(f"{room}.py")
     module = importlib.import_module(".".join(file.relative_to(Path(__file__).parents[1]).with_suffix("").parts))
     if (room, constraint) == ("workload", "climbs"):  # rows that are added where a solution breaks them
-        module.broken_rungs = lambda *_args, **_kwargs: set()
+        module.broken_rungs = lambda gpus, *_args, **_kwargs: np.zeros(gpus.shape, bool)
         return
     add = module.add
 

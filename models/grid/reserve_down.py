@@ -40,7 +40,6 @@ from models.grid.reserve import Held, Reserve, during, shared
 from models.horizon import Floats, Horizon
 from models.power.battery import Battery
 from models.power.feed import Feed
-from models.power.feeder import Load
 from models.power.redundancy import Redundancy
 from models.schedule import Groups
 from models.work.firm import Firm
@@ -96,11 +95,12 @@ def add(
     feeds: Sequence[Feed],
     groups: Sequence[Redundancy],
     on: Any,
-    uncertain_kw: Mapping[str, Load],
+    *,
+    is_uncertain: bool,
 ) -> None:
     """Declare what holds `reserves` on `block`. `on` is the model, for the blocks that a call must not overload.
 
-    `uncertain_kw` is, by feeder, what the pessimistic forecast may bring it beyond its expected load.
+    `is_uncertain`: a pessimistic forecast may bring each feeder its margin beyond its expected load.
     """
     rentals, longest_h = raisable(index), max(r.duration_h for r in reserves)
     block.RESERVES = pyo.Set(initialize=[r.id for r in reserves])
@@ -108,9 +108,9 @@ def add(
     block.BATTERIES = pyo.Set(initialize=[b.id for b in batteries])
     block.FEEDERS = pyo.Set(initialize=list(on.feeder.keys()))
     block.GROUPS = pyo.Set(initialize=[g.id for g in groups])
-    block.MEMBERS = pyo.Set(block.GROUPS, initialize={g.id: g.feeders for g in groups})
+    block.member = pyo.Param(block.GROUPS, block.FEEDERS, initialize={(g.id, f): int(f in g.feeders) for g in groups for f in block.FEEDERS})
     block.FEEDS = pyo.Set(initialize=[f.id for f in feeds])
-    root_of = {f.id: f.feeder for f in feeds}
+    block.root = pyo.Param(block.FEEDS, block.FEEDERS, initialize={(i.id, f): int(f == i.feeder) for i in feeds for f in block.FEEDERS})
     block.PLANTS = pyo.Set(initialize=list(on.cooling_plant.keys()))
     block.STEPS = pyo.RangeSet(0, len(horizon) - 1)
     here = {(p, t): [w for w, u in rentals.get(p, []) if u == t] for p in pools for t in range(len(horizon))}
@@ -128,7 +128,7 @@ def add(
     gpus, workloads = on.workload.gpus, on.workload
 
     def called_kw(b: Any, f: str, t: int) -> Any:
-        beyond_kw = uncertain_kw[f](t)
+        beyond_kw = on.uncertainty[f].margin_kw[t] if is_uncertain else 0.0
         pools_kw = sum(b.pool_through[f, p, t] * b.pool_kw[r, p, t] for r in b.RESERVES for p in b.POOLS)
         return beyond_kw + pools_kw + sum(b.battery_through[f, s] * b.battery_kw[r, s, t] for r in b.RESERVES for s in b.BATTERIES)
 
@@ -140,7 +140,7 @@ def add(
         return sum(b.pool_kw[r, p, t] for r in b.RESERVES) <= sum(
             workloads.draw_step_w[workloads.ladder[w, t], k] / 1000 * (gpus[w, 0, t] - gpus[w, k, t])
             for w in b.RENTALS[p, t]
-            for k in workloads.RUNGS[workloads.ladder[w, t]]
+            for k in workloads.RUNG
         )
 
     @block.Constraint(block.BATTERIES, block.STEPS)
@@ -176,26 +176,26 @@ def add(
 
     @block.Constraint(block.GROUPS, block.STEPS)
     def group_takes(b: Any, g: str, t: int) -> Any:
-        load_kw = sum(on.feeder[f].load_kw[t] + called_kw(b, f, t) for f in b.MEMBERS[g])
+        load_kw = sum(b.member[g, f] * (on.feeder[f].load_kw[t] + called_kw(b, f, t)) for f in b.FEEDERS)
         return load_kw <= on.redundancy[g].left_kw + on.redundancy[g].over_n1_kw[t]
 
     @block.Constraint(block.GROUPS, block.STEPS)
     def group_takes_worst(b: Any, g: str, t: int) -> Any:
-        worst_kw = sum(on.feeder[f].worst_kw[t] + called_worst_kw(b, f, t) for f in b.MEMBERS[g])
+        worst_kw = sum(b.member[g, f] * (on.feeder[f].worst_kw[t] + called_worst_kw(b, f, t)) for f in b.FEEDERS)
         return worst_kw <= on.redundancy[g].left_worst_kw + on.redundancy[g].over_worst_n1_kw[t]
 
     @block.Constraint(block.FEEDS, block.STEPS)
-    def feed_takes(b: Any, f: str, t: int) -> Any:
-        drawn_kw = on.feeder[root_of[f]].load_kw[t] + called_kw(b, root_of[f], t)
-        return drawn_kw <= on.feed[f].limit_kw + on.feed[f].over_feed_kw[t]
+    def feed_takes(b: Any, i: str, t: int) -> Any:
+        drawn_kw = sum(b.root[i, f] * (on.feeder[f].load_kw[t] + called_kw(b, f, t)) for f in b.FEEDERS)
+        return drawn_kw <= on.feed[i].limit_kw + on.feed[i].over_feed_kw[t]
 
     @block.Constraint(block.STEPS)
     def grid_takes(b: Any, t: int) -> Any:
-        return on.grid.import_kw[t] + sum(called_kw(b, root, t) for root in roots) <= on.grid.limit_kw[t] + on.grid.over_limit_kw[t]
+        return on.grid.import_kw[t] + sum([called_kw(b, root, t) for root in roots]) <= on.grid.limit_kw[t] + on.grid.over_limit_kw[t]
 
     @block.Constraint(on.grid.CALLED)
     def event_takes(b: Any, t: int) -> Any:
-        return on.grid.import_kw[t] + sum(called_kw(b, root, t) for root in roots) <= on.grid.target_kw[t] + on.grid.over_event_kw[t]
+        return on.grid.import_kw[t] + sum([called_kw(b, root, t) for root in roots]) <= on.grid.target_kw[t] + on.grid.over_event_kw[t]
 
     @block.Constraint(block.PLANTS, block.STEPS)
     def plant_takes(b: Any, c: str, t: int) -> Any:

@@ -97,7 +97,10 @@ def add(
     rungs = {(w, t): range(len(index.ladder(w, t))) for w, t in rentals}
     block.RUNGS = pyo.Set(dimen=3, initialize=[(w, k, t) for (w, t), ladder in rungs.items() for k in ladder])
     block.HIGHER = pyo.Set(dimen=3, initialize=[(w, k, t) for (w, t), ladder in rungs.items() for k in ladder[1:]])
-    block.POOL_RENTALS = pyo.Set(block.POOLS, block.STEPS, initialize=_by_step(pools, len(horizon), can_drop.firms))
+    block.LADDER = pyo.Set(block.RENTALS, initialize=rungs)
+    here = _by_step(pools, len(horizon), can_drop.firms)
+    pairs = {(p, t): [(w, k) for w in mine for k in rungs[w, t]] for (p, t), mine in here.items()}
+    block.POOL_RUNGS = pyo.Set(block.POOLS, block.STEPS, dimen=2, initialize=pairs)
     block.POOL_JOBS = pyo.Set(block.POOLS, block.STEPS, initialize=_by_step(pools, len(horizon), can_drop.jobs))
     block.LASTS = pyo.Set(dimen=2, initialize=during(horizon, longest_h))
     block.duration_h = pyo.Param(block.RESERVES, initialize={r.id: r.duration_h for r in reserves})
@@ -125,8 +128,7 @@ def add(
 
     @block.Constraint(block.PROMISED)
     def still_serves(b: Any, w: int, t: int) -> Any:
-        ladder = workloads.ladder[w, t]
-        speed = sum(workloads.speed_step[ladder, k] * b.kept[w, k, t] for k in workloads.RUNGS[ladder])
+        speed = sum(workloads.speed_step[workloads.ladder[w, t], k] * b.kept[w, k, t] for k in b.LADDER[w, t])
         promised_gpu_h = firms.floor_speed[w] * firms.demand[w, t] * workloads.h[t]
         return workloads.h[t] * speed + firms.short_gpu_h[w, t] >= promised_gpu_h
 
@@ -134,8 +136,7 @@ def add(
     def pools_can_drop(b: Any, p: str, t: int) -> Any:
         rentals_kw = sum(
             workloads.draw_step_w[workloads.ladder[w, t], k] / 1000 * (workloads.gpus[w, k, t] - b.kept[w, k, t])
-            for w in b.POOL_RENTALS[p, t]
-            for k in workloads.RUNGS[workloads.ladder[w, t]]
+            for w, k in b.POOL_RUNGS[p, t]
         )
         jobs_kw = sum(workload.draw_kw(workloads, w, t) for w in b.POOL_JOBS[p, t])
         return sum(b.pool_kw[r, p, t] for r in b.RESERVES) <= rentals_kw + jobs_kw

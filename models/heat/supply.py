@@ -15,7 +15,7 @@ from models.breach import TINY
 from models.horizon import Floats
 from models.problem import Problem
 from models.solving.outcome import Infeasible, Outcome, Solved
-from models.solving.session import Session, values
+from models.solving.session import Session
 from models.solving.settle import broken
 
 Supply = dict[str, Floats]
@@ -36,7 +36,7 @@ def find_supply(session: Session, model: Any, problem: Problem, solve: Callable[
     patterns: list[Supply] = [usual, {}, {}]
     for plant, point in problem.open_set_points.items():
         levels = np.asarray(point.levels_c)
-        share = values(model.set_point[plant].share.values()).reshape(len(levels), -1)
+        share = session.values(model.set_point[plant].share)
         mixed = levels @ share
         patterns[1][plant] = levels[np.maximum(np.searchsorted(levels, mixed + TINY, side="right") - 1, 0)]
         patterns[2][plant] = levels[share.argmax(axis=0)]
@@ -46,7 +46,7 @@ def find_supply(session: Session, model: Any, problem: Problem, solve: Callable[
         outcome = solve()
         if not isinstance(outcome, Solved):
             break
-        now = round(broken(model)[0], 5), outcome.objective
+        now = round(broken(session)[0], 5), outcome.objective
         if now[0] < rank[0] or (now[0] == rank[0] and now[1] < rank[1] - TINY):
             best, rank = pattern, now
     return problem.supplied(best)
@@ -55,5 +55,5 @@ def find_supply(session: Session, model: Any, problem: Problem, solve: Callable[
 def _fix(session: Session, model: Any, problem: Problem, pattern: Supply) -> None:
     for plant, point in problem.open_set_points.items():
         share = model.set_point[plant].share
-        at = [(i, t) for i, t in share]
+        at = list(share.index_set())
         session.fix([share[i, t] for i, t in at], [float(point.levels_c[i] == pattern[plant][t]) for i, t in at])

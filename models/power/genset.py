@@ -137,7 +137,7 @@ def burnt_kg(block: Any, genset: Genset, t: int) -> Any:
 
 def whole(block: Any) -> list[Any]:
     """The variables that are 0 or 1 where the genset is switched and not mixed; where they are, so is `start`."""
-    return list(block.on.values())
+    return [block.on[t] for t in block.on.index_set()]
 
 
 def committed(genset: Genset, runs: Bools, on: Floats, horizon: Horizon) -> Bools:

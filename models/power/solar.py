@@ -30,5 +30,9 @@ class Solar:
 
 def add(block: Any, solar: Solar, steps: Any) -> None:
     """Declare one plant on `block`. Publishes `power_kw`."""
-    most_kw = dict(enumerate(solar.available_kw))
-    block.power_kw = pyo.Var(steps, bounds=lambda _, t: (0.0, most_kw[t]))
+    block.available_kw = pyo.Param(steps, initialize=dict(enumerate(solar.available_kw)))
+
+    def can_give(b: Any, t: int) -> Any:
+        return 0, b.available_kw[t]
+
+    block.power_kw = pyo.Var(steps, bounds=can_give)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from models.account import account
 from models.breach import TINY
@@ -21,7 +22,7 @@ from models.problem import Problem
 from models.schedule import Groups, Schedule
 from models.sending.cell import SNAP, Cell
 from models.sending.room import Room
-from models.solving.session import Session, values
+from models.solving.session import Session
 from models.solving.settle import is_owed
 from models.work.job import Job
 
@@ -84,10 +85,10 @@ def flows_back(problem: Problem, schedule: Schedule) -> list[tuple[tuple[str, ..
 
 
 def hold_back(session: Session, model: Any, back: Sequence[tuple[tuple[str, ...], float]]) -> None:
-    """Let feeders draw so much more in the first step than in the solution that `model` holds as is too much of what flows back."""
+    """Let feeders draw so much more in the first step than in the solution that `session` holds as is too much of what flows back."""
     loads = [[model.feeder[f].load_kw[0] for f in feeders] for feeders, _ in back]
-    least_kw = [float(values(mine).sum()) + MORE * over_kw for mine, (_, over_kw) in zip(loads, back, strict=True)]
-    session.add_rows([[(load, 1.0) for load in mine] for mine in loads], least_kw)
+    least_kw = [float(session.values_of(mine).sum()) + MORE * over_kw for mine, (_, over_kw) in zip(loads, back, strict=True)]
+    session.add_rows(sp.vstack([session.row([(load, 1.0) for load in mine]) for mine in loads], format="csr"), least_kw)
 
 
 def fit(problem: Problem, cells: Cells, schedule_of: Callable[[Cells], Schedule]) -> tuple[Room, dict[int, Cell | None]]:
@@ -114,10 +115,10 @@ def fit(problem: Problem, cells: Cells, schedule_of: Callable[[Cells], Schedule]
     return left.lesser(Room(problem, schedule_of(cells))), gave
 
 
-def keep(session: Session, model: Any, gave: Mapping[int, Cell | None]) -> None:
+def keep(session: Session, model: Any, problem: Problem, gave: Mapping[int, Cell | None]) -> None:
     """Let the program give what `gave` way no more of the first step than it has now."""
     for w, cell in gave.items():
-        rungs = [k for k in model.workload.RUNGS[model.workload.ladder[w, 0]] if (w, k, 0) in model.workload.gpus]
+        rungs = range(len(problem.cells.ladder(w, 0))) if problem.cells.share[w, 0] else []
         variables = [model.workload.gpus[w, k, 0] for k in rungs]
         most = [0.0 if cell is None else cell.share * _at_least(cell, k) for k in rungs]
         session.bound(variables, [0.0] * len(most), most)

@@ -16,37 +16,29 @@ from models.sending.cell import Cell
 from models.sending.first_step import fit
 from models.sending.rounding import meet_budgets, meet_floors, meet_work, round_down, schedule_of
 from models.solving.runs import run_through
-from models.solving.session import values
+from models.solving.session import Session
 from models.solving.tiers import breaks_less
 from models.work.job import undone_gpu_h
 
 
-def sendable(problem: Problem, model: Any) -> tuple[Schedule, dict[int, Cell | None]]:
-    """The sendable schedule nearest to the solution in `model`, and what gave way for it in the first step."""
-    steps = len(problem.horizon)
-    rungs = max((len(r) for r in problem.cells.ladders), default=1)
-    gpus = np.zeros((len(problem.workloads), rungs, steps))
-    for (w, k, t), variable in model.workload.gpus.items():
-        gpus[w, k, t] = variable.value or 0.0
-    battery_kw = {
-        b.id: values(model.battery[b.id].charge_kw[t] for t in range(steps))
-        - values(model.battery[b.id].discharge_kw[t] for t in range(steps))
-        for b in problem.batteries
-    }
+def sendable(problem: Problem, model: Any, session: Session) -> tuple[Schedule, dict[int, Cell | None]]:
+    """The sendable schedule nearest to the solution in `session`, and what gave way for it in the first step."""
+    steps, values = len(problem.horizon), session.values
+    gpus = values(model.workload.gpus)
+    battery_kw = {b.id: values(model.battery[b.id].charge_kw) - values(model.battery[b.id].discharge_kw) for b in problem.batteries}
     hall_c: dict[str, Floats] = {
-        z.id: values(model.hall[z.id].temperature_c[t] for t in range(steps)) if z.cooling_plant is not None else np.full(steps, z.start_c)
-        for z in problem.halls
+        z.id: values(model.hall[z.id].temperature_c) if z.cooling_plant is not None else np.full(steps, z.start_c) for z in problem.halls
     }
     cells = round_down(problem, gpus)
-    given_kw = {s.id: values(model.solar[s.id].power_kw.values()) for s in problem.solar}
-    given_kw |= {g.id: values(model.genset[g.id].power_kw.values()) for g in problem.gensets}
-    held_kw = _held_kw(problem, model)
-    tanks = {c: values(model.thermal_store[c].charge_kw[t] for t in range(steps)) for c in problem.thermal_stores}
+    given_kw = {s.id: values(model.solar[s.id].power_kw) for s in problem.solar}
+    given_kw |= {g.id: values(model.genset[g.id].power_kw) for g in problem.gensets}
+    held_kw = _held_kw(problem, model, session)
+    tanks = {c: values(model.thermal_store[c].charge_kw) for c in problem.thermal_stores}
     beside: dict[str, Any] = {"given_kw": given_kw, "held_kw": held_kw, "thermal_store_kw": tanks, "supply_c": problem.supply_c}
     room, gave = fit(problem, cells, lambda now: replace(schedule_of(now, battery_kw, hall_c), **beside))
     meet_floors(problem, cells, _target_speed(problem, gpus), room)
-    meet_budgets(problem, cells, _slow_h(problem, model), room)
-    meet_work(problem, cells, _target_gpu_h(problem, model), room)
+    meet_budgets(problem, cells, _slow_h(problem, model, session), room)
+    meet_work(problem, cells, _target_gpu_h(problem, model, session), room)
     schedule = replace(schedule_of(cells, battery_kw, hall_c), **beside)
     if not any(job.pause_price_per_gpu for job in problem.jobs):
         return schedule, gave
@@ -58,14 +50,14 @@ def sendable(problem: Problem, model: Any) -> tuple[Schedule, dict[int, Cell | N
     return schedule if is_worse else through, gave
 
 
-def _held_kw(problem: Problem, model: Any) -> dict[tuple[str, str], Floats]:
+def _held_kw(problem: Problem, model: Any, session: Session) -> dict[tuple[str, str], Floats]:
     """What each pool and battery holds for each reserve, kW by step."""
     held: dict[tuple[str, str], Floats] = {}
     for product in problem.reserves:
         block = model.reserve_up if product.direction == "up" else model.reserve_down
         for kind, assets in ((block.pool_kw, problem.pools), (block.battery_kw, problem.batteries)):
             for asset in (a for a in assets if (product.id, a.id, 0) in kind):
-                kw = values(kind[product.id, asset.id, t] for t in range(len(problem.horizon)))
+                kw = session.values_of([kind[product.id, asset.id, t] for t in range(len(problem.horizon))])
                 if (kw > TINY).any():
                     held[product.id, asset.id] = kw
     return held
@@ -85,20 +77,20 @@ def _target_speed(problem: Problem, gpus: Floats) -> Floats:
     return target
 
 
-def _slow_h(problem: Problem, model: Any) -> Floats:
+def _slow_h(problem: Problem, model: Any, session: Session) -> Floats:
     """Hours of each firm workload's budget that the program used in each step, shape (F, T)."""
     used = np.zeros((len(problem.firms), len(problem.horizon)))
-    for (w, t), variable in model.budget.slow_h.items():
-        used[w, t] = variable.value or 0.0
+    for (w, t), slow_h in zip(model.budget.DEMANDED, session.values(model.budget.slow_h).tolist(), strict=True):
+        used[w, t] = slow_h
     return used
 
 
-def _target_gpu_h(problem: Problem, model: Any) -> Floats:
+def _target_gpu_h(problem: Problem, model: Any, session: Session) -> Floats:
     """Work each job is to do inside the horizon, GPU h, shape (J,)."""
     first = len(problem.firms)
     target = np.zeros(len(problem.jobs))
     for i, job in enumerate(problem.jobs):
-        unfinished, carried, forgone = undone_gpu_h(model.job, first + i)
+        unfinished, carried, forgone = undone_gpu_h(model.job, session.value, first + i)
         carried = min(carried, job.most_carried_gpu_h(problem.horizon))
         small = TINY * max(1.0, job.work_gpu_h)
         target[i] = job.work_gpu_h - sum(left for left in (unfinished, carried, forgone) if left > small)

@@ -12,13 +12,12 @@ least change first; `models.solving.runs` tries these and keeps what breaks no m
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from models.breach import TINY
 from models.horizon import Floats
 from models.problem import Problem
+from models.solving.session import Session
 from models.work.job import Job
 from models.work.minimum_run import too_short
 from models.work.pause import NEARLY
@@ -29,25 +28,23 @@ Patch = dict[At, float]
 """On how many GPUs, mean over the step, a job is to run in a cell."""
 
 
-def shares(problem: Problem, model: Any, w: int) -> Floats:
-    """For what share of each step the gang `w` runs in the solution that `model` holds, shape (T,)."""
-    share = np.zeros(len(problem.horizon))
-    for t in model.workload.WINDOW[w]:
-        share[t] = (model.workload.gpus[w, 0, t].value or 0.0) / problem.workloads[w].gpus
+def shares(problem: Problem, session: Session, w: int) -> Floats:
+    """For what share of each step the gang `w` runs in the solution that `session` holds, shape (T,)."""
+    share = np.asarray(session.values(session.model.workload.gpus)[w, 0] / problem.workloads[w].gpus)
     share[share < NEARLY] = 0.0
     return share
 
 
-def lacking_h(problem: Problem, model: Any) -> float:
+def lacking_h(problem: Problem, session: Session) -> float:
     """How much all runs together lack of their minimum, h."""
-    return sum(sum(found.values()) for _, _, found in _short(problem, model))
+    return sum(sum(found.values()) for _, _, found in _short(problem, session))
 
 
-def patches(problem: Problem, model: Any) -> dict[int, list[Patch]]:
+def patches(problem: Problem, session: Session) -> dict[int, list[Patch]]:
     """What may be tried for the first run of each gang that is too short, by workload, the least change first."""
     found: dict[int, list[Patch]] = {}
     horizon = problem.horizon
-    for w, share, lacking in _short(problem, model):
+    for w, share, lacking in _short(problem, session):
         job, most = problem.workloads[w], problem.cells.share[w]
         assert isinstance(job, Job)
         first, last = min(lacking)
@@ -61,12 +58,13 @@ def patches(problem: Problem, model: Any) -> dict[int, list[Patch]]:
     return found
 
 
-def _short(problem: Problem, model: Any) -> list[tuple[int, Floats, dict[tuple[int, int], float]]]:
+def _short(problem: Problem, session: Session) -> list[tuple[int, Floats, dict[tuple[int, int], float]]]:
     """The gangs with runs that are too short: workload, the share of each step it runs for, and what each such run lacks, h."""
     found = []
     for w, job in enumerate(problem.workloads):
         if isinstance(job, Job) and job.gang and job.min_run_h > 0:
-            share = shares(problem, model, w)
-            if lacking := too_short(job, share, problem.cells.share[w], problem.horizon, model.job.carried_gpu_h[w].value or 0.0):
+            share = shares(problem, session, w)
+            carried_gpu_h = session.value(session.model.job.carried_gpu_h[w])
+            if lacking := too_short(job, share, problem.cells.share[w], problem.horizon, carried_gpu_h):
                 found.append((w, share, lacking))
     return found

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyomo.environ as pyo
 
 from models.breach import TINY
 from models.power import genset
 from models.problem import Problem
-from models.site import build
 from models.solving import settle, whole
 from models.solving.attempt import SolverOf
+from models.solving.ladders import add_all_climbs
 from models.solving.outcome import Infeasible, Outcome, Solved, TimedOut
 from models.solving.session import Session
 from models.solving.solver import Solver
@@ -72,20 +71,20 @@ class Proof:
 
 
 def search(
-    problem: Problem, settled: Any, asked: Exact, deadline: float, solver_of: SolverOf = Solver
+    problem: Problem, settled: Session, asked: Exact, deadline: float, solver_of: SolverOf = Solver
 ) -> Found | Infeasible | TimedOut:
-    """Search from `settled`, the program of `problem` with a solution that can be sent, until the instant `deadline`."""
+    """Search from `settled`, which holds a solution of `problem` that can be sent, until the instant `deadline`."""
     negative = [t for t, price in enumerate(problem.grid.price_per_kwh) if price < 0]
-    torn = {(i, t) for i, (_, out) in enumerate(settle.two_ways(problem, settled)) for t in negative if t in out}
+    torn = {(i, t) for i, (_, out) in enumerate(settle.two_ways(problem, settled.model)) for t in negative if t in out.index_set()}
     burning = {(c.id, t) for c in problem.cooling_plants for t in negative}
     while True:
         found = _search(problem, settled, asked, deadline, solver_of, torn, burning)
         if not isinstance(found, Found):
             return found
-        lesser = {id(v) for v in settle.both_ways(problem, found.model)}
+        lesser = {id(v) for v in settle.both_ways(problem, found.session)}
         ways = settle.two_ways(problem, found.model)
-        more_torn = {(i, t) for i, (into, out) in enumerate(ways) for t in out if lesser & {id(into[t]), id(out[t])}}
-        more_burning = {(plant.id, t) for plant, t, _ in settle.burns(problem, found.model)}
+        more_torn = {(i, t) for i, (into, out) in enumerate(ways) for t in out.index_set() if lesser & {id(into[t]), id(out[t])}}
+        more_burning = {(plant.id, t) for plant, t, _ in settle.burns(problem, found.session)}
         if more_torn <= torn and more_burning <= burning:
             return found
         torn |= more_torn
@@ -94,25 +93,22 @@ def search(
 
 def _search(
     problem: Problem,
-    settled: Any,
+    settled: Session,
     asked: Exact,
     deadline: float,
     solver_of: SolverOf,
     torn: set[whole.Torn],
     burning: set[whole.Burning],
 ) -> Found | Infeasible | TimedOut:
-    model = build(problem)
-    model.whole = pyo.Block()
-    whole.add(model.whole, model, problem, asked.whole_steps, torn, burning)
+    model = whole.declare_whole(problem, asked.whole_steps, torn, burning)
     session = Session(model, solver_of)
+    add_all_climbs(session)
     gpus = model.workload.gpus
-    if rungs := [(w, k, t) for w, k, t in gpus if k]:
-        session.add_rows([((gpus[w, k - 1, t], 1.0), (gpus[w, k, t], -1.0)) for w, k, t in rungs], [0.0] * len(rungs))
     ordered = [w for w, load in enumerate(problem.workloads) if isinstance(load, Job) and load.order[:1] == ("run",)]
-    ordered = [w for w in ordered if (w, 0, 0) in gpus]
-    session.fix([gpus[w, 0, 0] for w in ordered], [settled.workload.gpus[w, 0, 0].value for w in ordered])
+    ordered = [w for w in ordered if problem.cells.share[w, 0] > 0]
+    session.fix([gpus[w, 0, 0] for w in ordered], settled.values(settled.model.workload.gpus)[ordered, 0, 0].tolist())
     switches = [v for g in problem.gensets for v in genset.whole(model.genset[g.id])]
-    numbers = [v for v in (*whole.whole(model.whole), *switches) if id(v) in session.columns]
+    numbers = [v for v in (*whole.whole(model), *switches) if session.has(v)]
     start = _start(problem, settled, model, numbers)
     money = session.cost
     bound = -np.inf
@@ -129,10 +125,10 @@ def _search(
         if isinstance(point, (Infeasible, TimedOut)):
             return point
         bound = point.bound if in_money else bound
-        session.fix(numbers, [float(round(point.x[session.columns[id(v)]])) for v in numbers])
+        session.fix(numbers, [float(round(point.x[session.column(v)])) for v in numbers])
         return session.solve(max(deadline - time.perf_counter(), 1.0))
 
-    ranked = Ranked(session, model)
+    ranked = Ranked(session)
     outcome = ranked.solve(solve, deadline)
     if not isinstance(outcome, Solved):
         return outcome
@@ -140,22 +136,24 @@ def _search(
     return Found(model, session, outcome, ranked, min(bound, outcome.objective))
 
 
-def _start(problem: Problem, settled: Any, model: Any, numbers: list[Any]) -> list[float]:
+def _start(problem: Problem, settled: Session, model: Any, numbers: list[Any]) -> list[float]:
     """Where `settled` has each of `numbers`, the search's whole numbers."""
     block, share = model.whole, problem.cells.share
+    running = settled.values(settled.model.workload.gpus)[:, 0]
     begun: dict[int, float] = {}
     for w, t in block.RUNNING:
         full = problem.workloads[w].gpus * share[w, t]
-        now = settled.workload.gpus[w, 0, t].value or 0.0
+        now = float(running[w, t])
         begun[id(block.running[w, t])] = float(now >= full * (1 - TINY))
         if TINY < now < full * (1 - TINY):
             begun |= {id(block.ended[w, later]): 1.0 for later in block.STEPS if later > t}
-    ways = settle.two_ways(problem, settled)
-    begun |= {id(block.draws[i, t]): float((ways[i][0][t].value or 0.0) > TINY) for i, t in block.TORN}
-    for i, t in block.BURNING:
-        ends = [block.to_kw[i, s, t] for s in settled.cooling_plant[i].SEGMENTS]
-        segment = int(np.searchsorted(ends[:-1], (settled.cooling_plant[i].heat_kw[t].value or 0.0) - TINY))
-        begun[id(block.on[i, segment, t])] = 1.0
+    ways = settle.two_ways(problem, settled.model)
+    begun |= {id(draws): float(settled.value(ways[i][0][t]) > TINY) for i, flow in model.flow.items() for t, draws in flow.draws.items()}
+    for i, plant in model.segment.items():
+        ends = list(plant.to_kw.values())
+        heat_kw = settled.values(settled.model.cooling_plant[i].heat_kw)
+        begun |= {id(plant.on[int(np.searchsorted(ends[:-1], heat_kw[t] - TINY)), t]): 1.0 for t in plant.STEPS}
     for g in problem.gensets:
-        begun |= {id(model.genset[g.id].on[t]): on.value or 0.0 for t, on in settled.genset[g.id].on.items()}
+        on = settled.values(settled.model.genset[g.id].on)
+        begun |= {id(v): float(on[t]) for t, v in model.genset[g.id].on.items()}
     return [begun.get(id(v), 0.0) for v in numbers]

@@ -45,19 +45,19 @@ def merge(
 ) -> Solved | None:
     """Settle the runs of gangs where that pays, until `latest` (s, of `perf_counter`); None where all are whole.
 
-    `model` holds `solved`, and afterwards what is returned.
+    `session` holds `solved`, and afterwards what is returned.
     """
-    patches = _patches(problem, model)
+    patches = _patches(problem, model, session)
     if not patches:
         return None
     trial = _Trial(session, model, problem, solve, solved, latest)
     if len(patches) > 1:
         trial.attempt({cell: gpus for mine in patches.values() for cell, gpus in mine[0].items()})
-        patches = _patches(problem, model)
+        patches = _patches(problem, model, session)
     while patches:
         w, mine = next(iter(patches.items()))
         gained = [trial.attempt(patch) for patch in mine]
-        left = _patches(problem, model)
+        left = _patches(problem, model, session)
         patches = {v: left[v] for v in patches if v in left and (v != w or any(gained))}
         if not trial.goes_on:
             break
@@ -67,7 +67,7 @@ def merge(
 
 
 class _Trial:
-    """The best solution so far, in the session and in the model, and how to better it."""
+    """The best solution so far, in the session, and how to better it."""
 
     def __init__(
         self, session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome], solved: Solved, latest: float
@@ -75,7 +75,7 @@ class _Trial:
         self.best = solved
         self._session, self._model, self._problem, self._solve, self._latest = session, model, problem, solve, latest
         self._kept: dict[At, tuple[float, float]] = {}
-        self._broken, self._worth = broken(model), self._judged(solved)
+        self._broken, self._worth = broken(session), self._judged(solved)
         self._tries = 0
         self.is_stale = False
         """The session solved something else after the best solution."""
@@ -95,7 +95,7 @@ class _Trial:
         self._session.fix(variables, list(patch.values()))
         outcome = self._solve()
         if isinstance(outcome, Solved):
-            state, worth = broken(self._model), self._judged(outcome)
+            state, worth = broken(self._session), self._judged(outcome)
             if all(now <= was + TINY for now, was in zip(state, self._broken, strict=True)) and worth < (self._worth[0], self._worth[1] - TINY):
                 self.best, self._broken, self._worth, self.is_stale = outcome, state, worth, False
                 self._kept |= {cell: (value, value) for cell, value in patch.items()}
@@ -107,8 +107,9 @@ class _Trial:
         return False
 
     def _judged(self, solved: Solved) -> tuple[float, float]:
-        """What runs lack of their minimum, h, and money with all pauses counted, of the solution in the model."""
-        return round(blocks.lacking_h(self._problem, self._model), 5), solved.objective + _uncounted(self._problem, self._model)
+        """What runs lack of their minimum, h, and money with all pauses counted, of the solution in the session."""
+        lacking_h = blocks.lacking_h(self._problem, self._session)
+        return round(lacking_h, 5), solved.objective + _uncounted(self._problem, self._model, self._session)
 
     def _fits(self, patch: Patch) -> bool:
         """Whether all that is kept running leaves its pool's other gangs their GPUs, so that the program stays feasible."""
@@ -160,16 +161,16 @@ def _lengthen(problem: Problem, job: Job, mine: list[Cell], cell: Cell, room: Ro
         mine[:] = [each for each in mine if each.share > SNAP]
 
 
-def _uncounted(problem: Problem, model: Any) -> float:
+def _uncounted(problem: Problem, model: Any, session: Session) -> float:
     """Money for the pauses of rigid jobs that the program counted in part."""
-    return sum(money for _, money in _pauses(problem, model).values())
+    return sum(money for _, money in _pauses(problem, model, session).values())
 
 
-def _patches(problem: Problem, model: Any) -> dict[int, list[Patch]]:
+def _patches(problem: Problem, model: Any, session: Session) -> dict[int, list[Patch]]:
     """What may be tried by workload: for gangs that run too short, then for those whose pauses are counted in part, the dearest first."""
     h = problem.horizon.h
-    found = blocks.patches(problem, model)
-    for w, (share, money) in sorted(_pauses(problem, model).items(), key=lambda item: -item[1][1]):
+    found = blocks.patches(problem, session)
+    for w, (share, money) in sorted(_pauses(problem, model, session).items(), key=lambda item: -item[1][1]):
         job, most = problem.workloads[w], problem.cells.share[w]
         if money <= TINY or w in found or not isinstance(job, Job):
             continue
@@ -187,14 +188,14 @@ def _patches(problem: Problem, model: Any) -> dict[int, list[Patch]]:
     return found
 
 
-def _pauses(problem: Problem, model: Any) -> dict[int, tuple[Floats, float]]:
+def _pauses(problem: Problem, model: Any, session: Session) -> dict[int, tuple[Floats, float]]:
     """For each rigid job whose pauses cost: the share of each step it runs for, and money for what the program did not count."""
     found: dict[int, tuple[Floats, float]] = {}
     for w in model.pause.JOBS:
         job = problem.workloads[w]
         if not isinstance(job, Job) or job.elastic:
             continue
-        share = shares(problem, model, w)
-        happen = job.gpus * times(job, share, problem.cells.share[w], model.job.carried_gpu_h[w].value or 0.0)
-        found[w] = share, job.pause_price_per_gpu * (happen - (model.pause.paused_gpus[w].value or 0.0))
+        share = shares(problem, session, w)
+        happen = job.gpus * times(job, share, problem.cells.share[w], session.value(model.job.carried_gpu_h[w]))
+        found[w] = share, job.pause_price_per_gpu * (happen - session.value(model.pause.paused_gpus[w]))
     return found

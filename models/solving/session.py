@@ -1,19 +1,19 @@
-"""Session: one compiled Pyomo model over a solver - the names of its columns and rows, and its solutions.
+"""Session: one declared Pyomo model over a solver - the names of its columns and rows, and its solution.
 
-Callers speak of variables; the solver (`models.solving.attempt`) knows columns and rows by number.
+Callers speak of Vars and their members; the solver (`models.solving.attempt`) knows columns and rows by number. What a Var came to is
+read as an array over its index set, for a Var of a large site has no member in Python until somebody asks for one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyomo.environ as pyo
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
-from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
+from models.compile import Compiled, Ints, Place
 from models.horizon import Floats
 from models.solving.attempt import Method, ProgramSolver, SolverOf
 from models.solving.outcome import Condition, Infeasible, Outcome, Solved, TimedOut, Whole
@@ -22,17 +22,13 @@ from models.solving.solver import SCALING, Solver
 
 
 class Session:
-    """One linear program in a solver.
-
-    Columns are those of `model`'s variables that appear in it; `columns` maps a variable's id() to its position.
-    """
+    """One linear program in a solver: that of `model`, whose constraints may be declared only (`models.compile.unexpanded`)."""
 
     def __init__(self, model: Any, solver_of: SolverOf = Solver) -> None:
-        form = LinearStandardFormCompiler().write(model, mixed_form=True, set_sense=None)
-        self.variables: list[Any] = list(form.columns)
-        self.columns = {id(v): i for i, v in enumerate(self.variables)}
-        self.row_names: list[Any] = [row.constraint for row in form.rows]
-        self._solver: ProgramSolver = solver_of(_program(form, self.variables))
+        self.model = model
+        self.compiled = c = Compiled(model)
+        self._solver: ProgramSolver = solver_of(Program(c.cost, c.offset, c.matrix, c.row_lower, c.row_upper, c.lower, c.upper))
+        self.x = np.zeros(len(c.cost))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -107,16 +103,22 @@ class Session:
 
     def bound(self, variables: Sequence[Any], lower: Sequence[float], upper: Sequence[float]) -> None:
         """Keep variables within new bounds; the next solve starts from the last basis."""
-        self._solver.bound(self._at(variables), np.asarray(lower, float), np.asarray(upper, float))
+        self.bound_columns(self._at(variables), lower, upper)
 
-    def add_rows(self, terms: Sequence[Sequence[tuple[Any, float]]], lower: Sequence[float]) -> None:
-        """Add a row `sum of coefficient * variable >= lower` for each sequence of (variable, coefficient)."""
-        columns = self._at([v for row in terms for v, _ in row])
-        coefficients = np.array([c for row in terms for _, c in row], float)
-        starts = np.cumsum([0, *(len(row) for row in terms)])
-        rows = sp.csr_matrix((coefficients, columns, starts), shape=(len(terms), len(self.variables)))
-        self.row_names += [None] * len(terms)
-        self._solver.add_rows(rows, np.asarray(lower, float), np.full(len(terms), np.inf))
+    def bound_columns(self, columns: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> None:
+        """Keep columns within new bounds; the next solve starts from the last basis."""
+        self._solver.bound(np.asarray(columns, np.int32), np.asarray(lower, float), np.asarray(upper, float))
+
+    def add_rows(self, rows: sp.csr_matrix, lower: ArrayLike) -> range:
+        """Add rows `rows @ x >= lower`, `rows` of shape (added, columns); returns their numbers."""
+        first, added = self.shape[0], rows.shape[0]
+        self._solver.add_rows(rows, np.array(lower, float), np.full(added, np.inf))
+        return range(first, first + added)
+
+    def row(self, terms: Sequence[tuple[Any, float]]) -> sp.csr_matrix:
+        """`sum of coefficient * variable` of (variable, coefficient) as a row, shape (1, columns)."""
+        columns = [self.column(v) for v, _ in terms]
+        return sp.csr_matrix(([c for _, c in terms], ([0] * len(terms), columns)), shape=(1, self.shape[1]))
 
     def solve(self, budget_s: float, method: Method = "choose") -> Outcome:
         """A certified optimum within `budget_s` seconds, warm where there is a basis (`models.solving.attempt`)."""
@@ -130,33 +132,49 @@ class Session:
         return self._solver.solve_whole(self._at(variables), np.asarray(start, float), gap, budget_s)
 
     def load(self, solved: Solved) -> None:
-        """Write a solution into the Pyomo variables, clipped into their bounds."""
-        for variable, value in zip(self.variables, np.clip(solved.x, self.lower, self.upper).tolist(), strict=True):
-            variable.set_value(value, skip_validation=True)
+        """Keep a solution, clipped into the bounds in force, for `values` and `value`."""
+        self.x = np.clip(solved.x, self.lower, self.upper)
+
+    def values(self, var: Any) -> Floats:
+        """What a Var is in the solution that was loaded last, 0 where it takes no part; one axis for each Set that indexes it."""
+        columns = self.compiled.columns(var)
+        return np.where(columns >= 0, self.x[columns], 0.0) if len(self.x) else np.zeros(columns.shape)
+
+    def value(self, variable: Any) -> float:
+        """What one variable is in it."""
+        column = self.compiled.column(variable)
+        return float(self.x[column]) if column >= 0 else 0.0
+
+    def values_of(self, variables: Sequence[Any]) -> Floats:
+        """What each of some variables is in it, shape (n,)."""
+        return np.array([self.value(v) for v in variables], float)
+
+    def columns(self, var: Any) -> Ints:
+        """The column of each member of a Var, -1 where it takes no part; shaped as `values`."""
+        return self.compiled.columns(var)
+
+    def column(self, variable: Any) -> int:
+        """The column of one variable; KeyError where it takes no part."""
+        column = self.compiled.column(variable)
+        if column < 0:
+            raise KeyError(f"{variable.name} takes no part in the program")
+        return column
+
+    def has(self, variable: Any) -> bool:
+        """Whether a variable takes part."""
+        return self.compiled.column(variable) >= 0
+
+    def column_place(self, column: int) -> Place:
+        """The Var of a column and its index."""
+        return self.compiled.column_place(column)
+
+    def row_place(self, row: int) -> Place | None:
+        """The Constraint of a row and its index; None of a row that was added."""
+        return self.compiled.row_place(row) if row < self.compiled.matrix.shape[0] else None
 
     @property
     def _program(self) -> Program:
         return self._solver.program
 
     def _at(self, variables: Sequence[Any]) -> Indices:
-        return np.array([self.columns[id(v)] for v in variables], np.int32)
-
-
-def values(variables: Iterable[Any]) -> Floats:
-    """Solution values of Pyomo variables, zero where a variable takes no part, shape (n,)."""
-    return np.array([pyo.value(v, exception=False) or 0.0 for v in variables], float)
-
-
-def _program(form: Any, variables: Sequence[Any]) -> Program:
-    """The program of Pyomo's mixed standard form (bound type of a row 0: equality, 1: upper, -1: lower)."""
-    kind = np.array([row.bound_type for row in form.rows])
-    rhs = np.asarray(form.rhs, float)
-    return Program(
-        cost=np.asarray(form.c.todense(), float).ravel(),
-        offset=float(form.c_offset[0]),
-        matrix=sp.csr_matrix(form.A),
-        row_lower=np.where(kind == 1, -np.inf, rhs),
-        row_upper=np.where(kind == -1, np.inf, rhs),
-        lower=np.array([-np.inf if v.lb is None else v.lb for v in variables], float),
-        upper=np.array([np.inf if v.ub is None else v.ub for v in variables], float),
-    )
+        return np.array([self.column(v) for v in variables], np.int32)

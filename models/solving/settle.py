@@ -16,14 +16,16 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
-import pyomo.environ as pyo
+import scipy.sparse as sp
 
 from models.breach import CONTRACT, TIERS, TINY
 from models.heat.cooling_plant import CoolingPlant, secants
+from models.horizon import Floats
 from models.power.genset import committed, whole
 from models.problem import Problem
 from models.solving.outcome import Outcome, Solved, TimedOut
-from models.solving.session import Session, values
+from models.solving.session import Session
+from models.solving.tiers import breach_columns
 from models.work.job import Job, undone_gpu_h
 from models.work.minimum_run import owed_h
 
@@ -32,17 +34,17 @@ TRIES = 10
 
 
 def settle(session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome]) -> Outcome | None:
-    """Fix what is between and `solve` again until nothing is; None where nothing was. `model` holds the solution."""
+    """Fix what is between and `solve` again until nothing is; None where nothing was. `session` holds the solution."""
     outcome = _switch(session, model, problem, solve)
     if outcome is not None and not isinstance(outcome, Solved):
         return outcome
     settled: dict[int, float] = {}
     while True:
-        torn, burning = both_ways(problem, model), burns(problem, model)
+        torn, burning = both_ways(problem, session), burns(problem, session)
         gangs = {} if torn or burning else _gangs(session, model, problem, settled)
         if not torn and not burning and not gangs:
             return outcome
-        before = broken(model)
+        before = broken(session)
         settled |= gangs
         session.fix(torn, [0.0] * len(torn))
         _keep_to_the_curve(session, model, burning)
@@ -59,11 +61,11 @@ def _switch(session: Session, model: Any, problem: Problem, solve: Callable[[], 
     """
     if not problem.gensets:
         return None
-    room_kw = sum(values(model.feeder[f.id].load_kw.values()) for f in problem.roots) + problem.grid.export_limit_kw
+    room_kw = sum(session.values(model.feeder[f.id].load_kw) for f in problem.roots) + problem.grid.export_limit_kw
     patterns: list[dict[str, list[bool]]] = [{}, {}, {}]
     for engine in problem.gensets:
         block = model.genset[engine.id]
-        on, power_kw = values(block.on.values()), values(block.power_kw.values())
+        on, power_kw = session.values(block.on), session.values(block.power_kw)
         likely = (on > TINY) & (power_kw + room_kw >= engine.least_kw - TINY)
         for pattern, runs in zip(patterns, (likely, power_kw >= engine.least_kw - TINY, np.zeros_like(likely)), strict=True):
             pattern[engine.id] = committed(engine, runs, on, problem.horizon).tolist()
@@ -76,7 +78,7 @@ def _switch(session: Session, model: Any, problem: Problem, solve: Callable[[], 
             outcome = _run_one_way(session, model, problem, pattern, solve)
             if isinstance(outcome, TimedOut):
                 return outcome
-            rank = (_over_by_tier(model), outcome.objective) if isinstance(outcome, Solved) else ((np.inf,), np.inf)
+            rank = (_over_by_tier(session), outcome.objective) if isinstance(outcome, Solved) else ((np.inf,), np.inf)
             if best is None or rank < best[0]:
                 best = rank, pattern
     return outcome if best is None else _run(session, model, best[1], solve)
@@ -85,9 +87,9 @@ def _switch(session: Session, model: Any, problem: Problem, solve: Callable[[], 
 def _run_one_way(session: Session, model: Any, problem: Problem, pattern: dict[str, list[bool]], solve: Callable[[], Outcome]) -> Outcome:
     """Solve as `_run` does, with power that goes one way only: what a site cannot take must not be lost by sending it to and fro."""
     outcome = _run(session, model, pattern, solve)
-    torn = both_ways(problem, model) if isinstance(outcome, Solved) else []
+    torn = both_ways(problem, session) if isinstance(outcome, Solved) else []
     if torn:
-        at = [session.columns[id(way)] for way in torn]
+        at = [session.column(way) for way in torn]
         lower, upper = session.lower[at].tolist(), session.upper[at].tolist()
         session.fix(torn, [0.0] * len(torn))
         outcome = solve()
@@ -113,7 +115,7 @@ def _turn(
     before: tuple[float, float],
 ) -> Outcome:
     """Try `gangs` (surest first) the other way round while more is broken than `before`; `settled` is kept up to date."""
-    over, owed = _over(model), _owed(model)
+    over, owed = broken(session)
     shown = best
     for w in gangs[: -TRIES - 1 : -1]:
         if over <= before[0] + TINY and owed <= before[1] + TINY:
@@ -127,9 +129,9 @@ def _turn(
         if not isinstance(outcome, Solved):
             return outcome
         shown = outcome
-        if (round(_over(model) - over, 5), outcome.objective) < (0.0, best.objective - TINY):
+        if (round(broken(session)[0] - over, 5), outcome.objective) < (0.0, best.objective - TINY):
             best, settled[w] = outcome, other
-            over, owed = _over(model), _owed(model)
+            over, owed = broken(session)
         else:
             _fix(session, model, {w: settled[w]})
     return best if shown is best else solve()
@@ -145,29 +147,19 @@ def _fix(session: Session, model: Any, gangs: dict[int, float]) -> None:
     session.fix([model.workload.gpus[w, 0, 0] for w in gangs], list(gangs.values()))
 
 
-def broken(model: Any) -> tuple[float, float]:
-    """How much the solution in `model` is above limits, and how much it owes."""
-    return _over(model), _owed(model)
+def broken(session: Session) -> tuple[float, float]:
+    """How much the solution in `session` is above limits, and how much it owes: kW and K, GPU h."""
+    over = _sum(session, [family for tier in TIERS if tier is not CONTRACT for family in tier.families])
+    return over, _sum(session, CONTRACT.families)
 
 
-def _over(model: Any) -> float:
-    """Sum of all that is above a limit of the plant or the grid, kW and K."""
-    return _sum(model, [family for tier in TIERS if tier is not CONTRACT for family in tier.families])
+def _over_by_tier(session: Session) -> tuple[float, ...]:
+    """What is above limits tier by tier, the highest first, as far as differences count."""
+    return tuple(round(_sum(session, tier.families), 5) for tier in TIERS if tier is not CONTRACT)
 
 
-def _over_by_tier(model: Any) -> tuple[float, ...]:
-    """The same tier by tier, the highest first, as far as differences count."""
-    return tuple(round(_sum(model, tier.families), 5) for tier in TIERS if tier is not CONTRACT)
-
-
-def _owed(model: Any) -> float:
-    """Sum of what contracts promised and do not get, GPU h."""
-    return _sum(model, CONTRACT.families)
-
-
-def _sum(model: Any, families: Collection[str]) -> float:
-    slacks = (v for v in model.component_objects(pyo.Var) if v.local_name in families)
-    return float(sum(values(slack.values()).sum() for slack in slacks))
+def _sum(session: Session, families: Collection[str]) -> float:
+    return float(session.x[breach_columns(session, families)].sum())
 
 
 def two_ways(problem: Problem, model: Any) -> list[tuple[Any, Any]]:
@@ -177,23 +169,23 @@ def two_ways(problem: Problem, model: Any) -> list[tuple[Any, Any]]:
     return [*ways, (model.grid.import_kw, model.grid.export_kw)]
 
 
-def both_ways(problem: Problem, model: Any) -> list[Any]:
+def both_ways(problem: Problem, session: Session) -> list[Any]:
     """The lesser of the two ways wherever power goes both."""
-    pairs = [(one[t], other[t]) for one, other in two_ways(problem, model) for t in other]
-    return [min(pair, key=_value) for pair in pairs if min(map(_value, pair)) > TINY]
+    lesser = []
+    for one, other in two_ways(problem, session.model):
+        out_kw = session.values(other)
+        in_kw = session.values(one)[: len(out_kw)]
+        lesser += [(one if in_kw[t] <= out_kw[t] else other)[t] for t in np.flatnonzero(np.minimum(in_kw, out_kw) > TINY).tolist()]
+    return lesser
 
 
-def _value(variable: Any) -> float:
-    return float(variable.value or 0.0)
-
-
-def burns(problem: Problem, model: Any) -> list[tuple[CoolingPlant, int, int]]:
+def burns(problem: Problem, session: Session) -> list[tuple[CoolingPlant, int, int]]:
     """Plants that draw more than their curve's segments say: (plant, step, segment they are on)."""
     burning = []
     for plant in problem.cooling_plants:
         slope, intercept, _ = secants(plant.chiller, problem.outdoor_c)
-        block = model.cooling_plant[plant.id]
-        heat, power = values(block.heat_kw.values()), values(block.power_kw.values())
+        block = session.model.cooling_plant[plant.id]
+        heat, power = session.values(block.heat_kw), session.values(block.power_kw)
         least = (intercept + slope * heat).max(axis=0)
         segment = np.clip(np.searchsorted(plant.chiller.breakpoints_kw(), heat) - 1, 0, len(slope) - 1)
         burning += [(plant, int(t), int(segment[t])) for t in np.flatnonzero(power > least * (1 + TINY) + TINY)]
@@ -208,23 +200,24 @@ def _keep_to_the_curve(session: Session, model: Any, burning: list[tuple[Cooling
         heats.append(block.heat_kw[t])
         lower.append(float(points[segment]))
         upper.append(min(float(points[segment + 1]), block.most_heat_kw[t]))
-        rows.append(((block.heat_kw[t], block.slope[segment, t]), (block.power_kw[t], -1.0)))
+        rows.append(session.row([(block.heat_kw[t], block.slope[segment, t]), (block.power_kw[t], -1.0)]))
         least.append(-block.intercept_kw[segment, t])
     if burning:
         session.bound(heats, lower, upper)
-        session.add_rows(rows, least)
+        session.add_rows(sp.vstack(rows, format="csr"), least)
 
 
 def _gangs(session: Session, model: Any, problem: Problem, settled: dict[int, float]) -> dict[int, float]:
     """On how many GPUs, mean over the first step, each job left between is to run there (zero: wait), the surest first."""
     free = {p.id: p.available[0] - problem.idle_kept(p.id)[0] for p in problem.pools}
     between: list[tuple[float, int, float]] = []
+    running = session.values(model.workload.gpus)[:, 0]
     for w, load in enumerate(problem.workloads):
-        now = _gpus(model, w, 0)
+        now = float(running[w, 0])
         if isinstance(load, Job) and w not in settled and (_is_ordered(load) or (now > TINY and not load.elastic)):
             most = _most(session, model, problem, w)
-            if now < most - TINY and _has_more(model, load, w):
-                lean = 2.0 if _is_ordered(load) else 1.0 if _must(model, problem, load, w) else now / most
+            if now < most - TINY and _has_more(session, running[w], load, w):
+                lean = 2.0 if _is_ordered(load) else 1.0 if _must(session, problem, load, w) else now / most
                 between.append((lean, w, most))
                 continue
         free[load.pool] -= now
@@ -259,16 +252,17 @@ def _most(session: Session, model: Any, problem: Problem, w: int) -> float:
     What it is already fixed to do in later steps is not left to be done in the first.
     """
     job, h = problem.jobs[w - len(problem.firms)], problem.horizon.hours
-    fixed = ((t, session.lower[session.columns[id(model.workload.gpus[w, 0, t])]]) for t in model.workload.WINDOW[w] if t)
-    later_gpu_h = sum(h[t] * problem.cells.ladder(w, t).speed[0] * float(gpus) for t, gpus in fixed)
+    columns = session.columns(model.workload.gpus)[w, 0]
+    later = [t for t in np.flatnonzero(columns >= 0).tolist() if t]
+    later_gpu_h = sum(h[t] * problem.cells.ladder(w, t).speed[0] * float(session.lower[columns[t]]) for t in later)
     until_done = max(0.0, job.work_gpu_h - later_gpu_h) / (h[0] * problem.cells.ladder(w, 0).speed[0])
     return float(min(job.gpus * problem.cells.share[w, 0], until_done))
 
 
-def _must(model: Any, problem: Problem, job: Job, w: int) -> bool:
+def _must(session: Session, problem: Problem, job: Job, w: int) -> bool:
     """Whether `job` may not wait: the rest of its window is too short for it, or the program keeps it in its minimum run."""
-    cut_short = model.minimum_run.cut_short_gpu_h
-    goes_on = (w, 0) in cut_short and _value(cut_short[w, 0]) <= TINY
+    owed = session.model.minimum_run
+    goes_on = (w, 0) in owed.OWED and session.value(owed.cut_short_gpu_h[w, 0]) <= TINY
     return goes_on or not _can_wait(problem, job, w)
 
 
@@ -279,13 +273,7 @@ def _can_wait(problem: Problem, job: Job, w: int) -> bool:
     return job.spot_value_per_gpu_h > 0 or job.work_gpu_h <= job.gpus * later + job.most_carried_gpu_h(problem.horizon) + TINY
 
 
-def _has_more(model: Any, job: Job, w: int) -> bool:
-    """Whether work of `job` is left after the first step."""
-    undone = sum(undone_gpu_h(model.job, w))
-    later = any(_gpus(model, w, t) > TINY for t in model.workload.WINDOW[w] if t)
-    return later or undone > TINY * max(1.0, job.work_gpu_h)
-
-
-def _gpus(model: Any, w: int, t: int) -> float:
-    gpus = model.workload.gpus
-    return float(gpus[w, 0, t].value or 0.0) if (w, 0, t) in gpus else 0.0
+def _has_more(session: Session, running: Floats, job: Job, w: int) -> bool:
+    """Whether work of `job` is left after the first step; `running` are its GPUs, shape (T,)."""
+    undone = sum(undone_gpu_h(session.model.job, session.value, w))
+    return bool((running[1:] > TINY).any()) or undone > TINY * max(1.0, job.work_gpu_h)

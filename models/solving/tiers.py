@@ -18,15 +18,15 @@ heat in a hall above its band, for an hour; work by its own penalty. Comfort is 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import pyomo.environ as pyo
+import scipy.sparse as sp
 
 from models.account import Account
 from models.breach import TIERS, TINY
+from models.compile import Ints
 from models.horizon import Floats
 from models.solving.outcome import Outcome, Solved
 from models.solving.session import Session
@@ -44,6 +44,13 @@ def breaks_less(one: Account, other: Account) -> bool | None:
     return None
 
 
+def breach_columns(session: Session, families: Iterable[str]) -> Ints:
+    """The columns of the breaches of `families`."""
+    found = [session.columns(family.component).ravel() for family in session.compiled.var_families if family.component.local_name in families]
+    columns = np.concatenate([np.zeros(0, np.int64), *found])
+    return columns[columns >= 0]
+
+
 class Ranked:
     """Solves a session in the order of `TIERS`.
 
@@ -52,7 +59,7 @@ class Ranked:
     `priced` is the optimum of the priced program, whose duals are prices.
     """
 
-    def __init__(self, session: Session, model: Any) -> None:
+    def __init__(self, session: Session) -> None:
         self.amounts: tuple[tuple[str, float], ...] = ()
         self.weights_stand: str | None = None
         self.seconds = 0.0
@@ -62,11 +69,9 @@ class Ranked:
         self._weights: list[tuple[str, Floats]] = []
         self._breaches = np.zeros(len(self._cost), bool)
         self._rows: list[int] = []
-        variables = list(model.component_objects(pyo.Var))
         for tier in TIERS:
-            found = [v for family in variables if family.local_name in tier.families for v in family.values()]
-            columns = [session.columns[id(v)] for v in found if id(v) in session.columns]
-            if columns:
+            columns = breach_columns(session, tier.families)
+            if len(columns):
                 weights = np.zeros(len(self._cost))
                 weights[columns] = self._cost[columns] / tier.price
                 self._breaches[columns] = True
@@ -103,10 +108,8 @@ class Ranked:
     def _in_order(self, best: Solved, solve: Callable[[], Outcome]) -> Outcome:
         """Each tier alone, held at its optimum before the next; one that `best` does not break needs no solve."""
         if not self._rows:
-            terms = [[(self._session.variables[i], -w[i]) for i in np.flatnonzero(w)] for _, w in self._weights]
-            first = self._session.shape[0]
-            self._session.add_rows(terms, [-np.inf] * len(terms))
-            self._rows = list(range(first, first + len(terms)))
+            rows = sp.csr_matrix(np.array([-w for _, w in self._weights]))
+            self._rows = list(self._session.add_rows(rows, np.full(len(self._weights), -np.inf)))
         for row, (name, weights) in zip(self._rows, self._weights, strict=True):
             if float(weights @ best.x) > TINY:
                 self._session.price(weights)

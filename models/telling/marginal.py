@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from models.compile import Place
 from models.horizon import Floats
 from models.problem import Problem
 from models.solving.outcome import Solved
@@ -161,12 +162,12 @@ BY_WORKLOAD = frozenset({"workload", "firm", "budget", "job", "pause", "minimum_
 """Blocks whose rows and columns begin their index with a workload."""
 
 
-def member_of(problem: Problem, component: Any) -> Member:
-    """Where a row or a column of the Pyomo model belongs."""
-    block, index = component.parent_block(), component.index()
+def member_of(problem: Problem, place: Place) -> Member:
+    """Where a row or a column belongs."""
+    block, index = place.component.parent_block(), place.index
     room = block.parent_component().local_name
     places = index if isinstance(index, tuple) else (index,)
-    family = f"{room}.{component.parent_component().local_name}"
+    family = f"{room}.{place.component.local_name}"
     if family in ALSO:
         key = places[0] if len(places) > 1 else None
         limit = ALSO[family]
@@ -188,18 +189,18 @@ def marginal_prices(problem: Problem, session: Session, solved: Solved) -> tuple
     """The price of every limit that binds at `solved`, an optimum of `session`."""
     found: dict[tuple[str, str | None], Floats] = {}
 
-    def gain(component: Any, unit_price: float) -> None:
-        member = member_of(problem, component)
+    def gain(place: Place, unit_price: float) -> None:
+        member = member_of(problem, place)
         if member.family in LIMITS and unit_price > SMALL:
             saved = found.setdefault((member.family, member.asset), np.zeros(len(problem.horizon)))
             saved[-1 if member.step is None else member.step] += scale_of(problem, member) * unit_price
 
     below = np.isinf(session.row_lower)
     for i in np.flatnonzero(np.abs(solved.row_dual) > SMALL).tolist():
-        if session.row_names[i] is not None:
-            gain(session.row_names[i], float(-solved.row_dual[i] if below[i] else solved.row_dual[i]))
+        if (place := session.row_place(i)) is not None:
+            gain(place, float(-solved.row_dual[i] if below[i] else solved.row_dual[i]))
     reduced = session.reduced(solved)
     for j in np.flatnonzero(reduced < -SMALL).tolist():
-        if session.variables[j].ub == session.upper[j]:
-            gain(session.variables[j], float(-reduced[j]))
+        if session.compiled.upper[j] == session.upper[j]:
+            gain(session.column_place(j), float(-reduced[j]))
     return tuple(Marginal(family, asset, saved) for (family, asset), saved in found.items())

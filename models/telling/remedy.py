@@ -23,17 +23,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pyomo.environ as pyo
 
 from models.breach import CONTRACT, TIERS, TINY
 from models.horizon import Floats
 from models.problem import Problem
-from models.site import build
+from models.site import declare
 from models.solving.attempt import SolverOf
 from models.solving.ladders import solve_with_ladders
 from models.solving.outcome import Solved
 from models.solving.session import Session
 from models.solving.solver import Solver
+from models.solving.tiers import breach_columns
 from models.telling.marginal import LIMITS, Marginal, marginal_prices, member_of, scale_of
 
 
@@ -63,13 +63,14 @@ class WhatIf:
 
     def __init__(self, problem: Problem, budget_s: float, solver_of: SolverOf = Solver) -> None:
         self._problem, self._budget_s = problem, budget_s
-        self._model = build(problem)
+        self._model = declare(problem)
         self._session = Session(self._model, solver_of)
         self._rows: dict[tuple[str, str | None], list[tuple[int, int, float]]] = defaultdict(list)
         self._columns: dict[tuple[str, str | None], list[tuple[int, int, float]]] = defaultdict(list)
-        for into, components in ((self._rows, self._session.row_names), (self._columns, self._session.variables)):
-            for i, component in enumerate(components):
-                member = member_of(problem, component)
+        rows, columns = self._session.shape
+        for into, place_of, many in ((self._rows, self._session.compiled.row_place, rows), (self._columns, self._session.column_place, columns)):
+            for i in range(many):
+                member = member_of(problem, place_of(i))
                 if member.family in LIMITS and member.step is not None:
                     into[member.family, member.asset].append((i, member.step, scale_of(problem, member)))
         self._tiers = self._weights()
@@ -92,14 +93,13 @@ class WhatIf:
         columns = [(j, scale) for j, t, scale in self._columns[key] if first <= t <= last]
         at, js = [i for i, _ in rows], [j for j, _ in columns]
         lower, upper, most = self._session.row_lower[at].copy(), self._session.row_upper[at].copy(), self._session.upper[js].copy()
-        variables = [self._session.variables[j] for j in js]
-        least = [0.0 if v.lb is None else v.lb for v in variables]
+        least = self._session.compiled.lower[js]
         self._session.rebound(at, np.full(len(at), -np.inf), np.full(len(at), np.inf))
-        self._session.bound(variables, least, [np.inf] * len(js))
+        self._session.bound_columns(js, least, np.full(len(js), np.inf))
         then = self._solve()
         running = self._running()
         self._session.rebound(at, lower, upper)
-        self._session.bound(variables, least, most.tolist())
+        self._session.bound_columns(js, least, most)
         if then is None:
             return None
         activity = self._session.matrix[at] @ then.x
@@ -120,19 +120,14 @@ class WhatIf:
         return outcome if isinstance(outcome, Solved) else None
 
     def _running(self) -> Floats:
-        running = np.zeros((len(self._problem.workloads), len(self._problem.horizon)))
-        for (w, k, t), gpus in self._model.workload.gpus.items():
-            if k == 0:
-                running[w, t] = gpus.value or 0.0
-        return running
+        return self._session.values(self._model.workload.gpus)[:, 0]
 
     def _weights(self) -> list[tuple[str, float, Floats]]:
         """Name, price and the weight of each column in the amount of a tier."""
         found = []
         for tier in TIERS:
-            weights = np.zeros(len(self._session.variables))
-            slacks = [v for family in self._model.component_objects(pyo.Var) if family.local_name in tier.families for v in family.values()]
-            columns = [self._session.columns[id(v)] for v in slacks if id(v) in self._session.columns]
+            weights = np.zeros(self._session.shape[1])
+            columns = breach_columns(self._session, tier.families)
             weights[columns] = 1.0 if tier is CONTRACT else self._session.cost[columns] / tier.price
             found.append((tier.name, tier.price, weights))
         return found

@@ -77,7 +77,7 @@ class Why:
     def __init__(self, problem: Problem, model: Any, session: Session, solved: Solved) -> None:
         rows = len(solved.row_dual)
         self._problem, self._model, self._session = problem, model, session
-        self._gpus = model.workload.gpus
+        self._gpus = session.columns(model.workload.gpus)
         self._by_row = session.matrix[:rows]
         self._by_column = self._by_row.tocsc()
         self._cost, self._dual, self._reduced, self._x = session.cost, solved.row_dual, session.reduced(solved), solved.x
@@ -138,20 +138,20 @@ class Why:
         return self._limits.get(cause)
 
     def _has(self, w: int, k: int, t: int) -> bool:
-        return (w, k, t) in self._gpus and id(self._gpus[w, k, t]) in self._session.columns
+        return bool(self._gpus[w, k, t] >= 0)
 
     def _column(self, w: int, k: int, t: int) -> int:
-        return self._session.columns[id(self._gpus[w, k, t])]
+        return int(self._gpus[w, k, t])
 
     def _costs(self, j: int, *, root: bool = False) -> dict[Cause, float]:
         """What a unit more of column `j` costs with all that follows from it."""
         if j in self._kept:
             return self._kept[j]
-        variable = self._session.variables[j]
+        place = self._session.column_place(j)
         found = defaultdict[Cause, float](float)
         own = self._cost[j] if root else self._cost[j] - self._reduced[j]
         if abs(own) > SMALL:
-            self._add(found, member_of(self._problem, variable), float(own), variable.ub)
+            self._add(found, member_of(self._problem, place), float(own), float(self._session.compiled.upper[j]))
         cut: dict[int, float] = defaultdict(float)
         start, end = self._by_column.indptr[j : j + 2]
         for i, a in zip(self._by_column.indices[start:end].tolist(), self._by_column.data[start:end].tolist(), strict=True):
@@ -187,16 +187,16 @@ class Why:
         for cause, money in self._costs(j).items():
             found[cause] += by * money
 
-    def _add(self, found: dict[Cause, float], member: Member | None, money: float, bound: float | None) -> None:
+    def _add(self, found: dict[Cause, float], member: Member | None, money: float, bound: float) -> None:
         cause = Cause(SETTLED) if member is None else Cause(member.family, member.asset, member.step)
         found[cause] += money
-        if member is not None and member.family in LIMITS and bound is not None:
+        if member is not None and member.family in LIMITS and np.isfinite(bound):
             self._limits[cause] = float(bound) / scale_of(self._problem, member)
 
     def _row(self, i: int) -> Member | None:
         if i not in self._members:
-            row = self._session.row_names[i]
-            self._members[i] = None if row is None else member_of(self._problem, row)
+            place = self._session.row_place(i)
+            self._members[i] = None if place is None else member_of(self._problem, place)
         return self._members[i]
 
     def _followed(self, i: int, member: Member) -> tuple[int, float] | None:
@@ -206,11 +206,11 @@ class Why:
         return self._ends[i]
 
     def _found(self, i: int, name: str | None) -> tuple[int, float] | None:
-        block = self._session.row_names[i].parent_block()
+        place = self._session.row_place(i)
         start, end = self._by_row.indptr[i : i + 2] if name else (0, 0)
         for j, a in zip(self._by_row.indices[start:end].tolist(), self._by_row.data[start:end].tolist(), strict=True):
-            variable = self._session.variables[j]
-            if variable.parent_component().local_name == name and variable.parent_block() is block:
+            var = self._session.column_place(int(j)).component
+            if place is not None and var.local_name == name and var.parent_block() is place.component.parent_block():
                 return int(j), float(a)
         return None
 

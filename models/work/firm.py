@@ -92,6 +92,8 @@ def add(block: Any, firms: dict[int, Firm], workloads: Any) -> None:
 
 def cost(block: Any, workloads: Any) -> Any:
     """Money for work short of the floor, less the value of the work delivered."""
+    if not len(block.FIRMS):
+        return 0.0
     return sum(block.short_price[w] * block.short_gpu_h[w, t] for w in block.PROMISED for t in workloads.STEPS) - sum(
         block.value[w] * work_gpu_h(workloads, w, t) for w in block.FIRMS for t in workloads.WINDOW[w]
     )

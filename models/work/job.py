@@ -1,6 +1,8 @@
 """Job: work to finish by a deadline; it may wait.
 
-    sum_t work[w,t] + unfinished[w] + carried[w] + forgone[w] = work_left[w]      finishes
+    sum_t work[w,t] + sum_v elsewhere[v]
+        + unfinished[w] + carried[w] + forgone[w] = work_left[w]      finishes
+    elsewhere[v] = sum_t work[v,t]                                   works_elsewhere: v is the job in another pool that it may have
     0 <= carried[w] <= size[w] * (deadline - end of horizon)         only where the deadline lies past the horizon
     forgone[w] only of spot work, which is done while it is worth more than its energy; it has no unfinished
 
@@ -11,6 +13,7 @@ the horizon costs what it would at the mean price and the most efficient point, 
 |-------------|--------------------------------------------------|---------------|
 | work_left   | work asked for                                   | GPU h         |
 | unfinished  | breach: work not done by the deadline            | GPU h         |
+| elsewhere   | work done in another pool                        | GPU h         |
 | carried     | work left for after the horizon                  | GPU h         |
 | forgone     | spot work left undone                            | GPU h         |
 | delay       | price of doing work an hour later, for tie-break | money/GPU h/h |
@@ -20,7 +23,7 @@ Cost: unfinished * penalty + carried * carry price + forgone * value + delay * (
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,21 +94,23 @@ class Job(Workload):
 
 def add(block: Any, jobs: dict[int, Job], workloads: Any, horizon: Horizon) -> None:
     """Declare the rows of `jobs` (by workload index) on `block`; `workloads` is the block that holds `gpus`."""
-    parts = {w: [w] for w, job in jobs.items() if job.part_of is None}
-    for v, part in jobs.items():
+    every, jobs = jobs, {w: job for w, job in jobs.items() if job.part_of is None}
+    parts: dict[int, list[int]] = {w: [] for w in jobs}
+    for v, part in every.items():
         if part.part_of is not None:
             parts[part.part_of + min(jobs)].append(v)
-    jobs = {w: jobs[w] for w in parts}
+    block.ALL = pyo.Set(initialize=list(every))
     block.JOBS = pyo.Set(initialize=list(jobs))
     block.PARTS = pyo.Set(block.JOBS, initialize=parts)
+    block.ELSEWHERE = pyo.Set(initialize=[v for mine in parts.values() for v in mine])
     block.work_left_gpu_h = pyo.Param(block.JOBS, initialize={w: job.work_gpu_h for w, job in jobs.items()})
     block.most_carried_gpu_h = pyo.Param(
         block.JOBS, initialize={w: job.most_carried_gpu_h(horizon) for w, job in jobs.items()}
     )
     block.unfinished_price = pyo.Param(block.JOBS, initialize={w: job.unfinished_price_per_gpu_h for w, job in jobs.items()})
     block.carry_price = pyo.Param(block.JOBS, initialize={w: job.carry_price_per_gpu_h for w, job in jobs.items()})
-    block.delay_price = pyo.Param(block.JOBS, initialize={w: job.delay_price_per_gpu_h for w, job in jobs.items()})
-    block.arrival_h = pyo.Param(block.JOBS, initialize={w: job.arrival_h for w, job in jobs.items()})
+    block.delay_price = pyo.Param(block.ALL, initialize={w: job.delay_price_per_gpu_h for w, job in every.items()})
+    block.arrival_h = pyo.Param(block.ALL, initialize={w: job.arrival_h for w, job in every.items()})
     block.middle_h = pyo.Param(workloads.STEPS, initialize=dict(enumerate((horizon.starts + horizon.ends) / 2)))
 
     block.OWED = pyo.Set(initialize=[w for w, job in jobs.items() if not job.spot_value_per_gpu_h])
@@ -122,30 +127,37 @@ def add(block: Any, jobs: dict[int, Job], workloads: Any, horizon: Horizon) -> N
 
     block.carried_gpu_h = pyo.Var(block.JOBS, bounds=can_carry)
 
+    block.elsewhere_gpu_h = pyo.Var(block.ELSEWHERE, dense=False)
+
+    @block.Constraint(block.ELSEWHERE)
+    def works_elsewhere(b: Any, v: int) -> Any:
+        return b.elsewhere_gpu_h[v] == sum(work_gpu_h(workloads, v, t) for t in workloads.WINDOW[v])
+
     @block.Constraint(block.JOBS)
     def finishes(b: Any, w: int) -> Any:
-        done = sum(work_gpu_h(workloads, v, t) for v in b.PARTS[w] for t in workloads.WINDOW[v])
+        done = sum(work_gpu_h(workloads, w, t) for t in workloads.WINDOW[w]) + sum(b.elsewhere_gpu_h[v] for v in b.PARTS[w])
         left = sum(b.unfinished_gpu_h[v] for v in b.UNFINISHED[w]) + sum(b.forgone_gpu_h[v] for v in b.FORGONE[w])
         return done + left + b.carried_gpu_h[w] == b.work_left_gpu_h[w]
 
 
 def cost(block: Any, workloads: Any) -> Any:
     """Money for work left undone, carried, forgone and delayed."""
+    if not len(block.ALL):
+        return 0.0
     left = sum(block.unfinished_price[w] * block.unfinished_gpu_h[w] for w in block.OWED)
     left += sum(block.value[w] * block.forgone_gpu_h[w] for w in block.SPOT)
     return left + sum(block.carry_price[w] * block.carried_gpu_h[w] for w in block.JOBS) + sum(
-        block.delay_price[w] * (block.middle_h[t] - block.arrival_h[w]) * work_gpu_h(workloads, v, t)
-        for w in block.JOBS
-        for v in block.PARTS[w]
-        for t in workloads.WINDOW[v]
+        block.delay_price[w] * (block.middle_h[t] - block.arrival_h[w]) * work_gpu_h(workloads, w, t)
+        for w in block.ALL
+        for t in workloads.WINDOW[w]
     )
 
 
-def undone_gpu_h(block: Any, w: int) -> tuple[float, float, float]:
-    """What the solution in `block` leaves of job `w`: unfinished, carried and forgone, GPU h."""
-    unfinished = sum(block.unfinished_gpu_h[v].value or 0.0 for v in block.UNFINISHED[w])
-    forgone = sum(block.forgone_gpu_h[v].value or 0.0 for v in block.FORGONE[w])
-    return unfinished, block.carried_gpu_h[w].value or 0.0, forgone
+def undone_gpu_h(block: Any, value: Callable[[Any], float], w: int) -> tuple[float, float, float]:
+    """What a solution leaves of job `w`: unfinished, carried and forgone, GPU h; `value` says what it has of a variable."""
+    unfinished = sum([value(block.unfinished_gpu_h[v]) for v in block.UNFINISHED[w]])
+    forgone = sum([value(block.forgone_gpu_h[v]) for v in block.FORGONE[w]])
+    return unfinished, value(block.carried_gpu_h[w]), forgone
 
 
 def carried_gpu_h(jobs: Sequence[Job], work_gpu_h: Floats, horizon: Horizon) -> Floats:

@@ -137,10 +137,12 @@ def open_starts(maintenance: Maintenance, horizon: Horizon, free: Floats) -> lis
     return [s for s in starts if free[maintenance.touches(horizon, s)].min() >= maintenance.gpus]
 
 
-def likeliest(block: Any, maintenance: Maintenance, starts: Sequence[int]) -> int | None:
-    """The one of `starts` with the largest share of a solution, the first of equals; None where more than that is left undone."""
-    share = [block.place[maintenance.id, s].value or 0.0 for s in starts]
-    undone = (block.unserviced_gpu_h[maintenance.id].value or 0.0) / (maintenance.gpus * maintenance.hours)
+def likeliest(share: Sequence[float], unserviced_gpu_h: float, maintenance: Maintenance, starts: Sequence[int]) -> int | None:
+    """The one of `starts` with the largest share, the first of equals; None where more than that is left undone.
+
+    `share` is what a solution has of each of `starts`.
+    """
+    undone = unserviced_gpu_h / (maintenance.gpus * maintenance.hours)
     if not starts or undone > max(share) + TINY:
         return None
     return starts[int(np.flatnonzero(np.array(share) >= max(share) - TINY)[0])]

@@ -10,16 +10,14 @@ it is (`models.plan`).
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import pyomo.environ as pyo
 
 from models.breach import TINY
 from models.horizon import Floats
 from models.problem import Problem
+from models.solving.session import Session
 from models.work.job import Job
-from models.work.workload import work_gpu_h
 
 
 def spread(problem: Problem) -> Problem | None:
@@ -35,15 +33,16 @@ def _free_to_stop(job: Job) -> Job:
     return replace(job, pause_price_per_gpu=0.0, min_run_h=0.0)
 
 
-def placed(problem: Problem, model: Any) -> Problem:
-    """The problem with one pool for each movable job, chosen by the solution in `model` of what `spread` made of it."""
+def placed(problem: Problem, parts: Problem, session: Session) -> Problem:
+    """The problem with one pool for each movable job, chosen by the solution in `session` of `parts`, which `spread` made of it."""
     pools, first = {p.id: i for i, p in enumerate(problem.pools)}, len(problem.firms)
+    done_gpu_h = parts.cells.work_gpu_h(session.values(session.model.workload.gpus), problem.horizon.h)
     wanted: dict[int, Floats] = {}
     for i, job in enumerate(problem.jobs):
         if job.elsewhere:
             wanted[i] = np.zeros(len(pools))
-            for part, v in zip((job, *job.elsewhere), model.job.PARTS[first + i], strict=True):
-                wanted[i][pools[part.pool]] += sum(pyo.value(work_gpu_h(model.workload, v, t)) for t in model.workload.WINDOW[v])
+            for part, v in zip((job, *job.elsewhere), (first + i, *session.model.job.PARTS[first + i]), strict=True):
+                wanted[i][pools[part.pool]] += done_gpu_h[v].sum()
     left = sum(wanted.values(), np.zeros(len(pools)))
     jobs = list(problem.jobs)
     for i in sorted(wanted, key=lambda i: (int((wanted[i] > TINY).sum()), -jobs[i].work_gpu_h)):

@@ -23,7 +23,9 @@ def find_windows(session: Session, model: Any, problem: Problem, solve: Callable
             return outcome
         mine = [s for m, s in block.WINDOWS if m == maintenance.id]
         still = set(open_starts(maintenance, horizon, problem.free_gpus(maintenance.pool)))
-        start = likeliest(block, maintenance, [s for s in mine if s in still])
+        allowed = [s for s in mine if s in still]
+        share = [session.value(block.place[maintenance.id, s]) for s in allowed]
+        start = likeliest(share, session.value(block.unserviced_gpu_h[maintenance.id]), maintenance, allowed)
         session.fix([block.place[maintenance.id, s] for s in mine], [float(s == start) for s in mine])
         problem = problem.placed(Window(maintenance, start))
     return problem

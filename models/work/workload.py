@@ -23,7 +23,7 @@ them and `models.solving.ladders` asks again. Jobs and firm workloads share this
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,11 +33,10 @@ import numpy as np
 import pyomo.environ as pyo
 
 from models.horizon import Floats, Horizon
+from models.table import table
 from models.work.gpu import Curve, Host, Ladder, commanded, ladder
 
 Order = Literal["run", "hold"]
-Rung = tuple[int, int, int]
-"""A cell of `gpus`: workload, rung, step."""
 FEW = 3
 
 
@@ -95,6 +94,32 @@ class Cells:
             members[workload.pool].append(w)
         return dict(members)
 
+    @cached_property
+    def speed_steps(self) -> Floats:
+        """Speed gained by climbing to each rung of each ladder, 0 where it has no such rung, shape (ladders, K)."""
+        return self._steps("speed_step")
+
+    @cached_property
+    def draw_steps_w(self) -> Floats:
+        """Power gained, W, shape (ladders, K)."""
+        return self._steps("draw_step_w")
+
+    @cached_property
+    def cap_steps_w(self) -> Floats:
+        """Worst-case power gained, W, shape (ladders, K)."""
+        return self._steps("cap_step_w")
+
+    def _steps(self, name: str) -> Floats:
+        steps = np.zeros((max(len(self.ladders), 1), max(map(len, self.ladders), default=1)))
+        for i, rungs in enumerate(self.ladders):
+            steps[i, : len(rungs)] = getattr(rungs, name)
+        return steps
+
+    def work_gpu_h(self, gpus: Floats, h: Floats) -> Floats:
+        """Work that `gpus`, shape (W, K, T), do in steps of `h` hours, GPU h, shape (W, T)."""
+        done: Floats = np.einsum("wkt,wtk,t->wt", gpus, self.speed_steps[self.ladder_of], h)
+        return done
+
     def ladder(self, w: int, t: int) -> Ladder:
         """The ladder of workload `w` in step `t`."""
         return self.ladders[int(self.ladder_of[w, t])]
@@ -140,13 +165,13 @@ def add(block: Any, index: Cells, horizon: Horizon) -> None:
     block.RUNG = pyo.RangeSet(0, max((len(rungs) for rungs in index.ladders), default=1) - 1)
     block.WINDOW = pyo.Set(block.WORKLOADS, initialize=by_workload)
 
-    block.h = pyo.Param(block.STEPS, initialize=dict(enumerate(horizon.hours)))
-    block.size = pyo.Param(block.WORKLOADS, initialize={w: float(x.gpus) for w, x in enumerate(index.workloads)})
-    block.share = pyo.Param(block.WORKLOADS, block.STEPS, default=0.0, initialize={(w, t): float(index.share[w, t]) for w, t in running})
-    block.ladder = pyo.Param(block.WORKLOADS, block.STEPS, default=0, initialize={(w, t): int(index.ladder_of[w, t]) for w, t in running})
-    for name in ("speed_step", "draw_step_w", "cap_step_w"):
-        steps = {(i, k): float(step) for i, rungs in enumerate(index.ladders) for k, step in enumerate(getattr(rungs, name))}
-        setattr(block, name, pyo.Param(block.LADDERS, block.RUNG, default=0.0, initialize=steps))
+    block.h = table(horizon.h, block.STEPS)
+    block.size = table([float(x.gpus) for x in index.workloads], block.WORKLOADS)
+    block.share = table(index.share, block.WORKLOADS, block.STEPS)
+    block.ladder = table(index.ladder_of, block.WORKLOADS, block.STEPS)
+    block.speed_step = table(index.speed_steps, block.LADDERS, block.RUNG)
+    block.draw_step_w = table(index.draw_steps_w, block.LADDERS, block.RUNG)
+    block.cap_step_w = table(index.cap_steps_w, block.LADDERS, block.RUNG)
 
     def fits(b: Any, w: int, _k: int, t: int) -> Any:
         return 0, b.size[w] * b.share[w, t]
@@ -162,8 +187,7 @@ def add(block: Any, index: Cells, horizon: Horizon) -> None:
 
 def work_gpu_h(block: Any, w: int, t: int) -> Any:
     """Work of workload `w` in step `t`, GPU hours at speed 1."""
-    rungs = block.RUNGS[block.ladder[w, t]]
-    return block.h[t] * sum(block.speed_step[block.ladder[w, t], k] * block.gpus[w, k, t] for k in rungs)
+    return block.h[t] * sum(block.speed_step[block.ladder[w, t], k] * block.gpus[w, k, t] for k in block.RUNG)
 
 
 def running_gpus(block: Any, w: int, t: int) -> Any:
@@ -173,21 +197,21 @@ def running_gpus(block: Any, w: int, t: int) -> Any:
 
 def draw_kw(block: Any, w: int, t: int) -> Any:
     """What workload `w` adds to its pool's draw in step `t`, kW."""
-    rungs = block.RUNGS[block.ladder[w, t]]
-    return sum(block.draw_step_w[block.ladder[w, t], k] / 1000 * block.gpus[w, k, t] for k in rungs)
+    return sum(block.draw_step_w[block.ladder[w, t], k] / 1000 * block.gpus[w, k, t] for k in block.RUNG)
 
 
 def worst_kw(block: Any, w: int, t: int) -> Any:
     """What workload `w` adds to its pool's worst case in step `t`, kW."""
-    rungs = block.RUNGS[block.ladder[w, t]]
-    return sum(block.cap_step_w[block.ladder[w, t], k] / 1000 * block.gpus[w, k, t] for k in rungs)
+    return sum(block.cap_step_w[block.ladder[w, t], k] / 1000 * block.gpus[w, k, t] for k in block.RUNG)
 
 
-def broken_rungs(gpus: dict[Rung, float], tolerance: float = 1e-6) -> set[Rung]:
-    """The (w, k, t) at which a solution raises GPUs that do not run on the rung below; `gpus` by (w, k, t).
+def broken_rungs(gpus: Floats, tolerance: float = 1e-6) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Where a solution raises GPUs that do not run on the rung below; `gpus` and the answer have shape (W, K, T).
 
     Where a step has more than a few, its other rungs would break next, as at a negative price: then they are all named.
     """
-    broken = {(w, k, t) for (w, k, t), n in gpus.items() if k and n > gpus.get((w, k - 1, t), 0.0) + tolerance}
-    crowded = {t for t, count in Counter(t for _, _, t in broken).items() if count > FEW}
-    return broken | {(w, k, t) for (w, k, t) in gpus if k and t in crowded and (w, k - 1, t) in gpus}
+    broken = np.zeros(gpus.shape, bool)
+    broken[:, 1:] = gpus[:, 1:] > gpus[:, :-1] + tolerance
+    crowded = broken.sum(axis=(0, 1)) > FEW
+    broken[:, 1:, crowded] = True
+    return broken

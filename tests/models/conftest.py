@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+import scipy.sparse as sp
 from pyomo.repn import generate_standard_repn
+from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
 from models.grid.demand_charge import DemandCharge, Interval
 from models.grid.grid_connection import GridConnection
@@ -23,10 +25,12 @@ from models.plan import Plan, make_plan
 from models.power.battery import Battery
 from models.power.feeder import Feeder
 from models.problem import Problem
-from models.site import build
+from models.site import build, declare
 from models.solving import whole
 from models.solving.exact import Exact, Found, search
+from models.solving.ladders import add_all_climbs
 from models.solving.outcome import Solved
+from models.solving.program import Program
 from models.solving.session import Session
 from models.solving.settle import two_ways
 from models.work import workload
@@ -274,8 +278,9 @@ def _a_random_event(seed: int, steps: int, site_kw: float) -> tuple[float | None
 
 def the_best(problem: Problem, whole_steps: int, gap: float = 1e-6) -> Found:
     """The best of `problem` that can be sent, gangs whole or waiting in the first steps; no reserve, no rounding."""
-    found = search(problem, the_optimum(problem).model, Exact(gap, whole_steps), time.perf_counter() + 10)
+    found = search(problem, the_optimum(problem).session, Exact(gap, whole_steps), time.perf_counter() + 10)
     assert isinstance(found, Found), found
+    load(found.session, found.solved)
     return found
 
 
@@ -300,29 +305,34 @@ class Optimum:
 
 def the_optimum(problem: Problem) -> Optimum:
     """The optimum of `problem` as it stands: every ladder row there from the start, no reserve, no rounding."""
-    model = build(problem)
+    model = declare(problem)
     session = Session(model)
-    gpus = model.workload.gpus
-    if rows := [((gpus[w, k - 1, t], 1.0), (gpus[w, k, t], -1.0)) for w, k, t in gpus if k]:
-        session.add_rows(rows, [0.0] * len(rows))
+    add_all_climbs(session)
     solved = session.solve(10.0)
     assert isinstance(solved, Solved)
     assert solved.certificate.holds
-    session.load(solved)
-    assert not workload.broken_rungs({index: v.value for index, v in gpus.items()})
+    load(session, solved)
+    assert not workload.broken_rungs(session.values(model.workload.gpus)).any()
     return Optimum(model, session, solved)
+
+
+def load(session: Session, solved: Solved) -> None:
+    """Keep a solution in `session`, and write it into the variables of its model, for tests to read."""
+    session.load(solved)
+    for column, value in enumerate(session.x.tolist()):
+        var, index = session.column_place(column)
+        var[index].set_value(value, skip_validation=True)
 
 
 def lp_of(problem: Problem, family: str) -> str:
     """The rows of one family, `room.constraint`, as a linear program in LP format, with costs and bounds of their variables."""
     model = build(problem)
     room, name = family.split(".")
-    if room == "whole":
-        model.whole = pyo.Block()
+    if room in {"whole", "flow", "segment"}:
         steps = list(model.STEPS)
-        torn = {(i, t) for i, (_, out) in enumerate(two_ways(problem, model)) for t in out}
+        torn = {(i, t) for i, (_, out) in enumerate(two_ways(problem, model)) for t in out.index_set()}
         burning = {(c.id, t) for c in problem.cooling_plants for t in steps}
-        whole.add(model.whole, model, problem, len(steps) - 1, torn, burning)
+        model = whole.build_whole(problem, len(steps) - 1, torn, burning)
     block = {"grid_connection": "grid"}.get(room, room)
     costs = {id(v): c for v, c in _terms(model.cost.expr)}
     rows: list[str] = []
@@ -370,6 +380,39 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Problem, str], None]:
         assert text == file.read_text(encoding="utf-8")
 
     return compare
+
+
+def as_stock(model: Any) -> tuple[Program, list[str], list[str]]:
+    """The program of a model as Pyomo writes it, row by row, with the names of its rows and columns."""
+    form = LinearStandardFormCompiler().write(model, mixed_form=True, set_sense=None)
+    kind, rhs = np.array([row.bound_type for row in form.rows]), np.asarray(form.rhs, float)  # 0: equality, 1: upper, -1: lower
+    variables = list(form.columns)
+    at: dict[str, list[int]] = {}  # a range is two rows, one for each side
+    for i, row in enumerate(form.rows):
+        at.setdefault(row.constraint.name, []).append(i)
+    lower, upper = np.where(kind == 1, -np.inf, rhs), np.where(kind == -1, np.inf, rhs)
+    program = Program(
+        cost=np.asarray(form.c.todense(), float).ravel(),
+        offset=float(form.c_offset[0]),
+        matrix=sp.csr_matrix(form.A)[[rows[0] for rows in at.values()]],
+        row_lower=np.array([lower[rows].max() for rows in at.values()]),
+        row_upper=np.array([upper[rows].min() for rows in at.values()]),
+        lower=np.array([-np.inf if v.lb is None else v.lb for v in variables], float),
+        upper=np.array([np.inf if v.ub is None else v.ub for v in variables], float),
+    )
+    return program, list(at), [v.name for v in variables]
+
+
+@pytest.fixture(scope="session")
+def stock_program() -> Callable[[Any], tuple[Program, list[str], list[str]]]:
+    """The program of a model as Pyomo writes it: see `as_stock`."""
+    return as_stock
+
+
+@pytest.fixture(scope="session", name="load")
+def loads() -> Callable[[Session, Solved], None]:
+    """Write a solution into a model: see `load`."""
+    return load
 
 
 @pytest.fixture(scope="session")

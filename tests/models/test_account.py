@@ -14,7 +14,6 @@ from models.account import account
 from models.power.feeder import Feeder
 from models.problem import Problem
 from models.schedule import Groups, Schedule
-from models.solving.session import values
 
 
 def schedule(problem: Problem, *rows: tuple[int, int, int, float, int, float, float]) -> Schedule:
@@ -35,7 +34,7 @@ def as_solved(problem: Problem, model: Any) -> Schedule:
             reach = [model.workload.gpus[w, k, t].value for k in range(len(rungs))] + [0.0]
             rows += [(w, t, 1, reach[k] - reach[k + 1], int(rungs.cap_w[k]), rungs.draw_w[k], rungs.speed[k]) for k in range(len(rungs))]
     power = {
-        b.id: values(model.battery[b.id].charge_kw[t] for t in steps) - values(model.battery[b.id].discharge_kw[t] for t in steps)
+        b.id: np.array([model.battery[b.id].charge_kw[t].value - model.battery[b.id].discharge_kw[t].value for t in steps])
         for b in problem.batteries
     }
     return Schedule(Groups.of(rows), power, {z.id: np.full(len(steps), z.start_c) for z in problem.halls})

@@ -236,7 +236,7 @@ def test_without_a_point_in_time_the_plan_is_the_rounded_one_and_says_so(
 
 def test_no_time_for_a_search_is_told_as_timed_out(random_site: Any, optimum: Any) -> None:
     problem = random_site(8)
-    assert isinstance(search(problem, optimum(problem).model, Exact(), time.perf_counter() - 1), TimedOut)
+    assert isinstance(search(problem, optimum(problem).session, Exact(), time.perf_counter() - 1), TimedOut)
 
 
 def test_a_genset_is_on_or_off(site: Any, optimum: Any, best: Any) -> None:

@@ -66,9 +66,9 @@ def test_at_a_negative_price_no_gpu_is_raised_that_does_not_run_and_no_work_is_d
     assert isinstance(unlinked, Solved)
     assert unlinked.objective == pytest.approx(-0.3)
     session.load(unlinked)
-    broken = workload.broken_rungs({index: v.value for index, v in model.workload.gpus.items()})
-    assert broken
-    assert all(k == 1 for _, k, _ in broken)
+    broken = workload.broken_rungs(session.values(model.workload.gpus))
+    assert broken[:, 1].any()
+    assert not broken[:, 0].any()
     plan = planned(problem)
     assert plan.record.rounds > 1
     assert plan.record.bound == pytest.approx(-0.24)

@@ -79,7 +79,7 @@ def test_choosing_does_not_change_what_is_asked(two_pools: Any, movable: Any, op
     problem = two_pools((1.0,), (0.1,), (movable(8.0, 1.0, pause_price_per_gpu=0.5),))
     parts = spread(problem)
     assert [job.pause_price_per_gpu for job in parts.jobs] == [0.0, 0.0]
-    (chosen,) = placed(problem, optimum(parts).model).jobs
+    (chosen,) = placed(problem, parts, optimum(parts).session).jobs
     assert chosen in (replace(problem.jobs[0], elsewhere=()), *problem.jobs[0].elsewhere)
 
 
@@ -108,4 +108,13 @@ def test_movable_jobs_do_their_work_in_one_pool_and_no_worse_than_at_home(
 
 
 def test_golden_rows(two_pools: Any, movable: Any, golden: Any) -> None:
-    golden(spread(two_pools((0.5, 1.0), (0.1, 0.3), (movable(8.0, 1.0),))), "movable.shares")
+    problem = spread(two_pools((0.5, 1.0), (0.1, 0.3), (movable(8.0, 1.0),)))
+    golden(problem, "movable.shares")
+    golden(problem, "job.works_elsewhere")
+
+
+def test_work_done_elsewhere_counts_and_is_done_there(two_pools: Any, movable: Any, firm: Any, optimum: Any) -> None:
+    """All ten GPUs at home are rented, for 1 kWh at 100 W at least; 8 GPU h at 200 W elsewhere are 2 kWh more."""
+    best = optimum(spread(two_pools((1.0,), (0.1,), (movable(8.0, 1.0),), firms=(firm(),))))
+    assert best.objective == pytest.approx(0.3)
+    assert best.model.job.elsewhere_gpu_h[2].value == pytest.approx(8.0)

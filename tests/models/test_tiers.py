@@ -26,6 +26,7 @@ from models.solving.ladders import solve_with_ladders
 from models.solving.outcome import Outcome, Solved, TimedOut
 from models.solving.program import SolverFault
 from models.solving.session import Session
+from models.solving.solver import Solver
 from models.solving.tiers import Ranked
 from models.work.gpu import Curve
 
@@ -58,7 +59,7 @@ def ordered(problem: Problem) -> tuple[Any, Ranked, Outcome, Session]:
     """The program of `problem` solved in order, nothing reserved or rounded."""
     model = build(problem)
     session = Session(model)
-    ranked = Ranked(session, model)
+    ranked = Ranked(session)
     outcome = ranked.solve(solver(session, model), time.perf_counter() + 10.0)
     return model, ranked, outcome, session
 
@@ -87,11 +88,11 @@ def test_of_two_neighbours_the_lower_is_broken_though_it_costs_more(higher: Tier
             priced = session.solve(1.0)
             assert isinstance(priced, Solved)
             session.load(priced)
-            assert (high.value, low.value) == (1.0, 0.0)
-            outcome = Ranked(session, m).solve(session.solve, time.perf_counter() + 1.0)
+            assert session.values_of([high, low]).tolist() == [1.0, 0.0]
+            outcome = Ranked(session).solve(session.solve, time.perf_counter() + 1.0)
             assert isinstance(outcome, Solved)
             session.load(outcome)
-            assert (high.value, low.value) == pytest.approx((0.0, much), abs=1e-5)
+            assert session.values_of([high, low]).tolist() == pytest.approx([0.0, much], abs=1e-5)
             assert outcome.certificate.holds
             assert outcome.objective == pytest.approx(2 * higher.price)
 
@@ -183,7 +184,7 @@ def test_a_tier_that_runs_out_of_time_leaves_the_priced_solution_and_says_so(sit
     problem = site((1.0,), (0.1,), limit_kw=0.3, jobs=(job(10.0, 1.0, curve=STEEP),))
     model = build(problem)
     session = Session(model)
-    ranked = Ranked(session, model)
+    ranked = Ranked(session)
     answers: list[Outcome] = []
 
     def solve(latest: float) -> Outcome:
@@ -193,7 +194,7 @@ def test_a_tier_that_runs_out_of_time_leaves_the_priced_solution_and_says_so(sit
     outcome = ranked.solve(solve, time.perf_counter() + 10.0)
     assert isinstance(outcome, Solved)
     assert outcome.objective == pytest.approx(1_000 * 0.1 + 0.1 * 0.4)
-    assert model.grid.over_limit_kw[0].value == pytest.approx(0.1)
+    assert session.value(model.grid.over_limit_kw[0]) == pytest.approx(0.1)
     assert len(outcome.row_dual) == session.shape[0]
     assert (ranked.amounts, ranked.weights_stand) == ((), "made up")
     again = ranked.solve(solver(session, model), time.perf_counter() + 10.0)
@@ -222,14 +223,16 @@ def test_a_cost_that_is_no_number_or_too_many_is_refused(cost: list[float]) -> N
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.integers(0, 100_000))
-def test_no_tier_can_be_lowered_but_by_raising_a_higher_one(random_site: Any, seed: int) -> None:
+def test_no_tier_can_be_lowered_but_by_raising_a_higher_one(random_site: Any, stock_program: Any, load: Any, seed: int) -> None:
     """Beside a program of each tier alone, built anew, with every ladder row and the tiers above held by rows of its own."""
     problem = contradictory(random_site(seed), seed)
     model, ranked, outcome, session = ordered(problem)
     assert isinstance(outcome, Solved)
     assert outcome.certificate.holds
     assert ranked.weights_stand is None
-    cost = {id(v): c for v, c in zip(session.variables, session.cost.tolist(), strict=True)}
+    load(session, outcome)
+    variables = [var[index] for var, index in map(session.column_place, range(session.shape[1]))]
+    cost = {id(v): c for v, c in zip(variables, session.cost.tolist(), strict=True)}
     amounts = {tier.name: amount(model, tier, cost) for tier in TIERS}
     gpus = model.workload.gpus
     model.ladder = pyo.ConstraintList()
@@ -242,7 +245,7 @@ def test_no_tier_can_be_lowered_but_by_raising_a_higher_one(random_site: Any, se
         assert reached == pytest.approx(least, rel=1e-6, abs=1e-6)
         model.del_component(model.cost)
         model.cost = pyo.Objective(expr=amounts[name])
-        alone = Session(model).solve(10.0)
+        alone = Solver(stock_program(model)[0]).solve(10.0)
         assert isinstance(alone, Solved)
         assert reached == pytest.approx(alone.objective, rel=1e-5, abs=1e-4)
         model.kept.add(amounts[name] <= reached + 1e-8)

@@ -138,9 +138,9 @@ def test_golden_rows_of_a_gang_on_hold(site: Any, job: Any, golden: Callable[[Pr
 
 @pytest.mark.parametrize("family", ["draws_in", "or_gives_out"])
 def test_golden_rows_of_batteries(site: Any, golden: Callable[[Problem, str], None], family: str) -> None:
-    golden(with_full_battery(site), f"whole.{family}")
+    golden(with_full_battery(site), f"flow.{family}")
 
 
 @pytest.mark.parametrize("family", ["has_segment", "ends_segment", "has_heat", "keeps_to_segment"])
 def test_golden_rows_of_plants(site: Any, golden: Callable[[Problem, str], None], family: str) -> None:
-    golden(with_plant(site), f"whole.{family}")
+    golden(with_plant(site), f"segment.{family}")
