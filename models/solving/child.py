@@ -14,45 +14,31 @@ time there are several children.
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 import weakref
 from collections import deque
 from contextlib import suppress
 from itertools import count
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-import models
 from models.horizon import Floats
 from models.solving import wire
 from models.solving.attempt import BASIC, Attempt, Basis, Method, Point, certified
 from models.solving.outcome import Infeasible, Outcome, TimedOut, Whole
 from models.solving.program import Indices, Program, SolverFault
-from models.solving.serve import OUT_OF_MEMORY, Call, Refusal, Reply, Request
+from models.solving.serve import Call, Refusal, Reply, Request
+from models.solving.spawn import REAP_S, ended, started
 
 GRACE_S = 2.0
 GRACE_SHARE = 0.1
 """Of a large budget: with it the program grows, and the time to pass it."""
 LONGEST_S = 1e6
 """A budget without end waits so long; a socket takes no more than twice that."""
-REAP_S = 1.0
-"""How long a process that ends is waited for."""
-SERVES = """
-import signal
-signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the process that asks, which closes this one
-from models.solving.serve import main
-main({descriptor})
-"""
 
 
 class Lost(Exception):
@@ -74,7 +60,7 @@ class Child:
         self._closed = False
         self.generation = 0
         """How many processes were lost so far."""
-        self._process, self._end = _started()
+        self._process, self._end = started()
 
     def __call__(self, program: Program) -> ChildSolver:
         """A solver of `program` in the process."""
@@ -104,7 +90,7 @@ class Child:
         with self._starting:
             self._process.kill()
         with self._one_at_a_time:  # whoever waits for an answer knows by now that none comes
-            _end(self._process, self._end)
+            ended(self._process, self._end)
 
     def ask(self, solver: ChildSolver, call: Call, budget_s: float) -> Reply:
         """What `call` of `solver` returns; Lost if it takes longer than `budget_s` and a grace. SolverFault where the solver refuses.
@@ -145,14 +131,14 @@ class Child:
 
     def _lose(self, patience_s: float) -> str:
         """End the process, unless it does so by itself within `patience_s`, and start another; how it ended, in words."""
-        ended = _end(self._process, self._end, patience_s)
+        how = ended(self._process, self._end, patience_s)
         with self._starting:
             self.generation += 1
             if self._closed:
                 return "the solver's process was closed"
             with suppress(OSError):  # where none can start now, the next call finds its end closed and tries again
-                self._process, self._end = _started()
-        return f"the solver's process {ended}"
+                self._process, self._end = started()
+        return f"the solver's process {how}"
 
 
 class ChildSolver:
@@ -253,38 +239,3 @@ class ChildSolver:
 def _with_basic(status: NDArray[np.int8], rows: int) -> NDArray[np.int8]:
     """Status of `rows` rows where those added since the basis was given are basic, as the solver has it."""
     return np.pad(status, (0, rows - len(status)), constant_values=BASIC)
-
-
-def _started() -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """A process that serves, and the socket to it. Spawned, not forked, so that it begins without locks that a thread holds here."""
-    ours, theirs = socket.socketpair()
-    paths = [str(Path(models.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    try:
-        with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-c", SERVES.format(descriptor=theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-            )
-    except OSError:
-        ours.close()
-        raise
-    return process, ours
-
-
-def _end(process: subprocess.Popen[bytes], end: socket.socket, patience_s: float = 0.0) -> str:
-    """Kill the process, unless it ends by itself within `patience_s`; how it ended, in words."""
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(patience_s)
-    process.kill()
-    end.close()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(REAP_S)
-    code = process.returncode
-    if code is None:
-        return "does not end"
-    if code < 0:
-        return f"died of {signal.Signals(-code).name}"
-    return "ran out of memory" if code == OUT_OF_MEMORY else f"ended with exit code {code}"

@@ -20,11 +20,12 @@ import scipy.sparse as sp
 from models.plan import Plan, make_plan
 from models.solving import wire
 from models.solving.attempt import Attempt
-from models.solving.child import SERVES, Child, ChildSolver
+from models.solving.child import Child, ChildSolver
 from models.solving.outcome import Infeasible, Outcome, Solved, TimedOut, Whole
 from models.solving.program import Program, SolverFault
 from models.solving.serve import Reply, Request, answer
 from models.solving.solver import Solver
+from models.solving.spawn import SERVES
 
 INF = np.inf
 ROOT = Path(__file__).parents[2]
