@@ -18,7 +18,7 @@ So rules must stay plain. What cannot be a template - a loop or an `if` over mem
 not linear - is refused, with the name of the rule. Pyomo itself compiles the same rules, row by row: declared without `unexpanded` the
 model is an ordinary one, and the tests hold the two against each other.
 
-A Param that is a `models.table.Table` is read as its array; anything else is read member by member.
+A Param or Set of `models.table` is read as its array; anything else is read member by member.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from pyomo.core.base.param import ParamData
 from pyomo.core.base.var import VarData
 from pyomo.core.expr import numeric_expr as numeric
 from pyomo.core.expr import relational_expr as relational
+from pyomo.core.expr import template_expr
 from pyomo.core.expr.template_expr import (
     GetAttrExpression,
     GetItemExpression,
@@ -49,7 +50,7 @@ from pyomo.core.expr.template_expr import (
 )
 
 from models.horizon import Floats
-from models.table import Table
+from models.table import Ragged, Table
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -81,6 +82,21 @@ def unexpanded() -> Iterator[None]:
         finally:
             for c, construct in zip(classes, own, strict=True):
                 c.construct = construct
+
+
+@contextmanager
+def _plain_components() -> Iterator[None]:
+    """Within it a component that is looked up by a symbol is taken as it is; Pyomo walks it as a template, at a tenth of a ms each."""
+    resolve = template_expr._reduce_template_to_component  # noqa: SLF001 - what `GetItemExpression` calls
+
+    def resolved(component: Any) -> Any:
+        return resolve(component) if component.is_expression_type() else component
+
+    template_expr._reduce_template_to_component = resolved  # noqa: SLF001
+    try:
+        yield
+    finally:
+        template_expr._reduce_template_to_component = resolve  # noqa: SLF001
 
 
 class Place(NamedTuple):
@@ -457,7 +473,8 @@ class _Evaluator:
 
     def _template(self, component: Any, make: Callable[[], Any]) -> Any:
         try:
-            return make()
+            with _plain_components():
+                return make()
         except Exception as error:
             raise CompileError(
                 f"the rule of {component.name} cannot be expanded by arrays: {error}. "
@@ -621,6 +638,10 @@ class _Evaluator:
         if id(indexed) not in self._ragged:
             self._kept.append(indexed)
             domain = self.domain(indexed)
+            if isinstance(indexed, Ragged):
+                rows, members = np.nonzero(indexed.holds.reshape(domain.size, -1))
+                self._ragged[id(indexed)] = np.searchsorted(rows, np.arange(domain.size + 1)), members[:, None], domain
+                return self._ragged[id(indexed)]
             of = [list(indexed[index].data()) for index in indexed.index_set()]
             members = _coded((member for mine in of for member in mine), self._codes)
             self._ragged[id(indexed)] = np.cumsum([0, *map(len, of)]), members, domain

@@ -29,6 +29,7 @@ from models.heat import approach, cooling_plant, hall, liquid_loop, set_point, t
 from models.power import battery, feed, feeder, genset, redundancy, solar
 from models.problem import Problem
 from models.solving import stability
+from models.table import table
 from models.work import budget, firm, job, maintenance, minimum_run, movable, pause, pool, workload
 
 
@@ -51,7 +52,7 @@ def build(problem: Problem) -> Any:
     minimum_run.add(m.minimum_run, jobs, m.workload, problem.cells.share, horizon)
     movable.add(m.movable, m.workload, m.job)
     stability.add(m.stability, problem.last, problem.cells, m.workload)
-    maintenance.add(m.maintenance, problem.maintenances, problem.pools, horizon, problem.free_gpus, m.STEPS)
+    maintenance.add(m.maintenance, problem.maintenances, horizon, problem.free_gpus, m.STEPS)
     for p in problem.pools:
         pool.add(m.pool[p.id], p, problem.cells, m.workload, horizon, problem.idle_kept(p.id), wiring.taken(m, p))
     _add_thermal(m, problem)
@@ -124,7 +125,7 @@ def _rooms(problem: Problem) -> Any:
     horizon = problem.horizon
     m = pyo.ConcreteModel(name="site")
     m.STEPS = pyo.RangeSet(0, len(horizon) - 1)
-    m.h = pyo.Param(m.STEPS, initialize=dict(enumerate(horizon.hours)))
+    m.h = table(horizon.h, m.STEPS)
     for room in ("workload", "firm", "budget", "maintenance", "job", "movable", "pause", "minimum_run", "grid", "carbon", "position", "stability"):
         m.add_component(room, pyo.Block())
     m.demand_charge = pyo.Block([c.id for c in problem.demand_charges])

@@ -25,6 +25,7 @@ import pyomo.environ as pyo
 from models.breach import CARBON_PRICE_PER_KG, Bill
 from models.horizon import Floats, Horizon
 from models.power.feeder import Load, certain
+from models.table import table
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ class Carbon:
 
 def add(block: Any, carbon: Carbon, horizon: Horizon, steps: Any, import_kw: Load, burnt_kg: Load = certain) -> None:
     """Declare emissions on `block`; `import_kw(t)` is what the site draws, `burnt_kg(t)` what its gensets emit."""
-    block.kg_per_kw = pyo.Param(steps, initialize=dict(enumerate(carbon.kg(horizon, np.ones(len(horizon))))))
+    block.kg_per_kw = table(carbon.kg(horizon, np.ones(len(horizon))), steps)
     block.END = pyo.Set(initialize=[] if carbon.cap_kg is None else [len(horizon) - 1])
-    block.over_carbon_kg = pyo.Var(block.END, bounds=(0, None))
+    block.over_carbon_kg = pyo.Var(block.END, bounds=(0, None), dense=False)
 
     @block.Constraint(block.END)
     def keeps_cap(b: Any, t: int) -> Any:

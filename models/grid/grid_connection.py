@@ -42,6 +42,7 @@ import pyomo.environ as pyo
 from models.breach import GRID_EVENT, GRID_LIMIT, Bill
 from models.horizon import Floats, Horizon
 from models.power.feeder import Load, certain
+from models.table import table
 
 
 @dataclass(frozen=True)
@@ -96,20 +97,20 @@ class GridConnection:
 
 def add(block: Any, grid: GridConnection, horizon: Horizon, steps: Any, load_kw: Load, uncertain_kw: Load = certain) -> None:
     """Declare the connection on `block`; `load_kw(t)` is the load at the root of the feeder tree. Publishes `import_kw`."""
-    block.limit_kw = pyo.Param(steps, initialize=dict(enumerate(grid.limit_kw)))
-    block.paid_per_kwh = pyo.Param(steps, initialize=dict(enumerate(grid.paid_per_kwh)))
-    block.import_kw = pyo.Var(steps, bounds=(0, None))
-    block.over_limit_kw = pyo.Var(steps, bounds=(0, None))
+    block.limit_kw = table(grid.limit_kw, steps)
+    block.paid_per_kwh = table(grid.paid_per_kwh, steps)
+    block.import_kw = pyo.Var(steps, bounds=(0, None), dense=False)
+    block.over_limit_kw = pyo.Var(steps, bounds=(0, None), dense=False)
     block.CALLED = pyo.Set(initialize=list(grid.targets_kw))
     block.target_kw = pyo.Param(block.CALLED, initialize=grid.targets_kw)
-    block.over_event_kw = pyo.Var(block.CALLED, bounds=(0, None))
+    block.over_event_kw = pyo.Var(block.CALLED, bounds=(0, None), dense=False)
     block.RAMPED = pyo.Set(initialize=range(1, len(horizon)) if grid.ramp_kw_per_h is not None else [])
     block.ramp_kw = pyo.Param(block.RAMPED, initialize={t: grid.ramp_kw(horizon)[t - 1] for t in block.RAMPED})
-    block.over_ramp_kw = pyo.Var(block.RAMPED, bounds=(0, None))
+    block.over_ramp_kw = pyo.Var(block.RAMPED, bounds=(0, None), dense=False)
     block.EXPORTS = pyo.Set(initialize=list(steps) if grid.may_export else [])
     block.export_price_per_kwh = pyo.Param(block.EXPORTS, initialize={t: grid.export_price_per_kwh[t] for t in block.EXPORTS})
-    block.export_kw = pyo.Var(block.EXPORTS, bounds=(0, None))
-    block.over_export_kw = pyo.Var(block.EXPORTS, bounds=(0, None))
+    block.export_kw = pyo.Var(block.EXPORTS, bounds=(0, None), dense=False)
+    block.over_export_kw = pyo.Var(block.EXPORTS, bounds=(0, None), dense=False)
     block.BETTER_SOLD = pyo.Set(initialize=grid.better_sold)
     block.limits_ratio = pyo.Param(block.BETTER_SOLD, initialize={t: grid.limit_kw[t] / grid.export_limit_kw for t in grid.better_sold})
 

@@ -52,8 +52,8 @@ def add(block: Any, position: Position, net_kw: Load) -> None:
     """Declare the position on `block`; `net_kw(t)` is what is drawn from the grid less what is given back."""
     block.COMMITTED = pyo.Set(initialize=list(position.committed_kw))
     block.position_kw = pyo.Param(block.COMMITTED, initialize=position.committed_kw)
-    block.short_kw = pyo.Var(block.COMMITTED, bounds=(0, None))
-    block.long_kw = pyo.Var(block.COMMITTED, bounds=(0, None))
+    block.short_kw = pyo.Var(block.COMMITTED, bounds=(0, None), dense=False)
+    block.long_kw = pyo.Var(block.COMMITTED, bounds=(0, None), dense=False)
 
     @block.Constraint(block.COMMITTED)
     def settles(b: Any, t: int) -> Any:

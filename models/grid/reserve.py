@@ -28,6 +28,7 @@ import pyomo.environ as pyo
 from models.breach import GRID_EVENT, Bill
 from models.horizon import Floats, Horizon
 from models.power.feeder import Load
+from models.table import table
 
 Direction = Literal["up", "down"]
 Held = Mapping[tuple[str, str], Floats]
@@ -75,15 +76,15 @@ def held_kw(block: Any, r: str, t: int) -> Any:
 
 def add(block: Any, product: Reserve, steps: Any, held_kw: Load) -> None:
     """Declare one product on `block`; `held_kw(t)` is what all assets hold for it. Publishes `offered_kw`."""
-    block.committed_kw = pyo.Param(steps, initialize=dict(enumerate(product.committed_kw)))
-    block.most_kw = pyo.Param(steps, initialize=dict(enumerate(product.most_kw)))
-    block.price_per_kw_h = pyo.Param(steps, initialize=dict(enumerate(product.price_per_kw_h)))
+    block.committed_kw = table(product.committed_kw, steps)
+    block.most_kw = table(product.most_kw, steps)
+    block.price_per_kw_h = table(product.price_per_kw_h, steps)
 
     def can_offer(b: Any, t: int) -> Any:
         return 0, b.most_kw[t]
 
-    block.offered_kw = pyo.Var(steps, bounds=can_offer)
-    block.short_reserve_kw = pyo.Var(steps, bounds=(0, None))
+    block.offered_kw = pyo.Var(steps, bounds=can_offer, dense=False)
+    block.short_reserve_kw = pyo.Var(steps, bounds=(0, None), dense=False)
 
     @block.Constraint(steps)
     def keeps(b: Any, t: int) -> Any:

@@ -123,8 +123,8 @@ def add(
         figures = {b.id: getattr(b, name) for b in batteries}
         setattr(block, f"battery_{name}", pyo.Param(block.BATTERIES, initialize=figures))
     _declare_reach(block, reach, {p: max(dearest_cap(index, rentals.get(p, [])), 1.0) - 1 for p in pools})
-    block.pool_kw = pyo.Var(block.RESERVES, block.POOLS, block.STEPS, bounds=(0, None))
-    block.battery_kw = pyo.Var(block.RESERVES, block.BATTERIES, block.STEPS, bounds=(0, None))
+    block.pool_kw = pyo.Var(block.RESERVES, block.POOLS, block.STEPS, bounds=(0, None), dense=False)
+    block.battery_kw = pyo.Var(block.RESERVES, block.BATTERIES, block.STEPS, bounds=(0, None), dense=False)
     gpus, workloads = on.workload.gpus, on.workload
 
     def called_kw(b: Any, f: str, t: int) -> Any:

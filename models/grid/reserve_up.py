@@ -110,9 +110,9 @@ def add(
         figures = {b.id: getattr(b, name) for b in batteries}
         setattr(block, f"battery_{name}", pyo.Param(block.BATTERIES, initialize=figures))
 
-    block.pool_kw = pyo.Var(block.RESERVES, block.POOLS, block.STEPS, bounds=(0, None))
-    block.battery_kw = pyo.Var(block.RESERVES, block.BATTERIES, block.STEPS, bounds=(0, None))
-    block.kept = pyo.Var(block.RUNGS, bounds=(0, None))
+    block.pool_kw = pyo.Var(block.RESERVES, block.POOLS, block.STEPS, bounds=(0, None), dense=False)
+    block.battery_kw = pyo.Var(block.RESERVES, block.BATTERIES, block.STEPS, bounds=(0, None), dense=False)
+    block.kept = pyo.Var(block.RUNGS, bounds=(0, None), dense=False)
 
     @block.Constraint(block.RUNGS)
     def falls(b: Any, w: int, k: int, t: int) -> Any:

@@ -39,6 +39,7 @@ from models.heat.cooling_plant import CoolingPlant
 from models.heat.hall import Hall
 from models.horizon import Floats
 from models.power.feeder import Feeder, Load
+from models.table import table
 
 
 @dataclass(frozen=True)
@@ -121,10 +122,10 @@ def add(
     }
     block.PLANTS = pyo.Set(initialize=list(lines))
     block.passes = pyo.Param(initialize=1 + feeder.loss_share)
-    block.more_base_kw = pyo.Param(steps, initialize=dict(enumerate(told.more_base_kw[feeder.id].tolist())))
+    block.more_base_kw = table(told.more_base_kw[feeder.id], steps)
     block.rest_kw = pyo.Param(block.PLANTS, steps, initialize=_by_step({c: rest for c, (rest, _) in lines.items()}))
     block.per_kw = pyo.Param(block.PLANTS, steps, initialize=_by_step({c: per_kw for c, (_, per_kw) in lines.items()}))
-    block.margin_kw = pyo.Var(steps, bounds=(0, None))
+    block.margin_kw = pyo.Var(steps, bounds=(0, None), dense=False)
 
     @block.Constraint(steps)
     def adds(b: Any, t: int) -> Any:

@@ -27,6 +27,7 @@ from models.breach import COMFORT_PRICE_PER_KWH_H, Bill
 from models.heat.hall import Hall
 from models.heat.set_point import SetPoint
 from models.horizon import Floats
+from models.table import table
 
 
 def idle_c(zone: Hall, h: Floats, outdoor_c: Floats) -> Floats:
@@ -43,13 +44,13 @@ def add(block: Any, set_point: SetPoint, mixed: Any, zone: Hall, hall: Any, h: F
     """Declare on `block` the approach of `zone`, on block `hall`; `mixed` is the block of the set-point while its levels are mixed."""
     coldest_c = np.asarray(set_point.supply_c or (min(set_point.levels_c),) * len(h))
     lacks_k = np.maximum(coldest_c - idle_c(zone, h, outdoor_c), 0.0)
-    block.most_colder_k = pyo.Param(steps, initialize=dict(enumerate(lacks_k.tolist())))
-    block.supply_c = pyo.Param(steps, initialize=dict(enumerate(set_point.supply_c)))
+    block.most_colder_k = table(lacks_k, steps)
+    block.supply_c = table(set_point.supply_c, steps)
 
     def lacks(b: Any, t: int) -> Any:
         return 0, b.most_colder_k[t]
 
-    block.colder_k = pyo.Var(steps, bounds=lacks)
+    block.colder_k = pyo.Var(steps, bounds=lacks, dense=False)
 
     def mixed_c(_b: Any, t: int) -> Any:
         return sum(mixed.level_c[i] * mixed.share[i, t] for i in mixed.LEVELS)

@@ -37,6 +37,7 @@ from models.heat.set_point import SetPoint
 from models.heat.thermal_store import ThermalStore
 from models.horizon import Floats
 from models.power.feeder import Load
+from models.table import table
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,9 @@ def add(block: Any, plant: CoolingPlant, steps: Any, removed_kw: Sequence[Load],
 
     Publishes `heat_kw` and `power_kw`; what the plant draws for it is left open where its set-point is.
     """
-    block.most_heat_kw = pyo.Param(steps, initialize=dict(enumerate(most_kw.tolist())))
-    block.heat_kw = pyo.Var(steps, bounds=lambda b, t: (0, b.most_heat_kw[t]))
-    block.power_kw = pyo.Var(steps, bounds=(0, None))
+    block.most_heat_kw = table(most_kw, steps)
+    block.heat_kw = pyo.Var(steps, bounds=lambda b, t: (0, b.most_heat_kw[t]), dense=False)
+    block.power_kw = pyo.Var(steps, bounds=(0, None), dense=False)
 
     @block.Constraint(steps)
     def has_capacity(b: Any, t: int) -> Any:
@@ -106,16 +107,11 @@ def add(block: Any, plant: CoolingPlant, steps: Any, removed_kw: Sequence[Load],
 
 def _add_curve(block: Any, plant: CoolingPlant, steps: Any, outdoor_c: Floats) -> None:
     slope, intercept, chord = secants(plant.chiller, outdoor_c)
-    segments = range(len(slope))
     block.SEGMENTS = pyo.RangeSet(0, len(slope) - 1)
-    block.slope = pyo.Param(
-        block.SEGMENTS, steps, initialize={(s, t): float(slope[s, t]) for s in segments for t in range(len(outdoor_c))}
-    )
-    block.intercept_kw = pyo.Param(
-        block.SEGMENTS, steps, initialize={(s, t): float(intercept[s, t]) for s in segments for t in range(len(outdoor_c))}
-    )
-    block.chord_slope = pyo.Param(steps, initialize=dict(enumerate(chord[0])))
-    block.chord_intercept_kw = pyo.Param(steps, initialize=dict(enumerate(chord[1])))
+    block.slope = table(slope, block.SEGMENTS, steps)
+    block.intercept_kw = table(intercept, block.SEGMENTS, steps)
+    block.chord_slope = table(chord[0], steps)
+    block.chord_intercept_kw = table(chord[1], steps)
 
     @block.Constraint(block.SEGMENTS, steps)
     def removes_heat(b: Any, s: int, t: int) -> Any:
@@ -129,7 +125,7 @@ def _add_curve(block: Any, plant: CoolingPlant, steps: Any, outdoor_c: Floats) -
 def cost(block: Any, plant: CoolingPlant, outdoor_c: Floats, h: Any, steps: Any) -> Any:
     """Money for water."""
     price = (plant.water_price_per_m3 * plant.water_m3_per_kwh(outdoor_c)).tolist()
-    block.water_price_per_kwh = pyo.Param(steps, initialize=dict(enumerate(price)))
+    block.water_price_per_kwh = table(price, steps)
     return sum(block.water_price_per_kwh[t] * h[t] * block.heat_kw[t] for t in steps)
 
 

@@ -30,6 +30,7 @@ import pyomo.environ as pyo
 
 from models.breach import COMFORT_PRICE_PER_KWH_H, PLANT, Bill
 from models.horizon import Floats, Horizon
+from models.table import table
 
 
 @dataclass(frozen=True)
@@ -71,18 +72,18 @@ def add(block: Any, hall: Hall, horizon: Horizon, steps: Any, heat_kw: Callable[
     """Declare one hall on `block`; `heat_kw(t)` is what is released in it. Publishes `removed_kw`."""
     last = len(horizon) - 1
     memory = hall.memory(horizon.h)
-    block.memory = pyo.Param(steps, initialize=dict(enumerate(memory)))
-    block.outdoor_c = pyo.Param(steps, initialize=dict(enumerate(outdoor_c)))
+    block.memory = table(memory, steps)
+    block.outdoor_c = table(outdoor_c, steps)
     block.resistance_k_per_kw = pyo.Param(initialize=hall.resistance_k_per_kw)
     block.START = pyo.Set(initialize=[0])
     block.LATER = pyo.RangeSet(1, last)
     block.END = pyo.Set(initialize=[last])
     block.start_c = pyo.Param(initialize=hall.start_c)
-    block.temperature_c = pyo.Var(steps)
-    block.removed_kw = pyo.Var(steps, bounds=(0, None))
-    block.too_hot_k = pyo.Var(steps, bounds=(0, None))
-    block.warm_k = pyo.Var(steps, bounds=(0, None))
-    block.cold_k = pyo.Var(steps, bounds=(0, None))
+    block.temperature_c = pyo.Var(steps, dense=False)
+    block.removed_kw = pyo.Var(steps, bounds=(0, None), dense=False)
+    block.too_hot_k = pyo.Var(steps, bounds=(0, None), dense=False)
+    block.warm_k = pyo.Var(steps, bounds=(0, None), dense=False)
+    block.cold_k = pyo.Var(steps, bounds=(0, None), dense=False)
     block.end_warm_k = pyo.Var(bounds=(0, None))
 
     def settles_at_c(b: Any, t: int) -> Any:

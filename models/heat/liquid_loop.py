@@ -27,8 +27,8 @@ from models.power.feeder import Load
 
 def add(block: Any, steps: Any, heat_kw: Load) -> None:
     """Declare one hall's loop on `block`; `heat_kw(t)` is what its cold plates take. Publishes `removed_kw`."""
-    block.removed_kw = pyo.Var(steps, bounds=(0, None))
-    block.uncooled_kw = pyo.Var(steps, bounds=(0, None))
+    block.removed_kw = pyo.Var(steps, bounds=(0, None), dense=False)
+    block.uncooled_kw = pyo.Var(steps, bounds=(0, None), dense=False)
 
     @block.Constraint(steps)
     def takes_heat(b: Any, t: int) -> Any:

@@ -35,6 +35,7 @@ import pyomo.environ as pyo
 
 from models.heat.hall import Hall
 from models.horizon import Floats
+from models.table import table
 
 Secants = tuple[Floats, Floats, Floats]
 """Slopes and intercepts of a curve's segments, shape (S, T), and the (slope, intercept) of its chord, shape (2, T)."""
@@ -84,10 +85,10 @@ def add(block: Any, set_point: SetPoint, curves: Sequence[Secants], steps: Any, 
     block.chord_slope = pyo.Param(block.LEVELS, steps, initialize={at: slope for at, (slope, _) in chord.items()})
     block.chord_intercept_kw = pyo.Param(block.LEVELS, steps, initialize={at: kw for at, (_, kw) in chord.items()})
     block.level_c = pyo.Param(block.LEVELS, initialize=dict(enumerate(set_point.levels_c)))
-    block.most_heat_kw = pyo.Param(steps, initialize=dict(enumerate(most_kw.tolist())))
-    block.share = pyo.Var(block.LEVELS, steps, bounds=(0, 1))
-    block.part_kw = pyo.Var(block.LEVELS, steps, bounds=(0, None))
-    block.power_kw = pyo.Var(block.LEVELS, steps, bounds=(0, None))
+    block.most_heat_kw = table(most_kw, steps)
+    block.share = pyo.Var(block.LEVELS, steps, bounds=(0, 1), dense=False)
+    block.part_kw = pyo.Var(block.LEVELS, steps, bounds=(0, None), dense=False)
+    block.power_kw = pyo.Var(block.LEVELS, steps, bounds=(0, None), dense=False)
 
     @block.Constraint(steps)
     def mixes(b: Any, t: int) -> Any:

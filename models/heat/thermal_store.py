@@ -27,6 +27,7 @@ import pyomo.environ as pyo
 
 from models.breach import COMFORT_PRICE_PER_KWH_H, Bill
 from models.horizon import Floats, Horizon
+from models.table import table
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,14 @@ class ThermalStore:
 def add(block: Any, store: ThermalStore, horizon: Horizon, steps: Any) -> None:
     """Declare one plant's tank on `block`. Publishes `charge_kw`."""
     last = len(horizon) - 1
-    block.h = pyo.Param(steps, initialize=dict(enumerate(horizon.hours)))
-    block.keep = pyo.Param(steps, initialize=dict(enumerate(store.keep(horizon.h).tolist())))
+    block.h = table(horizon.hours, steps)
+    block.keep = table(store.keep(horizon.h), steps)
     block.start_kwh = pyo.Param(initialize=store.start_kwh)
     block.START = pyo.Set(initialize=[0])
     block.LATER = pyo.RangeSet(1, last)
     block.END = pyo.Set(initialize=[last])
-    block.charge_kw = pyo.Var(steps, bounds=(-store.discharge_kw, store.charge_kw))
-    block.stored_kwh = pyo.Var(steps, bounds=(0, store.capacity_kwh))
+    block.charge_kw = pyo.Var(steps, bounds=(-store.discharge_kw, store.charge_kw), dense=False)
+    block.stored_kwh = pyo.Var(steps, bounds=(0, store.capacity_kwh), dense=False)
     block.end_empty_kwh = pyo.Var(bounds=(0, None))
 
     @block.Constraint(block.START)

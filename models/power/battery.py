@@ -36,6 +36,7 @@ import pyomo.environ as pyo
 from models.breach import PLANT, Bill
 from models.horizon import Floats, Horizon
 from models.power.feeder import Load
+from models.table import table
 
 
 @dataclass(frozen=True)
@@ -79,16 +80,16 @@ def add(block: Any, battery: Battery, horizon: Horizon, steps: Any, carried_kw: 
     Publishes `charge_kw` and `discharge_kw`.
     """
     last = len(horizon) - 1
-    block.h = pyo.Param(steps, initialize=dict(enumerate(horizon.hours)))
+    block.h = table(horizon.hours, steps)
     block.START = pyo.Set(initialize=[0])
     block.LATER = pyo.RangeSet(1, last)
     block.END = pyo.Set(initialize=[last])
-    block.charge_kw = pyo.Var(steps, bounds=(0, battery.charge_kw))
-    block.discharge_kw = pyo.Var(steps, bounds=(0, battery.discharge_kw))
-    block.stored_kwh = pyo.Var(steps, bounds=(battery.least_kwh, battery.capacity_kwh))
+    block.charge_kw = pyo.Var(steps, bounds=(0, battery.charge_kw), dense=False)
+    block.discharge_kw = pyo.Var(steps, bounds=(0, battery.discharge_kw), dense=False)
+    block.stored_kwh = pyo.Var(steps, bounds=(battery.least_kwh, battery.capacity_kwh), dense=False)
 
     block.CARRIED = pyo.Set(initialize=range(len(horizon)) if battery.ride_through_h else [])
-    block.short_ride_through_kwh = pyo.Var(block.CARRIED, bounds=(0, None))
+    block.short_ride_through_kwh = pyo.Var(block.CARRIED, bounds=(0, None), dense=False)
 
     def gains_kwh(b: Any, t: int) -> Any:
         return battery.efficiency * b.h[t] * b.charge_kw[t] - b.h[t] / battery.efficiency * b.discharge_kw[t]

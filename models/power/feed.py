@@ -38,7 +38,7 @@ class Feed:
 def add(block: Any, feed: Feed, steps: Any, load_kw: Load) -> None:
     """Declare one feed on `block`; `load_kw(t)` is the load at its root."""
     block.limit_kw = pyo.Param(initialize=feed.limit_kw)
-    block.over_feed_kw = pyo.Var(steps, bounds=(0, None))
+    block.over_feed_kw = pyo.Var(steps, bounds=(0, None), dense=False)
 
     @block.Constraint(steps)
     def limits(b: Any, t: int) -> Any:

@@ -79,12 +79,12 @@ def add(
     block.RETURNS = pyo.Set(initialize=list(steps) if may_return else [])
     block.SPLIT = pyo.Set(initialize=list(steps) if splits else [])
     block.WHOLE = pyo.Set(initialize=[] if splits else list(steps))
-    block.load_kw = pyo.Var(steps, bounds=(None if may_return else 0, None))
-    block.drawn_kw = pyo.Var(block.SPLIT, bounds=(0, None))
-    block.returned_kw = pyo.Var(block.SPLIT, bounds=(0, None))
-    block.worst_kw = pyo.Var(steps)
-    block.over_rating_kw = pyo.Var(steps, bounds=(0, None))
-    block.over_worst_kw = pyo.Var(steps, bounds=(0, None))
+    block.load_kw = pyo.Var(steps, bounds=(None if may_return else 0, None), dense=False)
+    block.drawn_kw = pyo.Var(block.SPLIT, bounds=(0, None), dense=False)
+    block.returned_kw = pyo.Var(block.SPLIT, bounds=(0, None), dense=False)
+    block.worst_kw = pyo.Var(steps, dense=False)
+    block.over_rating_kw = pyo.Var(steps, bounds=(0, None), dense=False)
+    block.over_worst_kw = pyo.Var(steps, bounds=(0, None), dense=False)
 
     @block.Constraint(block.WHOLE)
     def sums(b: Any, t: int) -> Any:

@@ -38,6 +38,7 @@ import pyomo.environ as pyo
 
 from models.breach import CONTRACT, TINY, Bill
 from models.horizon import Floats, Horizon
+from models.table import table
 
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -83,17 +84,17 @@ class Genset:
 def add(block: Any, genset: Genset, horizon: Horizon, steps: Any) -> None:
     """Declare one genset on `block`. Publishes `power_kw`."""
     obliged = genset.obliged(horizon)
-    block.h = pyo.Param(steps, initialize=dict(enumerate(horizon.hours)))
+    block.h = table(horizon.hours, steps)
     block.START = pyo.Set(initialize=[0])
     block.LATER = pyo.RangeSet(1, len(horizon) - 1)
     block.OBLIGED = pyo.Set(initialize=list(obliged))
     block.RECENT = pyo.Set(block.OBLIGED, initialize=obliged)
     block.LIMITED = pyo.Set(initialize=[] if genset.hours_left is None else [0])
     block.RUNNING = pyo.Set(initialize=genset.runs_on(horizon))
-    block.power_kw = pyo.Var(steps, bounds=(0, genset.most_kw))
-    block.on = pyo.Var(steps, bounds=(0, 1))
-    block.start = pyo.Var(steps, bounds=(0, 1))
-    block.stopped_early_h = pyo.Var(block.RUNNING, bounds=(0, None))
+    block.power_kw = pyo.Var(steps, bounds=(0, genset.most_kw), dense=False)
+    block.on = pyo.Var(steps, bounds=(0, 1), dense=False)
+    block.start = pyo.Var(steps, bounds=(0, 1), dense=False)
+    block.stopped_early_h = pyo.Var(block.RUNNING, bounds=(0, None), dense=False)
 
     @block.Constraint(steps)
     def runs_most(b: Any, t: int) -> Any:

@@ -66,8 +66,8 @@ def add(
     block.RETURNS = pyo.Set(initialize=list(steps) if returned else [])
     block.left_kw = pyo.Param(initialize=left[0])
     block.left_worst_kw = pyo.Param(initialize=left[1])
-    block.over_n1_kw = pyo.Var(steps, bounds=(0, None))
-    block.over_worst_n1_kw = pyo.Var(steps, bounds=(0, None))
+    block.over_n1_kw = pyo.Var(steps, bounds=(0, None), dense=False)
+    block.over_worst_n1_kw = pyo.Var(steps, bounds=(0, None), dense=False)
 
     @block.Constraint(steps)
     def survives(b: Any, t: int) -> Any:

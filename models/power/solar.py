@@ -18,6 +18,8 @@ from typing import Any
 
 import pyomo.environ as pyo
 
+from models.table import table
+
 
 @dataclass(frozen=True)
 class Solar:
@@ -30,9 +32,9 @@ class Solar:
 
 def add(block: Any, solar: Solar, steps: Any) -> None:
     """Declare one plant on `block`. Publishes `power_kw`."""
-    block.available_kw = pyo.Param(steps, initialize=dict(enumerate(solar.available_kw)))
+    block.available_kw = table(solar.available_kw, steps)
 
     def can_give(b: Any, t: int) -> Any:
         return 0, b.available_kw[t]
 
-    block.power_kw = pyo.Var(steps, bounds=can_give)
+    block.power_kw = pyo.Var(steps, bounds=can_give, dense=False)

@@ -18,7 +18,7 @@ from models.sending.rounding import meet_budgets, meet_floors, meet_work, round_
 from models.solving.runs import run_through
 from models.solving.session import Session
 from models.solving.tiers import breaks_less
-from models.work.job import undone_gpu_h
+from models.work.job import left_gpu_h
 
 
 def sendable(problem: Problem, model: Any, session: Session) -> tuple[Schedule, dict[int, Cell | None]]:
@@ -56,7 +56,7 @@ def _held_kw(problem: Problem, model: Any, session: Session) -> dict[tuple[str, 
     for product in problem.reserves:
         block = model.reserve_up if product.direction == "up" else model.reserve_down
         for kind, assets in ((block.pool_kw, problem.pools), (block.battery_kw, problem.batteries)):
-            for asset in (a for a in assets if (product.id, a.id, 0) in kind):
+            for asset in (a for a in assets if (product.id, a.id, 0) in kind.index_set()):
                 kw = session.values_of([kind[product.id, asset.id, t] for t in range(len(problem.horizon))])
                 if (kw > TINY).any():
                     held[product.id, asset.id] = kw
@@ -90,7 +90,7 @@ def _target_gpu_h(problem: Problem, model: Any, session: Session) -> Floats:
     first = len(problem.firms)
     target = np.zeros(len(problem.jobs))
     for i, job in enumerate(problem.jobs):
-        unfinished, carried, forgone = undone_gpu_h(model.job, session.value, first + i)
+        unfinished, carried, forgone = left_gpu_h(model.job, session.value, first + i)
         carried = min(carried, job.most_carried_gpu_h(problem.horizon))
         small = TINY * max(1.0, job.work_gpu_h)
         target[i] = job.work_gpu_h - sum(left for left in (unfinished, carried, forgone) if left > small)

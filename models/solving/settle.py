@@ -26,7 +26,7 @@ from models.problem import Problem
 from models.solving.outcome import Outcome, Solved, TimedOut
 from models.solving.session import Session
 from models.solving.tiers import breach_columns
-from models.work.job import Job, undone_gpu_h
+from models.work.job import Job, left_gpu_h
 from models.work.minimum_run import owed_h
 
 TRIES = 10
@@ -275,5 +275,5 @@ def _can_wait(problem: Problem, job: Job, w: int) -> bool:
 
 def _has_more(session: Session, running: Floats, job: Job, w: int) -> bool:
     """Whether work of `job` is left after the first step; `running` are its GPUs, shape (T,)."""
-    undone = sum(undone_gpu_h(session.model.job, session.value, w))
+    undone = sum(left_gpu_h(session.model.job, session.value, w))
     return bool((running[1:] > TINY).any()) or undone > TINY * max(1.0, job.work_gpu_h)

@@ -51,8 +51,8 @@ def add(block: Any, last: Last, index: Cells, workloads: Any) -> None:
     told = last.told(index)
     block.TOLD = pyo.Set(dimen=2, initialize=sorted(told))
     block.last_kw = pyo.Param(block.TOLD, initialize=told)
-    block.up_kw = pyo.Var(block.TOLD, bounds=(0, None))
-    block.down_kw = pyo.Var(block.TOLD, bounds=(0, None))
+    block.up_kw = pyo.Var(block.TOLD, bounds=(0, None), dense=False)
+    block.down_kw = pyo.Var(block.TOLD, bounds=(0, None), dense=False)
 
     @block.Constraint(block.TOLD)
     def moves(b: Any, w: int, t: int) -> Any:

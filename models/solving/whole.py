@@ -39,7 +39,7 @@ from models.problem import Problem
 from models.site import build
 from models.solving import flow, segment
 from models.solving.settle import two_ways
-from models.work.job import Job
+from models.work.job import Job, undone_gpu_h
 
 Torn = tuple[int, int]
 """Position in `models.solving.settle.two_ways` and step."""
@@ -127,8 +127,7 @@ def add(block: Any, problem: Problem, workloads: Any, jobs: Any, last: int) -> N
 
     @block.Constraint(block.GANGS)
     def owes_nothing(b: Any, w: int) -> Any:
-        left = sum(jobs.unfinished_gpu_h[v] for v in jobs.UNFINISHED[w]) + sum(jobs.forgone_gpu_h[v] for v in jobs.FORGONE[w])
-        return left + jobs.carried_gpu_h[w] <= jobs.work_left_gpu_h[w] * (1 - b.ended[w, last])
+        return undone_gpu_h(jobs, w) + jobs.carried_gpu_h[w] <= jobs.work_left_gpu_h[w] * (1 - b.ended[w, last])
 
 
     @block.Constraint(block.BOUND)

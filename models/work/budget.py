@@ -90,8 +90,8 @@ def add(block: Any, budgets: Mapping[int, Budget], workloads: Any, demand: Any) 
     block.credit = pyo.Param(block.LIMITED, initialize={w: budget.credit_per_gpu_h for w, budget in budgets.items()})
     block.over_price = pyo.Param(block.LIMITED, initialize={w: budget.over_price_per_h for w, budget in budgets.items()})
 
-    block.slow_h = pyo.Var(block.DEMANDED, bounds=(0, None))
-    block.over_budget_h = pyo.Var(block.WINDOWS, bounds=(0, None))
+    block.slow_h = pyo.Var(block.DEMANDED, bounds=(0, None), dense=False)
+    block.over_budget_h = pyo.Var(block.WINDOWS, bounds=(0, None), dense=False)
 
     @block.Constraint(block.DEMANDED)
     def promises(b: Any, w: int, t: int) -> Any:

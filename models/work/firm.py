@@ -78,7 +78,7 @@ def add(block: Any, firms: dict[int, Firm], workloads: Any) -> None:
     block.value = pyo.Param(block.FIRMS, initialize={w: firm.value_per_gpu_h for w, firm in firms.items()})
     block.short_price = pyo.Param(block.FIRMS, initialize={w: firm.short_price_per_gpu_h for w, firm in firms.items()})
 
-    block.short_gpu_h = pyo.Var(block.PROMISED, workloads.STEPS, bounds=(0, None))
+    block.short_gpu_h = pyo.Var(block.PROMISED, workloads.STEPS, bounds=(0, None), dense=False)
 
     @block.Constraint(block.MUST_RUN, workloads.STEPS)
     def runs(_b: Any, w: int, t: int) -> Any:

@@ -1,8 +1,8 @@
 """Job: work to finish by a deadline; it may wait.
 
-    sum_t work[w,t] + sum_v elsewhere[v]
+    sum_t work[w,t] + elsewhere[w]
         + unfinished[w] + carried[w] + forgone[w] = work_left[w]      finishes
-    elsewhere[v] = sum_t work[v,t]                                   works_elsewhere: v is the job in another pool that it may have
+    elsewhere[w] = sum_{v,t} work[v,t]                               works_elsewhere: v is the job in another pool that it may have
     0 <= carried[w] <= size[w] * (deadline - end of horizon)         only where the deadline lies past the horizon
     forgone[w] only of spot work, which is done while it is worth more than its energy; it has no unfinished
 
@@ -32,6 +32,7 @@ import pyomo.environ as pyo
 
 from models.breach import CONTRACT, Bill
 from models.horizon import Floats, Horizon
+from models.table import table
 from models.work.workload import Workload, work_gpu_h
 
 
@@ -95,49 +96,55 @@ class Job(Workload):
 def add(block: Any, jobs: dict[int, Job], workloads: Any, horizon: Horizon) -> None:
     """Declare the rows of `jobs` (by workload index) on `block`; `workloads` is the block that holds `gpus`."""
     every, jobs = jobs, {w: job for w, job in jobs.items() if job.part_of is None}
-    parts: dict[int, list[int]] = {w: [] for w in jobs}
+    parts: dict[int, list[int]] = {}
     for v, part in every.items():
         if part.part_of is not None:
-            parts[part.part_of + min(jobs)].append(v)
+            parts.setdefault(part.part_of + min(every), []).append(v)
     block.ALL = pyo.Set(initialize=list(every))
     block.JOBS = pyo.Set(initialize=list(jobs))
-    block.PARTS = pyo.Set(block.JOBS, initialize=parts)
-    block.ELSEWHERE = pyo.Set(initialize=[v for mine in parts.values() for v in mine])
-    block.work_left_gpu_h = pyo.Param(block.JOBS, initialize={w: job.work_gpu_h for w, job in jobs.items()})
-    block.most_carried_gpu_h = pyo.Param(
-        block.JOBS, initialize={w: job.most_carried_gpu_h(horizon) for w, job in jobs.items()}
-    )
-    block.unfinished_price = pyo.Param(block.JOBS, initialize={w: job.unfinished_price_per_gpu_h for w, job in jobs.items()})
-    block.carry_price = pyo.Param(block.JOBS, initialize={w: job.carry_price_per_gpu_h for w, job in jobs.items()})
-    block.delay_price = pyo.Param(block.ALL, initialize={w: job.delay_price_per_gpu_h for w, job in every.items()})
-    block.arrival_h = pyo.Param(block.ALL, initialize={w: job.arrival_h for w, job in every.items()})
-    block.middle_h = pyo.Param(workloads.STEPS, initialize=dict(enumerate((horizon.starts + horizon.ends) / 2)))
-
+    block.MOVABLE = pyo.Set(initialize=list(parts))
+    block.PARTS = pyo.Set(block.MOVABLE, initialize=parts)
+    cells = {w: [(v, t) for v in mine for t in workloads.WINDOW[v]] for w, mine in parts.items()}
+    block.PART_CELLS = pyo.Set(block.MOVABLE, dimen=2, initialize=cells)
     block.OWED = pyo.Set(initialize=[w for w, job in jobs.items() if not job.spot_value_per_gpu_h])
     block.SPOT = pyo.Set(initialize=[w for w, job in jobs.items() if job.spot_value_per_gpu_h])
-    block.UNFINISHED = pyo.Set(block.JOBS, initialize={w: [w] if w in block.OWED else [] for w in jobs})
-    block.FORGONE = pyo.Set(block.JOBS, initialize={w: [w] if w in block.SPOT else [] for w in jobs})
-    block.value = pyo.Param(block.SPOT, initialize={w: jobs[w].spot_value_per_gpu_h for w in block.SPOT})
 
-    block.unfinished_gpu_h = pyo.Var(block.OWED, bounds=(0, None))
-    block.forgone_gpu_h = pyo.Var(block.SPOT, bounds=(0, None))
+    def of_each(figure: Callable[[Job], float]) -> Any:
+        by_workload = [figure(every[w]) if w in every else 0.0 for w in workloads.WORKLOADS]
+        return table(by_workload, workloads.WORKLOADS)
+
+    block.work_left_gpu_h = of_each(lambda job: job.work_gpu_h)
+    block.most_carried_gpu_h = of_each(lambda job: job.most_carried_gpu_h(horizon))
+    block.unfinished_price = of_each(lambda job: job.unfinished_price_per_gpu_h)
+    block.carry_price = of_each(lambda job: job.carry_price_per_gpu_h)
+    block.delay_price = of_each(lambda job: job.delay_price_per_gpu_h)
+    block.arrival_h = of_each(lambda job: job.arrival_h)
+    block.value = of_each(lambda job: job.spot_value_per_gpu_h)
+    block.is_spot = of_each(lambda job: float(job.spot_value_per_gpu_h > 0))
+    block.is_movable = table([float(w in parts) for w in workloads.WORKLOADS], workloads.WORKLOADS)
+    block.middle_h = table((horizon.starts + horizon.ends) / 2, workloads.STEPS)
 
     def can_carry(b: Any, w: int) -> Any:
         return 0, b.most_carried_gpu_h[w]
 
-    block.carried_gpu_h = pyo.Var(block.JOBS, bounds=can_carry)
+    block.unfinished_gpu_h = pyo.Var(block.JOBS, bounds=(0, None), dense=False)
+    block.forgone_gpu_h = pyo.Var(block.JOBS, bounds=(0, None), dense=False)
+    block.carried_gpu_h = pyo.Var(block.JOBS, bounds=can_carry, dense=False)
+    block.elsewhere_gpu_h = pyo.Var(block.JOBS, dense=False)
 
-    block.elsewhere_gpu_h = pyo.Var(block.ELSEWHERE, dense=False)
-
-    @block.Constraint(block.ELSEWHERE)
-    def works_elsewhere(b: Any, v: int) -> Any:
-        return b.elsewhere_gpu_h[v] == sum(work_gpu_h(workloads, v, t) for t in workloads.WINDOW[v])
+    @block.Constraint(block.MOVABLE)
+    def works_elsewhere(b: Any, w: int) -> Any:
+        return b.elsewhere_gpu_h[w] == sum(work_gpu_h(workloads, v, t) for v, t in b.PART_CELLS[w])
 
     @block.Constraint(block.JOBS)
     def finishes(b: Any, w: int) -> Any:
-        done = sum(work_gpu_h(workloads, w, t) for t in workloads.WINDOW[w]) + sum(b.elsewhere_gpu_h[v] for v in b.PARTS[w])
-        left = sum(b.unfinished_gpu_h[v] for v in b.UNFINISHED[w]) + sum(b.forgone_gpu_h[v] for v in b.FORGONE[w])
-        return done + left + b.carried_gpu_h[w] == b.work_left_gpu_h[w]
+        done = sum(work_gpu_h(workloads, w, t) for t in workloads.WINDOW[w]) + b.is_movable[w] * b.elsewhere_gpu_h[w]
+        return done + undone_gpu_h(b, w) + b.carried_gpu_h[w] == b.work_left_gpu_h[w]
+
+
+def undone_gpu_h(block: Any, w: int) -> Any:
+    """Work of job `w` that nobody does: unfinished, or forgone of spot work, GPU h."""
+    return (1 - block.is_spot[w]) * block.unfinished_gpu_h[w] + block.is_spot[w] * block.forgone_gpu_h[w]
 
 
 def cost(block: Any, workloads: Any) -> Any:
@@ -153,11 +160,9 @@ def cost(block: Any, workloads: Any) -> Any:
     )
 
 
-def undone_gpu_h(block: Any, value: Callable[[Any], float], w: int) -> tuple[float, float, float]:
+def left_gpu_h(block: Any, value: Callable[[Any], float], w: int) -> tuple[float, float, float]:
     """What a solution leaves of job `w`: unfinished, carried and forgone, GPU h; `value` says what it has of a variable."""
-    unfinished = sum([value(block.unfinished_gpu_h[v]) for v in block.UNFINISHED[w]])
-    forgone = sum([value(block.forgone_gpu_h[v]) for v in block.FORGONE[w]])
-    return unfinished, value(block.carried_gpu_h[w]), forgone
+    return value(block.unfinished_gpu_h[w]), value(block.carried_gpu_h[w]), value(block.forgone_gpu_h[w])
 
 
 def carried_gpu_h(jobs: Sequence[Job], work_gpu_h: Floats, horizon: Horizon) -> Floats:

@@ -80,14 +80,14 @@ Free = Callable[[str], Floats]
 """Pool to the GPUs that no firm workload keeps, shape (T,)."""
 
 
-def add(block: Any, maintenances: Sequence[Maintenance], pools: Sequence[Pool], horizon: Horizon, free: Free, steps: Any) -> None:
+def add(block: Any, maintenances: Sequence[Maintenance], horizon: Horizon, free: Free, steps: Any) -> None:
     """Declare `maintenances` on `block`. Publishes `out` and `dark`."""
     windows = [(m, s) for m in maintenances for s in open_starts(m, horizon, free(m.pool))]
     block.ALL = pyo.Set(initialize=[m.id for m in maintenances])
     block.WINDOWS = pyo.Set(dimen=2, initialize=[(m.id, s) for m, s in windows])
     starts = {m.id: [s for n, s in windows if n is m] for m in maintenances}
     block.STARTS = pyo.Set(block.ALL, initialize=starts)
-    block.POOLS = pyo.Set(initialize=[p.id for p in pools])
+    block.POOLS = pyo.Set(initialize=sorted({m.pool for m in maintenances}))
     for name, covered in (("OUT", Maintenance.touches), ("DARK", Maintenance.holds)):
         found: dict[tuple[str, int], list[tuple[str, int]]] = {(p, t): [] for p in block.POOLS for t in steps}
         for m, s in windows:
@@ -98,8 +98,8 @@ def add(block: Any, maintenances: Sequence[Maintenance], pools: Sequence[Pool], 
     block.hours = pyo.Param(block.ALL, initialize={m.id: m.hours for m in maintenances})
     block.price = pyo.Param(block.ALL, initialize={m.id: m.unserviced_price_per_gpu_h for m in maintenances})
 
-    block.place = pyo.Var(block.WINDOWS, bounds=(0, 1))
-    block.unserviced_gpu_h = pyo.Var(block.ALL, bounds=(0, None))
+    block.place = pyo.Var(block.WINDOWS, bounds=(0, 1), dense=False)
+    block.unserviced_gpu_h = pyo.Var(block.ALL, bounds=(0, None), dense=False)
 
     @block.Constraint(block.ALL)
     def happens(b: Any, m: str) -> Any:
@@ -109,11 +109,15 @@ def add(block: Any, maintenances: Sequence[Maintenance], pools: Sequence[Pool], 
 
 def out(block: Any, pool: str, t: int) -> Any:
     """GPUs of a pool that do no work in step `t`."""
+    if pool not in block.POOLS:
+        return 0.0
     return sum(block.gpus[m] * block.place[m, s] for m, s in block.OUT[pool, t])
 
 
 def dark(block: Any, pool: str, t: int) -> Any:
     """GPUs of a pool that draw nothing in step `t`."""
+    if pool not in block.POOLS:
+        return 0.0
     return sum(block.gpus[m] * block.place[m, s] for m, s in block.DARK[pool, t])
 
 

@@ -76,8 +76,8 @@ def add(block: Any, jobs: dict[int, Job], workloads: Any, share: Floats, horizon
     block.owed_h = pyo.Param(block.OWED, initialize=owed)
     block.price = pyo.Param(block.OWED, initialize={(w, t): asking[w].unfinished_price_per_gpu_h for w, t in owed})
 
-    block.started_gpus = pyo.Var(block.STARTING, bounds=(0, None))
-    block.cut_short_gpu_h = pyo.Var(block.OWED, bounds=(0, None))
+    block.started_gpus = pyo.Var(block.STARTING, bounds=(0, None), dense=False)
+    block.cut_short_gpu_h = pyo.Var(block.OWED, bounds=(0, None), dense=False)
 
     @block.Constraint(block.STARTING)
     def starts(b: Any, w: int, t: int) -> Any:

@@ -19,7 +19,7 @@ import pyomo.environ as pyo
 
 def add(block: Any, workloads: Any, work: Any) -> None:
     """Declare that the parts of a job share its GPUs; `workloads` holds `gpus`, `work` the parts of each job."""
-    every = {w: [w, *work.PARTS[w]] for w in work.JOBS if len(work.PARTS[w])}
+    every = {w: [w, *work.PARTS[w]] for w in work.MOVABLE}
     steps = {w: sorted({t for v in mine for t in workloads.WINDOW[v]}) for w, mine in every.items()}
     parts = {(w, t): [v for v in every[w] if t in workloads.WINDOW[v]] for w, its in steps.items() for t in its}
     block.CELLS = pyo.Set(dimen=2, initialize=list(parts))

@@ -50,8 +50,8 @@ def add(block: Any, jobs: dict[int, Job], workloads: Any, work: Any) -> None:
     block.was_running = pyo.Param(block.CELLS, default=0.0, initialize={(w, t): block.running[w] for w, t in cells if t == 0})
     block.price = pyo.Param(block.JOBS, initialize={w: job.pause_price_per_gpu for w, job in costly.items()})
 
-    block.started_gpus = pyo.Var(block.CELLS, bounds=(0, None))
-    block.paused_gpus = pyo.Var(block.JOBS, bounds=(0, None))
+    block.started_gpus = pyo.Var(block.CELLS, bounds=(0, None), dense=False)
+    block.paused_gpus = pyo.Var(block.JOBS, bounds=(0, None), dense=False)
 
     @block.Constraint(block.CELLS)
     def starts(b: Any, w: int, t: int) -> Any:

@@ -31,6 +31,7 @@ import pyomo.environ as pyo
 
 from models.horizon import Floats, Horizon
 from models.schedule import Groups
+from models.table import ragged, table
 from models.work import workload
 from models.work.gpu import Host
 from models.work.workload import Cells, Workload
@@ -71,18 +72,19 @@ def add(block: Any, pool: Pool, index: Cells, workloads: Any, horizon: Horizon, 
     """
     out, dark = taken
     members = index.pools.get(pool.id, [])
-    present = {t: [w for w in members if index.share[w, t] > 0] for t in range(len(horizon))}
-    block.RUNNING = pyo.Set(workloads.STEPS, initialize=present)
-    block.available = pyo.Param(workloads.STEPS, initialize=dict(enumerate(pool.available)))
-    block.powered = pyo.Param(workloads.STEPS, initialize=dict(enumerate(pool.powered or pool.available)))
-    block.kept = pyo.Param(workloads.STEPS, initialize=dict(enumerate(kept.tolist())))
+    present = np.zeros((len(horizon), len(index.workloads)), bool)
+    present[:, members] = index.share[members].T > 0
+    block.RUNNING = ragged(present, workloads.STEPS)
+    block.available = table(pool.available, workloads.STEPS)
+    block.powered = table(pool.powered or pool.available, workloads.STEPS)
+    block.kept = table(kept, workloads.STEPS)
     block.idle_kw = pyo.Param(initialize=pool.host.idle_total_w / 1000)
     block.lowest_worst_kw = pyo.Param(initialize=pool.host.lowest_worst_w / 1000)
-    block.idle_raised_kw = pyo.Param(workloads.STEPS, initialize=dict(enumerate((pool.idle_raised_w / 1000).tolist())))
-    block.BUSY = pyo.Set(initialize=[t for t, here in present.items() if here])
+    block.idle_raised_kw = table((pool.idle_raised_w / 1000), workloads.STEPS)
+    block.BUSY = pyo.Set(dimen=1, initialize=np.flatnonzero(present.any(axis=1)).tolist())
 
-    block.draw_kw = pyo.Var(workloads.STEPS)
-    block.worst_kw = pyo.Var(workloads.STEPS)
+    block.draw_kw = pyo.Var(workloads.STEPS, dense=False)
+    block.worst_kw = pyo.Var(workloads.STEPS, dense=False)
 
     @block.Constraint(block.BUSY)
     def holds(b: Any, t: int) -> Any:

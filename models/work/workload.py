@@ -33,7 +33,7 @@ import numpy as np
 import pyomo.environ as pyo
 
 from models.horizon import Floats, Horizon
-from models.table import table
+from models.table import ragged, table
 from models.work.gpu import Curve, Host, Ladder, commanded, ladder
 
 Order = Literal["run", "hold"]
@@ -153,17 +153,12 @@ def cells(workloads: Sequence[Workload], hosts: dict[str, Host], free: dict[str,
 
 def add(block: Any, index: Cells, horizon: Horizon) -> None:
     """Declare `gpus`, its bounds and the (empty) ladder rows on `block`."""
-    running = np.argwhere(index.share > 0).tolist()
-    by_workload: dict[int, list[int]] = {w: [] for w in range(len(index.workloads))}
-    for w, t in running:
-        by_workload[w].append(t)
-
     block.WORKLOADS = pyo.RangeSet(0, len(index.workloads) - 1)
     block.STEPS = pyo.RangeSet(0, len(horizon) - 1)
     block.LADDERS = pyo.RangeSet(0, max(len(index.ladders) - 1, 0))
     block.RUNGS = pyo.Set(block.LADDERS, initialize={i: range(len(rungs)) for i, rungs in enumerate(index.ladders)})
     block.RUNG = pyo.RangeSet(0, max((len(rungs) for rungs in index.ladders), default=1) - 1)
-    block.WINDOW = pyo.Set(block.WORKLOADS, initialize=by_workload)
+    block.WINDOW = ragged(index.share > 0, block.WORKLOADS)
 
     block.h = table(horizon.h, block.STEPS)
     block.size = table([float(x.gpus) for x in index.workloads], block.WORKLOADS)
