@@ -38,7 +38,9 @@ Broker = Annotated[str | None, typer.Option(help="mqtt[s]://[user:password@]host
 @app.command()
 def plan(
     site: SiteFile,
-    start: Annotated[str, typer.Option(help="a bare date (that local calendar day) or an instant", show_default=False)],
+    start: Annotated[
+        str | None, typer.Option(help="a bare date (that local calendar day) or an instant; default: tomorrow", show_default=False)
+    ] = None,
     horizon: Annotated[str | None, typer.Option(help="elapsed time, such as 36h")] = None,
     step: Annotated[str, typer.Option(help="length of a step")] = "15min",
     prices: Annotated[str | None, typer.Option(metavar="F[:column]", help="prices, CSV or Parquet")] = None,

@@ -39,7 +39,8 @@ class Request:
     """What `facility plan` was asked: the options of the command line, as written."""
 
     site: str
-    start: str
+    start: str | None = None
+    """None: the site's tomorrow."""
     horizon: str | None = None
     step: str = "15min"
     prices: str | None = None
@@ -218,17 +219,18 @@ def _exact(request: Request) -> Exact | None:
 
 
 def _span(site: Site, request: Request) -> tuple[datetime, datetime, timedelta]:
-    """Start, end and step. A bare date without a horizon is that local calendar day."""
+    """Start, end and step. A bare date without a horizon is that local calendar day; no start is tomorrow."""
     zone = ZoneInfo(site.timezone)
-    start, bare = parse_instant(request.start, zone, "--start")
+    asked = request.start or f"{datetime.now(zone) + timedelta(days=1):%Y-%m-%d}"
+    start, bare = parse_instant(asked, zone, "--start")
     step = parse_duration(request.step, "--step")
     if step % timedelta(seconds=1):
         raise InputError(Fault("--step", f"{request.step!r} is no whole number of seconds", "give one, such as 15min"))
     if request.horizon is None:
         if not bare:
             raise InputError(Fault("--horizon", "not given, and --start is not a bare date", "give --horizon, such as 24h"))
-        day = local_day(datetime.fromisoformat(request.start), zone)
+        day = local_day(datetime.fromisoformat(asked), zone)
         return day[0], day[1], step
     if bare:
-        start = local_day(datetime.fromisoformat(request.start), zone)[0]
+        start = local_day(datetime.fromisoformat(asked), zone)[0]
     return start, start + parse_duration(request.horizon, "--horizon"), step

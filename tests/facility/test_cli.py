@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -123,11 +124,19 @@ def test_what_is_no_plan_cannot_be_compared(tmp_path: Path) -> None:
         assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [("plan", DEMO), ("plan", DEMO, "--start", "2023-07-02", "--fast"), ("fly",)])
+@pytest.mark.parametrize("arguments", [("plan",), ("plan", DEMO, "--start", "2023-07-02", "--fast"), ("fly",)])
 def test_wrong_use_is_an_exit_code_of_two(arguments: tuple[str, ...]) -> None:
     done = run(*arguments)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_without_a_start_tomorrow_is_planned() -> None:
+    done = run("plan", DEMO, "--step", "1h", "--json")
+    assert done.returncode == 0, done.stderr
+    tomorrow = datetime.now(ZoneInfo("Europe/Berlin")) + timedelta(days=1)
+    start = datetime.fromisoformat(json.loads(done.stdout)["start"]).astimezone(tomorrow.tzinfo)
+    assert f"{start:%FT%H:%M}" == f"{tomorrow:%F}T00:00"
 
 
 def test_json_is_valid_and_has_no_nan() -> None:

@@ -30,7 +30,9 @@ from models.solving.spawn import SERVES
 INF = np.inf
 ROOT = Path(__file__).parents[2]
 HOLDS_A_CHILD = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background has it ignored
 sys.path.insert(0, {tests!r})
 from test_child import covering, tiny
 from models.solving.child import Child
