@@ -29,7 +29,9 @@ from facility.site import Site
 from facility.snapshot import Job, Snapshot
 from facility.steps import Edges, local_day, uniform
 from facility.tariff import charges
+from models.solving.attempt import SolverOf
 from models.solving.exact import Exact
+from models.solving.solver import Solver
 
 LONGEST_STEPS = 3000
 
@@ -83,8 +85,11 @@ class Planned:
         return self.decided.edges
 
 
-def plan(request: Request) -> Planned | Undecided:
-    """Read the files of `request`, plan, and return it; InputError names every fault of the input."""
+def plan(request: Request, solver_of: SolverOf = Solver) -> Planned | Undecided:
+    """Read the files of `request`, plan, and return it; InputError names every fault of the input.
+
+    `solver_of` says in which process programs are solved.
+    """
     site = load_site(request.site, request.settings)
     _check_options(request, site)
     start, end, step = _span(site, request)
@@ -126,7 +131,7 @@ def plan(request: Request) -> Planned | Undecided:
     free, said = _committed(site, request, bounds(site, (), start, edges), edges)
     assumed += said
     asked = called(site, snapshot, forecast, free, events, edges)
-    outcome = decide(site, snapshot, forecast, asked, edges, request.budget_s, _exact(request))
+    outcome = decide(site, snapshot, forecast, asked, edges, request.budget_s, _exact(request), solver_of=solver_of)
     if isinstance(outcome, Undecided):
         return outcome
     return Planned(site, outcome, forecast, jobs, left_out, tuple(assumed), events)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from facility.commands.commit import run_commit
+from facility.commands.progress import shown
 from facility.decide import Undecided
 from facility.errors import Fault, InputError
 from facility.explain import explain
@@ -20,6 +21,7 @@ from facility.planner import Planned, Request, plan
 from facility.report.html import write_report
 from facility.report.summary import short_table, summary
 from facility.report.tables import write_tables
+from models.solving.child import Child
 from models.solving.exact import Proof
 
 FINE, NO, FAULT = 0, 1, 3
@@ -43,8 +45,8 @@ def run_plan(
     if broker is not None and not commit:
         raise InputError(Fault("--broker", "there is no --commit", "hand the plan over with it, or leave --broker out"))
     _make_folder(out)
-    with said.status("planning"):
-        planned = plan(request)
+    with said.status("planning: reading and stating the problem") as status, Child() as solver:
+        planned = plan(request, shown(solver, status.update))
         if isinstance(planned, Undecided):
             said.print(f"facility: no plan: {planned.reason}", markup=False, highlight=False, soft_wrap=True)
             return FAULT

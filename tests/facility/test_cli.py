@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from facility.cli import main
+from facility.commands.progress import shown
+from models.solving.outcome import Solved
+from models.solving.program import Program
+from models.solving.solver import Solver
 
 ROOT = Path(__file__).parents[2]
 DEMO = "site_configs/demo.yaml"
@@ -177,3 +185,43 @@ def test_a_fault_of_the_program_is_said_without_a_traceback(
     said = capsys.readouterr().err
     assert "RuntimeError: two halves that do not fit" in said
     assert "Traceback" not in said
+
+
+def test_progress_says_how_large_the_program_is_before_each_solve() -> None:
+    said: list[str] = []
+    problem = Program(np.array([1.0]), 0.0, sp.csr_matrix([[1.0]]), np.array([0.5]), np.array([np.inf]), np.zeros(1), np.ones(1))
+    solver = shown(Solver, said.append)(problem)
+    assert isinstance(solver.solve(10.0), Solved)
+    assert solver.runs == 1
+    assert said == ["planning: 1 limits, 1 choices, solve 1, 10 s left", "planning: settling and rounding"]
+
+
+def test_ctrl_c_ends_a_plan_at_once_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """In the midst of a solve that would take minutes; the process that solves goes too, and no file is half written."""
+    jobs = tmp_path / "jobs.csv"
+    rows = [f"2023-07-02T{i % 20:02}:00:00Z,{3600 + 97 * (i % 60)},{1 + i % 8}" for i in range(1200)]
+    jobs.write_text("\n".join(["submit_time,duration_s,num_gpus", *rows]) + "\n")
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from facility.cli import main; main()"
+    command = [sys.executable, "-c", code, "plan", DEMO, "--start", "2023-07-02", "--jobs", str(jobs), "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as planning:
+        began = perf_counter()
+        while not (solving := _children(planning.pid)) or _cpu_s(solving[0]) < 1.0:
+            assert planning.poll() is None, planning.communicate()
+            assert perf_counter() - began < 60
+            sleep(0.05)
+        planning.send_signal(signal.SIGINT)
+        asked = perf_counter()
+        planning.wait(20)
+        assert perf_counter() - asked < 5
+        assert planning.returncode == 130
+    assert not any(Path(f"/proc/{pid}").exists() for pid in solving)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
