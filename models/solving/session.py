@@ -18,6 +18,7 @@ from models.horizon import Floats
 from models.solving.attempt import Method, ProgramSolver, SolverOf
 from models.solving.outcome import Condition, Infeasible, Outcome, Solved, TimedOut, Whole
 from models.solving.program import Indices, Program
+from models.solving.sifting import sift
 from models.solving.solver import SCALING, Solver
 
 
@@ -123,6 +124,10 @@ class Session:
     def solve(self, budget_s: float, method: Method = "choose") -> Outcome:
         """A certified optimum within `budget_s` seconds, warm where there is a basis (`models.solving.attempt`)."""
         return self._solver.solve(budget_s, method)
+
+    def sift(self, closed: Indices, budget_s: float) -> Outcome:
+        """A certified optimum within `budget_s` seconds, first without the columns `closed` (`models.solving.sifting`)."""
+        return sift(self._solver, closed, budget_s)
 
     def solve_whole(self, variables: Sequence[Any], start: Sequence[float], gap: float, budget_s: float) -> Whole | Infeasible | TimedOut:
         """Search within `budget_s` seconds for an optimum at which `variables` are whole, proven to `gap` of the objective's unit.

@@ -23,6 +23,8 @@ from models.solving.program import Indices, Program, SolverFault
 
 SCALING = 2
 """`simplex_scale_strategy`, which is the solver's usual one."""
+DUAL, PRIMAL = 1, 4
+"""`simplex_strategy`."""
 OWN: Mapping[str, Any] = {
     "output_flag": False,
     "threads": 1,
@@ -78,7 +80,9 @@ class Solver:
         """Solve once within `budget_s` seconds."""
         if attempt.cold:
             self._highs = self._pass()
-        self._set({"solver": attempt.method, "presolve": "choose" if attempt.presolve else "off"})
+        solver = "simplex" if attempt.method == "primal" else attempt.method
+        strategy = PRIMAL if attempt.method in {"primal", "ipm"} else DUAL
+        self._set({"solver": solver, "simplex_strategy": strategy, "presolve": "choose" if attempt.presolve else "off"})
         seconds, status = self._timed(budget_s)
         if status in _NO_POINT:
             return Infeasible(self._highs.modelStatusToString(status))

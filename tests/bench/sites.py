@@ -2,8 +2,8 @@
 
 Each pool of A100s hangs on a feeder of its own under that of its hall; four pools share a hall, its cooling plant and a feeder with
 losses; all share a battery, an import limit and a demand charge. Prices and weather are like those of a day in July. Jobs ask for
-45 % of the GPUs' hours, or for so many that much has to run faster than is cheap and some is left undone (`scarce`). Of the
-GPUs' measured curves three to five points are on the ladder.
+45 % of the GPUs' hours, or for so many that much has to run faster than is cheap and some is left undone, though there is power
+for it (`scarce`). A job in a hurry needs more than the most efficient speed. Of the GPUs' measured curves three to five points are on the ladder.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def a_bench_site(
     price = _by_step(SUNNY_EUR_PER_KWH if negative else EUR_PER_KWH, horizon, 0.0)
     return Problem(
         horizon,
-        GridConnection((0.75 * site_kw,) * hours, tuple(price.tolist())),
+        GridConnection(((1.4 if scarce else 0.75) * site_kw,) * hours, tuple(price.tolist())),
         _by_step(OUTDOOR_C, horizon, 0.0),
         (Feeder("root", None, site_kw), *_feeders(sizes, halls)),
         tuple(_hall(i, float(n)) for i, n in enumerate(halls)),
@@ -133,7 +133,7 @@ def _asked(rng: np.random.Generator, jobs: int, end_h: float, arrived: float) ->
     gpus = rng.choice([8.0, 16.0, 32.0, 64.0], jobs)
     speed_1_h = rng.uniform(0.5, 8, jobs)
     arrival_h = np.where(rng.random(jobs) < arrived, 0.0, rng.uniform(0, 0.7 * end_h, jobs))
-    deadline_h = arrival_h + speed_1_h * rng.uniform(1.4, 4, jobs) + rng.uniform(0, 6, jobs)
+    deadline_h = arrival_h + speed_1_h * rng.uniform(1.05, 4, jobs) + rng.uniform(0, 6, jobs)
     return gpus, speed_1_h, arrival_h, deadline_h
 
 
