@@ -4,7 +4,7 @@
     then they are open again, and what is worth using comes in         primal simplex, from the basis the first solve ended with
 
 The last solve, and the certificate of it, is of the whole program: a bad guess of what to close costs time and nothing else. Where
-many of the closed columns are worth using the guess was bad, and the whole program starts anew by interior point.
+there is no such solution or many of the closed columns are worth using, the whole program starts anew by interior point.
 
 Measured on a day of 58 steps (`tests/bench/sites.py`), closed being what `models.solving.ladders` closes; CPU s of all runs, one thread:
 
@@ -14,7 +14,7 @@ Measured on a day of 58 steps (`tests/bench/sites.py`), closed being what `model
 | 500, 16, 75 k            | 10      | 3.9            | 1.4     | 14, 17                                         |
 | 500, 16, negative prices | 10      | 4.1            | 1.4     |                                                |
 | 500, 16, short of GPUs   |         | 14             | 14      |                                                |
-| 2,000, 64, 286 k         |         | 30             | 9.7     | interior point not done in 111                 |
+| 2,000, 64, 286 k         |         | 29             | 9.7     | interior point not done in 111                 |
 | 10,000, 200, 1.4 m       |         |                | 126     |                                                |
 
 Tried and left: the basis of the last plan, mapped to a program one step later (500 jobs: 2.6 to 8.7 where interior point takes 1.6);
@@ -28,7 +28,7 @@ import time
 import numpy as np
 
 from models.solving.attempt import ProgramSolver
-from models.solving.outcome import Infeasible, Outcome, Solved, TimedOut
+from models.solving.outcome import Outcome, Solved, TimedOut
 from models.solving.program import Indices
 
 LARGE = 10_000
@@ -53,11 +53,10 @@ def sift(solver: ProgramSolver, closed: Indices, budget_s: float) -> Outcome:
     narrow = solver.solve(budget_s, "ipm")
     solver.bound(closed, lower, upper)
     left_s = deadline - time.perf_counter()
-    if isinstance(narrow, TimedOut) or left_s <= 0:
+    if left_s <= 0:
         return TimedOut(budget_s - left_s, "the program was solved on a part of its columns only")
-    if isinstance(narrow, Infeasible):
-        return solver.solve(left_s, "ipm")
-    return solver.solve(left_s, "ipm" if _worth_using(solver, narrow, closed) > MANY else "primal")
+    is_good = isinstance(narrow, Solved) and _worth_using(solver, narrow, closed) <= MANY
+    return solver.solve(left_s, "primal" if is_good else "ipm")
 
 
 def _worth_using(solver: ProgramSolver, narrow: Solved, closed: Indices) -> float:
