@@ -29,6 +29,7 @@ class Account:
 
     `carried_kw` is the load that each battery is to ride through; `given_kw` is by id of solar plant or genset; `hall_c` is by
     zone; `heat_kw` is what each cooling plant removes, `removed_kw` what of it comes from each zone;
+    `short_run_h` is what runs lack of their minimum, by job, and no breach: only what is left of one that began before is promised;
     `thermal_store_kw` is what each tank is charged with, `thermal_store_kwh` what
     it holds at the end of a step; `uncertain_kw` is what the pessimistic forecast may bring each feeder beyond
     `feeder_kw`, and limits are judged with it. `breach` holds, by family, the amount above the limit: by feeder and step, group of
@@ -56,6 +57,7 @@ class Account:
     thermal_store_kwh: Floats
     reserve_kw: Floats
     uncertain_kw: Floats
+    short_run_h: Floats
     breach: Mapping[str, Floats]
     cost: Mapping[str, float]
 
@@ -146,6 +148,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         thermal_store_kwh=cooled.store_kwh,
         reserve_kw=reserve_kw,
         uncertain_kw=uncertain_kw,
+        short_run_h=minimum_run.lacking_h(problem.jobs, running[firms:], problem.cells.share[firms:], horizon, carried),
         breach=total.breach,
         cost=total.cost,
     )

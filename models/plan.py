@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+import numpy as np
 
 from models.account import Account, account
 from models.baseline import baseline
 from models.heat.supply import find_supply
 from models.problem import Problem
 from models.schedule import Schedule
+from models.sending.cell import Cell
 from models.sending.first_step import fits_at_once, flows_back, hold_back, keep
 from models.sending.sendable import sendable
 from models.sending.tightened import tightened
@@ -24,7 +27,7 @@ from models.solving.runs import merge
 from models.solving.session import Session
 from models.solving.settle import settle
 from models.solving.solver import Solver
-from models.solving.tiers import Ranked, breaks_less
+from models.solving.tiers import Ranked, is_better
 from models.telling.marginal import Marginal, marginal_prices
 from models.telling.why import Why
 from models.work.placement import placed, spread
@@ -120,7 +123,7 @@ def make_plan(
     move = _plan(placed(problem, parts, session), budget_s / 3, exact, solver_of)
     if not isinstance(move, Plan):
         return stay
-    return replace(move, baseline=stay.baseline) if _is_better(move.account, stay.account) else stay
+    return replace(move, baseline=stay.baseline) if is_better(move.account, stay.account) else stay
 
 
 def _plan(problem: Problem, budget_s: float, exact: Exact | None, solver_of: SolverOf) -> Plan | Infeasible | TimedOut:
@@ -144,18 +147,15 @@ def _plan(problem: Problem, budget_s: float, exact: Exact | None, solver_of: Sol
     solved = _or(settle(session, model, problem, solve), solved)
     if not isinstance(solved, Solved):
         return solved
-    now = time.perf_counter()
-    if merged := merge(session, model, problem, solve, solved, now + (deadline - now) / 2):
-        solved = _or(settle(session, model, problem, solve), merged)
-        if not isinstance(solved, Solved):
-            return solved
-
-    solved, schedule = _at_once(session, model, problem, solve, solved)
+    sent = _sent(ranked, session, model, problem, solve, solved, deadline)
+    if not isinstance(sent, tuple):
+        return sent
+    solved, schedule = sent
     reference = baseline(problem)
     reference_account = account(problem, reference)
     result = account(problem, schedule)
     commanded = any(w.cap_w or w.order for w in problem.workloads)
-    if _is_better(reference_account, result) and not commanded and fits_at_once(problem, reference):
+    if is_better(reference_account, result) and not commanded and fits_at_once(problem, reference):
         schedule, result = reference, reference_account
     rows, columns = session.shape
     gap = _share(result.objective - bound, bound)
@@ -188,9 +188,39 @@ def _plan(problem: Problem, budget_s: float, exact: Exact | None, solver_of: Sol
     return rounded if exact is None else _exactly(rounded, reserved, session, exact, deadline, solver_of)
 
 
-def _at_once(session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome], solved: Solved) -> tuple[Solved, Schedule]:
-    """The schedule to send, solved again around what does not fit at once in the first step, and the optimum it was rounded from."""
-    schedule, gave = sendable(problem, model, session)
+def _sent(
+    ranked: Ranked, session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome], solved: Solved, deadline: float
+) -> tuple[Solved, Schedule] | Infeasible | TimedOut:
+    """The schedule to send and the optimum it was rounded from: with runs merged in the program, or only in rounding, whichever is better."""
+    rounded = apart, gave = sendable(problem, model, session)
+    lower, upper, told = session.lower.copy(), session.upper.copy(), (ranked.priced, ranked.amounts)
+    now = time.perf_counter()
+    merged = merge(session, model, problem, solve, solved, now + (deadline - now) / 2)
+    if merged is None:
+        return _at_once(session, model, problem, solve, solved, *rounded)
+    outcome = _or(settle(session, model, problem, solve), merged)
+    if not isinstance(outcome, Solved):
+        return outcome
+    sent = _at_once(session, model, problem, solve, outcome, *sendable(problem, model, session))
+    if gave or flows_back(problem, apart) or not is_better(account(problem, apart), account(problem, sent[1])):
+        return sent
+    changed = np.flatnonzero((session.lower != lower) | (session.upper != upper))
+    session.bound_columns(changed, lower[changed], upper[changed])
+    session.load(solved)
+    ranked.priced, ranked.amounts = told
+    return replace(solved, row_dual=np.pad(solved.row_dual, (0, session.shape[0] - len(solved.row_dual)))), apart
+
+
+def _at_once(
+    session: Session,
+    model: Any,
+    problem: Problem,
+    solve: Callable[[], Outcome],
+    solved: Solved,
+    schedule: Schedule,
+    gave: Mapping[int, Cell | None],
+) -> tuple[Solved, Schedule]:
+    """The schedule to send, solved again around what `gave` way at once in the first step, and the optimum it was rounded from."""
     for _ in range(ROUNDS_AT_ONCE):
         back = flows_back(problem, schedule)
         if not gave and not back:
@@ -217,7 +247,7 @@ def _exactly(rounded: Plan, reserved: Problem, settled: Session, asked: Exact, d
         return replace(rounded, record=replace(rounded.record, proof=Proof(from_bound, missed=found.reason)))
     schedule, _ = sendable(problem, found.model, found.session)
     result = account(problem, schedule)
-    if asked.whole_steps == 1 and _is_better(rounded.account, result):
+    if asked.whole_steps == 1 and is_better(rounded.account, result):
         schedule, result = rounded.schedule, rounded.account
     gap = _share(result.objective - found.solved.objective, found.solved.objective)
     rows, columns = found.session.shape
@@ -250,11 +280,6 @@ def _exactly(rounded: Plan, reserved: Problem, settled: Session, asked: Exact, d
 def _or(settled: Outcome | None, solved: Solved) -> Outcome:
     """What settling came to; `solved`, which the model still holds or nearly so, where nothing was settled or all of it cannot be."""
     return solved if settled is None or isinstance(settled, Infeasible) else settled
-
-
-def _is_better(one: Account, other: Account) -> bool:
-    breaks = breaks_less(one, other)
-    return one.objective < other.objective if breaks is None else breaks
 
 
 def _share(cost: float, objective: float) -> float:

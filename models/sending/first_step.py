@@ -116,11 +116,11 @@ def fit(problem: Problem, cells: Cells, schedule_of: Callable[[Cells], Schedule]
 
 
 def keep(session: Session, model: Any, problem: Problem, gave: Mapping[int, Cell | None]) -> None:
-    """Let the program give what `gave` way no more of the first step than it has now."""
+    """Let the program give what `gave` way no more of the first step than it has now; GPUs that run all through it may be raised."""
     for w, cell in gave.items():
         rungs = range(len(problem.cells.ladder(w, 0))) if problem.cells.share[w, 0] else []
         variables = [model.workload.gpus[w, k, 0] for k in rungs]
-        most = [0.0 if cell is None else cell.share * _at_least(cell, k) for k in rungs]
+        most = [0.0 if cell is None else cell.share * (_at_least(cell, k) if cell.share < 1 else cell.count) for k in rungs]
         session.bound(variables, [0.0] * len(most), most)
 
 

@@ -89,11 +89,9 @@ class Room:
 
     def take(self, pool: str, t: int, gpus: float, draw_kw: float, cap_kw: float) -> bool:
         """Take GPUs, kW of draw and kW of caps (means over the step) in a pool and step; False, and nothing, if not there."""
-        p, (above, cooling, at_grid) = self._pool[pool], self._per_kw[pool]
-        load_kw, worst_kw = (above * kw + cooling[:, t] * draw_kw for kw in (draw_kw, cap_kw))
-        import_kw, heat_kw = at_grid[t] * draw_kw, self._heat_shares[pool] * draw_kw
+        load_kw, worst_kw, import_kw, heat_kw = self._needs(pool, t, draw_kw, cap_kw)
         fits = (
-            gpus <= self._gpus[p, t] + SNAP
+            gpus <= self._gpus[self._pool[pool], t] + SNAP
             and (heat_kw <= np.maximum(self._heat_kw[:, t], 0.0)).all()
             and import_kw <= max(min(self._grid_kw[t], self._peaks.kw(t)), 0.0)
             and import_kw * self._kg_per_kw[t] <= self._carbon_kg
@@ -101,14 +99,40 @@ class Room:
             and (worst_kw <= np.maximum(self._worst_kw[:, t], 0.0)).all()
         )
         if fits:
-            self._gpus[p, t] -= gpus
-            self._heat_kw[:, t] -= heat_kw
-            self._grid_kw[t] -= import_kw
-            self._peaks.take(t, import_kw)
-            self._carbon_kg -= import_kw * self._kg_per_kw[t]
-            self._kw[:, t] -= load_kw
-            self._worst_kw[:, t] -= worst_kw
+            self.put(pool, t, gpus, draw_kw, cap_kw)
         return bool(fits)
+
+    def fits(self, pool: str, gpus: float, draw_kw: Floats, cap_kw: Floats) -> Floats:
+        """How many times that much is there in each step, `draw_kw` and `cap_kw` by step, but for what ties steps together, shape (T,)."""
+        above, cooling, at_grid = self._per_kw[pool]
+        needs = [
+            (self._gpus[self._pool[pool]][None], np.full((1, len(draw_kw)), gpus)),
+            (self._heat_kw, self._heat_shares[pool][:, None] * draw_kw),
+            (self._grid_kw[None], (at_grid * draw_kw)[None]),
+            (self._kw, above[:, None] * draw_kw + cooling * draw_kw),
+            (self._worst_kw, above[:, None] * cap_kw + cooling * draw_kw),
+        ]
+        left, asked = np.vstack([left for left, _ in needs]), np.vstack([asked for _, asked in needs])
+        times = np.full(left.shape, np.inf)
+        np.divide(np.maximum(left, 0.0), asked, out=times, where=asked > 0)
+        return np.asarray(times.min(axis=0))
+
+    def put(self, pool: str, t: int, gpus: float, draw_kw: float, cap_kw: float) -> None:
+        """Take as much whether it is there or not, or give it back where it is below nothing."""
+        load_kw, worst_kw, import_kw, heat_kw = self._needs(pool, t, draw_kw, cap_kw)
+        self._gpus[self._pool[pool], t] -= gpus
+        self._heat_kw[:, t] -= heat_kw
+        self._grid_kw[t] -= import_kw
+        self._peaks.take(t, import_kw)
+        self._carbon_kg -= import_kw * self._kg_per_kw[t]
+        self._kw[:, t] -= load_kw
+        self._worst_kw[:, t] -= worst_kw
+
+    def _needs(self, pool: str, t: int, draw_kw: float, cap_kw: float) -> tuple[Floats, Floats, float, Floats]:
+        """What that is under each electrical limit, expected and in the worst case, at the grid, and of cooling, kW."""
+        above, cooling, at_grid = self._per_kw[pool]
+        load_kw, worst_kw = (above * kw + cooling[:, t] * draw_kw for kw in (draw_kw, cap_kw))
+        return load_kw, worst_kw, float(at_grid[t] * draw_kw), self._heat_shares[pool] * draw_kw
 
 
 def _above_supply_kw(problem: Problem, schedule: Schedule, state: Account) -> list[Floats]:

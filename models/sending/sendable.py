@@ -15,9 +15,9 @@ from models.schedule import Schedule
 from models.sending.cell import Cell
 from models.sending.first_step import fit
 from models.sending.rounding import meet_budgets, meet_floors, meet_work, round_down, schedule_of
-from models.solving.runs import run_through
+from models.sending.together import put_together
 from models.solving.session import Session
-from models.solving.tiers import breaks_less
+from models.solving.tiers import is_better
 from models.work.job import left_gpu_h
 
 
@@ -40,14 +40,12 @@ def sendable(problem: Problem, model: Any, session: Session) -> tuple[Schedule, 
     meet_budgets(problem, cells, _slow_h(problem, model, session), room)
     meet_work(problem, cells, _target_gpu_h(problem, model, session), room)
     schedule = replace(schedule_of(cells, battery_kw, hall_c), **beside)
-    if not any(job.pause_price_per_gpu for job in problem.jobs):
+    if not any(job.pause_price_per_gpu or job.min_run_h for job in problem.jobs):
         return schedule, gave
-    run_through(problem, cells, room)
+    put_together(problem, cells, room)
     through = replace(schedule_of(cells, battery_kw, hall_c), **beside)
     as_planned, after = account(problem, schedule), account(problem, through)
-    breaks = breaks_less(as_planned, after)
-    is_worse = breaks or (breaks is None and as_planned.objective < after.objective)
-    return schedule if is_worse else through, gave
+    return schedule if is_better(as_planned, after) else through, gave
 
 
 def _held_kw(problem: Problem, model: Any, session: Session) -> dict[tuple[str, str], Floats]:

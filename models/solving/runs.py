@@ -5,13 +5,11 @@ fifth of the work: to it a part of a pause, or none (`models.work.pause`). Sent 
 stops it just as well. So for each rigid job that pauses more than the program counted,
 
     the steps inside a run that it runs for in part are run through, or left out;
+    the steps before the last of them are left out, or those after the first;
     the least of its runs after the first step is left out,
 
-and the program is solved again: first with what each leans to, all jobs at once, then job by job, the dearest first. Kept is
+and the program is solved again: first with the least change of each, all jobs at once, then job by job, the dearest first. Kept is
 what costs less with its pauses counted in full and breaks no more. Runs that are too short come before money (`blocks`).
-
-Of many gangs that share a limit most still run for a part of many steps. So where the rounded schedule leaves room, such a gang
-runs through the step and ends as much earlier (`run_through`).
 """
 
 from __future__ import annotations
@@ -26,8 +24,6 @@ import numpy as np
 from models.breach import TINY
 from models.horizon import Floats
 from models.problem import Problem
-from models.sending.cell import SNAP, Cell
-from models.sending.room import Room
 from models.solving import blocks
 from models.solving.blocks import At, Patch, shares
 from models.solving.outcome import Outcome, Solved
@@ -120,47 +116,6 @@ class _Trial:
         return all(gpus <= self._problem.free_gpus(pool)[t] + TINY for (pool, t), gpus in asked.items())
 
 
-def run_through(problem: Problem, cells: dict[int, list[Cell]], room: Room) -> None:
-    """Run gangs through steps inside a run, the first apart, and end them earlier, where that costs less than a pause. In place."""
-    for w, mine in cells.items():
-        job, most = problem.workloads[w], problem.cells.share[w]
-        if not isinstance(job, Job) or job.elastic or not job.pause_price_per_gpu:
-            continue
-        for cell in list(mine):
-            share = np.zeros(len(most))
-            for each in mine:
-                share[each.t] = each.share
-            if cell.t and inside(job, share, most)[cell.t]:
-                _lengthen(problem, job, mine, cell, room)
-
-
-def _lengthen(problem: Problem, job: Job, mine: list[Cell], cell: Cell, room: Room) -> None:
-    """Run through the step of `cell` and as much less at the end, if `room` allows and the difference in energy is worth a pause."""
-    h, price = problem.horizon.h, problem.grid.price_per_kwh
-    longer = float(problem.cells.share[cell.w, cell.t]) - cell.share
-    work = longer * cell.speed * float(h[cell.t])
-    money = longer * cell.draw_kw * float(h[cell.t]) * price[cell.t]
-    cuts: list[tuple[Cell, float]] = []
-    for last in reversed(mine[mine.index(cell) + 1 :]):
-        rate = last.speed * float(h[last.t])
-        cut = min(last.share, work / rate)
-        cuts.append((last, cut))
-        work -= cut * rate
-        money -= cut * last.draw_kw * float(h[last.t]) * price[last.t]
-        if work <= SNAP * cut * rate:
-            break
-    else:
-        return
-    if money < job.gpus * job.pause_price_per_gpu and room.take(
-        job.pool, cell.t, longer * cell.count, longer * cell.draw_kw, longer * cell.cap_kw
-    ):
-        cell.share += longer
-        for last, cut in cuts:
-            last.share -= cut
-            room.take(job.pool, last.t, -cut * last.count, -cut * last.draw_kw, -cut * last.cap_kw)
-        mine[:] = [each for each in mine if each.share > SNAP]
-
-
 def _uncounted(problem: Problem, model: Any, session: Session) -> float:
     """Money for the pauses of rigid jobs that the program counted in part."""
     return sum(money for _, money in _pauses(problem, model, session).values())
@@ -178,7 +133,11 @@ def _patches(problem: Problem, model: Any, session: Session) -> dict[int, list[P
         part = [t for t in np.flatnonzero(inside(job, share, most)).tolist() if t > 0]
         if part:
             mine += [{(w, t): float(job.gpus * most[t]) for t in part}, {(w, t): 0.0 for t in part}]
-            mine.sort(key=lambda patch: sum(abs(gpus - job.gpus * share[t]) for (_, t), gpus in patch.items()))
+            begins = next(t for t in range(part[-1], -1, -1) if t == 0 or share[t - 1] == 0)
+            ends = next(t for t in range(part[0], len(share)) if t + 1 == len(share) or share[t + 1] == 0)
+            mine += [{(w, t): 0.0 for t in range(begins, part[-1])}] if begins else []
+            mine += [{(w, t): 0.0 for t in range(part[0] + 1, ends + 1)}]
+            mine.sort(key=lambda patch: sum(abs(gpus - job.gpus * share[t]) * h[t] for (_, t), gpus in patch.items()))
         ran = np.flatnonzero(share)
         runs = [run for run in np.split(ran, np.flatnonzero(np.diff(ran) > 1) + 1) if len(run) and run[0] > 0]
         if len(runs) > (1 if len(ran) and ran[0] > 0 else 0):

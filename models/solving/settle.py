@@ -28,6 +28,7 @@ from models.solving.session import Session
 from models.solving.tiers import breach_columns
 from models.work.job import Job, left_gpu_h
 from models.work.minimum_run import owed_h
+from models.work.pause import times
 
 TRIES = 10
 """At most this many jobs are tried the other way round."""
@@ -217,7 +218,8 @@ def _gangs(session: Session, model: Any, problem: Problem, settled: dict[int, fl
         if isinstance(load, Job) and w not in settled and (_is_ordered(load) or (now > TINY and not load.elastic)):
             most = _most(session, model, problem, w)
             if now < most - TINY and _has_more(session, running[w], load, w):
-                lean = 2.0 if _is_ordered(load) else 1.0 if _must(session, problem, load, w) else now / most
+                must = 2.0 if _is_ordered(load) else 1.0 if _must(session, problem, load, w) else None
+                lean = _lean(session, problem, load, w, running[w], now / most) if must is None else must
                 between.append((lean, w, most))
                 continue
         free[load.pool] -= now
@@ -257,6 +259,18 @@ def _most(session: Session, model: Any, problem: Problem, w: int) -> float:
     later_gpu_h = sum(h[t] * problem.cells.ladder(w, t).speed[0] * float(session.lower[columns[t]]) for t in later)
     until_done = max(0.0, job.work_gpu_h - later_gpu_h) / (h[0] * problem.cells.ladder(w, 0).speed[0])
     return float(min(job.gpus * problem.cells.share[w, 0], until_done))
+
+
+def _lean(session: Session, problem: Problem, job: Job, w: int, running: Floats, ran: float) -> float:
+    """How surely `job` is to run in the first step where it runs for `ran` of what it could there: from half on it is.
+
+    Where its pauses cost, it leans to the side on which it pauses less often, for the other steps as they are.
+    """
+    if not job.pause_price_per_gpu:
+        return ran
+    share, most, carried = running / job.gpus, problem.cells.share[w], session.value(session.model.job.carried_gpu_h[w])
+    waits, runs = (times(job, np.r_[first, share[1:]], most, carried) for first in (0.0, most[0]))
+    return ran if runs == waits else (ran + float(runs < waits)) / 2
 
 
 def _must(session: Session, problem: Problem, job: Job, w: int) -> bool:

@@ -44,6 +44,15 @@ def breaks_less(one: Account, other: Account) -> bool | None:
     return None
 
 
+def is_better(one: Account, other: Account) -> bool:
+    """Whether `one` breaks less than `other`, or no more and its runs lack less of their minimum, or no more of either and it costs less."""
+    breaks = breaks_less(one, other)
+    if breaks is not None:
+        return breaks
+    ours, theirs = (float(account.short_run_h.sum()) for account in (one, other))
+    return one.objective < other.objective if abs(ours - theirs) <= TINY else ours < theirs
+
+
 def breach_columns(session: Session, families: Iterable[str]) -> Ints:
     """The columns of the breaches of `families`."""
     found = [session.columns(family.component).ravel() for family in session.compiled.var_families if family.component.local_name in families]

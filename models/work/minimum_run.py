@@ -139,3 +139,10 @@ def too_short(job: Job, share: Floats, most: Floats, horizon: Horizon, carried_g
         if lacking > NEARLY:
             found[first, last] = lacking
     return found
+
+
+def lacking_h(jobs: Sequence[Job], running_gpus: Floats, share: Floats, horizon: Horizon, carried_gpu_h: Floats) -> Floats:
+    """What the runs of each job that are too short lack in all where `running_gpus` run, mean over a step, h, shape (J,)."""
+    each = zip(jobs, running_gpus, share, carried_gpu_h.tolist(), strict=True)
+    found = [sum(too_short(job, gpus / job.gpus, most, horizon, carried).values()) for job, gpus, most, carried in each]
+    return np.array(found, float)

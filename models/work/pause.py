@@ -31,6 +31,8 @@ from models.breach import TINY, Bill
 from models.horizon import Floats
 from models.work.job import Job
 
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
+
 NEARLY = 1e-6
 """A gang that lacks less than this share of a step runs through it."""
 
@@ -86,16 +88,29 @@ def times(job: Job, share: Floats, most: Floats, carried_gpu_h: float) -> int:
     >>> times(a_job, np.array([0.5, 1.0, 0.5, 0.0, 1.0]), np.ones(5), 0.0)
     1
     """
-    runs = share > TINY
-    stops = int((runs & ~np.r_[runs[1:], False]).sum() + inside(job, share, most).sum()) + bool(job.running and not runs[0])
-    ends = not (carried_gpu_h > TINY * max(1.0, job.work_gpu_h)) or runs[-1]
-    return max(0, stops - ends)
+    return int(times_each(job, share[None], most, np.array([carried_gpu_h]))[0])
 
 
-def inside(job: Job, share: Floats, most: Floats) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Whether a job stops and starts again inside each step: it runs before and after, and for a part of it, shape (T,)."""
+def times_each(job: Job, share: Floats, most: Floats, carried_gpu_h: Floats) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The same of several ways to run the job, shape (N,); `share` has shape (N, T), `carried_gpu_h` (N,)."""
     runs = share > TINY
-    return np.asarray(runs & np.r_[job.running, runs[:-1]] & np.r_[runs[1:], False] & (share < most - NEARLY))
+    last = runs & ~_shifted(runs, later=False, edge=False)
+    stops = last.sum(axis=1) + inside(job, share, most).sum(axis=1) + (~runs[:, 0] if job.running else 0)
+    ends = ~(carried_gpu_h > TINY * max(1.0, job.work_gpu_h)) | runs[:, -1]
+    return np.asarray(np.maximum(0, stops - ends), np.int64)
+
+
+def inside(job: Job, share: Floats, most: Floats) -> Bools:
+    """Whether a job stops and starts again inside each step: it runs before and after, and for a part of it, shaped as `share`."""
+    runs = share > TINY
+    return runs & _shifted(runs, later=True, edge=job.running) & _shifted(runs, later=False, edge=False) & (share < most - NEARLY)
+
+
+def _shifted(runs: Bools, *, later: bool, edge: bool) -> Bools:
+    """`runs` of the step before, or of the step after; at the first, or last, `edge`."""
+    outside = np.full((*runs.shape[:-1], 1), edge)
+    parts = (outside, runs[..., :-1]) if later else (runs[..., 1:], outside)
+    return np.concatenate(parts, axis=-1)
 
 
 def paused_gpus(job: Job, gpus: Floats, most: Floats, carried_gpu_h: float) -> float:

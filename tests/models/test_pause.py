@@ -11,10 +11,6 @@ import pytest
 
 from models.plan import Plan
 from models.problem import Problem
-from models.sending.cell import Cell
-from models.sending.room import Room
-from models.sending.rounding import schedule_of
-from models.solving.runs import run_through
 from models.work.pause import paused_gpus, times
 
 CHEAP_DEAR_CHEAP = ((1.0, 1.0, 1.0), (0.1, 0.15, 0.1))
@@ -147,25 +143,6 @@ def test_the_program_never_counts_more_than_happens_and_pauses_break_nothing(
     plan, bound = planned(replace(free, jobs=jobs)), optimum(replace(free, jobs=jobs)).objective
     assert plan.account.objective >= bound - 1e-6 * max(1.0, abs(bound))
     assert not plan.account.is_breached or planned(free).account.is_breached
-
-
-@pytest.mark.parametrize(
-    ("limit_kw", "last_price", "shares"),
-    [(1000.0, 0.1, [1.0, 1.0, 0.5]), (1.5, 0.1, [1.0, 0.5, 0.5, 0.5]), (1000.0, -0.3, [1.0, 0.5, 0.5, 0.5])],
-)
-def test_a_gang_that_runs_for_a_part_of_each_step_runs_through_where_there_is_room_and_it_pays(
-    site: Any, job: Any, limit_kw: float, last_price: float, shares: list[float]
-) -> None:
-    """20 GPU h at 200 W, 2 kW: an hour, and halves of three more; each half pauses for 0.1.
-
-    The second hour runs through for the half in the last, and costs the same; 0.4 more where the last is paid for. 1.5 kW is too little.
-    """
-    prices = (0.1, 0.1, 0.1, last_price)
-    gang = job(20.0, 4.0, pause_price_per_gpu=0.01)
-    problem = site((1.0,) * 4, prices, limit_kw=(1000.0, limit_kw, limit_kw, limit_kw), jobs=(gang,))
-    cells = {0: [Cell(0, t, 1.0 if t == 0 else 0.5, [(10, 200)], problem.cells.ladder(0, t)) for t in range(4)]}
-    run_through(problem, cells, Room(problem, schedule_of(cells, {}, {"hall": np.full(4, 24.0)})))
-    assert [cell.share for cell in cells[0]] == pytest.approx(shares)
 
 
 def test_golden_rows(site: Any, job: Any, golden: Any) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from models.horizon import Horizon
-from models.plan import Plan
+from models.plan import Plan, make_plan
 from models.problem import Problem
+from models.solving.exact import Exact
 from models.solving.settle import _most
 
 Sent = Callable[[Plan, int, int], list[tuple[int, int, Any]]]
@@ -151,33 +152,60 @@ def test_of_a_large_site_there_is_a_plan(large_site: Any, planned: Any, seed: in
     assert planned(large_site(seed)).record.certificate.holds
 
 
-@pytest.mark.parametrize("seed", [6, 23, 50, 66, 78, 146, 156, 178, 186, 216, 218])
-def test_settling_and_rounding_a_large_site_in_the_daemons_steps_costs_less_than_a_hundredth(
-    large_site: Any, planned: Any, seed: int
-) -> None:
-    """Of 240 such sites, those on which nothing must be broken; against what their energy costs without control.
+WITHOUT_BREACH = [6, 23, 50, 66, 78, 146, 156, 178, 186, 216, 218]
+"""Of 240 large sites, those on which nothing must be broken."""
 
-    The first step is the daemon's, five minutes. Where it is an hour, a gang must run for an hour or not at all, and where pauses
-    cost, a part of a gang must not: then whole gangs cost more than parts of them (7 % at most of these sites).
+
+@pytest.mark.parametrize("seed", WITHOUT_BREACH)
+@pytest.mark.parametrize("first_h", [1 / 12, 1 / 4])
+@pytest.mark.parametrize("pause_price", [0.0, 0.02])
+def test_settling_and_rounding_a_large_site_costs_about_a_hundredth_at_most(
+    large_site: Any, planned: Any, seed: int, first_h: float, pause_price: float
+) -> None:
+    """Against what its energy costs without control, the first step five minutes, as the daemon's, or fifteen.
+
+    Where pauses cost, the program counts parts of a gang's pauses, so that a part of the difference no plan could avoid.
     """
-    problem = with_five_minutes_first(large_site(seed))
-    problem = replace(problem, jobs=tuple(replace(job, pause_price_per_gpu=0.0) for job in problem.jobs))
+    problem = priced(with_a_first_step(large_site(seed), first_h), pause_price)
     plan = planned(problem)
     assert not plan.account.is_breached
-    assert plan.account.objective - plan.record.bound < 0.01 * abs(plan.baseline.cost["energy"])
+    most = 0.0125 if pause_price else 0.01
+    assert plan.account.objective - plan.record.bound < most * abs(plan.baseline.cost["energy"])
 
 
-def with_five_minutes_first(problem: Problem) -> Problem:
-    """The same site, its first step cut in two."""
+@pytest.mark.parametrize("seed", [6, 23, 50, 78, 146, 156, 178, 186, 216, 218])
+def test_what_a_first_step_of_an_hour_costs_no_plan_could_avoid(large_site: Any, seed: int) -> None:
+    """A gang runs all of it, waits or ends in it: where the horizon is an hour or two that is up to 5 %, and all but 0.3 % of it is
+    proven to be the least.
+    """
+    problem = large_site(seed)
+    hours = problem.horizon.hours
+    problem = with_a_first_step(problem, 1.0) if hours[0] > 1 else replace(problem, horizon=Horizon((1.0, *hours[1:])))
+    plan = make_plan(priced(replace(problem, demand_charges=()), 0.0), 20.0, Exact(1e-3))
+    assert isinstance(plan, Plan)
+    assert plan.record.proof is not None
+    assert plan.record.proof.bound is not None
+    avoidable = plan.record.bound + plan.record.proof.rounded - plan.record.proof.bound
+    assert avoidable < 0.003 * abs(plan.baseline.cost["energy"])
+
+
+def priced(problem: Problem, pause_price: float) -> Problem:
+    return replace(problem, jobs=tuple(replace(job, pause_price_per_gpu=pause_price) for job in problem.jobs))
+
+
+def with_a_first_step(problem: Problem, first_h: float) -> Problem:
+    """The same site, its first step cut in two; of one that is no longer the length alone changes."""
 
     def first(values: tuple[Any, ...]) -> tuple[Any, ...]:
         return (values[0], *values) if values else values
 
     hours, grid = problem.horizon.hours, problem.grid
+    if hours[0] <= first_h:
+        return replace(problem, horizon=Horizon((first_h, *hours[1:])), demand_charges=())
     twice = {name: first(getattr(grid, name)) for name in ("limit_kw", "price_per_kwh", "event_target_kw")}
     return replace(
         problem,
-        horizon=Horizon((1 / 12, hours[0] - 1 / 12, *hours[1:])),
+        horizon=Horizon((first_h, hours[0] - first_h, *hours[1:])),
         outdoor_c=np.r_[problem.outdoor_c[0], problem.outdoor_c],
         grid=replace(grid, **twice),
         pools=tuple(replace(pool, available=first(pool.available)) for pool in problem.pools),
