@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check types lint layers setup lock clean help
+.PHONY: demo test check types lint layers bench setup lock clean help
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
@@ -29,6 +29,9 @@ layers: $(READY) ## imports go down only
 
 docs: $(READY) ## doctests, and the README's map of the house is true
 	$(BIN)/python -m pytest --doctest-modules models facility tests/test_readme.py
+
+bench: $(READY) ## times and memory over the solver's, arrays' and rivals'; QUICK=1 in a minute, SIZE="S M", SOAK=10000
+	@$(BIN)/python -m tests.bench.bench $(if $(QUICK),--quick) $(if $(SIZE),--size $(SIZE)) $(if $(SOAK),--soak $(SOAK))
 
 setup: $(READY) mosquitto ## virtual environment and broker, nothing else
 
