@@ -11,7 +11,7 @@
 | exact_over_stock     | all of our cold solve / the better of simplex and ipm with every ladder row                                 |
 | peers_over_arrays    | ours / arrays by hand, on the problem of `tests.bench.peers`                                                |
 
-Times are CPU seconds, but for `site_100k_wall_s`. A rival that was stopped makes its ratio a bound, which is said.
+Times are CPU seconds of one thread, but for `site_100k_wall_s`. A rival that was stopped makes its ratio a bound, which is said.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SAME = 1e-7
 
 @dataclass
 class Step:
-    """`name` on `size`: stopped by itself after `budget_s` seconds of solving, by force after some more; `times` says of what else."""
+    """`name` on `size`: stops by itself after `budget_s` seconds of solving, and is stopped some time after."""
 
     name: str
     size: str
