@@ -24,7 +24,7 @@ from tests.bench.ratios import GOALS, RATIOS, WALL_GOALS_S, Results, Step, limit
 ROOT = Path(__file__).parents[2]
 EVERY = ("S", "M", "M-scarce", "M-negative", "L", "L-uniform", "XL")
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-"""A dot product of 10,000 numbers wakes the threads of numpy's library, which then wait busily: ten times the CPU time of the product."""
+"""A dot product of 10,000 numbers wakes the threads of numpy's library, which then wait busily: as much as all else on S."""
 PEERS = Step("peers", "288 x 200", 60.0)
 QUICK = [*(Step(step, "S", 30.0) for step in ("ours", "arrays", "plain", "stock")), PEERS]
 QUICK += [Step("memory_ours", "S", 1.0), Step("memory_stock", "S", 1.0), Step("ours", "M", 60.0), Step("arrays", "M", 60.0)]
