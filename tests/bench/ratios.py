@@ -115,10 +115,10 @@ def steps(size: str) -> list[Step]:
 
 
 def limited(step: Step, results: Results) -> Step:
-    """The step, its budget so many times what we took: a rival need not end to be slower."""
+    """The step, its budget so many times what we took: a rival that is not done by then need not end to be slower than the goal asks."""
     ours = results.found.get(step.size, {}).get("ours", {})
-    times, key = {"plain": (10, "cpu_s"), "stock": (25, "rolling_cpu_s")}.get(step.name, (0, ""))
-    return Step(step.name, step.size, max(10.0, times * ours[key])) if key in ours else step
+    times, key = {"plain": (6, "wall_s"), "stock": (25, "rolling_wall_s")}.get(step.name, (0, ""))
+    return Step(step.name, step.size, max(30.0, times * ours[key])) if key in ours else step
 
 
 def _of_ours(size: str, found: dict[str, Any]) -> list[tuple[str, float | None, str]]:
