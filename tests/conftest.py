@@ -1,13 +1,20 @@
-"""Options of the whole test run."""
+"""Options of the whole test run, and what Pyomo itself makes of a model."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
+from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
+
+from models.compile import Compiled
+from models.horizon import Floats
+from models.solving.program import Program
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,3 +44,59 @@ def _take_out(room: str, constraint: str) -> None:
         return published
 
     module.add = add_without
+
+
+def as_stock(model: Any) -> tuple[Program, list[str], list[str]]:
+    """The program of a model as Pyomo writes it, row by row, with the names of its rows and columns."""
+    form = LinearStandardFormCompiler().write(model, mixed_form=True, set_sense=None)
+    kind, rhs = np.array([row.bound_type for row in form.rows]), np.asarray(form.rhs, float)  # 0: equality, 1: upper, -1: lower
+    variables = list(form.columns)
+    at: dict[str, list[int]] = {}  # a range is two rows, one for each side
+    for i, row in enumerate(form.rows):
+        at.setdefault(row.constraint.name, []).append(i)
+    lower, upper = np.where(kind == 1, -np.inf, rhs), np.where(kind == -1, np.inf, rhs)
+    program = Program(
+        cost=np.asarray(form.c.todense(), float).ravel(),
+        offset=float(form.c_offset[0]),
+        matrix=sp.csr_matrix(form.A)[[rows[0] for rows in at.values()]],
+        row_lower=np.array([lower[rows].max() for rows in at.values()]),
+        row_upper=np.array([upper[rows].min() for rows in at.values()]),
+        lower=np.array([-np.inf if v.lb is None else v.lb for v in variables], float),
+        upper=np.array([np.inf if v.ub is None else v.ub for v in variables], float),
+    )
+    return program, list(at), [v.name for v in variables]
+
+
+def assert_same(declared: Any, expanded: Any) -> Program:
+    """Matrix, bounds and costs of both agree to 1e-12, name by name."""
+    ours, (theirs, rows, columns) = Compiled(declared), as_stock(expanded)
+    row_at, column_at = ({name: i for i, name in enumerate(names)} for names in (rows, columns))
+    at_row = [row_at.pop(ours.row_place(i).name) for i in range(len(ours.row_lower))]
+    at_column = [column_at.pop(ours.column_place(j).name) for j in range(len(ours.cost))]
+    assert not row_at
+    assert not column_at
+
+    def same(one: Floats, other: Floats) -> None:
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+    difference = ours.matrix - theirs.matrix[at_row][:, at_column]
+    assert abs(difference).max() <= 1e-12 * max(1.0, abs(theirs.matrix).max())
+    same(ours.row_lower, theirs.row_lower[at_row])
+    same(ours.row_upper, theirs.row_upper[at_row])
+    same(ours.lower, theirs.lower[at_column])
+    same(ours.upper, theirs.upper[at_column])
+    same(ours.cost, theirs.cost[at_column])
+    assert ours.offset == pytest.approx(theirs.offset, rel=1e-12, abs=1e-12)
+    return theirs
+
+
+@pytest.fixture(scope="session")
+def stock_program() -> Callable[[Any], tuple[Program, list[str], list[str]]]:
+    """The program of a model as Pyomo writes it: see `as_stock`."""
+    return as_stock
+
+
+@pytest.fixture(scope="session")
+def same_program() -> Callable[[Any, Any], Program]:
+    """Compare a model's arrays with what Pyomo writes: see `assert_same`."""
+    return assert_same

@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 import pytest
-import scipy.sparse as sp
 from pyomo.repn import generate_standard_repn
-from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
 from models.grid.demand_charge import DemandCharge, Interval
 from models.grid.grid_connection import GridConnection
@@ -30,7 +28,6 @@ from models.solving import whole
 from models.solving.exact import Exact, Found, search
 from models.solving.ladders import add_all_climbs
 from models.solving.outcome import Solved
-from models.solving.program import Program
 from models.solving.session import Session
 from models.solving.settle import two_ways
 from models.work import workload
@@ -380,33 +377,6 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Problem, str], None]:
         assert text == file.read_text(encoding="utf-8")
 
     return compare
-
-
-def as_stock(model: Any) -> tuple[Program, list[str], list[str]]:
-    """The program of a model as Pyomo writes it, row by row, with the names of its rows and columns."""
-    form = LinearStandardFormCompiler().write(model, mixed_form=True, set_sense=None)
-    kind, rhs = np.array([row.bound_type for row in form.rows]), np.asarray(form.rhs, float)  # 0: equality, 1: upper, -1: lower
-    variables = list(form.columns)
-    at: dict[str, list[int]] = {}  # a range is two rows, one for each side
-    for i, row in enumerate(form.rows):
-        at.setdefault(row.constraint.name, []).append(i)
-    lower, upper = np.where(kind == 1, -np.inf, rhs), np.where(kind == -1, np.inf, rhs)
-    program = Program(
-        cost=np.asarray(form.c.todense(), float).ravel(),
-        offset=float(form.c_offset[0]),
-        matrix=sp.csr_matrix(form.A)[[rows[0] for rows in at.values()]],
-        row_lower=np.array([lower[rows].max() for rows in at.values()]),
-        row_upper=np.array([upper[rows].min() for rows in at.values()]),
-        lower=np.array([-np.inf if v.lb is None else v.lb for v in variables], float),
-        upper=np.array([np.inf if v.ub is None else v.ub for v in variables], float),
-    )
-    return program, list(at), [v.name for v in variables]
-
-
-@pytest.fixture(scope="session")
-def stock_program() -> Callable[[Any], tuple[Program, list[str], list[str]]]:
-    """The program of a model as Pyomo writes it: see `as_stock`."""
-    return as_stock
 
 
 @pytest.fixture(scope="session", name="load")
