@@ -1,10 +1,12 @@
 """Template: a rule called once, on symbols for its indices (`pyomo.core.expr.template_expr`).
 
-Pyomo makes templates by changing how its Sets iterate, and `sum`, for the whole process: so one thread at a time, whoever declares.
+Pyomo makes templates by changing how its Sets iterate, and the built-in `sum`, for the whole process. Here they change for the thread
+that makes a template alone, and one thread makes templates at a time: a guard that adds up loads beside it must not notice.
 """
 
 from __future__ import annotations
 
+import builtins
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +18,33 @@ from pyomo.core.expr import template_expr
 from pyomo.core.expr.template_expr import templatize_constraint, templatize_rule
 
 PYOMO = threading.RLock()
+
+
+class _InOneThread(type(template_expr._TemplateIterManager)):  # type: ignore[misc]  # noqa: SLF001 - Pyomo has no other way in
+    """Pyomo's own manager of these changes, for the thread that asks for them only."""
+
+    def acquire(self) -> None:
+        """Let this thread's sums and iterations make symbols."""
+        self.paused = False
+        mine, symbolic = threading.get_ident(), self.context.sum_template
+
+        def sum_(*args: Any, **start: Any) -> Any:
+            is_mine = threading.get_ident() == mine and len(args) == 1 and not start
+            return symbolic(*args) if is_mine else self.builtin_sum(*args, **start)
+
+        builtins.sum = sum_
+        for each in self.iters:
+            each._class.__iter__ = _iterating(mine, each._iter, each._old_iter)  # noqa: SLF001
+
+
+def _iterating(mine: int, symbolic: Callable[[Any], Any], plain: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def iterate(over: Any) -> Any:
+        return symbolic(over) if threading.get_ident() == mine else plain(over)
+
+    return iterate
+
+
+template_expr._TemplateIterManager = _InOneThread()  # noqa: SLF001
 
 
 class CompileError(ValueError):

@@ -17,7 +17,7 @@ import numpy as np
 
 from models.horizon import Floats
 from models.solving.outcome import Certificate
-from models.solving.program import Program
+from models.solving.program import Program, dot
 
 
 def certify(program: Program, x: Floats, row_dual: Floats) -> Certificate:
@@ -35,8 +35,8 @@ def certify(program: Program, x: Floats, row_dual: Floats) -> Certificate:
     row_wrong = np.where(np.isfinite(row_bound), 0.0, np.abs(row_dual))
     dual = float(max(column_wrong.max(initial=0.0), row_wrong.max(initial=0.0)))
 
-    objective = float(program.cost @ x)
-    dual_objective = float(_finite(column_bound) @ reduced + _finite(row_bound) @ row_dual)
+    objective = dot(program.cost, x)
+    dual_objective = dot(_finite(column_bound), reduced) + dot(_finite(row_bound), row_dual)
     return Certificate(primal, dual, abs(objective - dual_objective) / max(1.0, abs(objective)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -177,6 +178,37 @@ def test_a_variable_outside_its_set_is_refused_by_name() -> None:
     m.cost = pyo.Objective(expr=0.0)
     with pytest.raises(CompileError, match=r"later: x has no member"):
         Compiled(m)
+
+
+def test_a_thread_beside_sums_and_iterates_as_ever() -> None:
+    """While templates are made without a pause, as a guard of the daemon does: empty sums, sums from a start, Sets of another model."""
+    beside = pyo.ConcreteModel()
+    beside.SET = pyo.Set(initialize=[1, 2, 3])
+    model = a_model()
+    done, wrong = threading.Event(), []
+
+    def guard() -> None:
+        while not done.is_set():
+            try:
+                nothing: list[float] = []
+                found = (sum(x for x in nothing), sum((x for x in [1.0]), 2.0), sum([4, 5]), sum(x for x in beside.SET), list(beside.SET))
+            except (RuntimeError, TypeError) as error:  # what a sum that makes symbols ends with
+                wrong.append(error)
+            else:
+                if found != (0, 3.0, 9, 6, [1, 2, 3]):
+                    wrong.append(found)
+
+    thread, switches_s = threading.Thread(target=guard), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        thread.start()
+        for _ in range(20):
+            Compiled(model)
+    finally:
+        done.set()
+        thread.join(10)
+        sys.setswitchinterval(switches_s)
+    assert not wrong
 
 
 def test_two_threads_declare_and_compile_at_once(random_site: Any) -> None:
