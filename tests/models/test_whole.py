@@ -1,4 +1,4 @@
-"""Whole: gangs run whole, wait or end; batteries go one way; plants keep to their curve."""
+"""Whole: gangs run whole, wait or end."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ from typing import Any
 
 import pytest
 
-from models.heat.chiller import Chiller
-from models.heat.cooling_plant import CoolingPlant
-from models.heat.hall import Hall
-from models.power.battery import Battery
 from models.problem import Problem
 
 Best = Callable[..., Any]
@@ -83,50 +79,6 @@ def test_an_elastic_job_runs_on_part_of_its_gpus(site: Any, job: Any, best: Best
     assert best(site(limit_kw=(1.0, 2.0), jobs=(job(8.0, elastic=True),)), 2).solved.objective == pytest.approx(0.4)
 
 
-def with_full_battery(site: Callable[..., Problem]) -> Problem:
-    """An hour at -1 with 2 kW of base load and a battery of 4 kWh that is full, 2 kW, 80 % one way."""
-    battery = Battery("battery", "root", 4.0, 2.0, 2.0, 0.8, 0.0, 4.0)
-    return site((1.0,), (-1.0,), gpus=0.0, halls=(Hall("hall", "root", base_kw=2.0),), batteries=(battery,))
-
-
-def test_a_battery_goes_one_way_where_it_is_paid_to_go_both(site: Any, optimum: Any, best: Best) -> None:
-    """Both at once: c + d <= 2, 0.8 c = d / 0.8, so c - d = 0.36 * 2 / 1.64 = 0.439 kWh burnt. One way, a full battery rests."""
-    problem = with_full_battery(site)
-    assert optimum(problem).objective == pytest.approx(-2.439, abs=1e-3)
-    assert best(problem, 1).solved.objective == pytest.approx(-2.0)
-
-
-def with_plant(site: Callable[..., Problem]) -> Problem:
-    """An hour at -0.1: 50 kW of heat in a hall that holds 1,000 kWh/K and is to stay at 24 degC, a COP of 5, pumps as the square, 1 kW always."""
-    chiller = Chiller(
-        design_heat_kw=100,
-        max_heat_kw=100,
-        cop_at_25c=5,
-        cop_loss_per_k=0,
-        cop_min=5,
-        min_load_share=0,
-        free_full_below_c=-99,
-        free_none_above_c=-98,
-        pump_kw=10,
-        pump_min_share=0,
-        fan_kw=0,
-        fan_min_share=0,
-        misc_kw=1,
-    )
-    hall = Hall(
-        "hall", "root", 50.0, "plant", 24.0, heat_capacity_kwh_per_k=1000.0, recommended_min_c=24.0, recommended_max_c=24.0
-    )
-    plant = CoolingPlant("plant", "root", chiller)
-    return site((1.0,), (-0.1,), gpus=0.0, outdoor_c=24.0, halls=(hall,), cooling_plants=(plant,))
-
-
-def test_a_plant_draws_what_its_curve_says_where_it_is_paid_to_burn(site: Any, optimum: Any, best: Best) -> None:
-    """1 + 50 / 5 + 10 / 4 = 13.5 kW; the chord, up to which the linear program burns, says 1 + 50 * 30 / 100 = 16."""
-    problem = with_plant(site)
-    assert optimum(problem).objective == pytest.approx(-6.6)
-    assert best(problem, 1).solved.objective == pytest.approx(-6.35)
-
-
 @pytest.mark.parametrize("family", ["runs_whole", "or_waits", "ends_once", "rests_after", "owes_nothing"])
 def test_golden_rows_of_gangs(site: Any, job: Any, golden: Callable[[Problem, str], None], family: str) -> None:
     golden(site((1.0,) * 3, (0.1,) * 3, jobs=(job(8.0, 2.5),)), f"whole.{family}")
@@ -134,13 +86,3 @@ def test_golden_rows_of_gangs(site: Any, job: Any, golden: Callable[[Problem, st
 
 def test_golden_rows_of_a_gang_on_hold(site: Any, job: Any, golden: Callable[[Problem, str], None]) -> None:
     golden(site((1.0,) * 3, (0.1,) * 3, jobs=(job(8.0, 3.0, order=(None, "hold", None)),)), "whole.stays_ended")
-
-
-@pytest.mark.parametrize("family", ["draws_in", "or_gives_out"])
-def test_golden_rows_of_batteries(site: Any, golden: Callable[[Problem, str], None], family: str) -> None:
-    golden(with_full_battery(site), f"flow.{family}")
-
-
-@pytest.mark.parametrize("family", ["has_segment", "ends_segment", "has_heat", "keeps_to_segment"])
-def test_golden_rows_of_plants(site: Any, golden: Callable[[Problem, str], None], family: str) -> None:
-    golden(with_plant(site), f"segment.{family}")
