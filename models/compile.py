@@ -5,9 +5,8 @@ indices (`models.arrays.template`). The tree is then evaluated once for the whol
 (`models.arrays.evaluate`).
 
 So rules must stay plain. What cannot be a template - a loop or an `if` over members, a look-up in a dict or a list, an expression that is
-not linear - is refused, with the name of the rule. A sum over assets that the code knows is a list, `sum([load(t) for load in loads])`;
-a sum over a Set is a generator. Pyomo itself compiles the same rules, row by row: declared without `unexpanded` the model is an
-ordinary one, and the tests hold the two against each other.
+not linear - is refused, with the name of the rule. Pyomo itself compiles the same rules, row by row: declared without `unexpanded` the
+model is an ordinary one, and the tests hold the two against each other.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -99,25 +99,20 @@ def make_plan(
     and with each in the pool that is chosen for it, in a third of the time each, and the better plan is kept; the baseline is the
     site with each job where it is. `solver_of` says where programs are solved: in this process, or in a `models.solving.child`.
     """
-    if problem.maintenances:
-        started = time.perf_counter()
-        found = _with_windows(problem, started + budget_s / 3, solver_of)
+    deadline = time.perf_counter() + budget_s
+    for choose in (_with_windows, _with_supply):
+        now = time.perf_counter()
+        found = choose(problem, now + (deadline - now) / 3, solver_of)
         if not isinstance(found, Problem):
             return found
-        problem, budget_s = found, started + budget_s - time.perf_counter()
-    if problem.open_set_points:
-        started = time.perf_counter()
-        supplied = _with_supply(problem, started + budget_s / 3, solver_of)
-        if not isinstance(supplied, Problem):
-            return supplied
-        problem, budget_s = supplied, started + budget_s - time.perf_counter()
+        problem = found
+    budget_s = deadline - time.perf_counter()
     parts = spread(problem)
     if parts is None:
         return _plan(problem, budget_s, exact, solver_of)
     stay = _plan(problem, budget_s / 3, exact, solver_of)
-    model = declare(tightened(parts))
-    session = Session(model, solver_of)
-    chosen = solve_with_ladders(session, model, time.perf_counter() + budget_s / 3)
+    session = Session(declare(tightened(parts)), solver_of)
+    chosen = solve_with_ladders(session, time.perf_counter() + budget_s / 3)
     if not isinstance(stay, Plan) or not isinstance(chosen, Solved):
         return stay
     move = _plan(placed(problem, parts, session), budget_s / 3, exact, solver_of)
@@ -130,24 +125,23 @@ def _plan(problem: Problem, budget_s: float, exact: Exact | None, solver_of: Sol
     """The plan of `problem` with every job in its own pool."""
     started = time.perf_counter()
     reserved = tightened(problem)
-    model = declare(reserved)
-    session = Session(model, solver_of)
+    session = Session(declare(reserved), solver_of)
     build_s = time.perf_counter() - started
     deadline = time.perf_counter() + budget_s
 
     ranked = Ranked(session)
 
     def solve() -> Outcome:
-        return ranked.solve(lambda latest: solve_with_ladders(session, model, latest), deadline)
+        return ranked.solve(lambda latest: solve_with_ladders(session, latest), deadline)
 
     solved = solve()
     if not isinstance(solved, Solved):
         return solved
     bound = solved.objective
-    solved = _or(settle(session, model, problem, solve), solved)
+    solved = _or(settle(session, problem, solve), solved)
     if not isinstance(solved, Solved):
         return solved
-    sent = _sent(ranked, session, model, problem, solve, solved, deadline)
+    sent = _sent(ranked, session, problem, solve, solved, deadline)
     if not isinstance(sent, tuple):
         return sent
     solved, schedule = sent
@@ -182,26 +176,26 @@ def _plan(problem: Problem, budget_s: float, exact: Exact | None, solver_of: Sol
         _status(result, gap),
         record,
         marginal_prices(problem, session, prices),
-        Why(problem, model, session, prices),
+        Why(problem, session, prices),
         None if result.is_breached or not problem.is_uncertain else _margin_price(problem, bound, deadline, solver_of),
     )
     return rounded if exact is None else _exactly(rounded, reserved, session, exact, deadline, solver_of)
 
 
 def _sent(
-    ranked: Ranked, session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome], solved: Solved, deadline: float
+    ranked: Ranked, session: Session, problem: Problem, solve: Callable[[], Outcome], solved: Solved, deadline: float
 ) -> tuple[Solved, Schedule] | Infeasible | TimedOut:
     """The schedule to send and the optimum it was rounded from: with runs merged in the program, or only in rounding, whichever is better."""
-    rounded = apart, gave = sendable(problem, model, session)
+    rounded = apart, gave = sendable(problem, session)
     lower, upper, told = session.lower.copy(), session.upper.copy(), (ranked.priced, ranked.amounts)
     now = time.perf_counter()
-    merged = merge(session, model, problem, solve, solved, now + (deadline - now) / 2)
+    merged = merge(session, problem, solve, solved, now + (deadline - now) / 2)
     if merged is None:
-        return _at_once(session, model, problem, solve, solved, *rounded)
-    outcome = _or(settle(session, model, problem, solve), merged)
+        return _at_once(session, problem, solve, solved, *rounded)
+    outcome = _or(settle(session, problem, solve), merged)
     if not isinstance(outcome, Solved):
         return outcome
-    sent = _at_once(session, model, problem, solve, outcome, *sendable(problem, model, session))
+    sent = _at_once(session, problem, solve, outcome, *sendable(problem, session))
     if gave or flows_back(problem, apart) or not is_better(account(problem, apart), account(problem, sent[1])):
         return sent
     changed = np.flatnonzero((session.lower != lower) | (session.upper != upper))
@@ -213,7 +207,6 @@ def _sent(
 
 def _at_once(
     session: Session,
-    model: Any,
     problem: Problem,
     solve: Callable[[], Outcome],
     solved: Solved,
@@ -225,16 +218,16 @@ def _at_once(
         back = flows_back(problem, schedule)
         if not gave and not back:
             break
-        keep(session, model, problem, gave)
+        keep(session, problem, gave)
         if back:
-            hold_back(session, model, back)
+            hold_back(session, back)
         again = solve()
         if isinstance(again, Solved):
-            again = _or(settle(session, model, problem, solve), again)
+            again = _or(settle(session, problem, solve), again)
         if not isinstance(again, Solved):
             break
         solved = again
-        schedule, gave = sendable(problem, model, session)
+        schedule, gave = sendable(problem, session)
     return solved, schedule
 
 
@@ -245,7 +238,7 @@ def _exactly(rounded: Plan, reserved: Problem, settled: Session, asked: Exact, d
     found = search(reserved, settled, asked, deadline, solver_of)
     if not isinstance(found, Found):
         return replace(rounded, record=replace(rounded.record, proof=Proof(from_bound, missed=found.reason)))
-    schedule, _ = sendable(problem, found.model, found.session)
+    schedule, _ = sendable(problem, found.session)
     result = account(problem, schedule)
     if asked.whole_steps == 1 and is_better(rounded.account, result):
         schedule, result = rounded.schedule, rounded.account
@@ -273,7 +266,7 @@ def _exactly(rounded: Plan, reserved: Problem, settled: Session, asked: Exact, d
         status=_status(result, gap),
         record=record,
         marginal=marginal_prices(problem, found.session, prices),
-        why=Why(problem, found.model, found.session, prices),
+        why=Why(problem, found.session, prices),
     )
 
 
@@ -292,21 +285,22 @@ def _status(result: Account, gap: float) -> Status:
 
 def _margin_price(problem: Problem, bound: float, deadline: float, solver_of: SolverOf) -> float | None:
     """How much dearer `bound` is than the optimum of the same program held to its limits at the expected forecast only, money."""
-    model = declare(tightened(problem.certain))
-    session = Session(model, solver_of)
-    outcome = Ranked(session).solve(lambda latest: solve_with_ladders(session, model, latest), deadline)
+    session = Session(declare(tightened(problem.certain)), solver_of)
+    outcome = Ranked(session).solve(lambda latest: solve_with_ladders(session, latest), deadline)
     return bound - outcome.objective if isinstance(outcome, Solved) else None
 
 
 def _with_windows(problem: Problem, deadline: float, solver_of: SolverOf) -> Problem | Infeasible | TimedOut:
     """The problem with every maintenance in its window, or why none was found by `deadline`."""
-    model = declare(tightened(problem))
-    session = Session(model, solver_of)
-    return find_windows(session, model, problem, lambda: solve_with_ladders(session, model, deadline))
+    if not problem.maintenances:
+        return problem
+    session = Session(declare(tightened(problem)), solver_of)
+    return find_windows(session, problem, lambda: solve_with_ladders(session, deadline))
 
 
-def _with_supply(problem: Problem, deadline: float, solver_of: SolverOf) -> Problem | Infeasible:
+def _with_supply(problem: Problem, deadline: float, solver_of: SolverOf) -> Problem | Infeasible | TimedOut:
     """The problem with every set-point at one level in each step, the best that were found by `deadline`."""
-    model = declare(tightened(problem))
-    session = Session(model, solver_of)
-    return find_supply(session, model, problem, lambda: solve_with_ladders(session, model, deadline))
+    if not problem.open_set_points:
+        return problem
+    session = Session(declare(tightened(problem)), solver_of)
+    return find_supply(session, problem, lambda: solve_with_ladders(session, deadline))

@@ -48,7 +48,7 @@ def of(variable: Any) -> Load:
 def burnt_kg(m: Any, problem: Problem) -> Load:
     """CO2 of the gensets' fuel, kg by step."""
     burning = [g for g in problem.gensets if g.carbon_g_per_kwh]
-    return (lambda t: sum([genset.burnt_kg(m.genset[g.id], g, t) for g in burning])) if burning else feeder.certain
+    return (lambda t: sum(genset.burnt_kg(m.genset[g.id], g, t) for g in burning)) if burning else feeder.certain
 
 
 def plus(variable: Any, more: Load) -> Load:
@@ -73,7 +73,7 @@ def at_grid(m: Any, problem: Problem) -> tuple[Load, Load]:
     """The sum over the roots: of loads, and of what the pessimistic forecast may bring beyond them."""
     loads = [of(m.feeder[root.id].load_kw) for root in problem.roots]
     beyond = [uncertain_kw(m, problem, root.id) for root in problem.roots]
-    return (lambda t: sum([load(t) for load in loads])), (lambda t: sum([more(t) for more in beyond]))
+    return (lambda t: sum(load(t) for load in loads)), (lambda t: sum(more(t) for more in beyond))
 
 
 def net_kw(m: Any, problem: Problem) -> Load:
@@ -89,13 +89,13 @@ def given(power_kw: Any) -> Load:
 def heat_kw(m: Any, problem: Problem, zone: Hall) -> Load:
     """What heats the air of a hall, kW by step."""
     air = [(m.pool[p.id].draw_kw, 1 - p.liquid_share) for p in problem.pools if p.hall == zone.id]
-    return lambda t: m.base_kw[zone.id, t] + sum([share * draw_kw[t] for draw_kw, share in air])
+    return lambda t: m.base_kw[zone.id, t] + sum(share * draw_kw[t] for draw_kw, share in air)
 
 
 def liquid_kw(m: Any, problem: Problem, zone: Hall) -> Load:
     """What heats the liquid loop of a hall, kW by step."""
     plates = [(m.pool[p.id].draw_kw, p.liquid_share) for p in problem.pools if p.hall == zone.id]
-    return lambda t: sum([share * draw_kw[t] for draw_kw, share in plates])
+    return lambda t: sum(share * draw_kw[t] for draw_kw, share in plates)
 
 
 def carried(m: Any, problem: Problem, store: Battery) -> Load:
@@ -105,7 +105,7 @@ def carried(m: Any, problem: Problem, store: Battery) -> Load:
     loads += [(grown[p.feeder], of(m.pool[p.id].worst_kw)) for p in problem.pools]
     loads += [(grown[c.feeder], of(m.cooling_plant[c.id].power_kw)) for c in problem.cooling_plants]
     beyond = uncertain_kw(m, problem, store.carried_feeder)
-    return lambda t: beyond(t) + sum([factor * load(t) for factor, load in loads if factor])
+    return lambda t: beyond(t) + sum(factor * load(t) for factor, load in loads if factor)
 
 
 def attached(m: Any, problem: Problem, node: Feeder) -> tuple[Sequence[Load], Sequence[Load]]:
@@ -113,7 +113,7 @@ def attached(m: Any, problem: Problem, node: Feeder) -> tuple[Sequence[Load], Se
     below: list[Load] = []
     below_worst: list[Load] = []
     inside = [z.id for z in problem.halls if z.feeder == node.id]
-    shared: list[Load] = [lambda t: sum([m.base_kw[z, t] for z in inside])]
+    shared: list[Load] = [lambda t: sum(m.base_kw[z, t] for z in inside)]
     shared += [of(m.cooling_plant[c.id].power_kw) for c in problem.cooling_plants if c.feeder == node.id]
     for p in problem.pools:
         if p.feeder == node.id:

@@ -29,8 +29,12 @@ class _InOneThread(type(template_expr._TemplateIterManager)):  # type: ignore[mi
         mine, symbolic = threading.get_ident(), self.context.sum_template
 
         def sum_(*args: Any, **start: Any) -> Any:
-            is_mine = threading.get_ident() == mine and len(args) == 1 and not start
-            return symbolic(*args) if is_mine else self.builtin_sum(*args, **start)
+            if threading.get_ident() != mine or len(args) > 1 or start:
+                return self.builtin_sum(*args, **start)
+            try:
+                return symbolic(*args)
+            except StopIteration:  # over nothing, which Pyomo does not foresee
+                return 0
 
         builtins.sum = sum_
         for each in self.iters:

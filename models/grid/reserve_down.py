@@ -191,11 +191,11 @@ def add(
 
     @block.Constraint(block.STEPS)
     def grid_takes(b: Any, t: int) -> Any:
-        return on.grid.import_kw[t] + sum([called_kw(b, root, t) for root in roots]) <= on.grid.limit_kw[t] + on.grid.over_limit_kw[t]
+        return on.grid.import_kw[t] + sum(called_kw(b, root, t) for root in roots) <= on.grid.limit_kw[t] + on.grid.over_limit_kw[t]
 
     @block.Constraint(on.grid.CALLED)
     def event_takes(b: Any, t: int) -> Any:
-        return on.grid.import_kw[t] + sum([called_kw(b, root, t) for root in roots]) <= on.grid.target_kw[t] + on.grid.over_event_kw[t]
+        return on.grid.import_kw[t] + sum(called_kw(b, root, t) for root in roots) <= on.grid.target_kw[t] + on.grid.over_event_kw[t]
 
     @block.Constraint(block.PLANTS, block.STEPS)
     def plant_takes(b: Any, c: str, t: int) -> Any:

@@ -129,8 +129,8 @@ def add(
 
     @block.Constraint(steps)
     def adds(b: Any, t: int) -> Any:
-        cooling = sum([b.rest_kw[c, t] + b.per_kw[c, t] * heat_kw(c, t) for c in lines])
-        return b.margin_kw[t] == b.passes * (b.more_base_kw[t] + cooling + sum([margin(t) for margin in under]))
+        cooling = sum(b.rest_kw[c, t] + b.per_kw[c, t] * heat_kw(c, t) for c in lines)
+        return b.margin_kw[t] == b.passes * (b.more_base_kw[t] + cooling + sum(margin(t) for margin in under))
 
 
 def _by_step(rows: Mapping[str, Floats]) -> dict[tuple[str, int], float]:

@@ -99,7 +99,7 @@ def add(block: Any, plant: CoolingPlant, steps: Any, removed_kw: Sequence[Load],
 
     @block.Constraint(steps)
     def has_capacity(b: Any, t: int) -> Any:
-        return b.heat_kw[t] == sum([removed(t) for removed in removed_kw])
+        return b.heat_kw[t] == sum(removed(t) for removed in removed_kw)
 
     if not plant.is_open:
         _add_curve(block, plant, steps, outdoor_c)

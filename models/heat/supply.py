@@ -7,7 +7,6 @@ mixture. Each is fixed in the program of the mixture, and kept is the first that
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -22,11 +21,12 @@ Supply = dict[str, Floats]
 """The level of each step, degC, shape (T,), by plant."""
 
 
-def find_supply(session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome]) -> Problem | Infeasible:
+def find_supply(session: Session, problem: Problem, solve: Callable[[], Outcome]) -> Problem | Infeasible:
     """The problem with one level for each step of each set-point; the usual one where there was no time to find better.
 
-    `model` is that of `problem`; `solve` solves it and loads the solution.
+    `session` is that of `problem`; `solve` solves it and loads the solution.
     """
+    model = session.model
     outcome = solve()
     if isinstance(outcome, Infeasible):
         return outcome
@@ -42,7 +42,7 @@ def find_supply(session: Session, model: Any, problem: Problem, solve: Callable[
         patterns[2][plant] = levels[share.argmax(axis=0)]
     best, rank = usual, (np.inf, np.inf)
     for pattern in patterns:
-        _fix(session, model, problem, pattern)
+        _fix(session, problem, pattern)
         outcome = solve()
         if not isinstance(outcome, Solved):
             break
@@ -52,7 +52,8 @@ def find_supply(session: Session, model: Any, problem: Problem, solve: Callable[
     return problem.supplied(best)
 
 
-def _fix(session: Session, model: Any, problem: Problem, pattern: Supply) -> None:
+def _fix(session: Session, problem: Problem, pattern: Supply) -> None:
+    model = session.model
     for plant, point in problem.open_set_points.items():
         share = model.set_point[plant].share
         at = list(share.index_set())

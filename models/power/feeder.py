@@ -88,11 +88,11 @@ def add(
 
     @block.Constraint(block.WHOLE)
     def sums(b: Any, t: int) -> Any:
-        return b.load_kw[t] == b.passes * sum([load(t) for load in below])
+        return b.load_kw[t] == b.passes * sum(load(t) for load in below)
 
     @block.Constraint(block.SPLIT)
     def nets(b: Any, t: int) -> Any:
-        return b.drawn_kw[t] - b.returned_kw[t] == sum([load(t) for load in below])
+        return b.drawn_kw[t] - b.returned_kw[t] == sum(load(t) for load in below)
 
     @block.Constraint(block.SPLIT)
     def loses(b: Any, t: int) -> Any:
@@ -100,7 +100,7 @@ def add(
 
     @block.Constraint(steps)
     def sums_worst(b: Any, t: int) -> Any:
-        return b.worst_kw[t] == b.passes * sum([load(t) for load in below_worst])
+        return b.worst_kw[t] == b.passes * sum(load(t) for load in below_worst)
 
     @block.Constraint(steps)
     def carries(b: Any, t: int) -> Any:

@@ -71,15 +71,15 @@ def add(
 
     @block.Constraint(steps)
     def survives(b: Any, t: int) -> Any:
-        return sum([load(t) for load in loads]) <= b.left_kw + b.over_n1_kw[t]
+        return sum(load(t) for load in loads) <= b.left_kw + b.over_n1_kw[t]
 
     @block.Constraint(block.RETURNS)
     def survives_back(b: Any, t: int) -> Any:
-        return -sum([load(t) for load in returned]) <= b.left_kw + b.over_n1_kw[t]
+        return -sum(load(t) for load in returned) <= b.left_kw + b.over_n1_kw[t]
 
     @block.Constraint(steps)
     def survives_worst(b: Any, t: int) -> Any:
-        return sum([worst(t) for worst in worsts]) <= b.left_worst_kw + b.over_worst_n1_kw[t]
+        return sum(worst(t) for worst in worsts) <= b.left_worst_kw + b.over_worst_n1_kw[t]
 
 
 def cost(block: Any, h: Any, steps: Any) -> Any:

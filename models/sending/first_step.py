@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -84,8 +83,9 @@ def flows_back(problem: Problem, schedule: Schedule) -> list[tuple[tuple[str, ..
     return found
 
 
-def hold_back(session: Session, model: Any, back: Sequence[tuple[tuple[str, ...], float]]) -> None:
+def hold_back(session: Session, back: Sequence[tuple[tuple[str, ...], float]]) -> None:
     """Let feeders draw so much more in the first step than in the solution that `session` holds as is too much of what flows back."""
+    model = session.model
     loads = [[model.feeder[f].load_kw[0] for f in feeders] for feeders, _ in back]
     least_kw = [float(session.values_of(mine).sum()) + MORE * over_kw for mine, (_, over_kw) in zip(loads, back, strict=True)]
     session.add_rows(sp.vstack([session.row([(load, 1.0) for load in mine]) for mine in loads], format="csr"), least_kw)
@@ -115,8 +115,9 @@ def fit(problem: Problem, cells: Cells, schedule_of: Callable[[Cells], Schedule]
     return left.lesser(Room(problem, schedule_of(cells))), gave
 
 
-def keep(session: Session, model: Any, problem: Problem, gave: Mapping[int, Cell | None]) -> None:
+def keep(session: Session, problem: Problem, gave: Mapping[int, Cell | None]) -> None:
     """Let the program give what `gave` way no more of the first step than it has now; GPUs that run all through it may be raised."""
+    model = session.model
     for w, cell in gave.items():
         rungs = range(len(problem.cells.ladder(w, 0))) if problem.cells.share[w, 0] else []
         variables = [model.workload.gpus[w, k, 0] for k in rungs]

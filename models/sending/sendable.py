@@ -21,8 +21,9 @@ from models.solving.tiers import is_better
 from models.work.job import left_gpu_h
 
 
-def sendable(problem: Problem, model: Any, session: Session) -> tuple[Schedule, dict[int, Cell | None]]:
+def sendable(problem: Problem, session: Session) -> tuple[Schedule, dict[int, Cell | None]]:
     """The sendable schedule nearest to the solution in `session`, and what gave way for it in the first step."""
+    model = session.model
     steps, values = len(problem.horizon), session.values
     gpus = values(model.workload.gpus)
     battery_kw = {b.id: values(model.battery[b.id].charge_kw) - values(model.battery[b.id].discharge_kw) for b in problem.batteries}
@@ -32,13 +33,13 @@ def sendable(problem: Problem, model: Any, session: Session) -> tuple[Schedule, 
     cells = round_down(problem, gpus)
     given_kw = {s.id: values(model.solar[s.id].power_kw) for s in problem.solar}
     given_kw |= {g.id: values(model.genset[g.id].power_kw) for g in problem.gensets}
-    held_kw = _held_kw(problem, model, session)
+    held_kw = _held_kw(problem, session)
     tanks = {c: values(model.thermal_store[c].charge_kw) for c in problem.thermal_stores}
     beside: dict[str, Any] = {"given_kw": given_kw, "held_kw": held_kw, "thermal_store_kw": tanks, "supply_c": problem.supply_c}
     room, gave = fit(problem, cells, lambda now: replace(schedule_of(now, battery_kw, hall_c), **beside))
     meet_floors(problem, cells, _target_speed(problem, gpus), room)
-    meet_budgets(problem, cells, _slow_h(problem, model, session), room)
-    meet_work(problem, cells, _target_gpu_h(problem, model, session), room)
+    meet_budgets(problem, cells, _slow_h(problem, session), room)
+    meet_work(problem, cells, _target_gpu_h(problem, session), room)
     schedule = replace(schedule_of(cells, battery_kw, hall_c), **beside)
     if not any(job.pause_price_per_gpu or job.min_run_h for job in problem.jobs):
         return schedule, gave
@@ -48,8 +49,9 @@ def sendable(problem: Problem, model: Any, session: Session) -> tuple[Schedule, 
     return schedule if is_better(as_planned, after) else through, gave
 
 
-def _held_kw(problem: Problem, model: Any, session: Session) -> dict[tuple[str, str], Floats]:
+def _held_kw(problem: Problem, session: Session) -> dict[tuple[str, str], Floats]:
     """What each pool and battery holds for each reserve, kW by step."""
+    model = session.model
     held: dict[tuple[str, str], Floats] = {}
     for product in problem.reserves:
         block = model.reserve_up if product.direction == "up" else model.reserve_down
@@ -75,16 +77,18 @@ def _target_speed(problem: Problem, gpus: Floats) -> Floats:
     return target
 
 
-def _slow_h(problem: Problem, model: Any, session: Session) -> Floats:
+def _slow_h(problem: Problem, session: Session) -> Floats:
     """Hours of each firm workload's budget that the program used in each step, shape (F, T)."""
+    model = session.model
     used = np.zeros((len(problem.firms), len(problem.horizon)))
     for (w, t), slow_h in zip(model.budget.DEMANDED, session.values(model.budget.slow_h).tolist(), strict=True):
         used[w, t] = slow_h
     return used
 
 
-def _target_gpu_h(problem: Problem, model: Any, session: Session) -> Floats:
+def _target_gpu_h(problem: Problem, session: Session) -> Floats:
     """Work each job is to do inside the horizon, GPU h, shape (J,)."""
+    model = session.model
     first = len(problem.firms)
     target = np.zeros(len(problem.jobs))
     for i, job in enumerate(problem.jobs):

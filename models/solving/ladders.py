@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from models.compile import Ints
 from models.solving.outcome import Outcome, Solved, TimedOut
 from models.solving.program import Indices
 from models.solving.session import Session
@@ -23,23 +24,23 @@ from models.solving.sifting import LARGE
 from models.work import workload
 
 
-def solve_with_ladders(session: Session, model: Any, deadline: float) -> Outcome:
+def solve_with_ladders(session: Session, deadline: float) -> Outcome:
     """Solve, adding the ladder rows a solution breaks until none is broken; `session` then holds the solution."""
+    model = session.model
     gpus = model.workload.gpus
     columns = session.columns(gpus)
-    missing = np.zeros(columns.shape, bool)
-    missing[:, 1:] = (columns[:, 1:] >= 0) & (columns[:, :-1] >= 0)
+    missing = _climbable(columns)
     for _ in range(100):
         budget_s = max(deadline - time.perf_counter(), 0.1)
         is_cold = session.runs == 0 and session.shape[1] >= LARGE
-        outcome = session.sift(seldom_raised(session, model), budget_s) if is_cold else session.solve(budget_s)
+        outcome = session.sift(seldom_raised(session), budget_s) if is_cold else session.solve(budget_s)
         if not isinstance(outcome, Solved):
             return outcome
         session.load(outcome)
         rungs = np.argwhere(workload.broken_rungs(session.values(gpus)) & missing)
         if not len(rungs):
             return outcome
-        add_climbs(session, model, rungs)
+        add_climbs(session, rungs)
         missing[tuple(rungs.T)] = False
     return TimedOut(0.0, "the ladder rows did not settle in 100 rounds")
 
@@ -47,21 +48,28 @@ def solve_with_ladders(session: Session, model: Any, deadline: float) -> Outcome
 def add_all_climbs(session: Session) -> None:
     """Add the rows `climbs` of every rung."""
     columns = session.columns(session.model.workload.gpus)
-    there = np.zeros(columns.shape, bool)
-    there[:, 1:] = (columns[:, 1:] >= 0) & (columns[:, :-1] >= 0)
-    add_climbs(session, session.model, np.argwhere(there))
+    add_climbs(session, np.argwhere(_climbable(columns)))
 
 
-def add_climbs(session: Session, model: Any, rungs: np.ndarray[Any, Any]) -> None:
+def add_climbs(session: Session, rungs: np.ndarray[Any, Any]) -> None:
     """Add the rows `climbs` of `rungs`: workload, rung, step, shape (n, 3)."""
+    model = session.model
     columns, (w, k, t) = session.columns(model.workload.gpus), rungs.T
     n = len(rungs)
     at = (np.tile(np.arange(n), 2), np.r_[columns[w, k - 1, t], columns[w, k, t]])
     session.add_rows(sp.csr_matrix((np.repeat((1.0, -1.0), n), at), shape=(n, session.shape[1])), np.zeros(n))
 
 
-def seldom_raised(session: Session, model: Any) -> Indices:
+def _climbable(columns: Ints) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Where a rung and the one below take part, of `columns` of shape (W, K, T)."""
+    there = np.zeros(columns.shape, bool)
+    there[:, 1:] = (columns[:, 1:] >= 0) & (columns[:, :-1] >= 0)
+    return there
+
+
+def seldom_raised(session: Session) -> Indices:
     """The columns of raises that a plan needs only where GPUs or power are short: those of jobs that are calm."""
+    model = session.model
     raises = session.columns(model.workload.gpus)[:, 1:]
     raises = raises[raises >= 0]
     finishes = next((family for family in session.compiled.row_families if family.component is model.job.finishes), None)

@@ -17,7 +17,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -37,23 +36,23 @@ TRIES = 20
 
 
 def merge(
-    session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome], solved: Solved, latest: float
+    session: Session, problem: Problem, solve: Callable[[], Outcome], solved: Solved, latest: float
 ) -> Solved | None:
     """Settle the runs of gangs where that pays, until `latest` (s, of `perf_counter`); None where all are whole.
 
     `session` holds `solved`, and afterwards what is returned.
     """
-    patches = _patches(problem, model, session)
+    patches = _patches(problem, session)
     if not patches:
         return None
-    trial = _Trial(session, model, problem, solve, solved, latest)
+    trial = _Trial(session, problem, solve, solved, latest)
     if len(patches) > 1:
         trial.attempt({cell: gpus for mine in patches.values() for cell, gpus in mine[0].items()})
-        patches = _patches(problem, model, session)
+        patches = _patches(problem, session)
     while patches:
         w, mine = next(iter(patches.items()))
         gained = [trial.attempt(patch) for patch in mine]
-        left = _patches(problem, model, session)
+        left = _patches(problem, session)
         patches = {v: left[v] for v in patches if v in left and (v != w or any(gained))}
         if not trial.goes_on:
             break
@@ -66,10 +65,10 @@ class _Trial:
     """The best solution so far, in the session, and how to better it."""
 
     def __init__(
-        self, session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome], solved: Solved, latest: float
+        self, session: Session, problem: Problem, solve: Callable[[], Outcome], solved: Solved, latest: float
     ) -> None:
         self.best = solved
-        self._session, self._model, self._problem, self._solve, self._latest = session, model, problem, solve, latest
+        self._session, self._problem, self._solve, self._latest = session, problem, solve, latest
         self._kept: dict[At, tuple[float, float]] = {}
         self._broken, self._worth = broken(session), self._judged(solved)
         self._tries = 0
@@ -86,7 +85,7 @@ class _Trial:
         if not self.goes_on or not self._fits(patch):
             return False
         self._tries += 1
-        gpus = self._model.workload.gpus
+        gpus = self._session.model.workload.gpus
         variables = [gpus[w, 0, t] for w, t in patch]
         self._session.fix(variables, list(patch.values()))
         outcome = self._solve()
@@ -105,7 +104,7 @@ class _Trial:
     def _judged(self, solved: Solved) -> tuple[float, float]:
         """What runs lack of their minimum, h, and money with all pauses counted, of the solution in the session."""
         lacking_h = blocks.lacking_h(self._problem, self._session)
-        return round(lacking_h, 5), solved.objective + _uncounted(self._problem, self._model, self._session)
+        return round(lacking_h, 5), solved.objective + _uncounted(self._problem, self._session)
 
     def _fits(self, patch: Patch) -> bool:
         """Whether all that is kept running leaves its pool's other gangs their GPUs, so that the program stays feasible."""
@@ -116,16 +115,16 @@ class _Trial:
         return all(gpus <= self._problem.free_gpus(pool)[t] + TINY for (pool, t), gpus in asked.items())
 
 
-def _uncounted(problem: Problem, model: Any, session: Session) -> float:
+def _uncounted(problem: Problem, session: Session) -> float:
     """Money for the pauses of rigid jobs that the program counted in part."""
-    return sum(money for _, money in _pauses(problem, model, session).values())
+    return sum(money for _, money in _pauses(problem, session).values())
 
 
-def _patches(problem: Problem, model: Any, session: Session) -> dict[int, list[Patch]]:
+def _patches(problem: Problem, session: Session) -> dict[int, list[Patch]]:
     """What may be tried by workload: for gangs that run too short, then for those whose pauses are counted in part, the dearest first."""
     h = problem.horizon.h
     found = blocks.patches(problem, session)
-    for w, (share, money) in sorted(_pauses(problem, model, session).items(), key=lambda item: -item[1][1]):
+    for w, (share, money) in sorted(_pauses(problem, session).items(), key=lambda item: -item[1][1]):
         job, most = problem.workloads[w], problem.cells.share[w]
         if money <= TINY or w in found or not isinstance(job, Job):
             continue
@@ -147,8 +146,9 @@ def _patches(problem: Problem, model: Any, session: Session) -> dict[int, list[P
     return found
 
 
-def _pauses(problem: Problem, model: Any, session: Session) -> dict[int, tuple[Floats, float]]:
+def _pauses(problem: Problem, session: Session) -> dict[int, tuple[Floats, float]]:
     """For each rigid job whose pauses cost: the share of each step it runs for, and money for what the program did not count."""
+    model = session.model
     found: dict[int, tuple[Floats, float]] = {}
     for w in model.pause.JOBS:
         job = problem.workloads[w]

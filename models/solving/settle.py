@@ -34,32 +34,34 @@ TRIES = 10
 """At most this many jobs are tried the other way round."""
 
 
-def settle(session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome]) -> Outcome | None:
+def settle(session: Session, problem: Problem, solve: Callable[[], Outcome]) -> Outcome | None:
     """Fix what is between and `solve` again until nothing is; None where nothing was. `session` holds the solution."""
-    outcome = _switch(session, model, problem, solve)
+    model = session.model
+    outcome = _switch(session, problem, solve)
     if outcome is not None and not isinstance(outcome, Solved):
         return outcome
     settled: dict[int, float] = {}
     while True:
         torn, burning = both_ways(problem, session), burns(problem, session)
-        gangs = {} if torn or burning else _gangs(session, model, problem, settled)
+        gangs = {} if torn or burning else _gangs(session, problem, settled)
         if not torn and not burning and not gangs:
             return outcome
         before = broken(session)
         settled |= gangs
         session.fix(torn, [0.0] * len(torn))
         _keep_to_the_curve(session, model, burning)
-        outcome = _solve_at(session, model, gangs, solve)
+        outcome = _solve_at(session, gangs, solve)
         if isinstance(outcome, Solved) and gangs:
-            outcome = _turn(session, model, problem, solve, outcome, list(gangs), settled, before)
+            outcome = _turn(session, problem, solve, outcome, list(gangs), settled, before)
         if not isinstance(outcome, Solved):
             return outcome
 
 
-def _switch(session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome]) -> Outcome | None:
+def _switch(session: Session, problem: Problem, solve: Callable[[], Outcome]) -> Outcome | None:
     """Fix when each genset runs, whichever breaks less and then costs less: wherever it does and the site can take its least, or
     where it gives that already, or never.
     """
+    model = session.model
     if not problem.gensets:
         return None
     room_kw = sum(session.values(model.feeder[f.id].load_kw) for f in problem.roots) + problem.grid.export_limit_kw
@@ -76,18 +78,18 @@ def _switch(session: Session, model: Any, problem: Problem, solve: Callable[[], 
     for pattern in patterns:
         if pattern not in tried:
             tried.append(pattern)
-            outcome = _run_one_way(session, model, problem, pattern, solve)
+            outcome = _run_one_way(session, problem, pattern, solve)
             if isinstance(outcome, TimedOut):
                 return outcome
             rank = (_over_by_tier(session), outcome.objective) if isinstance(outcome, Solved) else ((np.inf,), np.inf)
             if best is None or rank < best[0]:
                 best = rank, pattern
-    return outcome if best is None else _run(session, model, best[1], solve)
+    return outcome if best is None else _run(session, best[1], solve)
 
 
-def _run_one_way(session: Session, model: Any, problem: Problem, pattern: dict[str, list[bool]], solve: Callable[[], Outcome]) -> Outcome:
+def _run_one_way(session: Session, problem: Problem, pattern: dict[str, list[bool]], solve: Callable[[], Outcome]) -> Outcome:
     """Solve as `_run` does, with power that goes one way only: what a site cannot take must not be lost by sending it to and fro."""
-    outcome = _run(session, model, pattern, solve)
+    outcome = _run(session, pattern, solve)
     torn = both_ways(problem, session) if isinstance(outcome, Solved) else []
     if torn:
         at = [session.column(way) for way in torn]
@@ -98,8 +100,9 @@ def _run_one_way(session: Session, model: Any, problem: Problem, pattern: dict[s
     return outcome
 
 
-def _run(session: Session, model: Any, pattern: dict[str, list[bool]], solve: Callable[[], Outcome]) -> Outcome:
+def _run(session: Session, pattern: dict[str, list[bool]], solve: Callable[[], Outcome]) -> Outcome:
     """Solve where each genset is on in the steps of `pattern` and off in the others."""
+    model = session.model
     for engine, runs in pattern.items():
         session.fix(whole(model.genset[engine]), [float(on) for on in runs])
     return solve()
@@ -107,7 +110,6 @@ def _run(session: Session, model: Any, pattern: dict[str, list[bool]], solve: Ca
 
 def _turn(
     session: Session,
-    model: Any,
     problem: Problem,
     solve: Callable[[], Outcome],
     best: Solved,
@@ -122,11 +124,11 @@ def _turn(
         if over <= before[0] + TINY and owed <= before[1] + TINY:
             break
         job = problem.jobs[w - len(problem.firms)]
-        other = 0.0 if settled[w] else _most(session, model, problem, w)
+        other = 0.0 if settled[w] else _most(session, problem, w)
         must_run = _is_ordered(job) or (settled[w] and is_owed(problem, w))
         if (must_run and over <= before[0] + TINY) or other > _free(problem, job.pool, settled) + settled[w]:
             continue
-        outcome = _solve_at(session, model, {w: other}, solve)
+        outcome = _solve_at(session, {w: other}, solve)
         if not isinstance(outcome, Solved):
             return outcome
         shown = outcome
@@ -134,17 +136,18 @@ def _turn(
             best, settled[w] = outcome, other
             over, owed = broken(session)
         else:
-            _fix(session, model, {w: settled[w]})
+            _fix(session, {w: settled[w]})
     return best if shown is best else solve()
 
 
-def _solve_at(session: Session, model: Any, gangs: dict[int, float], solve: Callable[[], Outcome]) -> Outcome:
-    _fix(session, model, gangs)
+def _solve_at(session: Session, gangs: dict[int, float], solve: Callable[[], Outcome]) -> Outcome:
+    _fix(session, gangs)
     return solve()
 
 
-def _fix(session: Session, model: Any, gangs: dict[int, float]) -> None:
+def _fix(session: Session, gangs: dict[int, float]) -> None:
     """Fix on how many GPUs each of `gangs` runs in the first step."""
+    model = session.model
     session.fix([model.workload.gpus[w, 0, 0] for w in gangs], list(gangs.values()))
 
 
@@ -208,15 +211,16 @@ def _keep_to_the_curve(session: Session, model: Any, burning: list[tuple[Cooling
         session.add_rows(sp.vstack(rows, format="csr"), least)
 
 
-def _gangs(session: Session, model: Any, problem: Problem, settled: dict[int, float]) -> dict[int, float]:
+def _gangs(session: Session, problem: Problem, settled: dict[int, float]) -> dict[int, float]:
     """On how many GPUs, mean over the first step, each job left between is to run there (zero: wait), the surest first."""
+    model = session.model
     free = {p.id: p.available[0] - problem.idle_kept(p.id)[0] for p in problem.pools}
     between: list[tuple[float, int, float]] = []
     running = session.values(model.workload.gpus)[:, 0]
     for w, load in enumerate(problem.workloads):
         now = float(running[w, 0])
         if isinstance(load, Job) and w not in settled and (_is_ordered(load) or (now > TINY and not load.elastic)):
-            most = _most(session, model, problem, w)
+            most = _most(session, problem, w)
             if now < most - TINY and _has_more(session, running[w], load, w):
                 must = 2.0 if _is_ordered(load) else 1.0 if _must(session, problem, load, w) else None
                 lean = _lean(session, problem, load, w, running[w], now / most) if must is None else must
@@ -248,11 +252,12 @@ def _free(problem: Problem, pool: str, settled: dict[int, float]) -> float:
     return float(problem.free_gpus(pool)[0]) - sum(gpus for w, gpus in settled.items() if problem.workloads[w].pool == pool)
 
 
-def _most(session: Session, model: Any, problem: Problem, w: int) -> float:
+def _most(session: Session, problem: Problem, w: int) -> float:
     """The GPUs job `w` can run on in the first step, mean over it: all in its window, less where it finishes inside.
 
     What it is already fixed to do in later steps is not left to be done in the first.
     """
+    model = session.model
     job, h = problem.jobs[w - len(problem.firms)], problem.horizon.hours
     columns = session.columns(model.workload.gpus)[w, 0]
     later = [t for t in np.flatnonzero(columns >= 0).tolist() if t]

@@ -63,8 +63,7 @@ class WhatIf:
 
     def __init__(self, problem: Problem, budget_s: float, solver_of: SolverOf = Solver) -> None:
         self._problem, self._budget_s = problem, budget_s
-        self._model = declare(problem)
-        self._session = Session(self._model, solver_of)
+        self._session = Session(declare(problem), solver_of)
         self._rows: dict[tuple[str, str | None], list[tuple[int, int, float]]] = defaultdict(list)
         self._columns: dict[tuple[str, str | None], list[tuple[int, int, float]]] = defaultdict(list)
         rows, columns = self._session.shape
@@ -116,11 +115,11 @@ class WhatIf:
         return Remedy(*key, first, last, more, share, saved, {name: x for name, x in eased.items() if abs(x) > TINY}, running)
 
     def _solve(self) -> Solved | None:
-        outcome = solve_with_ladders(self._session, self._model, time.perf_counter() + self._budget_s)
+        outcome = solve_with_ladders(self._session, time.perf_counter() + self._budget_s)
         return outcome if isinstance(outcome, Solved) else None
 
     def _running(self) -> Floats:
-        return self._session.values(self._model.workload.gpus)[:, 0]
+        return self._session.values(self._session.model.workload.gpus)[:, 0]
 
     def _weights(self) -> list[tuple[str, float, Floats]]:
         """Name, price and the weight of each column in the amount of a tier."""

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -74,7 +74,8 @@ Costs = Mapping[Cause, float]
 class Why:
     """Takes the costs of GPUs apart at `solved`, an optimum of `session` over `model`, which lives as long as this does."""
 
-    def __init__(self, problem: Problem, model: Any, session: Session, solved: Solved) -> None:
+    def __init__(self, problem: Problem, session: Session, solved: Solved) -> None:
+        model = session.model
         rows = len(solved.row_dual)
         self._problem, self._model, self._session = problem, model, session
         self._gpus = session.columns(model.workload.gpus)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from models.problem import Problem
 from models.solving.outcome import Infeasible, Outcome, Solved, TimedOut
@@ -11,11 +10,12 @@ from models.solving.session import Session
 from models.work.maintenance import Window, likeliest, open_starts
 
 
-def find_windows(session: Session, model: Any, problem: Problem, solve: Callable[[], Outcome]) -> Problem | Infeasible | TimedOut:
+def find_windows(session: Session, problem: Problem, solve: Callable[[], Outcome]) -> Problem | Infeasible | TimedOut:
     """The problem with all its maintenances placed, each where the solution before it leans to; or an outcome that is none.
 
-    `model` is that of `problem`; `solve` solves it and loads the solution.
+    `session` is that of `problem`; `solve` solves it and loads the solution.
     """
+    model = session.model
     block, horizon = model.maintenance, problem.horizon
     for maintenance in problem.maintenances:
         outcome = solve()

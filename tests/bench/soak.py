@@ -38,7 +38,7 @@ def main(programs: int) -> int:
         problem = site if i % 50 == 0 else rolled(problem, i % 50)
         late += not _is_planned(problem) if i % 100 == 0 else not _is_solved(problem)
         kept.price(cost * rng.uniform(0.9, 1.1, len(cost)))
-        late += not isinstance(solve_with_ladders(kept, model, time.perf_counter() + BUDGET_S), Solved)
+        late += not isinstance(solve_with_ladders(kept, time.perf_counter() + BUDGET_S), Solved)
         if i % max(programs // LOOKS, 1) == 0:
             gc.collect()  # what only waits to be collected is no leak
             at.append(i)
@@ -53,7 +53,7 @@ def main(programs: int) -> int:
 def _is_solved(problem: Problem) -> bool:
     model = declare(problem)
     session = Session(model)
-    outcome = solve_with_ladders(session, model, time.perf_counter() + BUDGET_S)
+    outcome = solve_with_ladders(session, time.perf_counter() + BUDGET_S)
     session.values(model.workload.gpus)
     return isinstance(outcome, Solved)
 

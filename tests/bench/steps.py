@@ -68,7 +68,7 @@ def _solved(problem: Problem, budget_s: float) -> Found:
         with compiling.running():
             session = Session(model)
         rows = session.shape[0]
-        outcome = solve_with_ladders(session, model, time.perf_counter() + budget_s)
+        outcome = solve_with_ladders(session, time.perf_counter() + budget_s)
         session.values(model.workload.gpus)
     if not isinstance(outcome, Solved):
         return {"why": str(outcome)}

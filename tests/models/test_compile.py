@@ -97,7 +97,8 @@ def a_model() -> Any:
 
     @m.Objective()
     def cost(b: Any) -> Any:
-        return b.y + sum([sum((t + 1) * b.part[a].level[t] for t in b.STEPS) for a in ("a", "c")]) - 3 * (b.half - b.x["b", 1])
+        listed = sum(sum((t + 1) * b.part[a].level[t] for t in b.STEPS) for a in ("a", "c")) + sum(b.part[a].level[0] for a in ())
+        return b.y + listed - 3 * (b.half - b.x["b", 1])
 
     return m
 

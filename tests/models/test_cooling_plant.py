@@ -70,7 +70,7 @@ def test_a_plan_settles_on_what_the_plant_draws(site: Any, optimum: Any) -> None
         best.session.load(outcome)
         return outcome
 
-    settled = settle(best.session, best.model, problem, again)
+    settled = settle(best.session, problem, again)
     assert isinstance(settled, Solved)
     assert settled.objective == pytest.approx(-6.3)
     assert best.session.value(best.model.cooling_plant["plant"].power_kw[0]) == pytest.approx(13.0)

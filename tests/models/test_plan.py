@@ -182,7 +182,7 @@ def test_a_hair_of_every_electrical_limit_is_kept_back(site: Any) -> None:
 def test_where_rounding_makes_it_worse_than_the_baseline_the_baseline_is_the_plan(
     site: Any, job: Any, planned: Callable[[Problem], Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan_room, "sendable", lambda problem, model, session: (baseline(replace(problem, jobs=())), {}))
+    monkeypatch.setattr(plan_room, "sendable", lambda problem, session: (baseline(replace(problem, jobs=())), {}))
     plan = planned(problem := site(jobs=(job(8.0),)))
     assert plan.account is plan.baseline
     assert plan.account.objective == pytest.approx(account(problem, plan.schedule).objective)

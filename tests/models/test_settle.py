@@ -142,9 +142,9 @@ def test_what_must_run_later_is_not_there_to_be_done_first(site: Any, job: Any, 
     """10 GPU h at a speed of 0.8: alone all ten GPUs may run at first; ten fixed in the second hour do 8, which leaves 2 / 0.8 GPUs."""
     problem = site(jobs=(job(10.0),))
     found = optimum(problem)
-    assert _most(found.session, found.model, problem, 0) == 10.0
+    assert _most(found.session, problem, 0) == 10.0
     found.session.fix([found.model.workload.gpus[0, 0, 1]], [10.0])
-    assert _most(found.session, found.model, problem, 0) == pytest.approx(2.5)
+    assert _most(found.session, problem, 0) == pytest.approx(2.5)
 
 
 @pytest.mark.parametrize("seed", [*range(40), 138])

@@ -32,7 +32,7 @@ def a_mix(most: float) -> Program:
 def sifted(problem: Problem) -> tuple[Session, Solved]:
     model = declare(problem)
     session = Session(model)
-    solved = solve_with_ladders(session, model, time.perf_counter() + 60)
+    solved = solve_with_ladders(session, time.perf_counter() + 60)
     assert isinstance(solved, Solved), solved
     return session, solved
 
@@ -64,7 +64,7 @@ def test_a_part_of_the_columns_is_no_answer_and_they_are_open_again() -> None:
     model = declare(a_bench_site(*SIZES["S"]))
     session = Session(model)
     upper = session.upper.copy()
-    assert isinstance(session.sift(seldom_raised(session, model), 1e-3), TimedOut)
+    assert isinstance(session.sift(seldom_raised(session), 1e-3), TimedOut)
     assert session.upper.tolist() == upper.tolist()
 
 
@@ -93,7 +93,7 @@ def test_the_raises_of_a_job_in_a_hurry_stay_open(work_gpu_h: float, is_calm: bo
     """Ten GPUs at a speed of 0.8 do 16 GPU h in 2 h; one raise in each of two steps."""
     model = declare(site(jobs=(job(work_gpu_h),)))
     session = Session(model)
-    closed = [session.column_place(column).index for column in seldom_raised(session, model)]
+    closed = [session.column_place(column).index for column in seldom_raised(session)]
     assert closed == ([(0, 1, 0), (0, 1, 1)] if is_calm else [])
 
 

@@ -52,7 +52,7 @@ PLANT = Chiller(
 
 def solver(session: Session, model: Any) -> Callable[[float], Outcome]:
     """As the plan solves: ladder rows where they are broken."""
-    return lambda latest: solve_with_ladders(session, model, latest)
+    return lambda latest: solve_with_ladders(session, latest)
 
 
 def ordered(problem: Problem) -> tuple[Any, Ranked, Outcome, Session]:

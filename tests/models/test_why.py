@@ -19,7 +19,7 @@ from models.telling.why import Cause, Why, largest
 def test_the_parts_of_a_gpus_cost_are_all_of_it(random_site: Any, optimum: Any, seed: int) -> None:
     problem = random_site(seed)
     best = optimum(problem)
-    why = Why(problem, best.model, best.session, best.solved)
+    why = Why(problem, best.session, best.solved)
     for w, k, t in best.model.workload.gpus:
         parts = why.gpu(w, k, t)
         assert sum(parts.values()) == pytest.approx(why.reduced(w, k, t), rel=1e-6, abs=1e-6 * max(1.0, *map(abs, parts.values())))
@@ -30,7 +30,7 @@ def test_no_variable_of_the_chain_is_left_as_a_part(random_site: Any, optimum: A
     """All power ends at the meter, at a limit, at a bound or at a temperature, never at a balance on the way."""
     problem = random_site(seed)
     best = optimum(problem)
-    why = Why(problem, best.model, best.session, best.solved)
+    why = Why(problem, best.session, best.solved)
     families = {cause.family for w, k, t in best.model.workload.gpus for cause in why.gpu(w, k, t)}
     assert not families & {"pool.draws", "pool.could_draw", "feeder.sums", "feeder.sums_worst", "grid.meters", "cooling_plant.has_capacity"}
 
