@@ -99,4 +99,4 @@ def test_the_raises_of_a_job_in_a_hurry_stay_open(work_gpu_h: float, is_calm: bo
 
 def test_the_raises_of_a_rental_stay_open(site: Any, firm: Any) -> None:
     model = declare(site(firms=(firm(),)))
-    assert not len(seldom_raised(Session(model), model))
+    assert not len(seldom_raised(Session(model)))
