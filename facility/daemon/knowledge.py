@@ -39,8 +39,20 @@ class Knowledge:
         if state is not None:
             self._restore(state)
 
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """What to subscribe to for readings, whole topics."""
+        return self._telemetry.patterns
+
+    def hear(self, message: Message, now: datetime) -> bool:
+        """Take in a message of readings; False where it is none."""
+        if not self._telemetry.reads(message.topic):
+            return False
+        self._telemetry.accept(message, now)
+        return True
+
     def accept(self, name: str, feed: str | None, message: Message, now: datetime) -> bool:
-        """Take in a signal or a reading, `name` being its topic's; True where it is a new limit of the grid."""
+        """Take in a signal or a report, `name` being its topic's; True where it is a new limit of the grid."""
         if name not in NAMES:
             self._telemetry.accept(message, now)
             return False

@@ -53,8 +53,10 @@ GUARD_S = 0.5
 """How often the meter is held against the limit."""
 FACTS_EVERY_S = 60.0
 CYCLES_KEPT = timedelta(days=30)
-PATTERNS = ("tele/#", "meta/#", "grid/#", "signal/#", "override/#", "alarm/+", "job/+/spec", "job/+/reported", "svc/+/status", "position/set")
-REPORTS = ("cap/+/+/reported", "cooling/+/reported", "battery/+/reported")
+PATTERNS = (
+    "grid/#", "signal/#", "override/#", "alarm/+", "job/+/spec", "job/+/reported", "cap/+/+/reported", "svc/+/status", "position/set",
+)  # fmt: skip
+"""What is read beside readings, below the site's root."""
 
 
 class Daemon:
@@ -102,8 +104,9 @@ class Daemon:
 
     def subscribe(self) -> None:
         """Ask the broker for everything the service reads."""
-        for pattern in (*PATTERNS, *REPORTS):
-            self._bus.subscribe(f"{self._site.bus.root}/{self._site.id}/{pattern}", qos=1)
+        own = (f"{self._site.bus.root}/{self._site.id}/{pattern}" for pattern in PATTERNS)
+        for pattern in (*own, *self._known.patterns):
+            self._bus.subscribe(pattern, qos=1)
 
     def start(self) -> None:
         """Go on where an earlier process ended: its last plan while that holds, and the overrides that still stand."""
@@ -140,11 +143,13 @@ class Daemon:
     # --- what comes in ---------------------------------------------------------------------------------------------------
 
     def _take(self, message: Message) -> None:
+        now = self._clock.now()
+        if self._known.hear(message, now):
+            return
         found = self._topics.parse(message.topic)
         if found is None:
             return
         name, ids = found
-        now = self._clock.now()
         match name:
             case "override_set" | "override_clear":
                 if self._people.answer(name, ids["target"], message, now, self._limits):

@@ -7,7 +7,7 @@ range, future, old, job.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -23,8 +23,10 @@ from facility.site import Site
 from facility.snapshot import Snapshot
 from facility.tariff import billing_interval, charges, in_window
 from facility.telemetry.meter import Meter, Metered
-from facility.telemetry.readings import AS_IT_IS, Reading, Readings, Refusal, instant
-from facility.telemetry.units import Conversion
+from facility.telemetry.own_tree import decoded
+from facility.telemetry.readings import Reading, Readings, Refusal, instant
+from facility.telemetry.routes import Described, Routes, Told
+from facility.telemetry.sources import sources
 from facility.telemetry.work import Work
 
 BY_POINT = {
@@ -37,9 +39,7 @@ BY_POINT = {
 }
 """Which mapping of the snapshot holds the points of an asset type."""
 
-T = TypeVar("T", bound=msgspec.Struct)
-S = TypeVar("S", m.Sample, m.Batch)
-R = TypeVar("R", m.BatteryReported, m.CapReported, m.CoolingReported, m.JobReported)
+R = TypeVar("R", m.CapReported, m.JobReported)
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -68,11 +68,20 @@ class Telemetry:
 
     def __init__(self, site: Site) -> None:
         self._site, self._topics = site, Topics(site.bus.root, site.id)
-        self._readings = Readings(sensors(site))
+        self._routes, self._readings = Routes(sources(site)), Readings(sensors(site))
         self._caps: dict[str, m.CapReported] = {}
         self._meter_key = f"site/meter/{site.grid.feed}/import_kw"
         self._work, self._meter = Work(site), meter_of(site)
         self.refused: Counter[str] = Counter()
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """What to subscribe to for readings, whole topics."""
+        return self._routes.patterns
+
+    def reads(self, topic: str) -> bool:
+        """Whether a topic carries readings."""
+        return self._routes.of(topic) is not None
 
     def accept(self, message: Message, now: datetime) -> str | None:
         """Take in one message at `now`; the answer is None, or why it, or the first part of it, is not used."""
@@ -154,56 +163,44 @@ class Telemetry:
         return tuple(lost)
 
     def _accept(self, message: Message, now: datetime) -> None:
+        if (route := self._routes.of(message.topic)) is not None:
+            self._all(route(message.payload, message.retain), now)
+            return
         told = bool(message.payload)
         match self._topics.parse(message.topic):
-            case "tele", ids:
-                sample = _fresh(_decode(message, m.Sample), message)
-                self._take(_key(ids), sample.value, instant(sample.timestamp, now), sample.quality)
-            case "batch", {"hall": hall}:
-                batch = _fresh(_decode(message, m.Batch), message)
-                values = {f"{hall}/{point}": value for point, value in batch.values.items()}
-                self._each(values, instant(batch.timestamp, now), batch.quality)
-            case "meta", ids:
-                self._readings.describe(_key(ids), _decode(message, m.Meta) if told else None)
             case "job_spec", {"job": job}:
-                self._work.specify(job, _decode(message, m.JobSpec) if told else None)
+                self._work.specify(job, decoded(message.payload, m.JobSpec) if told else None)
             case "job_reported", {"job": job}:
                 self._work.report(job, _report(message, m.JobReported, now) if told else None)
             case "cap_reported", {"hall": hall, "pool": pool}:
                 self._enforced(hall, pool, _report(message, m.CapReported, now) if told else None)
-            case "battery_reported", {"battery": battery}:
-                if told:
-                    device = _report(message, m.BatteryReported, now)
-                    values = {"energy_kwh": device.energy_kwh, "power_kw": device.power_kw}
-                    self._device(f"site/battery/{battery}", values, instant(device.timestamp, now))
-            case "cooling_reported", {"plant": plant}:
-                if told:
-                    cooling = _report(message, m.CoolingReported, now)
-                    values = {"power_kw": cooling.power_kw, "stored_kwh": cooling.stored_kwh}
-                    self._device(f"site/cooling/{plant}", values, instant(cooling.timestamp, now))
             case _:
                 raise Refusal("topic", f"{message.topic} tells nothing of this site's state")
 
-    def _take(self, key: str, value: float | None, at: datetime, quality: int, convert: Conversion | None = None) -> None:
-        reading = self._readings.take(key, value, at, quality, convert)
-        if key == self._meter_key:
-            self._meter.read(reading.value, reading.at, self._readings.patience(key))
-
-    def _each(self, values: Mapping[str, float | None], at: datetime, quality: int, convert: Conversion | None = None) -> None:
+    def _all(self, facts: Iterable[Told | Described], now: datetime) -> None:
         """Keep what can be kept, then refuse with the first that cannot; the others are counted here."""
-        refusals = []
-        for key, value in values.items():
+        refusals: list[Refusal] = []
+        for fact in facts:
             try:
-                self._take(key, value, at, quality, convert)
+                if isinstance(fact, Told):
+                    self._take(fact, instant(fact.at_ms, now), refusals)
+                else:
+                    self._readings.describe(fact.key, fact.meta)
             except Refusal as refusal:
                 refusals.append(refusal)
-        self.refused.update(refusal.kind for refusal in refusals[1:])
         if refusals:
+            self.refused.update(refusal.kind for refusal in refusals[1:])
             raise refusals[0]
 
-    def _device(self, place: str, values: Mapping[str, float | None], at: datetime) -> None:
-        """Keep what a device reported under names that carry their unit; what it left out is nothing amiss."""
-        self._each({f"{place}/{point}": value for point, value in values.items() if value is not None}, at, 1, AS_IT_IS)
+    def _take(self, told: Told, at: datetime, refusals: list[Refusal]) -> None:
+        for key, value in told.values.items():
+            try:
+                reading = self._readings.take(key, value, at, told.quality, told.convert)
+            except Refusal as refusal:
+                refusals.append(refusal)
+                continue
+            if key == self._meter_key:
+                self._meter.read(reading.value, reading.at, self._readings.patience(key))
 
     def _enforced(self, hall: str, pool: str, report: m.CapReported | None) -> None:
         if pool not in self._site.pools or self._site.pools[pool].hall != hall:
@@ -217,24 +214,7 @@ class Telemetry:
         self._caps[pool] = report
 
 
-def _key(ids: Mapping[str, str]) -> str:
-    return f"{ids['hall']}/{ids['asset_type']}/{ids['asset']}/{ids['point']}"
-
-
-def _decode(message: Message, kind: type[T]) -> T:
-    try:
-        return m.decode(message.payload, kind)
-    except m.Rejected as rejected:
-        raise Refusal("malformed", rejected.reason) from None
-
-
-def _fresh(readings: S, message: Message) -> S:
-    if message.retain and readings.timestamp is None:
-        raise Refusal("old", f"{message.topic}: retained, and without a timestamp nobody knows since when")
-    return readings
-
-
 def _report(message: Message, kind: type[R], now: datetime) -> R:
-    report = _decode(message, kind)
+    report = decoded(message.payload, kind)
     instant(report.timestamp, now)
     return report

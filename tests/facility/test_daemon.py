@@ -647,7 +647,7 @@ def test_garbage_is_answered_and_stops_nothing(planned: House, payload: bytes) -
 
 def test_a_fault_in_one_message_is_counted_and_the_next_is_read(planned: House, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(planned.daemon._known, "accept", lambda *_: 1 / 0)
+        broken.setattr(planned.daemon._known, "hear", lambda *_: 1 / 0)
         for _ in range(3):
             planned.say("tele/site/meter/main/import_kw", b"1")
     assert planned.daemon.faults == {"ZeroDivisionError in a message": 3}
