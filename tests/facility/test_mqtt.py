@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import signal
 import socket
@@ -11,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -25,9 +24,9 @@ from facility.bus.interface import MAX_PAYLOAD_BYTES, Message, utc_now
 from facility.bus.messages import Rejected, Sample, decode
 from facility.bus.mqtt import MqttBus, parse_broker_url
 from facility.errors import InputError
+from tests.processes import Mosquitto, free_port, needs_mosquitto, until
 
-MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="needs the Mosquitto broker")
+pytestmark = needs_mosquitto
 Version = Literal["3.1.1", "5"]
 VERSIONS: tuple[Version, ...] = ("3.1.1", "5")
 
@@ -41,48 +40,6 @@ assert bus.wait_connected(10)
 bus.publish(Message("svc/child/status", b"NORMAL", qos=1, retain=True))
 time.sleep(60)
 """
-
-
-def until(true: Callable[[], Any], timeout_s: float = 10.0) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while not true() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return bool(true())
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Mosquitto:
-    """A broker in a child process; it remembers nothing from one start to the next."""
-
-    def __init__(self, folder: Path, *lines: str) -> None:
-        lines = lines or ("allow_anonymous true",)
-        self.port = free_port()
-        self.config = folder / f"mosquitto-{self.port}.conf"
-        self.config.write_text("\n".join((f"listener {self.port} 127.0.0.1", *lines, "")))
-        self.start()
-
-    @property
-    def url(self) -> str:
-        return f"mqtt://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        assert MOSQUITTO is not None
-        self.process = subprocess.Popen([MOSQUITTO, "-c", str(self.config)], stderr=subprocess.DEVNULL)
-        assert until(self.listens)
-
-    def listens(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-            return True
-        return False
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
 
 class Link:
