@@ -7,7 +7,7 @@ and narrow enough to show a wrong unit, such as W for kW or Fahrenheit for Celsi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from facility.site import Site
 
@@ -37,8 +37,21 @@ class Sensor:
 
 
 def sensors(site: Site) -> tuple[Sensor, ...]:
-    """Return the points of the site: pools, halls, cooling plants, feeders, the grid meter, batteries, the weather."""
-    return (*_pools(site), *_halls(site), *_cooling_plants(site), *_feeders(site), _meter(site), *_batteries(site), _weather())
+    """Return the points of the site: pools, halls, cooling plants, feeders, the grid meter, batteries, the weather.
+
+    Where a rule of `bus.mapping` tells a point, its period holds, and its range as far as that is the narrower one.
+    """
+    points = (*_pools(site), *_halls(site), *_cooling_plants(site), *_feeders(site), _meter(site), *_batteries(site), _weather())
+    return tuple(_as_mapped(site, sensor) for sensor in points)
+
+
+def _as_mapped(site: Site, sensor: Sensor) -> Sensor:
+    for rule in site.bus.mapping:
+        if rule.tells(sensor.asset_type, sensor.asset, sensor.point):
+            low, high = (sensor.low if rule.low is None else rule.low), (sensor.high if rule.high is None else rule.high)
+            period_s = sensor.period_s if rule.period_s is None else rule.period_s
+            return replace(sensor, period_s=period_s, low=max(low, sensor.low), high=min(high, sensor.high))
+    return sensor
 
 
 def _pools(site: Site) -> Iterator[Sensor]:

@@ -14,6 +14,7 @@ from facility.site.electrical import Battery, Feeder, Genset, Solar
 from facility.site.gpus import Curve, GpuModel, OperatingPoint, Pool
 from facility.site.grid import Carbon, Feed, Grid, LimitWindow
 from facility.site.maintenance import Maintenance
+from facility.site.mapping import MappingRule, Quality, Timestamp
 from facility.site.part import Id, Part
 from facility.site.reserve import Reserve, ReserveWindow
 from facility.site.service import Bus, Control
@@ -42,9 +43,11 @@ __all__ = [
     "Jobs",
     "LimitWindow",
     "Maintenance",
+    "MappingRule",
     "OperatingPoint",
     "Part",
     "Pool",
+    "Quality",
     "Reserve",
     "ReserveWindow",
     "SampleJob",
@@ -56,6 +59,7 @@ __all__ = [
     "Tenant",
     "Thermal",
     "ThermalStore",
+    "Timestamp",
     "Weather",
     "Window",
 ]

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from facility.site.mapping import MappingRule
 from facility.site.part import NonNegative, Part, Positive
 
 
@@ -25,7 +26,8 @@ class Control(Part):
 
 
 class Bus(Part):
-    """Where the broker is."""
+    """Where the broker is, and what a building says on it in its own words."""
 
     broker: str = Field(default="mqtt://127.0.0.1:1883", description="mqtt[s]://[user:password@]host[:port]")
     root: Annotated[str, Field(pattern=r"^[^+#\s]+$")] = Field(default="facility/v1", description="first levels of every topic")
+    mapping: tuple[MappingRule, ...] = Field(default=(), description="topics that are not ours, as readings of sensors")

@@ -25,7 +25,7 @@ from facility.tariff import billing_interval, charges, in_window
 from facility.telemetry.meter import Meter, Metered
 from facility.telemetry.own_tree import decoded
 from facility.telemetry.readings import Reading, Readings, Refusal, instant
-from facility.telemetry.routes import Described, Routes, Told
+from facility.telemetry.routes import Fact, Routes, Told
 from facility.telemetry.sources import sources
 from facility.telemetry.work import Work
 
@@ -177,12 +177,14 @@ class Telemetry:
             case _:
                 raise Refusal("topic", f"{message.topic} tells nothing of this site's state")
 
-    def _all(self, facts: Iterable[Told | Described], now: datetime) -> None:
+    def _all(self, facts: Iterable[Fact], now: datetime) -> None:
         """Keep what can be kept, then refuse with the first that cannot; the others are counted here."""
         refusals: list[Refusal] = []
         for fact in facts:
             try:
-                if isinstance(fact, Told):
+                if isinstance(fact, Refusal):
+                    refusals.append(fact)
+                elif isinstance(fact, Told):
                     self._take(fact, instant(fact.at_ms, now), refusals)
                 else:
                     self._readings.describe(fact.key, fact.meta)

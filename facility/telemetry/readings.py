@@ -30,7 +30,7 @@ class Refusal(Exception):
 
     def __init__(self, kind: str, words: str) -> None:
         super().__init__(f"{kind}: {words}")
-        self.kind = kind
+        self.kind, self.words = kind, words
 
 
 @dataclass(frozen=True, slots=True)

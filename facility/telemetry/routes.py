@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from facility.bus.messages import Meta
+from facility.telemetry.readings import Refusal
 from facility.telemetry.units import Conversion
 
 MOST_TOPICS = 100_000
@@ -35,8 +36,11 @@ class Described(NamedTuple):
     meta: Meta | None
 
 
-Route = Callable[[bytes, bool], Iterable[Told | Described]]
-"""From a payload, and whether it came retained, to what it tells. Raises `Refusal`, and nothing else."""
+Fact = Told | Described | Refusal
+"""A part of a message; a `Refusal` is a part that cannot be used."""
+
+Route = Callable[[bytes, bool], Iterable[Fact]]
+"""From a payload, and whether it came retained, to what it tells. Raises `Refusal` where it is the whole message, and nothing else."""
 
 
 class Source(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from facility.config.rules import electrical, gpus, grid, references, tenancy, thermal
+from facility.config.rules import electrical, gpus, grid, mapping, references, tenancy, thermal
 from facility.config.rules.parts import Breach, Known, nearest
 
 __all__ = ["Breach", "Known", "breaches", "nearest"]
@@ -33,3 +33,4 @@ def breaches(site: Known) -> Iterator[Breach]:
     yield from grid.export(site)
     yield from grid.peaks(site)
     yield from grid.times(site)
+    yield from mapping.mapping(site)

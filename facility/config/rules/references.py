@@ -41,6 +41,7 @@ ORDERED: tuple[tuple[KeyPath, tuple[str, ...], str], ...] = (
     (("tariff", "network_fee_windows", "*"), ("from_local", "to_local"), "above"),
     (("tariff", "demand_charges", "*"), ("from_local", "to_local"), "above"),
     (("grid", "reserves", "*", "committed", "*"), ("from_local", "to_local"), "above"),
+    (("bus", "mapping", "*"), ("low", "high"), "above"),
     (("control",), ("override_default_s", "override_ceiling_s"), "at least"),
 )
 """Keys of one part in the order in which their values rise, and whether each must be above the one before or at least it."""

@@ -1,0 +1,178 @@
+"""Rules of `bus.mapping`: topics, paths and captures that can be read, sensors that exist, units that fit, one rule for a sensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import combinations
+
+from facility.bus.interface import check_pattern
+from facility.config.rules.parts import Breach, Known, expand, nearest
+from facility.config.strict_yaml import KeyPath
+from facility.site.mapping import HOLE, reaches
+from facility.telemetry.paths import PathError, path
+from facility.telemetry.units import QUANTITIES, conversion
+
+POINTS = {
+    "pool": ("it_power_kw",),
+    "hall": ("air_temperature_c",),
+    "cooling": ("power_kw", "stored_kwh"),
+    "feeder": ("power_kw",),
+    "meter": ("import_kw",),
+    "battery": ("energy_kwh", "power_kw"),
+    "weather": ("temperature_c",),
+}
+"""What is measured of each type of asset; a point's unit is its ending."""
+
+PARTS = {"pool": "pools", "hall": "halls", "cooling": "cooling_plants", "feeder": "feeders", "battery": "batteries"}
+UNITS = {"c": "degC", "kw": "kW", "kwh": "kWh"}
+PATHS = ("each", "value")
+BESIDE = (("timestamp", "path"), ("quality", "path"), ("where", "*"), ("captures", "*"))
+"""Where paths to one place stand, beside the values."""
+
+
+def mapping(site: Known) -> Iterator[Breach]:
+    """Each rule alone, then those that tell the same sensor."""
+    rules = list(expand(site, ("bus", "mapping", "*")))
+    for rule in rules:
+        yield from _topic(site, rule)
+        yield from _paths(site, rule)
+        yield from _captures(site, rule)
+        yield from _sensor(site, rule)
+        yield from _unit(site, rule)
+    told: set[KeyPath] = set()
+    for first, second in combinations(rules, 2):
+        if second not in told and (sensor := _both(site, first, second)) is not None:
+            told.add(second)
+            found = f"bus.mapping.{first[-1]} tells {sensor} too"
+            yield (*second, "sensor"), found, "one rule for a sensor, or `redundant: true` in both: the newest reading counts"
+
+
+def points(site: Known) -> dict[str, tuple[str, ...]]:
+    """Return the ids of each type of asset, as far as they are known."""
+    ids = {kind: site.ids(part) for kind, part in PARTS.items()}
+    feed = site.get("grid", "feed")
+    return {**ids, "meter": () if feed is None else (feed,), "weather": ("outdoor",)}
+
+
+def _topic(site: Known, rule: KeyPath) -> Iterator[Breach]:
+    topic = site.get(*rule, "topic")
+    if topic is None:
+        return
+    place, whole = (*rule, "topic"), all(HOLE.fullmatch(level) or "{" not in level for level in topic.split("/"))
+    try:
+        check_pattern(HOLE.sub("+", topic) if whole else "")
+    except ValueError:
+        yield place, f"`{topic}`", "levels by /, each a text, + or {name} as a whole, and # only as the last"
+    own = f"{site.get('bus', 'root')}/{site.get('id')}/"
+    if topic.startswith(own):
+        yield place, f"`{topic}` is below our own root", f"leave the rule out: what stands below {own} is read as it is"
+    names = HOLE.findall(topic)
+    if (twice := next((name for name in names if names.count(name) > 1), None)) is not None:
+        yield place, f"`{{{twice}}}` twice", "a name of its own for each level"
+
+
+def _paths(site: Known, rule: KeyPath) -> Iterator[Breach]:
+    for at, text in _texts(site, rule):
+        try:
+            found = path(text)
+        except PathError as error:
+            yield at, str(error), "write it as fields.power, values[0], values.*, metrics[name=Temperature].value or values.{asset}"
+            continue
+        beside = at[len(rule)] not in PATHS
+        if beside and found.captures:
+            yield at, f"`{text}` captures", "capture in topic, each or value, or name it under captures"
+        if not beside and found.whole:
+            yield at, f"`{text}` begins at the message", "a path that begins at the item; $ is for what stands beside the values"
+        if site.get(*rule, "value") is None and not site.malformed(*rule, "value") and at[len(rule)] != "value":
+            yield at, f"`{text}`, but no value", "give value: without it the payload is one plain value, and has no fields"
+
+
+def _texts(site: Known, rule: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    """Every path of a rule, with the place where it stands; under `where` it is the key."""
+    for key in PATHS:
+        if (text := site.get(*rule, key)) is not None:
+            yield (*rule, key), text
+    for pattern in BESIDE:
+        for at in expand(site, pattern, rule):
+            text = at[-1] if pattern[0] == "where" else site.get(*at)
+            if text is not None:
+                yield at, str(text)
+
+
+def _captured(site: Known, rule: KeyPath) -> set[str]:
+    """The names that a rule captures."""
+    names = {*HOLE.findall(site.get(*rule, "topic") or ""), *map(str, site.ids(*rule, "captures"))}
+    for key in PATHS:
+        with suppress(PathError):
+            names |= {*path(text).captures} if (text := site.get(*rule, key)) is not None else set()
+    return names
+
+
+def _captures(site: Known, rule: KeyPath) -> Iterator[Breach]:
+    known = _captured(site, rule)
+    for name in HOLE.findall(site.get(*rule, "sensor") or ""):
+        if name not in known:
+            yield (*rule, "sensor"), f"`{{{name}}}` is captured nowhere", nearest(name, sorted(known)).replace(
+                "there is none in this file", "write it in braces as a level of the topic, or name it under captures"
+            )
+
+
+def _sensor(site: Known, rule: KeyPath) -> Iterator[Breach]:
+    template, place = site.get(*rule, "sensor"), (*rule, "sensor")
+    if template is None:
+        return
+    levels = template.split("/")
+    if len(levels) != 3 or any("{" in level and not HOLE.fullmatch(level) for level in levels):
+        yield place, f"`{template}`", "type/asset/point, such as pool/{asset}/it_power_kw; a {name} is a whole level"
+        return
+    kind, asset, point = levels
+    if HOLE.fullmatch(kind) or HOLE.fullmatch(point):
+        yield place, f"`{template}`", "a type and a point as they are; only the asset can be captured"
+    elif kind not in POINTS:
+        yield place, f"no type `{kind}`", nearest(kind, list(POINTS))
+    elif point not in POINTS[kind]:
+        yield place, f"no point `{point}` of a {kind}", nearest(point, POINTS[kind])
+    else:
+        ids, names = points(site)[kind], {name: site.get(*rule, "names", name) for name in site.ids(*rule, "names")}
+        if HOLE.fullmatch(asset):
+            wanted = {(*rule, "names", name): of for name, of in names.items() if of is not None}
+        else:
+            wanted = {place: asset}
+        for at, of in wanted.items():
+            if of not in ids:
+                yield at, f"no {kind} `{of}`", nearest(of, ids)
+
+
+def _unit(site: Known, rule: KeyPath) -> Iterator[Breach]:
+    unit, states, sensor = (site.get(*rule, key) for key in ("unit", "states", "sensor"))
+    point = (sensor or "").rpartition("/")[2]
+    into = UNITS.get(point.rpartition("_")[2])
+    known = [name for units in QUANTITIES if into in units for name in units]
+    if unit is None and not states and not any(site.malformed(*rule, key) for key in ("unit", "states")):
+        remedy = f"the sender's unit, one of {', '.join(known)}" if known else "give the sender's unit"
+        yield (*rule, "unit"), "missing", f"{remedy}, or states"
+    elif unit is not None and states:
+        yield (*rule, "unit"), f"`{unit}`, beside states", "one of the two: states are numbers in the sensor's unit"
+    elif unit is not None and into is not None and conversion(unit, into) is None:
+        yield (*rule, "unit"), f"`{unit}` for {into}", nearest(unit, known)
+    if site.get(*rule, "scale") == 0:
+        yield (*rule, "scale"), "0", "what one of the sender's counts is in `unit`, such as 0.1"
+
+
+def _both(site: Known, first: KeyPath, second: KeyPath) -> str | None:
+    """Name a sensor that two rules tell for certain, where they do not both say so."""
+    if all(site.get(*rule, "redundant") for rule in (first, second)):
+        return None
+    for kind, ids in points(site).items():
+        for sensor in ((kind, asset, point) for asset in ids for point in POINTS[kind]):
+            if all(_certainly(site, rule, sensor) for rule in (first, second)):
+                return "/".join(sensor)
+    return None
+
+
+def _certainly(site: Known, rule: KeyPath, sensor: tuple[str, str, str]) -> bool:
+    template, names = site.get(*rule, "sensor"), site.ids(*rule, "names")
+    if template is None or (HOLE.search(template) and not names):
+        return False
+    return reaches(template, {name: site.get(*rule, "names", name) for name in names}, sensor)
