@@ -200,6 +200,22 @@ def status(site: SiteFile, broker: Broker = None, settings: Settings = None, jso
     raise typer.Exit(run_status(site, tuple(settings or ()), broker, as_json=json))
 
 
+@app.command()
+def audit(
+    site: SiteFile,
+    state: Annotated[Path | None, typer.Option(metavar="FILE", help="the daemon's journal; default: SITE_ID.sqlite here")] = None,
+    since: Annotated[str, typer.Option(metavar="TIME", help="the last so long, such as 24h, or an instant")] = "24h",
+    by: Annotated[str | None, typer.Option(help="only what this person did")] = None,
+    target: Annotated[str | None, typer.Option(help="only what was done to this, such as pool/h1/h1-a")] = None,
+    settings: Settings = None,
+    json: Json = False,
+) -> None:
+    """Say who changed what, when, why and what came of it."""
+    from facility.commands.audit import run_audit
+
+    raise typer.Exit(run_audit(site, tuple(settings or ()), state, since, by, target, as_json=json))
+
+
 def main() -> None:
     """Run the command line; every outcome is an exit code and, where it is bad, a sentence."""
     try:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
+from typing import Literal
 
 from facility.bus.interface import Bus, Message
 from facility.bus.messages import Alarm, encode
 from facility.bus.topics import Topics
+from facility.daemon.account import Account
+from facility.journal.entry import Entry
 from facility.site import Site
 
 log = logging.getLogger(__name__)
@@ -16,8 +19,8 @@ log = logging.getLogger(__name__)
 class Alarms:
     """The alarms of this process; to be used under the daemon's lock."""
 
-    def __init__(self, site: Site, bus: Bus) -> None:
-        self._bus, self._topics = bus, Topics(site.bus.root, site.id)
+    def __init__(self, site: Site, bus: Bus, account: Account) -> None:
+        self._bus, self._topics, self._account = bus, Topics(site.bus.root, site.id), account
         self._standing: dict[str, Alarm] = {}
 
     @property
@@ -25,27 +28,34 @@ class Alarms:
         """Ids of the alarms that stand."""
         return tuple(self._standing)
 
-    def stand(self, alarm: str, cause: str, now: datetime, *, place: str, remedy: str) -> None:
+    def stand(
+        self, alarm: str, cause: str, now: datetime, *, place: str, remedy: str, severity: Literal["warning", "alarm"] = "alarm"
+    ) -> None:
         """Raise an alarm; where it stands already, it stays as it was told."""
         if alarm not in self._standing:
             log.warning("%s: %s", place, cause)
-            self._standing[alarm] = Alarm(id=alarm, severity="alarm", cause=cause, since=now, place=place[:128], remedy=remedy)
+            self._standing[alarm] = Alarm(
+                id=alarm, severity=severity, cause=cause[:1000], since=now, place=place[:128], remedy=remedy
+            )
             self._tell(self._standing[alarm])
+            self._account.note(Entry(now, "alarm", "raised", alarm, f"{place}: {cause}", result=severity))
 
     def follow_cap(self, pool: str, cause: str | None, now: datetime, *, place: str) -> None:
         """Raise the alarm of a pool that enforces more than was sent; clear it when there is no cause any more."""
         alarm = f"cap-{pool}"[:64]
         if cause is None:
-            self.clear(alarm)
+            self.clear(alarm, now)
         else:
             remedy = "see whether the pool's agent can set caps: until it reports what was sent, its higher cap is reckoned with"
             self.stand(alarm, cause, now, place=place, remedy=remedy)
 
-    def clear(self, alarm: str) -> None:
+    def clear(self, alarm: str, now: datetime) -> None:
         """Take an alarm back, where it stands."""
-        if self._standing.pop(alarm, None) is not None:
+        stood = self._standing.pop(alarm, None)
+        if stood is not None:
             log.info("the alarm %s is over", alarm)
             self._bus.publish(Message(self._topics.alarm(alarm), b"", qos=1, retain=True))
+            self._account.note(Entry(now, "alarm", "over", alarm, stood.cause, result=stood.severity))
 
     def correct(self, alarm: str, message: Message) -> None:
         """Take an alarm off the broker that an earlier process raised; it comes again where its cause is still there."""

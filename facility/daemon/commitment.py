@@ -1,6 +1,6 @@
 """Commitment: the position that a planner committed over the bus, kept in the journal and shown as long as any of it is to come.
 
-It is answered as an override is: always, once for each id, and refused where it arrives retained. It costs the imbalance premium to
+It is answered as an override is: always, once for each id, and refused where it arrives retained, with an alarm. It costs the imbalance premium to
 leave it, nothing more, so that what came by mistake breaks no limit; one without points withdraws it.
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 from facility.bus.interface import Bus, Message
 from facility.bus.messages import OverrideResult, PositionSet, PositionState, Rejected, Step, decode, encode
 from facility.bus.topics import Topics
+from facility.daemon.answers import Answers
 from facility.inputs.series import Series
 from facility.journal.journal import Journal
 from facility.position import committed_kw, merged
@@ -30,8 +31,8 @@ BELIEVABLE = 10
 class Commitment:
     """To be used under the daemon's lock."""
 
-    def __init__(self, site: Site, bus: Bus, journal: Journal) -> None:
-        self._site, self._bus, self._journal = site, bus, journal
+    def __init__(self, site: Site, bus: Bus, journal: Journal, answers: Answers) -> None:
+        self._site, self._bus, self._journal, self._answers = site, bus, journal, answers
         self._topics = Topics(site.bus.root, site.id)
         self._position: Series | None = None
         self._state = journal.get(FACT) or b""
@@ -48,16 +49,18 @@ class Commitment:
 
     def answer(self, message: Message, now: datetime) -> bool:
         """Answer a commitment; True where another position is in force because of it."""
+        self._answers.watch(message, now)
         if not message.payload:
             return False
-        before = self._state
+        before, told = self._state, None
         try:
             told = decode(message.payload, PositionSet)
             result = self._take(told, now, retained=message.retain)
         except Rejected as rejected:
             result = OverrideResult(id=rejected.id, status="rejected", reason=rejected.reason[:1000])
-        self._bus.publish(Message(self._topics.position("result"), encode(result), qos=1))
-        if result.status == "accepted":
+        by, reason = (told.by, told.reason) if told is not None else ("", "")
+        topic = self._topics.position("result")
+        if self._answers.give("position", "set", "site", topic, result, now, to=message, by=by, reason=reason):
             self.republish()
         return self._state != before
 

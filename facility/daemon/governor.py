@@ -14,7 +14,7 @@ and nothing that is sent raises them again before the meter has been within the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -83,10 +83,15 @@ class Outcome:
 
 
 class Governor:
-    """To be used under the daemon's lock. `verdict` is what the second opinion said of what is `in_force`."""
+    """To be used under the daemon's lock. `verdict` is what the second opinion said of what is `in_force`.
 
-    def __init__(self, site: Site, actuator: Actuator, now: datetime, reason: str) -> None:
-        self._site, self._actuator = site, actuator
+    `entered` is told of every change of mode, after what it sends was sent: how it was before, and when it changed.
+    """
+
+    def __init__(
+        self, site: Site, actuator: Actuator, now: datetime, reason: str, entered: Callable[[Outcome, datetime], None] = lambda _outcome, _now: None
+    ) -> None:
+        self._site, self._actuator, self._entered = site, actuator, entered
         self._ttl = timedelta(seconds=site.control.cap_ttl_s)
         self._base: Decision | None = None
         self.in_force: Decision | None = None
@@ -275,9 +280,11 @@ class Governor:
         self._reason, changed = reason, mode != self.outcome.mode
         if self._cut is not None:
             reason = f"{reason}; {self._cut.says}: caps give way"
+        before = self.outcome
+        self.outcome = Outcome(mode, how, reason, here.now if changed else before.since)
         if changed:
-            log.info("%s -> %s: %s", self.outcome.mode, mode, reason)
-        self.outcome = Outcome(mode, how, reason, here.now if changed else self.outcome.since)
+            log.info("%s -> %s: %s", before.mode, mode, reason)
+            self._entered(before, here.now)
 
 
 def _worse(broken: Sequence[Violation], before: Sequence[Violation]) -> tuple[Violation, ...]:

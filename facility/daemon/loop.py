@@ -22,8 +22,10 @@ from facility.bus.interface import Bus, Message
 from facility.bus.messages import CapReported, Rejected, Status, decode
 from facility.bus.topics import Topics
 from facility.clock import Clock
+from facility.daemon.account import Account
 from facility.daemon.actuate import Actuator
 from facility.daemon.alarms import Alarms
+from facility.daemon.answers import Answers
 from facility.daemon.commitment import Commitment
 from facility.daemon.governor import Governor, Outcome, Situation
 from facility.daemon.knowledge import Knowledge
@@ -34,6 +36,7 @@ from facility.daemon.rivals import Rivals
 from facility.decide import Decided, Undecided, decide
 from facility.events import Event
 from facility.forecast import Forecast
+from facility.journal.entry import Entry
 from facility.journal.journal import Journal
 from facility.overrides.proposal import Proposal
 from facility.problem import called
@@ -75,14 +78,18 @@ class Daemon:
         self._lock = threading.RLock()
         self._planning = threading.Lock()
         self._known = Knowledge(site, journal, clock)
-        self._alarms = Alarms(site, bus)
-        self._people = People(site, bus, self._known.desk, self._alarms)
-        self._committed = Commitment(site, bus, journal)
+        self._account = Account(journal)
+        self._alarms = Alarms(site, bus, self._account)
+        answers = Answers(site, bus, self._alarms, self._account)
+        self._people = People(site, bus, self._known.desk, answers)
+        self._committed = Commitment(site, bus, journal, answers)
         self._epoch = journal.next_epoch()
         self._rivals = Rivals(self._alarms, self._epoch)
         self._actuator = Actuator(site, bus, journal, self._epoch)
         lost = f"the journal was damaged and lies at {journal.put_aside}; " if journal.put_aside is not None else ""
-        self._governor = Governor(site, self._actuator, clock.now(), f"{lost}no plan yet")
+        began = f"version {__version__}, epoch {self._epoch}"
+        self._account.note(Entry(clock.now(), "service", "started", instance, f"{lost}{began}"), to_disk=True)
+        self._governor = Governor(site, self._actuator, clock.now(), f"{lost}no plan yet", self._note_mode)
         last = journal.last_published()
         if last is not None and (decision := decision_in(last)) is not None:
             self._governor.resume(decision)
@@ -138,6 +145,7 @@ class Daemon:
             self._closed = True
             with self._survives("writing down what is known"):
                 self._known.remember()
+            self._account.note(Entry(self._clock.now(), "service", "stopped", self._instance, f"epoch {self._epoch}"), to_disk=True)
             self._bus.publish(last_will(self._site, self._instance, "stopped"))
 
     # --- what comes in ---------------------------------------------------------------------------------------------------
@@ -208,6 +216,10 @@ class Daemon:
             low, high = (middle, high) if holds(middle) else (low, middle)
         return float(low), f"above {low} W the sum of caps would not fit under the feeders"
 
+    def _note_mode(self, before: Outcome, now: datetime) -> None:
+        outcome = self._governor.outcome
+        self._account.note(Entry(now, "mode", outcome.mode, "site", outcome.reason, result=before.mode))
+
     # --- what time asks for ----------------------------------------------------------------------------------------------
 
     def _keep_time(self) -> None:
@@ -222,7 +234,7 @@ class Daemon:
         if real_s - self._guard_s >= GUARD_S:
             self._guard_s = real_s
             self._governor.guard(self._known.situation(now))
-        self._rivals.look()
+        self._rivals.look(now)
         if self._bus.connections != self._connections:
             self._connections = self._bus.connections
             self._pulse.echo()

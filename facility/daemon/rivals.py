@@ -29,7 +29,7 @@ class Rivals:
             return
         if offline:
             self._heard_s.pop(instance, None)
-            self.look()
+            self.look(now)
         elif not retained:
             self._heard_s[instance] = time.monotonic()
             self._stand(f"another daemon runs this site: {instance}", f"svc/{instance}/status", now)
@@ -42,14 +42,14 @@ class Rivals:
             self._stand(cause, f"pool/{pool}", now)
         elif pool in self._obeying:
             self._obeying.discard(pool)
-            self.look()
+            self.look(now)
 
-    def look(self) -> None:
+    def look(self, now: datetime) -> None:
         """Forget those that have fallen silent, and take the alarm back when none is left."""
         now_s = time.monotonic()
         self._heard_s = {name: heard_s for name, heard_s in self._heard_s.items() if now_s - heard_s < SILENT_S}
         if not self._heard_s and not self._obeying:
-            self._alarms.clear(TWO_DAEMONS)
+            self._alarms.clear(TWO_DAEMONS, now)
 
     def _stand(self, cause: str, place: str, now: datetime) -> None:
         remedy = "stop one of the two; where the other is gone for good, start this one with the journal that the other wrote"

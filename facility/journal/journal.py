@@ -1,13 +1,15 @@
 """The journal: what must survive a crash.
 
-It holds the counters that order every command sent (epoch, seq), the overrides people gave and what they were answered,
-every cycle with what went in and what came out, and a few small facts. The broker is only a cable: after a restart or a
-reconnect the truth comes from here. Overrides, counters and facts reach the disk before the call returns; cycles survive
-the death of the process and may lose their last seconds with the power. Instants are stored as whole ms since 1970, UTC.
+It holds the counters that order every command sent (epoch, seq), the overrides people gave and what they were answered, the
+rentals that came, every cycle with what went in and what came out, the account of who changed what, and a few small facts. The
+broker is only a cable: after a restart or a reconnect the truth comes from here. Overrides, rentals, counters and facts reach the
+disk before the call returns; cycles survive the death of the process and may lose their last seconds with the power. Instants are
+stored as whole ms since 1970, UTC.
 """
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
@@ -18,35 +20,25 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 import msgspec
+from pydantic import ValidationError
 
 from facility.bus.messages import OverrideResult
 from facility.clock import Clock, SystemClock
+from facility.journal.entry import Entry
 from facility.journal.store import Store, StoreFault
+from facility.journal.tables import MIGRATIONS, TABLES, VERSION
 from facility.overrides.proposal import Proposal
+from facility.rental.rental import Rental
+from facility.site import Contract
 
-VERSION: Final = 1
+log = logging.getLogger(__name__)
+
 SEQ_BLOCK: Final = 1000
 """Sequence numbers reserved at once; a crash skips what is left of them."""
 IDS_KEPT: Final = timedelta(days=400)
 """How much longer than cycles an override's id is remembered, so that an old message cannot act again."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_TABLES: Final = """
-CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE fact (key TEXT PRIMARY KEY, json BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE answer (id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, json BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE override (
-    n INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, target TEXT NOT NULL, kind TEXT NOT NULL, value REAL, asked REAL,
-    priority INTEGER NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL,
-    ended_ms INTEGER, how TEXT);
-CREATE INDEX override_open ON override (n) WHERE ended_ms IS NULL;
-CREATE TABLE cycle (
-    n INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, cycle INTEGER NOT NULL, mode TEXT NOT NULL, outcome TEXT NOT NULL,
-    reason TEXT NOT NULL, inputs BLOB NOT NULL, decision BLOB NOT NULL, verdict BLOB NOT NULL);
-CREATE INDEX cycle_at ON cycle (at_ms);
-CREATE INDEX cycle_published ON cycle (n) WHERE outcome = 'published';
-"""
-
 How = Literal["expired", "superseded", "cleared"]
 
 
@@ -75,7 +67,7 @@ class Journal:
 
     def __init__(self, path: Path | str, *, read_only: bool = False, clock: Clock | None = None) -> None:
         self._clock: Clock = clock or SystemClock()
-        self._store = Store(Path(path), _TABLES, VERSION, read_only=read_only, clock=self._clock)
+        self._store = Store(Path(path), TABLES, VERSION, MIGRATIONS, read_only=read_only, clock=self._clock)
         self._seq = self._seq_reserved = 0
         self._seq_mutex = threading.Lock()
 
@@ -132,12 +124,12 @@ class Journal:
         with self._store.write(to_disk=bool(cleared)) as db:
             _answer(db, answer, at)
             for override in cleared:
-                _end(db, override, at, "cleared")
+                _end(db, "override", override, at, "cleared")
 
     def end_override(self, override: str, at: datetime, how: How) -> None:
         """Store that an override ended, on the disk; the first end counts."""
         with self._store.write() as db:
-            _end(db, override, at, how)
+            _end(db, "override", override, at, how)
 
     def overrides(self) -> list[Proposal]:
         """List the overrides not yet told to have ended, oldest first."""
@@ -147,6 +139,54 @@ class Journal:
             Proposal(key, target, kind, value, priority, _instant(start_ms), _instant(end_ms), by, reason, asked)
             for key, target, kind, value, priority, start_ms, end_ms, by, reason, asked in rows
         ]
+
+    def save_rental(self, rental: Rental, answer: OverrideResult, *, at: datetime, superseded: str | None = None) -> None:
+        """Store a rental together with its answer and the end of the one that it replaces, on the disk."""
+        terms = rental.terms.model_dump_json(exclude_unset=True).encode()
+        row = (rental.id, rental.contract, terms, _ms(rental.start), _ms(rental.end), rental.by, rental.reason)
+        with self._store.write() as db:
+            if superseded is not None:
+                _end(db, "rental", superseded, at, "superseded")
+            db.execute("INSERT INTO rental VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row)
+            _answer(db, answer, at)
+
+    def end_rental(self, rental: str, at: datetime, how: How) -> None:
+        """Store that a rental ended, on the disk; the first end counts."""
+        with self._store.write() as db:
+            _end(db, "rental", rental, at, how)
+
+    def rentals(self) -> list[tuple[Rental, datetime | None]]:
+        """List the rentals that are kept, oldest first, each with the instant at which it was told to have ended."""
+        rows = self._store.read("SELECT id, contract, terms, start_ms, end_ms, by, reason, ended_ms FROM rental ORDER BY n")
+        found: list[tuple[Rental, datetime | None]] = []
+        for key, contract, terms, start_ms, end_ms, by, reason, ended_ms in rows:
+            try:
+                told = Contract.model_validate_json(terms)
+            except ValidationError as error:
+                log.warning("contract %s cannot be read by this version: %s", contract, error)
+                continue
+            rental = Rental(key, contract, told, _instant(start_ms), _instant(end_ms), by, reason)
+            found.append((rental, None if ended_ms is None else _instant(ended_ms)))
+        return found
+
+    def note(self, entry: Entry, *, to_disk: bool = False) -> None:
+        """Add an entry to the account."""
+        at, *rest = astuple(entry)
+        with self._store.write(to_disk=to_disk) as db:
+            db.execute("INSERT INTO event VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (_ms(at), *rest))
+
+    def account(self, since: datetime, *, by: str | None = None, target: str | None = None) -> list[Entry]:
+        """List the account from an instant on, oldest first; only what `by` did, or was done to `target`, where they are given."""
+        query = "SELECT at_ms, sort, action, target, says, actor, reason, result, id, signer FROM event WHERE at_ms >= ?"
+        wanted = {"actor": by, "target": target}
+        given = {column: value for column, value in wanted.items() if value is not None}
+        rows = self._store.read(query + "".join(f" AND {column} = ?" for column in given) + " ORDER BY n", _ms(since), *given.values())
+        return [Entry(_instant(at_ms), *rest) for at_ms, *rest in rows]
+
+    def newest(self) -> datetime | None:
+        """Tell when the account was last added to; None where it is empty."""
+        rows = self._store.read("SELECT at_ms FROM event ORDER BY n DESC LIMIT 1")
+        return _instant(rows[0][0]) if rows else None
 
     def seen(self, override: str) -> OverrideResult | None:
         """Tell what the request with this id was answered; None where the id is new."""
@@ -168,14 +208,17 @@ class Journal:
         return next(iter(self._cycles("WHERE outcome = 'published' ORDER BY n DESC LIMIT ?", 1)), None)
 
     def prune(self, before: datetime) -> None:
-        """Forget cycles before an instant, except the last one published, and much older overrides with their ids."""
+        """Forget cycles before an instant, except the last one published, and much older entries, overrides and rentals with their ids."""
         at, ids_at = _ms(before), _ms(before - IDS_KEPT)
         with self._store.write(to_disk=False) as db:
             db.execute(
                 "DELETE FROM cycle WHERE at_ms < ? AND n IS NOT (SELECT max(n) FROM cycle WHERE outcome = 'published')", (at,)
             )
-            db.execute("DELETE FROM override WHERE ended_ms < ? AND end_ms < ?", (ids_at, ids_at))
-            db.execute("DELETE FROM answer WHERE at_ms < ? AND id NOT IN (SELECT id FROM override)", (at,))
+            for table in ("override", "rental"):
+                db.execute(f"DELETE FROM {table} WHERE ended_ms < ? AND end_ms < ?", (ids_at, ids_at))  # noqa: S608 - from our own constants
+            kept = "SELECT id FROM override UNION ALL SELECT id FROM rental"
+            db.execute(f"DELETE FROM answer WHERE at_ms < ? AND id NOT IN ({kept})", (at,))  # noqa: S608 - from our own constants
+            db.execute("DELETE FROM event WHERE at_ms < ?", (ids_at,))
 
     def put(self, key: str, json: bytes) -> None:
         """Store a small fact under a key, in place of the one before, on the disk."""
@@ -207,8 +250,9 @@ def _answer(db: sqlite3.Connection, answer: OverrideResult, at: datetime) -> Non
     db.execute("INSERT INTO answer VALUES (?, ?, ?)", (answer.id, _ms(at), msgspec.json.encode(answer)))
 
 
-def _end(db: sqlite3.Connection, override: str, at: datetime, how: How) -> None:
-    db.execute("UPDATE override SET ended_ms = ?, how = ? WHERE id = ? AND ended_ms IS NULL", (_ms(at), how, override))
+def _end(db: sqlite3.Connection, table: Literal["override", "rental"], key: str, at: datetime, how: How) -> None:
+    query = f"UPDATE {table} SET ended_ms = ?, how = ? WHERE id = ? AND ended_ms IS NULL"  # noqa: S608 - from our own constants
+    db.execute(query, (_ms(at), how, key))
 
 
 def _ms(instant: datetime) -> int:

@@ -1,17 +1,19 @@
 """A store: one SQLite file with one writer for the life of its process, and any number of readers beside it.
 
 Write-ahead logging lets readers in while the writer writes. The writer holds `<path>.lock`, which the operating system
-lets go however the process dies. A damaged file is put aside, never overwritten; one of a newer version is refused.
+lets go however the process dies. A damaged file is put aside, never overwritten; one of an older version is brought up to this
+one in a single transaction, one of a newer version is refused.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC
 from pathlib import Path
@@ -19,6 +21,8 @@ from typing import IO, Any, Final
 
 from facility.clock import Clock
 from facility.errors import Fault, InputError
+
+log = logging.getLogger(__name__)
 
 _DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _REMEDY: Final = "name a file in a folder that can be written"
@@ -35,14 +39,17 @@ class StoreFault(Exception):
 class Store:
     """An open store, safe to share between threads; `put_aside` is where a damaged predecessor lies, None where none was.
 
-    `tables` is the SQL that makes version `version` out of an empty file. Raises StoreBusyError for a second writer and
-    InputError for a folder that cannot be written or a newer version.
+    `tables` is the SQL that makes version `version` out of an empty file, `migrations` by version that which makes the next one of it.
+    Raises StoreBusyError for a second writer and InputError for a folder that cannot be written, a newer version, and for a reader
+    an older one.
     """
 
-    def __init__(self, path: Path, tables: str, version: int, *, read_only: bool, clock: Clock) -> None:
+    def __init__(
+        self, path: Path, tables: str, version: int, migrations: Mapping[int, str], *, read_only: bool, clock: Clock
+    ) -> None:
         self.path = path
         self.put_aside: Path | None = None
-        self._tables, self._version = tables, version
+        self._tables, self._version, self._migrations = tables, version, migrations
         self._mutex = threading.RLock()
         self._lock: IO[str] | None = None if read_only else _lock(path)
         try:
@@ -81,11 +88,17 @@ class Store:
 
     def _open_to_read(self) -> sqlite3.Connection:
         try:
-            return self._checked(f"{self.path.resolve().as_uri()}?mode=ro")
+            db = self._checked(f"{self.path.resolve().as_uri()}?mode=ro")
+            found = _version(db)
         except sqlite3.Error as error:
             raise InputError(
                 Fault(str(self.path), f"nothing to read here ({error})", "name the store of a running site")
             ) from error
+        if found < self._version:
+            db.close()
+            what = f"a store of version {found}, older than {self._version}"
+            raise InputError(Fault(str(self.path), what, "start the daemon on it once: it brings the store up to date"))
+        return db
 
     def _open_to_write(self, clock: Clock) -> sqlite3.Connection:
         place = f"{self.path.resolve().as_uri()}?mode=rwc"
@@ -104,11 +117,16 @@ class Store:
         """Open to write: make the tables where there are none, and look at every page where there are."""
         db = self._checked(place)
         try:
-            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+            version = _version(db)
+            if version == 0:
                 db.execute("PRAGMA journal_mode = WAL")
                 db.executescript(f"BEGIN; {self._tables} PRAGMA user_version = {self._version}; COMMIT;")
             elif (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
                 raise sqlite3.DatabaseError(found)  # noqa: TRY301 - told like every other damage
+            elif version < self._version:
+                steps = "".join(self._migrations[older] for older in range(version, self._version))
+                db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {self._version}; COMMIT;")
+                log.info("%s was of version %d and is of version %d now", self.path, version, self._version)
         except BaseException:
             db.close()
             raise
@@ -117,7 +135,7 @@ class Store:
     def _checked(self, place: str) -> sqlite3.Connection:
         db = sqlite3.connect(place, uri=True, isolation_level=None, check_same_thread=False)
         try:
-            found = int(db.execute("PRAGMA user_version").fetchone()[0])
+            found = _version(db)
         except BaseException:
             db.close()
             raise
@@ -130,6 +148,10 @@ class Store:
     def _unlock(self) -> None:
         if self._lock is not None:
             self._lock.close()
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _lock(path: Path) -> IO[str]:

@@ -1,0 +1,68 @@
+"""Answers: what every command of a person has in common - it is answered, always, noted in the account, and refused where it looks like
+an attack.
+
+A command that arrives retained raises an alarm until the broker holds it no more. An answer goes to the fixed result topic and to
+the response topic of MQTT 5, unless that lies in the site's own tree, where it could pass for an order.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from facility.bus.interface import Bus, Message, check_topic
+from facility.bus.messages import OverrideResult, encode
+from facility.daemon.account import Account
+from facility.daemon.alarms import Alarms
+from facility.journal.entry import OURSELVES, Entry, Sort
+from facility.site import Site
+
+ACTS: Final = frozenset({"accepted", "clamped", "cleared"})
+"""The answers after which something acts, or acts no more."""
+RETAINED: Final = "retained-command"
+
+
+class Answers:
+    """To be used under the daemon's lock."""
+
+    def __init__(self, site: Site, bus: Bus, alarms: Alarms, account: Account) -> None:
+        self._own = f"{site.bus.root}/{site.id}/"
+        self._bus, self._alarms, self._account = bus, alarms, account
+        self._retained: set[str] = set()
+
+    def watch(self, message: Message, now: datetime) -> None:
+        """Raise the alarm of a retained command; clear it when every topic that had one is emptied."""
+        if message.retain and message.payload:
+            self._retained.add(message.topic)
+            cause = "a command arrived retained: whoever published it, everyone who connects would get it again"
+            remedy = "delete the retained message (publish an empty one, retained) and see who may publish there"
+            self._alarms.stand(RETAINED, cause, now, place=message.topic, remedy=remedy)
+        elif not message.payload and message.topic in self._retained:
+            self._retained.discard(message.topic)
+            if not self._retained:
+                self._alarms.clear(RETAINED, now)
+
+    def give(
+        self, sort: Sort, action: str, target: str, topic: str, result: OverrideResult, now: datetime, *, to: Message, by: str = "", reason: str = ""
+    ) -> bool:
+        """Answer the command `to` on `topic`; True where something acts, or acts no more, because of it."""
+        acts = result.status in ACTS
+        entry = Entry(now, sort, action, target, result.reason, by, reason, result.status, result.id)
+        self._account.note(entry, to_disk=acts)
+        payload = encode(result)
+        self._bus.publish(Message(topic, payload, qos=1))
+        if to.response_topic is not None and self._may_answer(to.response_topic):
+            self._bus.publish(Message(to.response_topic, payload, qos=1, correlation=to.correlation))
+        return acts
+
+    def tell(self, sort: Sort, target: str, topic: str, notice: OverrideResult, now: datetime) -> None:
+        """Tell what became of an earlier command: it expired, was superseded or cleared."""
+        self._account.note(Entry(now, sort, notice.status, target, notice.reason, OURSELVES, id=notice.id))
+        self._bus.publish(Message(topic, encode(notice), qos=1))
+
+    def _may_answer(self, topic: str) -> bool:
+        try:
+            check_topic(topic)
+        except ValueError:
+            return False
+        return not topic.startswith((self._own, "$"))

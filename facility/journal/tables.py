@@ -1,0 +1,64 @@
+"""The journal's tables, and how an older store becomes one of this version.
+
+| version | added |
+|---|---|
+| 1 | counters, facts, answers, overrides, cycles |
+| 2 | the account of events, rentals |
+
+What an older store knows of the account is carried over: its overrides with their answers and ends, refused commands, and the
+changes of mode between its cycles.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+VERSION: Final = 2
+
+_ACCOUNT_AND_RENTALS: Final = """
+CREATE TABLE event (
+    n INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, sort TEXT NOT NULL, action TEXT NOT NULL, target TEXT NOT NULL, says TEXT NOT NULL,
+    actor TEXT NOT NULL, reason TEXT NOT NULL, result TEXT NOT NULL, id TEXT, signer TEXT);
+CREATE INDEX event_at ON event (at_ms);
+CREATE TABLE rental (
+    n INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, contract TEXT NOT NULL, terms BLOB NOT NULL, start_ms INTEGER NOT NULL,
+    end_ms INTEGER NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL, ended_ms INTEGER, how TEXT);
+"""
+
+TABLES: Final = f"""
+CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE fact (key TEXT PRIMARY KEY, json BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE answer (id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, json BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE override (
+    n INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, target TEXT NOT NULL, kind TEXT NOT NULL, value REAL, asked REAL,
+    priority INTEGER NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL,
+    ended_ms INTEGER, how TEXT);
+CREATE INDEX override_open ON override (n) WHERE ended_ms IS NULL;
+CREATE TABLE cycle (
+    n INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, cycle INTEGER NOT NULL, mode TEXT NOT NULL, outcome TEXT NOT NULL,
+    reason TEXT NOT NULL, inputs BLOB NOT NULL, decision BLOB NOT NULL, verdict BLOB NOT NULL);
+CREATE INDEX cycle_at ON cycle (at_ms);
+CREATE INDEX cycle_published ON cycle (n) WHERE outcome = 'published';
+{_ACCOUNT_AND_RENTALS}"""
+"""What makes this version out of an empty file."""
+
+_CARRIED_OVER: Final = """
+INSERT INTO event (at_ms, sort, action, target, says, actor, reason, result, id)
+SELECT * FROM (
+    SELECT a.at_ms, 'override', 'set', o.target, coalesce(json_extract(CAST(a.json AS TEXT), '$.reason'), ''), o.by, o.reason,
+        json_extract(CAST(a.json AS TEXT), '$.status'), o.id
+    FROM override o JOIN answer a ON a.id = o.id
+    UNION ALL
+    SELECT ended_ms, 'override', how, target, 'ended', 'facility', '', '', id FROM override WHERE ended_ms IS NOT NULL
+    UNION ALL
+    SELECT at_ms, 'command', 'set', '', coalesce(json_extract(CAST(json AS TEXT), '$.reason'), ''), '', '',
+        json_extract(CAST(json AS TEXT), '$.status'), id
+    FROM answer WHERE id NOT IN (SELECT id FROM override)
+    UNION ALL
+    SELECT at_ms, 'mode', mode, 'site', reason, 'facility', '', coalesce(before, ''), NULL
+    FROM (SELECT *, lag(mode) OVER (ORDER BY n) AS before FROM cycle) WHERE mode IS NOT before
+) ORDER BY 1;
+"""
+
+MIGRATIONS: Final = {1: _ACCOUNT_AND_RENTALS + _CARRIED_OVER}
+"""By version, what makes the next one of it."""

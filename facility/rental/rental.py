@@ -1,0 +1,81 @@
+"""A rental: what the site file says of a contract, from when to when, brought over the bus. Pure.
+
+| when | what holds |
+|---|---|
+| before its start | its terms, for jobs that name it |
+| from start to end | its GPUs are kept for it, as those of the site file's contracts are |
+| after its end | its terms, for the jobs that were taken under it |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+
+from facility.site import Contract, Site
+from facility.steps import Edges
+
+
+@dataclass(frozen=True)
+class Rental:
+    """One contract in the half-open interval [start, end), UTC; `id` is that of the command that brought it."""
+
+    id: str
+    contract: str
+    terms: Contract
+    start: datetime
+    end: datetime
+    by: str
+    reason: str = ""
+
+    def active(self, now: datetime) -> bool:
+        """Whether its GPUs are kept for it at `now`."""
+        return self.start <= now < self.end
+
+    def touches(self, start: datetime, end: datetime) -> bool:
+        """Whether it has any of [start, end)."""
+        return self.start < end and self.end > start
+
+
+def describe(rental: Rental) -> str:
+    """Say a rental in an operator's words.
+
+    >>> from datetime import UTC
+    >>> terms = Contract(tenant="lumen", kind="reserved", pool="h1-a", gpus=64, curve="train")
+    >>> start, end = datetime(2026, 7, 1, 12, tzinfo=UTC), datetime(2026, 7, 3, tzinfo=UTC)
+    >>> describe(Rental("a", "lumen-burst", terms, start, end, "desk", "a launch"))
+    '64 GPUs of h1-a for lumen (reserved) from 2026-07-01 12:00 until 2026-07-03 00:00 UTC: a launch'
+    """
+    terms = rental.terms
+    gpus = f"{terms.gpus} GPUs of {terms.pool}" if terms.gpus else "terms of jobs"
+    spans = f"from {rental.start:%Y-%m-%d %H:%M} until {rental.end:%Y-%m-%d %H:%M} UTC"
+    return f"{gpus} for {terms.tenant} ({terms.kind}) {spans}{': ' if rental.reason else ''}{rental.reason}"
+
+
+def in_force(site: Site, rentals: Iterable[Rental], now: datetime) -> Site:
+    """The site with the rentals that are there at `now`; of the others the terms only."""
+    return _with(site, {r.contract: r.terms if r.active(now) else _without_gpus(r.terms) for r in rentals})
+
+
+def foreseen(site: Site, rentals: Iterable[Rental], edges: Edges) -> Site:
+    """The site with every rental that has any of the steps between `edges`; of the others the terms only."""
+    return _with(site, {r.contract: r.terms if r.touches(edges[0], edges[-1]) else _without_gpus(r.terms) for r in rentals})
+
+
+def rented_gpus(rentals: Iterable[Rental], edges: Edges) -> Mapping[str, tuple[int, ...]]:
+    """The GPUs kept in each step between `edges`, by contract, of rentals that begin or end among them; a step touched counts whole."""
+    return {
+        r.contract: tuple(r.terms.gpus if r.touches(a, b) else 0 for a, b in pairwise(edges))
+        for r in rentals
+        if r.terms.gpus and r.touches(edges[0], edges[-1]) and (r.start > edges[0] or r.end < edges[-1])
+    }
+
+
+def _without_gpus(terms: Contract) -> Contract:
+    return terms.model_copy(update={"gpus": 0})
+
+
+def _with(site: Site, contracts: Mapping[str, Contract]) -> Site:
+    return site.model_copy(update={"contracts": {**site.contracts, **contracts}}) if contracts else site
