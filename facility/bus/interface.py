@@ -65,6 +65,9 @@ class Bus(Protocol):
     def dropped(self) -> int:
         """Messages that came in and were lost because the inbox was full or they were unreadable."""
 
+    def reconnect(self) -> None:
+        """Give this connection up for a new one, with what is still on its way in it; returns at once."""
+
     def close(self) -> None:
         """Publish nothing more and leave cleanly, so that the broker does not send the last will."""
 
@@ -253,6 +256,12 @@ class MemoryBus:
     def receive(self, timeout_s: float) -> Message | None:
         """See `Bus.receive`."""
         return self.inbox.get(timeout_s)
+
+    def reconnect(self) -> None:
+        """See `Bus.reconnect`."""
+        with self._broker.lock:
+            if self.connected:
+                self.on_connect()
 
     def close(self) -> None:
         """Leave cleanly."""

@@ -3,18 +3,22 @@
 The library's thread only moves bytes: its callbacks put messages into the inbox, ask again for every pattern after a connect,
 and never raise. Should anything else in that thread fail, it connects afresh instead of dying silently. What the broker has
 not acknowledged when the connection is lost goes back into the outbox, so that after an outage only the newest value of each
-topic is sent, and nothing that has expired. Sessions are clean: the broker is a cable, not a memory.
+topic is sent, and nothing that has expired. Sessions are clean: the broker is a cable, not a memory. However long a packet is,
+no more of it is kept than makes plain that it is too long.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import socket
+import struct
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,15 +38,19 @@ log = logging.getLogger(__name__)
 KEEPALIVE_S = 10
 BACKOFF_S = (1, 2)
 CLOSING_S = 2.0
+MAX_PACKET_BYTES = 16 * MAX_PAYLOAD_BYTES
+"""Of a packet that is longer no more is kept; MQTT 5 tells the broker not to send it."""
+MAX_BYTES_ON_THEIR_WAY = 64 * 1024 * 1024
+READ_BYTES = 64 * 1024
 VERSIONS = {"3.1.1": paho.MQTTv311, "5": paho.MQTTv5}
 
 
 class MqttBus:
     """A `Bus` over MQTT. It connects in the background, waits 1 to 2 s between attempts, and mends itself until closed.
 
-    `queue_size` bounds the inbox, the outbox and what is on its way. With `mqtts` the broker's certificate must be signed by
-    a CA of the system, or by the one in `ca_file`; `cert_file` and `key_file` are our own. Raises InputError for a bad
-    address or an unreadable file.
+    `queue_size` bounds the inbox, the outbox and what is on its way; messages expire by the clock `now`. With `mqtts` the
+    broker's certificate must be signed by a CA of the system, or by the one in `ca_file`; `cert_file` and `key_file` are our
+    own. Raises InputError for a bad address or an unreadable file.
     """
 
     def __init__(
@@ -53,18 +61,19 @@ class MqttBus:
         will: Message | None = None,
         version: Literal["3.1.1", "5"] = "3.1.1",
         queue_size: int = QUEUE_SIZE,
+        now: Callable[[], datetime] = utc_now,
         ca_file: Path | None = None,
         cert_file: Path | None = None,
         key_file: Path | None = None,
     ) -> None:
-        self._broker, self._queue_size, self._v5 = parse_broker_url(url), queue_size, version == "5"
+        self._broker, self._queue_size, self._v5, self._now = parse_broker_url(url), queue_size, version == "5", now
         self._inbox, self._outbox = Inbox(queue_size), Outbox(queue_size)
         self._patterns: dict[str, int] = {}
         self._asked: dict[int | None, str] = {}
         self._on_its_way: deque[tuple[paho.MQTTMessageInfo, Message]] = deque()
         self._lock = threading.RLock()
         self._up = threading.Event()
-        self._connections = self._unreadable = 0
+        self._connections = self._unreadable = self._bytes_on_their_way = 0
         self._complained = False
 
         self._client = client = _Client(
@@ -111,7 +120,7 @@ class MqttBus:
         """See `Bus.publish`."""
         check_topic(message.topic)
         with self._lock:
-            if self._client.closing.is_set() or message.expired(utc_now()):
+            if self._client.closing.is_set() or message.expired(self._now()):
                 return False
             return self._send(message) if self._up.is_set() else self._outbox.keep(message)
 
@@ -126,6 +135,15 @@ class MqttBus:
     def receive(self, timeout_s: float) -> Message | None:
         """See `Bus.receive`."""
         return self._inbox.get(timeout_s)
+
+    def reconnect(self) -> None:
+        """See `Bus.reconnect`."""
+        connection = self._client.socket()
+        with suppress(OSError):  # it is gone already
+            if connection is not None:
+                with socket.socket(fileno=os.dup(connection.fileno())) as wire:
+                    wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # forget what is not sent yet
+                    wire.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Wait up to 2 s for what is on its way, then leave cleanly."""
@@ -143,8 +161,8 @@ class MqttBus:
 
     def _send(self, message: Message) -> bool:
         while self._on_its_way and self._on_its_way[0][0].is_published():
-            self._on_its_way.popleft()
-        if len(self._on_its_way) >= self._queue_size:
+            self._bytes_on_their_way -= len(self._on_its_way.popleft()[1].payload)
+        if len(self._on_its_way) >= self._queue_size or self._bytes_on_their_way > MAX_BYTES_ON_THEIR_WAY:
             return False
         info = self._client.publish(message.topic, message.payload, message.qos, message.retain, self._properties(message))
         if info.rc == paho.MQTT_ERR_NO_CONN:
@@ -152,6 +170,7 @@ class MqttBus:
             return self._outbox.keep(message)
         if info.rc == paho.MQTT_ERR_SUCCESS:
             self._on_its_way.append((info, message))
+            self._bytes_on_their_way += len(message.payload)
         return info.rc == paho.MQTT_ERR_SUCCESS
 
     def _properties(self, message: Message) -> Properties | None:
@@ -163,7 +182,7 @@ class MqttBus:
         if message.correlation is not None:
             properties.CorrelationData = message.correlation
         if message.valid_until is not None:
-            left_s = (message.valid_until - utc_now()).total_seconds()
+            left_s = (message.valid_until - self._now()).total_seconds()  # a rehearsal's: too long for the broker, never too short
             properties.MessageExpiryInterval = min(max(int(left_s), 0), 2**32 - 1)
         return properties
 
@@ -175,17 +194,18 @@ class MqttBus:
         properties = None
         if self._v5:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            properties.MaximumPacketSize = 16 * MAX_PAYLOAD_BYTES
+            properties.MaximumPacketSize = MAX_PACKET_BYTES
         self._client.connect_async(self._broker.host, self._broker.port, KEEPALIVE_S, properties=properties)
 
     def _put_back(self) -> None:
         """Put what was not acknowledged back into the outbox; the client calls it before each attempt to connect."""
         with self._lock:
             self._up.clear()
-            newer = self._outbox.take(utc_now())
+            newer = self._outbox.take(self._now())
             for message in (*(message for info, message in self._on_its_way if not info.is_published()), *newer):
                 self._outbox.keep(message)
             self._on_its_way.clear()
+            self._bytes_on_their_way = 0
             self._client.drop_out_messages()
 
     def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
@@ -202,7 +222,7 @@ class MqttBus:
             self._connections += 1
             self._complained = False
             self._up.set()
-            for message in self._outbox.take(utc_now()):
+            for message in self._outbox.take(self._now()):
                 self._send(message)
         log.info("connected to %s:%s", self._broker.host, self._broker.port)
 
@@ -274,6 +294,16 @@ class _Client(paho.Client):
         except OSError as error:
             self._failed(f"it cannot be reached: {error}")
             raise
+
+    def _packet_read(self) -> MQTTErrorCode:
+        """Read on; of a packet that is too long keep only the beginning."""
+        outcome = super()._packet_read()  # up to a hundred parts
+        del self._in_packet["packet"][MAX_PACKET_BYTES:]
+        return outcome
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        """Read one part."""
+        return super()._sock_recv(min(bufsize, READ_BYTES))
 
     def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
         """Run the network thread."""

@@ -61,7 +61,7 @@ def run_daemon(
         if journal.put_aside is not None:
             log.warning("the journal was damaged and lies at %s now; a new one begins", journal.put_aside)
         version = cast("Literal['3.1.1', '5']", mqtt)
-        bus = MqttBus(broker or site.bus.broker, instance, will=last_will(site, instance), version=version)
+        bus = MqttBus(broker or site.bus.broker, instance, will=last_will(site, instance), version=version, now=clock.now)
         daemon = Daemon(site, bus, journal, clock, instance=instance, solver_of=solver)
         daemon.subscribe()
         wanted = threading.Event()

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from functools import reduce
 from typing import Any, Literal
 
-from facility.bus.interface import Bus, Message, utc_now
+from facility.bus.interface import Bus, Message
 from facility.bus.messages import (
     BatteryDesired,
     CapDesired,
@@ -151,7 +151,7 @@ class Actuator:
         """Send again what still holds, after a reconnect: the broker is a cable, not a memory."""
         for topic, (payload, valid_until) in self._last.items():
             if valid_until > now:
-                self._bus.publish(Message(topic, payload, qos=1, retain=True))
+                self._bus.publish(Message(topic, payload, qos=1, retain=True, valid_until=valid_until))
 
     def _before(self) -> dict[str, Caps]:
         """The most that may be in force in each pool."""
@@ -217,7 +217,7 @@ class Actuator:
             fallback_cap_w=self._fallback_w[caps.pool],
             groups=tuple(SentGroup(workload=g.workload, gpus=g.gpus, cap_w=g.cap_w) for g in caps.groups),
         )
-        self._publish(self._topics.cap_desired(pool.hall, caps.pool), payload, now)
+        self._publish(self._topics.cap_desired(pool.hall, caps.pool), payload)
 
     def _jobs(self, decision: Decision, action: str, now: datetime) -> None:
         for order in decision.jobs:
@@ -233,7 +233,7 @@ class Actuator:
                     gpus=order.gpus,
                     until=order.until,
                 )
-                self._publish(self._topics.of("job_desired", job=order.job), payload, now)
+                self._publish(self._topics.of("job_desired", job=order.job), payload)
 
     def _rest(self, decision: Decision, now: datetime) -> None:
         def stamp() -> dict[str, Any]:
@@ -248,26 +248,19 @@ class Actuator:
         for cooling in decision.cooling:
             halls = {hall: HallSetpoint(temperature_c=c) for hall, c in cooling.hall_c}
             wishes = CoolingDesired(halls=halls, store_kw=cooling.store_kw, supply_c=cooling.supply_c, **stamp())
-            self._publish(self._topics.of("cooling_desired", plant=cooling.plant), wishes, now)
+            self._publish(self._topics.of("cooling_desired", plant=cooling.plant), wishes)
         for battery in decision.batteries:
             order = BatteryDesired(power_kw=battery.power_kw, **stamp())
-            self._publish(self._topics.of("battery_desired", battery=battery.battery), order, now)
+            self._publish(self._topics.of("battery_desired", battery=battery.battery), order)
         for genset in decision.gensets:
-            self._publish(
-                self._topics.of("genset_desired", genset=genset.genset), GensetDesired(power_kw=genset.power_kw, **stamp()), now
-            )
+            self._publish(self._topics.of("genset_desired", genset=genset.genset), GensetDesired(power_kw=genset.power_kw, **stamp()))
         for plant in decision.solar:
-            self._publish(
-                self._topics.of("solar_desired", solar=plant.solar), SolarDesired(limit_kw=plant.limit_kw, **stamp()), now
-            )
+            self._publish(self._topics.of("solar_desired", solar=plant.solar), SolarDesired(limit_kw=plant.limit_kw, **stamp()))
 
-    def _publish(self, topic: str, payload: Desired, now: datetime) -> None:
-        told, left = encode(payload), payload.valid_until - now
+    def _publish(self, topic: str, payload: Desired) -> None:
+        told = encode(payload)
         self._last[topic] = (told, payload.valid_until)
-        # The bus counts wall-clock time, which a rehearsal's clock may outrun; never too short is what matters here.
-        queued = self._bus.publish(
-            Message(topic, told, qos=1, retain=True, valid_until=utc_now() + max(left, timedelta(seconds=1)))
-        )
+        queued = self._bus.publish(Message(topic, told, qos=1, retain=True, valid_until=payload.valid_until))
         if queued != self._queued:
             self._queued = queued
             log.log(

@@ -43,11 +43,11 @@ class Desk:
     """An actuator, an ear on the bus, and agents that report when they are told to."""
 
     def __init__(self, journal: Journal) -> None:
-        self.broker = MemoryBroker()
+        self.now = NOW
+        self.broker = MemoryBroker(lambda: self.now)
         self.ear: MemoryBus = self.broker.connect()
         self.ear.subscribe("#", 1)
         self.actuator = Actuator(SITE, self.broker.connect(), journal, 7)
-        self.now = NOW
 
     def send(self, p: PoolCaps | int, q: PoolCaps | int, **more: object) -> list[tuple[str, int]]:
         pools = tuple(caps if isinstance(caps, PoolCaps) else PoolCaps(name, caps) for name, caps in (("p", p), ("q", q)))

@@ -60,7 +60,8 @@ class House:
 
     def __init__(self, path: Path, site: Site = SITE, solver_of: SolverOf = Solver) -> None:
         self.path, self.site, self.solver_of = path, site, solver_of
-        self.clock, self.broker = ManualClock(NOW), MemoryBroker()
+        self.clock = ManualClock(NOW)
+        self.broker = MemoryBroker(self.clock.now)
         self.ear: MemoryBus = self.broker.connect()
         self.ear.subscribe(f"{ROOT}/#", 1)
         self.wanted = 0

@@ -96,7 +96,8 @@ class Rehearsal:
     """A noiseless plant on a bus in memory, a clock that the test moves, and a listener."""
 
     def __init__(self, speed: float = 1.0) -> None:
-        self.broker, self.clock = MemoryBroker(), ManualClock(START)
+        self.clock = ManualClock(START)
+        self.broker = MemoryBroker(self.clock.now)
         self.plant = Plant(SITE, START, seed=None)
         self.device = Device(self.plant, self.broker.connect(), self.clock, speed)
         self.ears: MemoryBus = self.broker.connect()
