@@ -1,7 +1,7 @@
 """Governor: what is sent, and in which mode.
 
     NORMAL  a fresh plan that the second opinion accepted
-    HOLD    the last accepted plan goes on with its first step, until `cap_ttl_s` after it was sent
+    HOLD    the last accepted plan goes on with its first step, until `cap_ttl_s` after it was sent; also while the broker is silent
     SAFE    fallback caps: that time is over, or what would go on breaks a limit
     MANUAL  an operator drives (manual, freeze, stop): what was in force goes on, no plan is followed
 
@@ -157,6 +157,11 @@ class Governor:
     def keep(self, here: Situation) -> None:
         """Go on, or fall back, because what is in force has lapsed."""
         self._go_on(here, f"no plan came in the {self._ttl.total_seconds():g} s that the last one holds")
+
+    def unheard(self, here: Situation, reason: str) -> None:
+        """Follow no plan while nothing shows that anybody hears it; what agents have of the last one goes on."""
+        if self.outcome.mode == "NORMAL":
+            self._go_on(here, reason)
 
     def guard(self, here: Situation) -> None:
         """Lower caps at once by what the meter shows above the limit, until it stays within; plans only expect, meters know."""

@@ -54,6 +54,7 @@ LOOK_S = 0.05
 """How often, at most, the bus thread looks at the clock; in between it only reads."""
 GUARD_S = 0.5
 """How often the meter is held against the limit."""
+UNHEARD = "the broker does not answer: what is sent may reach nobody"
 FACTS_EVERY_S = 60.0
 CYCLES_KEPT = timedelta(days=30)
 PATTERNS = (
@@ -170,7 +171,8 @@ class Daemon:
             case "alarm":
                 self._alarms.correct(ids["alarm"], message)
             case "status" if ids["instance"] == self._instance:
-                self._pulse.echo()
+                if not message.retain and self._pulse.echo(message.payload):
+                    self.wake()
             case "status":
                 self._rivals.hear(ids["instance"], message.payload, now, retained=message.retain)
             case "override_result":
@@ -237,13 +239,16 @@ class Daemon:
         self._rivals.look(now)
         if self._bus.connections != self._connections:
             self._connections = self._bus.connections
-            self._pulse.echo()
+            self._pulse.connected()
             self._actuator.republish(now)
             self._people.republish(now)
             self._committed.republish()
             self._alarms.republish()
             self._tell_plan()
-        if self._pulse.due():
+        was_silent, due = self._pulse.silent, self._pulse.due()
+        if self._pulse.silent and not was_silent:
+            self._governor.unheard(self._known.situation(now), UNHEARD)
+        if due:
             self._pulse.beat(self._status(now))
         if real_s - self._facts_s >= FACTS_EVERY_S:
             self._facts_s = real_s
@@ -287,6 +292,8 @@ class Daemon:
         with self._lock:
             if self._closed:
                 return
+            if self._pulse.silent:  # since a while ago, or since it fell silent amid the solve
+                found = Undecided(UNHEARD)
             self._known.ledger.count(self._clock.now(), self._governor.in_force)
             here = self._known.situation(self._clock.now())
             try:
@@ -306,6 +313,8 @@ class Daemon:
         """Solve; what goes wrong in there is an outcome, not the end."""
         if made.asked.mode != "normal":
             return Undecided(f"an operator drives: {made.asked.mode}")
+        if self._pulse.silent:
+            return Undecided(UNHEARD)
         try:
             asked = called(self._site, made.snapshot, forecast, made.asked, events, edges)
             budget_s = self._site.control.solver_budget_s
