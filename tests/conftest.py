@@ -19,6 +19,8 @@ from models.solving.program import Program
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-golden", action="store_true", help="write tests/models/golden/*.lp instead of comparing with them")
+    parser.addoption("--no-inject", action="store_true", help="run the tests of faults without their faults; each must then fail at its proof")
+    parser.addoption("--fuzz", type=int, default=10_000, metavar="PAYLOADS", help="how many payloads are thrown at the daemon")
     parser.addoption("--without", metavar="ROOM.CONSTRAINT", help="take a family of constraints out of the program, to see which tests miss it")
 
 

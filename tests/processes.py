@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import pytest
 
 from facility.bus.interface import Message
 from facility.bus.mqtt import MqttBus
+from facility.clock import ScaledClock, parse_epoch
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 needs_mosquitto = pytest.mark.skipif(not MOSQUITTO or not shutil.which("mosquitto_pub"), reason="needs the Mosquitto broker")
@@ -133,7 +135,7 @@ class Ear(threading.Thread):
 
 
 class House:
-    """The processes. `lines` are of the broker's configuration, `settings` of the site file; `through` is how the daemon reaches the broker."""
+    """The processes. `lines` are of the broker's configuration, `settings` of the site file, `patterns` are what the ear hears."""
 
     def __init__(
         self,
@@ -144,20 +146,24 @@ class House:
         version: str = "5",
         lines: Sequence[str] = (),
         settings: Sequence[str] = (),
-        through: Callable[[Mosquitto], str] = lambda broker: broker.url,
+        patterns: Sequence[str] = (),
     ) -> None:
         self.folder, self.stack, self.speed, self.version, self.settings = folder, stack, speed, version, settings
         self.epoch = f"{time.time():.3f}:2026-07-15T10:00:00+00:00"
         self.broker = Mosquitto(folder, "allow_anonymous true", "persistence false", *lines)
         stack.callback(self.broker.stop)
         self.url, self.port = self.broker.url, self.broker.port
-        self.through = through(self.broker)
-        self.ear = Ear(self.url)
+        self.way = self.reach()
+        self.ear = Ear(self.url, *patterns)
         stack.callback(self.ear.close)
         plant = ("facility.simulate", SITE, "--broker", self.url, "--speed", f"{speed:g}", "--epoch", self.epoch)
         self.plant = self.child("plant", sys.executable, "-m", *plant)
         self.start_daemon()
         self.until(lambda: self.mode() == "NORMAL", 15, "a plan")
+
+    def reach(self) -> str:
+        """How the daemon reaches the broker."""
+        return self.url
 
     def child(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("ab") as log:
@@ -169,9 +175,13 @@ class House:
         self.began = time.monotonic()
         settings = [part for setting in self.settings for part in ("--set", setting)]
         self.daemon = self.child(
-            "daemon", sys.executable, "-m", "facility", "run", SITE, "--broker", self.through, "--mqtt", self.version,
+            "daemon", sys.executable, "-m", "facility", "run", SITE, "--broker", self.way, "--mqtt", self.version,
             "--state", str(self.folder / "journal.sqlite"), "--clock", f"{self.speed:g}@{self.epoch}", *settings,
         )  # fmt: skip
+
+    def now(self) -> datetime:
+        """The instant by the plant's and the daemon's clock."""
+        return ScaledClock(*parse_epoch(self.epoch), self.speed).now()
 
     def solver(self) -> int:
         """The process in which the daemon solves; it has no other."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +22,7 @@ from facility.bus.interface import MAX_PAYLOAD_BYTES, Message, utc_now
 from facility.bus.messages import Rejected, Sample, decode
 from facility.bus.mqtt import MqttBus, parse_broker_url
 from facility.errors import InputError
+from tests.faults.proxy import Proxy
 from tests.processes import Mosquitto, free_port, needs_mosquitto, until
 
 pytestmark = needs_mosquitto
@@ -40,51 +39,6 @@ assert bus.wait_connected(10)
 bus.publish(Message("svc/child/status", b"NORMAL", qos=1, retain=True))
 time.sleep(60)
 """
-
-
-class Link:
-    """A wire between a client and the broker that can be stalled, so that it looks alive and carries nothing, and cut."""
-
-    def __init__(self, broker: Mosquitto) -> None:
-        self.broker, self.stalled, self.broken = broker, False, False
-        self.wires: list[socket.socket] = []
-        self.door = socket.create_server(("127.0.0.1", 0))
-        self.url = f"mqtt://127.0.0.1:{self.door.getsockname()[1]}"
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self.door.accept()
-                if self.broken:
-                    near.close()
-                    continue
-                far = socket.create_connection(("127.0.0.1", self.broker.port))
-                self.wires += [near, far]
-                for source, target in ((near, far), (far, near)):
-                    threading.Thread(target=self.carry, args=(source, target), daemon=True).start()
-
-    def carry(self, source: socket.socket, target: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65_536):
-                while self.stalled:
-                    time.sleep(0.01)
-                target.sendall(data)
-
-    def cut(self) -> None:
-        self.broken = True
-        for wire in self.wires:
-            with suppress(OSError):
-                wire.shutdown(socket.SHUT_RDWR)
-            wire.close()
-        self.wires.clear()
-
-    def mend(self) -> None:
-        self.broken = self.stalled = False
-
-    def close(self) -> None:
-        self.door.close()
-        self.cut()
 
 
 class Room:
@@ -212,7 +166,7 @@ def test_after_a_restart_of_the_broker_everything_is_asked_for_again(own_room: R
 
 def test_after_an_outage_only_the_newest_of_each_topic_is_sent(room: Room) -> None:
     reader = room.reader("out/#")
-    with closing(Link(room.broker)) as link:
+    with closing(Proxy(room.broker.port)) as link:
         writer = room.open("writer", url=link.url)
         link.cut()
         assert until(lambda: not writer.connected)
@@ -230,9 +184,9 @@ def test_after_an_outage_only_the_newest_of_each_topic_is_sent(room: Room) -> No
 @pytest.mark.parametrize("version", VERSIONS)
 def test_of_what_went_into_a_dead_wire_only_the_newest_is_sent_again(room: Room, version: Version) -> None:
     reader = room.reader("dead/#", version=version)
-    with closing(Link(room.broker)) as link:
+    with closing(Proxy(room.broker.port)) as link:
         writer = room.open("writer", version, url=link.url)
-        link.stalled = True
+        link.up.hold()
         for number in range(50):
             assert writer.publish(Message(f"dead/{number % 2}", b"%d" % number, qos=1))
         assert writer.connected
@@ -248,15 +202,15 @@ def test_of_what_went_into_a_dead_wire_only_the_newest_is_sent_again(room: Room,
 
 
 def test_what_is_on_its_way_is_bounded(room: Room) -> None:
-    with closing(Link(room.broker)) as link:
+    with closing(Proxy(room.broker.port)) as link:
         writer = room.open("writer", url=link.url, queue_size=10)
-        link.stalled = True
+        link.up.hold()
         sent = [writer.publish(Message("full/a", b"x", qos=1)) for _ in range(30)]
         assert sent == [True] * 10 + [False] * 20
         link.cut()
         link.mend()
         assert until(lambda: writer.connections == 2)
-        link.stalled = True
+        link.up.hold()
         sent = [writer.publish(Message("full/b", bytes(60_000))) for _ in range(1000)]
         assert not sent[-1]
         link.cut()
