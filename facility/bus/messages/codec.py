@@ -1,13 +1,12 @@
 """From bytes to types and back, and what all payloads have in common.
 
 `decode` turns bytes into a type or raises `Rejected`, whatever the bytes are. Unknown fields are ignored, so that older readers
-understand newer writers, except in a person's command, where a misspelt field must not pass for an absent one. A repeated field
-is refused everywhere but in readings, which come in tens of thousands a second and where the last one counts.
+understand newer writers, except in a person's command, where a misspelt field must not pass for an absent one. What no parser
+should see is refused before (`limits`); a repeated field everywhere but in readings, where the last one counts.
 """
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
@@ -15,7 +14,7 @@ import msgspec
 from msgspec import Meta as Rule
 from msgspec import Struct
 
-from facility.bus.interface import MAX_PAYLOAD_BYTES
+from facility.bus.messages.limits import excess
 
 T = TypeVar("T", bound=Struct)
 
@@ -100,28 +99,24 @@ def decode(payload: bytes, kind: type[T]) -> T:
     >>> decode(b"412.5", Sample).value
     412.5
     """
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise Rejected("more than 64 KiB")
-    command_id = None
+    strict = issubclass(kind, Payload)
+    if (why := excess(payload, strict=strict)) is not None:
+        raise Rejected(why)
     try:
-        text = payload.decode()
-        if issubclass(kind, Payload):
-            fields = json.loads(text, object_pairs_hook=_unrepeated)
-            if isinstance(fields, dict) and isinstance(fields.get("id"), str) and len(fields["id"]) <= 64:
-                command_id = fields["id"]
-        elif not text.lstrip().startswith("{"):
-            return msgspec.convert({"value": msgspec.json.decode(payload, type=float | None)}, kind)
-        return msgspec.json.decode(payload, type=kind)
-    except RecursionError:
-        raise Rejected("nested too deeply", command_id) from None
-    except (ValueError, OverflowError, msgspec.MsgspecError) as error:
-        raise Rejected(str(error)[:500], command_id) from error
+        if strict or payload.lstrip()[:1] == b"{":
+            return msgspec.json.decode(payload, type=kind)
+        return msgspec.convert({"value": msgspec.json.decode(payload, type=float | None)}, kind)
+    except (ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        raise Rejected(str(error)[:500], _id_in(payload)) from error
 
 
-def _unrepeated(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    fields: dict[str, object] = {}
-    for name, value in pairs:
-        if name in fields:
-            raise ValueError(f"field {name[:64]!r} is repeated")
-        fields[name] = value
-    return fields
+class _Identified(Struct):
+    id: Annotated[str, Rule(max_length=64)]
+
+
+def _id_in(payload: bytes) -> str | None:
+    """Read the id of what is otherwise no command."""
+    try:
+        return msgspec.json.decode(payload, type=_Identified).id
+    except (ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
+        return None

@@ -1,0 +1,112 @@
+"""Limits of a payload, looked at before any parser sees it: what is refused here costs next to nothing, whatever it is.
+
+    always     at most 64 KiB, UTF-8, nested at most 32 deep, no number with more than 32 digits in a row
+    strictly   besides: no field twice in an object, no escape in a field's name, no NaN or Infinity, no number that a
+               double does not hold (1e999), at most 6000 strings
+
+Readings, of which there are tens of thousands a second, are looked at with a few scans in C; their strings are taken out only where
+a bracket or a digit in one could be what was counted. What passes is not JSON yet: that is for the parser, which it cannot hurt.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from facility.bus.interface import MAX_PAYLOAD_BYTES
+
+MAX_DEPTH: Final = 32
+MAX_DIGITS: Final = 32
+MAX_STRINGS: Final = 6000
+
+_ESCAPE: Final = re.compile(rb"\\.", re.DOTALL)
+_ESCAPED: Final = b"\0"  # stands in no string of a valid payload
+_DIGITS: Final = re.compile(rb"[0-9]{%d}" % (MAX_DIGITS + 1))
+_HUGE: Final = re.compile(rb"[0-9][eE]\+?(?:[0-9]{4}|[4-9][0-9]{2}|3[1-9][0-9])")
+_AS_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKET: Final = bytes(set(range(256)) - set(b"[]{}"))
+_OPEN: Final = ord("{")
+_NO_BRACE: Final = bytes(set(range(256)) - set(b"{}"))
+
+
+def excess(payload: bytes, *, strict: bool = False) -> str | None:
+    """Say which limit a payload breaks; None where it keeps all.
+
+    >>> excess(b'{"value": 412.5}'), excess(b"[" * 60_000)
+    (None, 'nested more than 32 deep')
+    >>> excess(b'{"cap_w": 100, "cap_w": 700}', strict=True)
+    "field 'cap_w' is repeated"
+    """
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        return "more than 64 KiB"
+    if not payload.isascii():
+        try:
+            payload.decode()
+        except UnicodeDecodeError:
+            return "not UTF-8"
+    if strict:
+        return _beyond_strict(payload)
+    if payload.count(b"[") + payload.count(b"{") > MAX_DEPTH or _DIGITS.search(payload):
+        return _beyond(b"".join(_parts(payload)[::2]))
+    return None
+
+
+def _beyond_strict(payload: bytes) -> str | None:
+    parts = _parts(payload)
+    if len(parts) > 2 * MAX_STRINGS + 1:
+        return f"more than {MAX_STRINGS} strings"
+    bare = b"".join(parts[::2])
+    if b"N" in bare or b"I" in bare:
+        return "a number that is not finite"
+    if _HUGE.search(bare):
+        return "a number that no double holds"
+    return _beyond(bare) or _ambiguous(parts)
+
+
+def _parts(payload: bytes) -> list[bytes]:
+    """Cut a payload at its quotes: what stands outside of strings, a string, outside again, and so on."""
+    return (_ESCAPE.sub(_ESCAPED, payload) if b"\\" in payload else payload).split(b'"')
+
+
+def _beyond(bare: bytes) -> str | None:
+    """Judge the numbers and brackets of a payload without its strings."""
+    if _DIGITS.search(bare):
+        return f"a number of more than {MAX_DIGITS} digits"
+    nested = bare.translate(_AS_SQUARE, _NO_BRACKET)
+    for _ in range(MAX_DEPTH):
+        if b"[" * (MAX_DEPTH + 1) in nested:
+            break
+        before, nested = nested, nested.replace(b"[]", b"")  # takes the innermost out
+        if len(nested) == len(before):
+            return "brackets without their other half" if nested else None
+    return f"nested more than {MAX_DEPTH} deep" if nested else None
+
+
+def _ambiguous(parts: list[bytes]) -> str | None:
+    """Find a field that a parser could take for another: one that stands twice, or one with an escape in its name."""
+    names = [text for text, after in zip(parts[1::2], parts[2::2], strict=False) if _names(after)]
+    if any(_ESCAPED in name for name in names):
+        return "a field's name has an escape in it"
+    if len(set(names)) == len(names):
+        return None
+    braces = {outside: outside.translate(None, _NO_BRACE) for outside in set(parts[::2])}
+    here: set[bytes] = set()
+    outer: list[set[bytes]] = []
+    for outside, text, after in zip(parts[::2], parts[1::2], parts[2::2], strict=False):
+        for brace in braces[outside]:
+            if brace == _OPEN:
+                outer.append(here)
+                here = set()
+            elif outer:
+                here = outer.pop()
+        if _names(after):
+            if text in here:
+                return f"field {text.decode()[:64]!r} is repeated"
+            here.add(text)
+    return None
+
+
+def _names(after: bytes) -> bool:
+    """Whether the string before `after` is the name of a field."""
+    first = after[:1]
+    return first == b":" or (first.isspace() and after.lstrip()[:1] == b":")
