@@ -27,7 +27,8 @@ Signals = Mapping[str, Series]
 class Forecast:
     """Means of each step, shape (T,): price (money/MWh), outdoor temperature (degC), carbon intensity (g/kWh), base load (kW).
 
-    `demand_gpus` holds, by contract whose demand varies, the most GPUs that are needed at any instant of each step. The base load
+    `demand_gpus` holds, by contract whose demand varies, the most GPUs that are needed at any instant of each step, and `rented_gpus`, by
+    contract that comes or goes among the steps, how many are kept for it. The base load
     is that of all halls; None: the site file's. `outdoor_high_c` and `load_high_kw` are pessimistic, None where nobody told.
     `solar_kw` is what each solar plant could give, by id.
     """
@@ -41,6 +42,7 @@ class Forecast:
     outdoor_high_c: Floats | None = None
     load_high_kw: Floats | None = None
     solar_kw: Mapping[str, Floats] = field(default_factory=dict)
+    rented_gpus: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def expect(site: Site, edges: Edges, signals: Signals, high: Signals | None = None) -> Forecast:

@@ -83,9 +83,9 @@ class Signals:
         self.events = (Event(told.start, told.end, told.target_kw, told.reduction_pct, ramp),)
         return None
 
-    def forecast(self, edges: Edges) -> Forecast:
-        """What is expected for the steps between `edges`."""
-        own = expect(self._site, edges, {})
+    def forecast(self, edges: Edges, site: Site | None = None) -> Forecast:
+        """What is expected for the steps between `edges`, for the contracts of `site` where it is not the site file's."""
+        own = expect(site or self._site, edges, {})
         told = tuple(SAID[name] for name in self._series if name in SAID)
         return replace(
             own,

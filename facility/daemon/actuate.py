@@ -90,8 +90,8 @@ class Actuator:
                 assumed = [replace(sent, until=lapsed) for sent in self._in_force[caps.pool]]
                 self._in_force[caps.pool] = [*assumed, Sent(caps, decision.until, "told")]
 
-    def send(self, decision: Decision, snapshot: Snapshot, outdoor_c: float, now: datetime, plan_id: str) -> None:
-        """Send `decision`: holds, caps that do not rise, what may rise, cooling and batteries, jobs that run."""
+    def send(self, decision: Decision, site: Site, snapshot: Snapshot, outdoor_c: float, now: datetime, plan_id: str) -> None:
+        """Send `decision`: holds, caps that do not rise, what may rise, cooling and batteries, jobs that run. `site` is the one in force."""
         self._decision, self._plan_id = decision, plan_id
         self._last = {topic: kept for topic, kept in self._last.items() if kept[1] > now}
         for pool in self._in_force:
@@ -103,16 +103,16 @@ class Actuator:
             if caps.pool not in rising:
                 self._caps(caps, now)
         self._waiting = rising
-        self.release(snapshot, outdoor_c, now)
+        self.release(site, snapshot, outdoor_c, now)
         for caps in self._waiting.values():
             self._caps(self._lowering(caps), now)
         self._rest(decision, now)
         self._jobs(decision, "run", now)
 
-    def release(self, snapshot: Snapshot, outdoor_c: float, now: datetime) -> None:
+    def release(self, site: Site, snapshot: Snapshot, outdoor_c: float, now: datetime) -> None:
         """Send the increases that are safe by now, whichever of the earlier messages were lost."""
         decision = self._decision
-        if self._waiting and decision is not None and now < decision.until and not self._unsafe(decision, snapshot, outdoor_c):
+        if self._waiting and decision is not None and now < decision.until and not self._unsafe(decision, site, snapshot, outdoor_c):
             waiting, self._waiting = self._waiting, {}
             for caps in waiting.values():
                 self._caps(caps, now)
@@ -178,13 +178,13 @@ class Actuator:
             caps = lower_part(caps, sent.caps, self._site.pools[caps.pool].gpus)
         return caps
 
-    def _unsafe(self, decision: Decision, snapshot: Snapshot, outdoor_c: float) -> tuple[str, ...]:
+    def _unsafe(self, decision: Decision, site: Site, snapshot: Snapshot, outdoor_c: float) -> tuple[str, ...]:
         """Feeders that are endangered where any of the messages, old or of `decision`, do not arrive."""
         before = self._before()
         after = {
             caps.pool: ceiling(before[caps.pool], caps_of(caps, self._site.pools[caps.pool].gpus)) for caps in decision.pools
         }
-        return overloads(self._site, decision, snapshot, outdoor_c, self._known(), after)
+        return overloads(site, decision, snapshot, outdoor_c, self._known(), after)
 
     def _rises(self, caps: PoolCaps, before: Caps) -> bool:
         return sum_w(ceiling(before, caps_of(caps, self._site.pools[caps.pool].gpus))) > sum_w(before)

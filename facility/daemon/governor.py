@@ -17,17 +17,15 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Literal
 
 from facility.daemon.actuate import Actuator
 from facility.daemon.overrule import commanded, import_kw, overrule, shed
+from facility.daemon.situation import Situation
 from facility.daemon.standby import fallback, goes_on, lowest, no_higher, present, still_there
 from facility.decide import Decided, Undecided
 from facility.decision import Decision
-from facility.overrides.arbitrate import Bounds
 from facility.site import Site
-from facility.snapshot import Snapshot
 from facility.stability import last_kw
 from facility.steps import Edges
 from facility.verify import Violation, verify
@@ -46,16 +44,6 @@ AMOUNTS_TOLD = 3
 
 Mode = Literal["NORMAL", "HOLD", "SAFE", "MANUAL"]
 How = Literal["published", "held", "safe"]
-
-
-@dataclass(frozen=True)
-class Situation:
-    """What is known and what is commanded at an instant; `asked` for at least the step that begins there."""
-
-    now: datetime
-    snapshot: Snapshot
-    asked: Bounds
-    outdoor_c: float
 
 
 @dataclass(frozen=True)
@@ -122,10 +110,10 @@ class Governor:
         elif here.now >= found.decision.until:
             reason = f"the plan came too late, {(here.now - found.decision.at).total_seconds():.0f} s after its readings"
         else:
-            snapshot = still_there(made.snapshot, here.snapshot)
-            planned = replace(present(self._site, found.decision, snapshot), until=here.now + self._ttl)
-            decision = self._ruled(snapshot, planned, here.asked, made.outdoor_c)
-            verdict = verify(self._site, snapshot, decision, outdoor_c=made.outdoor_c)
+            then = replace(made, snapshot=still_there(made.snapshot, here.snapshot), asked=here.asked)
+            planned = replace(present(here.site, found.decision, then.snapshot), until=here.now + self._ttl)
+            decision = self._ruled(planned, then)
+            verdict = verify(then.site, then.snapshot, decision, outdoor_c=then.outdoor_c)
             fatal = _fatal(verdict, found)
             if not fatal:
                 self.plan, self.plan_id, self._base = found, plan_id, planned
@@ -176,15 +164,15 @@ class Governor:
             cut = self._cut = replace(cut, calm_since=None)
         if self.lapsed(here.now) or (self._lowered_at is not None and here.now - SETTLE < self._lowered_at <= here.now):
             return
-        now = goes_on(self._site, self.in_force, here.snapshot, here.now, self.in_force.until, here.outdoor_c)
-        expected_kw = import_kw(self._site, now, here.snapshot, here.outdoor_c)
+        now = goes_on(here.site, self.in_force, here.snapshot, here.now, self.in_force.until, here.outdoor_c)
+        expected_kw = import_kw(here.site, now, here.snapshot, here.outdoor_c)
         target_kw = expected_kw - (measured_kw - AIM_SHARE * limit_kw)
-        less = shed(self._site, here.snapshot, now, target_kw, here.outdoor_c, last=commanded(here.asked))
+        less = shed(here.site, here.snapshot, now, target_kw, here.outdoor_c, last=commanded(here.asked))
         says = f"the meter showed {measured_kw:.1f} of {limit_kw:g} kW"
         decision = replace(less, pools=tuple(replace(pool, reason=says) for pool in less.pools))
         log.log(logging.WARNING if cut is None else logging.DEBUG, "%s, %.1f kW were expected: caps give way", says, expected_kw)
         self._cut, self._lowered_at = Cut(limit_kw - target_kw, decision, says, commanded(here.asked)), here.now
-        self._send(decision, verify(self._site, here.snapshot, decision, outdoor_c=here.outdoor_c), here)
+        self._send(decision, verify(here.site, here.snapshot, decision, outdoor_c=here.outdoor_c), here)
         self._enter(here, self.outcome.mode, self.outcome.outcome, self._reason)
 
     def tightened(self, here: Situation) -> Situation:
@@ -202,17 +190,17 @@ class Governor:
     def safe(self, here: Situation, reason: str) -> None:
         """Send the fallback caps, with what operators command laid over them as far as the verifier accepts it."""
         self._base = None
-        plain = fallback(self._site, here.snapshot, here.now, here.now + self._ttl)
+        plain = fallback(here.site, here.snapshot, here.now, here.now + self._ttl)
         decision, verdict, worse = self._judged(plain, here)
         if worse:
             decision = lowest(plain, decision)
-            verdict = verify(self._site, here.snapshot, decision, outdoor_c=here.outdoor_c)
+            verdict = verify(here.site, here.snapshot, decision, outdoor_c=here.outdoor_c)
         self._send(decision, verdict, here)
         self._enter(here, "SAFE", "safe", reason)
 
     def accepts(self, here: Situation) -> bool:
         """Whether what is commanded in `here` could be in force now, also when the meter no longer makes caps give way."""
-        base = self._standing(here) or fallback(self._site, here.snapshot, here.now, here.now + self._ttl)
+        base = self._standing(here) or fallback(here.site, here.snapshot, here.now, here.now + self._ttl)
         return not self._judged(base, here, heed_meter=False)[2]
 
     def _calm(self, here: Situation) -> None:
@@ -227,15 +215,14 @@ class Governor:
             log.info("the meter stayed within the limit: caps may rise again")
             self._enter(here, self.outcome.mode, self.outcome.outcome, self._reason)
 
-    def _ruled(self, snapshot: Snapshot, base: Decision, asked: Bounds, outdoor_c: float) -> Decision:
+    def _ruled(self, base: Decision, here: Situation, *, heed_meter: bool = True) -> Decision:
         """`base` with the commands laid over it, and no higher than the meter allows."""
-        decision, cut = overrule(self._site, snapshot, base, asked, outdoor_c), self._cut
-        if cut is None:
+        decision, cut = overrule(here.site, here.snapshot, base, here.asked, here.outdoor_c), self._cut
+        if cut is None or not heed_meter:
             return decision
-        limit_kw = asked.import_limit_kw[0] - cut.excess_kw
-        ended = cut.commanded - set(commanded(asked))
-        kept = tuple(pool for pool in cut.caps.pools if pool.pool not in ended)
-        return no_higher(shed(self._site, snapshot, decision, limit_kw, outdoor_c, last=commanded(asked)), kept)
+        limit_kw, last = here.asked.import_limit_kw[0] - cut.excess_kw, commanded(here.asked)
+        kept = tuple(pool for pool in cut.caps.pools if pool.pool not in cut.commanded - last)
+        return no_higher(shed(here.site, here.snapshot, decision, limit_kw, here.outdoor_c, last=last), kept)
 
     def _go_on(self, here: Situation, reason: str) -> None:
         if here.asked.mode != "normal" and self.outcome.mode != "MANUAL" and self.in_force is not None:
@@ -255,29 +242,28 @@ class Governor:
         """What goes on, before anything is laid over it; None where nothing may."""
         if here.asked.mode != "normal":
             until = here.now + self._ttl
-            base = self._base or self.in_force or fallback(self._site, here.snapshot, here.now, until)
-            return goes_on(self._site, base, here.snapshot, here.now, until, here.outdoor_c)
+            base = self._base or self.in_force or fallback(here.site, here.snapshot, here.now, until)
+            return goes_on(here.site, base, here.snapshot, here.now, until, here.outdoor_c)
         if self._base is None or here.now >= self._base.until:
             return None
-        return goes_on(self._site, self._base, here.snapshot, here.now, self._base.until, here.outdoor_c)
+        return goes_on(here.site, self._base, here.snapshot, here.now, self._base.until, here.outdoor_c)
 
     def _judged(
         self, base: Decision, here: Situation, *, heed_meter: bool = True
     ) -> tuple[Decision, tuple[Violation, ...], tuple[Violation, ...]]:
         """`base` with the commands laid over it, its verdict, and what of that is worse for the plant than what is in force."""
-        rule = self._ruled if heed_meter else partial(overrule, self._site)
-        decision = rule(here.snapshot, base, here.asked, here.outdoor_c)
-        verdict = verify(self._site, here.snapshot, decision, outdoor_c=here.outdoor_c)
+        decision = self._ruled(base, here, heed_meter=heed_meter)
+        verdict = verify(here.site, here.snapshot, decision, outdoor_c=here.outdoor_c)
         broken = [v for v in verdict if v.tier == "plant"]
         if not broken or self.in_force is None:
             return decision, verdict, tuple(broken)
-        before = goes_on(self._site, self.in_force, here.snapshot, here.now, decision.until, here.outdoor_c)
-        return decision, verdict, _worse(broken, verify(self._site, here.snapshot, before, outdoor_c=here.outdoor_c))
+        before = goes_on(here.site, self.in_force, here.snapshot, here.now, decision.until, here.outdoor_c)
+        return decision, verdict, _worse(broken, verify(here.site, here.snapshot, before, outdoor_c=here.outdoor_c))
 
     def _send(self, decision: Decision, verdict: tuple[Violation, ...], here: Situation) -> None:
-        self._actuator.send(decision, here.snapshot, here.outdoor_c, here.now, self.plan_id)
+        self._actuator.send(decision, here.site, here.snapshot, here.outdoor_c, here.now, self.plan_id)
         if self.in_force is not None:
-            was_kw, is_kw = (import_kw(self._site, d, here.snapshot, here.outdoor_c) for d in (self.in_force, decision))
+            was_kw, is_kw = (import_kw(here.site, d, here.snapshot, here.outdoor_c) for d in (self.in_force, decision))
             self._lowered_at = here.now if is_kw < was_kw - SLACK else self._lowered_at
         self.in_force, self.verdict = decision, verdict
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from facility.bus.interface import Message
 from facility.clock import Clock
-from facility.daemon.governor import Situation
 from facility.daemon.ledger import Ledger
+from facility.daemon.situation import Situation
 from facility.errors import InputError
 from facility.events import Event
 from facility.forecast import Forecast, by_local_hour
@@ -16,6 +17,8 @@ from facility.journal.journal import Journal
 from facility.overrides.arbitrate import bounds
 from facility.overrides.desk import OverrideDesk
 from facility.overrides.proposal import Proposal
+from facility.rental.desk import RentalDesk
+from facility.rental.rental import rented_gpus
 from facility.signals import NAMES, Signals
 from facility.site import Site
 from facility.steps import Edges
@@ -28,13 +31,17 @@ FACT = "telemetry"
 
 
 class Knowledge:
-    """To be used under the daemon's lock. `desk` takes the operators' commands, `ledger` counts the hours that were used."""
+    """To be used under the daemon's lock. `desk` takes the operators' commands, `rentals` those that bring contracts, `ledger` counts the
+    hours that were used.
+    """
 
     def __init__(self, site: Site, journal: Journal, clock: Clock) -> None:
         self._site, self._journal, self._clock = site, journal, clock
         self._telemetry, self._signals = Telemetry(site), Signals(site)
         self.desk = OverrideDesk(site, journal, jobs=self._pool_of)
-        self.ledger = Ledger(site, journal)
+        self.rentals = RentalDesk(site, journal, jobs=self._pool_of)
+        self.ledger = Ledger(site, journal, self.rentals.in_force)
+        self._telemetry.under(self.rentals.in_force(clock.now()))
         state = journal.get(FACT)
         if state is not None:
             self._restore(state)
@@ -54,6 +61,7 @@ class Knowledge:
     def accept(self, name: str, feed: str | None, message: Message, now: datetime) -> bool:
         """Take in a signal or a report, `name` being its topic's; True where it is a new limit of the grid."""
         if name not in NAMES:
+            self._telemetry.under(self.rentals.in_force(now))
             self._telemetry.accept(message, now)
             return False
         if refused := self._signals.accept(name, message.payload, feed):
@@ -64,17 +72,20 @@ class Knowledge:
         """What is known at `now`, and what is commanded in the steps between `edges`; in the first step alone without them."""
         steps = edges or (now, now + FIRST_STEP)
         standing = self.desk.standing(now) if proposals is None else proposals
+        site = self.rentals.in_force(now)
+        self._telemetry.under(site)
         snapshot = self.ledger.known(self._telemetry.snapshot(now))
         asked = bounds(self._site, standing, now, steps, jobs={job.id: job.pool for job in snapshot.jobs})
         outdoor_c = snapshot.outdoor_c
         if outdoor_c is None:
             hour = (now, now + timedelta(hours=1))
             outdoor_c = float(by_local_hour(self._site, hour, self._site.weather.outdoor_by_hour_c)[0])
-        return Situation(now, snapshot, self._signals.limited(asked, steps, standing), outdoor_c)
+        return Situation(now, site, snapshot, self._signals.limited(asked, steps, standing), outdoor_c)
 
-    def forecast(self, edges: Edges) -> Forecast:
-        """What is expected for the steps between `edges`."""
-        return self._signals.forecast(edges)
+    def foreseen(self, edges: Edges) -> tuple[Site, Forecast]:
+        """The site with every rental of the steps between `edges`, and what is expected for them."""
+        site = self.rentals.foreseen(edges)
+        return site, replace(self._signals.forecast(edges, site), rented_gpus=rented_gpus(self.rentals.standing(edges[0]), edges))
 
     @property
     def events(self) -> tuple[Event, ...]:

@@ -10,6 +10,7 @@ service itself is down are counted too, once it is there again.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -44,10 +45,10 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class Ledger:
-    """To be used under the daemon's lock."""
+    """To be used under the daemon's lock. `in_force` tells the site with the rentals of an instant."""
 
-    def __init__(self, site: Site, journal: Journal) -> None:
-        self._site, self._journal, self._zone = site, journal, ZoneInfo(site.timezone)
+    def __init__(self, site: Site, journal: Journal, in_force: Callable[[datetime], Site]) -> None:
+        self._site, self._journal, self._in_force, self._zone = site, journal, in_force, ZoneInfo(site.timezone)
         self._fallback_w = fallback_caps(site)
         self._hours: dict[Row, float] = {}
         self._changed: set[Row] = set()
@@ -81,7 +82,7 @@ class Ledger:
     def known(self, snapshot: Snapshot) -> Snapshot:
         """`snapshot` with what is counted up to now of the windows that run at its instant."""
         local = snapshot.at.astimezone(self._zone)
-        slow = {name: self._of(("slow", name, _window(contract, local))) for name, contract in self._rationed()}
+        slow = {name: self._of(("slow", name, _window(contract, local))) for name, contract in self._rationed(snapshot.at)}
         run = {name: self._of(("run", name, f"{local:%Y}")) for name in self._site.gensets}
         return replace(snapshot, slow_hours_used=slow, genset_hours_run=run, genset_on_since=dict(self._since))
 
@@ -93,15 +94,16 @@ class Ledger:
         self._journal.put_all(rows | {FACT: msgspec.json.encode(Told(self._until, self._since))})
         self._changed.clear()
 
-    def _rationed(self) -> list[tuple[str, Contract]]:
-        """The rentals whose slow hours are counted."""
-        granted = {name: c.flexibility for name, c in self._site.contracts.items() if c.gpus}
-        return [(name, self._site.contracts[name]) for name, terms in granted.items() if terms is not None and terms.greatest_slowdown > 1]
+    def _rationed(self, at: datetime) -> list[tuple[str, Contract]]:
+        """The rentals whose slow hours are counted at an instant."""
+        contracts = self._in_force(at).contracts
+        granted = {name: c.flexibility for name, c in contracts.items() if c.gpus}
+        return [(name, contracts[name]) for name, terms in granted.items() if terms is not None and terms.greatest_slowdown > 1]
 
     def _add(self, decision: Decision, start: datetime, end: datetime) -> None:
         """Count [start, end), a part of a quarter of an hour in which `decision` holds throughout, or has lapsed."""
         hours, local, holds = (end - start) / timedelta(hours=1), start.astimezone(self._zone), start < decision.until
-        for name, contract in self._rationed():
+        for name, contract in self._rationed(start):
             slow_h = self._slow_h(name, contract, decision if holds else None, local, hours)
             self._use(("slow", name, _window(contract, local)), slow_h)
         running = {order.genset for order in decision.gensets if holds and order.power_kw > 0}

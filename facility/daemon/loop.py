@@ -27,12 +27,14 @@ from facility.daemon.actuate import Actuator
 from facility.daemon.alarms import Alarms
 from facility.daemon.answers import Answers
 from facility.daemon.commitment import Commitment
-from facility.daemon.governor import Governor, Outcome, Situation
+from facility.daemon.governor import Governor, Outcome
 from facility.daemon.knowledge import Knowledge
 from facility.daemon.people import People
 from facility.daemon.pulse import Pulse, last_will
 from facility.daemon.record import cycle_record, decision_in
+from facility.daemon.rentals import Rentals
 from facility.daemon.rivals import Rivals
+from facility.daemon.situation import Situation
 from facility.decide import Decided, Undecided, decide
 from facility.events import Event
 from facility.forecast import Forecast
@@ -40,6 +42,7 @@ from facility.journal.entry import Entry
 from facility.journal.journal import Journal
 from facility.overrides.proposal import Proposal
 from facility.problem import called
+from facility.rental.rental import Rental
 from facility.report.current import plan_payload
 from facility.site import Site
 from facility.steps import Edges, rolling
@@ -59,6 +62,7 @@ FACTS_EVERY_S = 60.0
 CYCLES_KEPT = timedelta(days=30)
 PATTERNS = (
     "grid/#", "signal/#", "override/#", "alarm/+", "job/+/spec", "job/+/reported", "cap/+/+/reported", "svc/+/status", "position/set",
+    "contract/+/set", "contract/+/clear", "contract/+/state",
 )  # fmt: skip
 """What is read beside readings, below the site's root."""
 
@@ -83,6 +87,7 @@ class Daemon:
         self._alarms = Alarms(site, bus, self._account)
         answers = Answers(site, bus, self._alarms, self._account)
         self._people = People(site, bus, self._known.desk, answers)
+        self._rentals = Rentals(site, bus, self._known.rentals, answers)
         self._committed = Commitment(site, bus, journal, answers)
         self._epoch = journal.next_epoch()
         self._rivals = Rivals(self._alarms, self._epoch)
@@ -121,6 +126,7 @@ class Daemon:
         with self._lock, self._survives("the start"):
             now = self._clock.now()
             standing = self._people.keep_up(now)
+            self._rentals.keep_up(now)
             self._governor.start(self._known.situation(now), at_once=standing or self._journal.put_aside is not None)
 
     def attend(self, timeout_s: float) -> None:
@@ -163,6 +169,11 @@ class Daemon:
             case "override_set" | "override_clear":
                 if self._people.answer(name, ids["target"], message, now, self._limits):
                     self._act(now)
+            case "contract_set" | "contract_clear":
+                if self._rentals.answer(name, ids["contract"], message, now):
+                    self._act(now)
+            case "contract_state":
+                self._rentals.correct(ids["contract"], message, now)
             case "position_set":
                 if self._committed.answer(message, now):
                     self.wake()
@@ -198,7 +209,7 @@ class Daemon:
         self._alarms.follow_cap(pool, self._actuator.too_high.get(pool), now, place=message.topic)
         if told and self._actuator.waiting:
             here = self._known.situation(now)
-            self._actuator.release(here.snapshot, here.outdoor_c, now)
+            self._actuator.release(here.site, here.snapshot, here.outdoor_c, now)
 
     def _limits(self, proposal: Proposal) -> tuple[float | None, str]:
         """The highest cap that every feeder carries, as things are; other kinds are not limited further."""
@@ -227,7 +238,7 @@ class Daemon:
     def _keep_time(self) -> None:
         now, real_s = self._clock.now(), time.monotonic()
         self._known.ledger.count(now, self._governor.in_force)
-        if self._people.keep_up(now):
+        if self._people.keep_up(now) | self._rentals.keep_up(now):
             self._act(now)
         if self._governor.in_force is None and real_s - self._began_s > FIRST_PLAN_S:
             self._governor.safe(self._known.situation(now), self._governor.outcome.reason)
@@ -242,6 +253,7 @@ class Daemon:
             self._pulse.connected()
             self._actuator.republish(now)
             self._people.republish(now)
+            self._rentals.republish(now)
             self._committed.republish()
             self._alarms.republish()
             self._tell_plan()
@@ -285,10 +297,11 @@ class Daemon:
             proposals = self._known.desk.standing(now)
             made = self._governor.tightened(self._known.situation(now, proposals, edges))
             made = replace(made, asked=replace(made.asked, position_kw=self._committed.kw(edges)))
-            forecast, events = self._known.forecast(edges), self._known.events
+            (site, forecast), events = self._known.foreseen(edges), self._known.events
+            rentals = self._known.rentals.standing(now)
             near_kw = self._governor.near_kw(edges)
         forecast.outdoor_c[0] = made.outdoor_c
-        found = self._find(made, forecast, events, edges, near_kw)
+        found = self._find(made, site, forecast, events, edges, near_kw)
         with self._lock:
             if self._closed:
                 return
@@ -305,20 +318,26 @@ class Daemon:
                 self._known.ledger.count(here.now, self._governor.in_force)
                 if self._governor.plan is found:
                     self._forecast = forecast
-                self._write_down(made, proposals, forecast, near_kw, here.now)
+                self._write_down(made, proposals, rentals, forecast, near_kw, here.now)
 
     def _find(
-        self, made: Situation, forecast: Forecast, events: tuple[Event, ...], edges: Edges, near_kw: Mapping[str, tuple[float, ...]]
+        self,
+        made: Situation,
+        site: Site,
+        forecast: Forecast,
+        events: tuple[Event, ...],
+        edges: Edges,
+        near_kw: Mapping[str, tuple[float, ...]],
     ) -> Decided | Undecided:
-        """Solve; what goes wrong in there is an outcome, not the end."""
+        """Solve for `site`, the one foreseen; what goes wrong in there is an outcome, not the end."""
         if made.asked.mode != "normal":
             return Undecided(f"an operator drives: {made.asked.mode}")
         if self._pulse.silent:
             return Undecided(UNHEARD)
         try:
-            asked = called(self._site, made.snapshot, forecast, made.asked, events, edges)
-            budget_s = self._site.control.solver_budget_s
-            found = decide(self._site, made.snapshot, forecast, asked, edges, budget_s, None, near_kw, self._solver_of)
+            asked = called(site, made.snapshot, forecast, made.asked, events, edges)
+            budget_s = site.control.solver_budget_s
+            found = decide(site, made.snapshot, forecast, asked, edges, budget_s, None, near_kw, self._solver_of)
         except Exception as error:
             log.exception("the planner failed")
             return Undecided(f"the planner failed: {type(error).__name__}: {error}")
@@ -330,6 +349,7 @@ class Daemon:
         self,
         made: Situation,
         proposals: tuple[Proposal, ...],
+        rentals: tuple[Rental, ...],
         forecast: Forecast,
         near_kw: Mapping[str, tuple[float, ...]],
         now: datetime,
@@ -349,6 +369,7 @@ class Daemon:
                     outcome,
                     made.snapshot,
                     proposals,
+                    rentals,
                     forecast,
                     made.asked.position_kw,
                     near_kw,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -11,6 +12,7 @@ from facility.decision import Decision
 from facility.forecast import Forecast
 from facility.journal.journal import CycleRecord
 from facility.overrides.proposal import Proposal
+from facility.rental.rental import Rental
 from facility.snapshot import Snapshot
 from facility.verify import Violation
 
@@ -20,6 +22,7 @@ def cycle_record(
     outcome: Outcome,
     snapshot: Snapshot,
     proposals: tuple[Proposal, ...],
+    rentals: tuple[Rental, ...],
     forecast: Forecast,
     position_kw: tuple[float | None, ...],
     near_kw: Mapping[str, tuple[float, ...]],
@@ -27,8 +30,16 @@ def cycle_record(
     verdict: tuple[Violation, ...],
 ) -> CycleRecord:
     """The record of a cycle that began at the snapshot's instant; `forecast` for `facility.steps.rolling` of that instant."""
-    expected = {name: getattr(forecast, name).tolist() for name in ("price_per_mwh", "outdoor_c", "carbon_g_per_kwh")}
-    inputs = {"snapshot": snapshot, "proposals": proposals, "forecast": expected, "position_kw": position_kw, "near_kw": near_kw}
+    arrays = ("price_per_mwh", "outdoor_c", "carbon_g_per_kwh", "load_kw", "load_high_kw")
+    expected = {name: None if (told := getattr(forecast, name)) is None else told.tolist() for name in arrays}
+    inputs = {
+        "snapshot": snapshot,
+        "proposals": proposals,
+        "rentals": [_told(rental) for rental in rentals],
+        "forecast": expected | {"demand_gpus": forecast.demand_gpus, "rented_gpus": forecast.rented_gpus},
+        "position_kw": position_kw,
+        "near_kw": near_kw,
+    }
     return CycleRecord(
         at=snapshot.at,
         cycle=cycle,
@@ -39,6 +50,11 @@ def cycle_record(
         decision=msgspec.json.encode(decision),
         verdict=msgspec.json.encode(verdict),
     )
+
+
+def _told(rental: Rental) -> dict[str, Any]:
+    terms = rental.terms.model_dump(mode="json", exclude_unset=True)
+    return {"id": rental.id, "contract": rental.contract, "start": rental.start, "end": rental.end, "terms": terms}
 
 
 def decision_in(record: CycleRecord) -> Decision | None:

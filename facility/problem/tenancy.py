@@ -29,7 +29,7 @@ from models.work.workload import Order
 
 
 def firms_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds, edges: Edges) -> tuple[Firm, ...]:
-    """The rentals and services that must run, in the order of the site file."""
+    """The rentals and services that must run, in the order of the site."""
     found = []
     for contract_id, contract in site.contracts.items():
         if contract.gpus and contract.pool:
@@ -45,6 +45,7 @@ def firms_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds,
                 weight=contract.gpus if contract.weight is None else contract.weight,
                 pausable=contract.pausable,
                 demand=forecast.demand_gpus.get(contract_id, ()),
+                rented=forecast.rented_gpus.get(contract_id, ()),
                 releases_idle=contract.releases_idle,
                 budget=_budget(site, contract, snapshot.slow_hours_used.get(contract_id, 0.0), edges),
             )

@@ -54,14 +54,10 @@ def describe(rental: Rental) -> str:
     return f"{gpus} for {terms.tenant} ({terms.kind}) {spans}{': ' if rental.reason else ''}{rental.reason}"
 
 
-def in_force(site: Site, rentals: Iterable[Rental], now: datetime) -> Site:
-    """The site with the rentals that are there at `now`; of the others the terms only."""
-    return _with(site, {r.contract: r.terms if r.active(now) else _without_gpus(r.terms) for r in rentals})
-
-
-def foreseen(site: Site, rentals: Iterable[Rental], edges: Edges) -> Site:
-    """The site with every rental that has any of the steps between `edges`; of the others the terms only."""
-    return _with(site, {r.contract: r.terms if r.touches(edges[0], edges[-1]) else _without_gpus(r.terms) for r in rentals})
+def leased(site: Site, rentals: Iterable[Rental], holding: Iterable[Rental]) -> Site:
+    """The site with the terms of `rentals`, and the GPUs of those that are `holding` them."""
+    contracts = {r.contract: r.terms.model_copy(update={"gpus": 0}) for r in rentals} | {r.contract: r.terms for r in holding}
+    return site.model_copy(update={"contracts": {**site.contracts, **contracts}}) if contracts else site
 
 
 def rented_gpus(rentals: Iterable[Rental], edges: Edges) -> Mapping[str, tuple[int, ...]]:
@@ -71,11 +67,3 @@ def rented_gpus(rentals: Iterable[Rental], edges: Edges) -> Mapping[str, tuple[i
         for r in rentals
         if r.terms.gpus and r.touches(edges[0], edges[-1]) and (r.start > edges[0] or r.end < edges[-1])
     }
-
-
-def _without_gpus(terms: Contract) -> Contract:
-    return terms.model_copy(update={"gpus": 0})
-
-
-def _with(site: Site, contracts: Mapping[str, Contract]) -> Site:
-    return site.model_copy(update={"contracts": {**site.contracts, **contracts}}) if contracts else site

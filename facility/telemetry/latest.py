@@ -83,6 +83,10 @@ class Telemetry:
         """Whether a topic carries readings."""
         return self._routes.of(topic) is not None
 
+    def under(self, site: Site) -> None:
+        """Take jobs under the contracts of `site`, the one in force, from now on."""
+        self._work.site = site
+
     def accept(self, message: Message, now: datetime) -> str | None:
         """Take in one message at `now`; the answer is None, or why it, or the first part of it, is not used."""
         try:
@@ -151,7 +155,7 @@ class Telemetry:
             ) from error
         if memory.site != self._site.id:
             raise InputError(Fault("telemetry's state", f"it is of site {memory.site!r}", f"give that of {self._site.id!r}"))
-        self._work, self._meter = Work(self._site), meter_of(self._site, memory.metered)
+        self._work, self._meter = Work(self._work.site), meter_of(self._site, memory.metered)
         self._work.reports.update(memory.reports)
         self._work.running_since.update(memory.running_since)
         lost = []

@@ -16,10 +16,13 @@ MOST_JOBS = 100_000
 
 
 class Work:
-    """Specifications and reports by job, and since when each that runs was reported to run without a break."""
+    """Specifications and reports by job, and since when each that runs was reported to run without a break.
+
+    `site` is the one in force: whose contracts jobs are taken under. A job whose contract is gone is under the site's own terms.
+    """
 
     def __init__(self, site: Site) -> None:
-        self._site = site
+        self.site = site
         self.specs: dict[str, JobSpec] = {}
         self.reports: dict[str, JobReported] = {}
         self.running_since: dict[str, datetime] = {}
@@ -31,11 +34,11 @@ class Work:
             for kept in (self.specs, self.reports, self.running_since, self._jobs):
                 kept.pop(job, None)
             return
-        if job in self._site.contracts:
+        if job in self.site.contracts:
             raise Refusal("job", f"{job} is the name of a contract")
         if job not in self.specs and len(self.specs) >= MOST_JOBS:
             raise Refusal("job", f"more than {MOST_JOBS} jobs")
-        terms = agree(self._site, spec.tenant or "", spec.contract or "", spec.pool, spec.curve or "")
+        terms = agree(self.site, spec.tenant or "", spec.contract or "", spec.pool, spec.curve or "")
         if terms.faults:
             raise Refusal("job", "; ".join(f"{field}: {found}" for field, found, _ in terms.faults))
         due = self._due(spec, terms.contract)
@@ -60,11 +63,11 @@ class Work:
 
     def _due(self, spec: JobSpec, contract: str | None) -> datetime:
         """Give a job its uncapped duration and the wait that its contract allows, or without a deadline the site's slack."""
-        wait_h = allowance_h(self._site, contract)
+        wait_h = allowance_h(self.site, contract)
         if wait_h is None and spec.deadline is not None:
             return spec.deadline
         try:
-            due = spec.submit + timedelta(hours=spec.work_gpu_h / spec.gpus + (self._site.jobs.slack_h if wait_h is None else wait_h))
+            due = spec.submit + timedelta(hours=spec.work_gpu_h / spec.gpus + (self.site.jobs.slack_h if wait_h is None else wait_h))
             return due if spec.deadline is None else min(due, spec.deadline)
         except OverflowError:
             raise Refusal("job", "its work would last beyond the calendar") from None
@@ -92,6 +95,8 @@ class Work:
 
     def _left(self, job: Job) -> Job | None:
         report = self.reports.get(job.id)
+        if job.contract is not None and job.contract not in self.site.contracts:
+            job = replace(job, contract=None)
         if report is None:
             return job if job.work_gpu_h > 0 else None
         left_gpu_h = job.work_gpu_h - (report.done_gpu_h or 0.0)

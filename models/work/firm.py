@@ -9,7 +9,8 @@
 | floor  | mean relative speed that is promised        | 1     |
 | short  | breach: work short of the floor             | GPU h |
 
-What a service's demand leaves of its GPUs stands idle, kept for it, or is there for jobs where the contract releases it.
+What a service's demand leaves of its GPUs stands idle, kept for it, or is there for jobs where the contract releases it. A rental that
+begins or ends among the steps has its GPUs in those that it touches.
 
 Cost: short * penalty - work * value, for the value of the work delivered is what capping it gives away.
 """
@@ -33,7 +34,8 @@ from models.work.workload import Workload, work_gpu_h
 class Firm(Workload):
     """`demand` of its `gpus` run at a mean relative speed of at least `floor_speed`; money per GPU hour at speed 1.
 
-    `demand` is in whole GPUs by step; empty: all of them, always. One that `releases_idle` lets jobs use the others.
+    `rented` is how many of its GPUs are its own in each step, empty: all, always; `demand` is how many of those must run, empty: all. One
+    that `releases_idle` lets jobs use the others.
     """
 
     floor_speed: float = 0.0
@@ -42,6 +44,7 @@ class Firm(Workload):
     weight: float = 0.0
     pausable: bool = False
     demand: tuple[int, ...] = ()
+    rented: tuple[int, ...] = ()
     releases_idle: bool = False
     budget: Budget | None = None
 
@@ -56,11 +59,14 @@ class Firm(Workload):
 
     def demanded(self, steps: int) -> Floats:
         """GPUs demanded in each step, shape (T,)."""
-        return np.array(self.demand or (self.gpus,) * steps, float)
+        return np.minimum(self.demand or self.gpus, self._rented(steps))
 
     def idle_kept(self, steps: int) -> Floats:
         """GPUs that stand idle in each step and are for nobody else, shape (T,)."""
-        return np.zeros(steps) if self.pausable or self.releases_idle else self.gpus - self.demanded(steps)
+        return np.zeros(steps) if self.pausable or self.releases_idle else self._rented(steps) - self.demanded(steps)
+
+    def _rented(self, steps: int) -> Floats:
+        return np.array(self.rented or (self.gpus,) * steps, float)
 
 
 def add(block: Any, firms: dict[int, Firm], workloads: Any) -> None:

@@ -52,7 +52,7 @@ class Desk:
     def send(self, p: PoolCaps | int, q: PoolCaps | int, **more: object) -> list[tuple[str, int]]:
         pools = tuple(caps if isinstance(caps, PoolCaps) else PoolCaps(name, caps) for name, caps in (("p", p), ("q", q)))
         made = Decision(self.now, self.now + timedelta(minutes=15), pools, **more)  # type: ignore[arg-type]
-        self.actuator.send(made, Snapshot(self.now), 10.0, self.now, "plan")
+        self.actuator.send(made, SITE, Snapshot(self.now), 10.0, self.now, "plan")
         return self.heard()
 
     def heard(self) -> list[tuple[str, int]]:
@@ -69,7 +69,7 @@ class Desk:
         retained = more.pop("retained", False)
         report = CapReported(timestamp=0, epoch=epoch, seq=sent, enforced_cap_w=cap_w, **more)
         self.actuator.read_back(pool, report, retained=retained)
-        self.actuator.release(Snapshot(self.now), 10.0, self.now)
+        self.actuator.release(SITE, Snapshot(self.now), 10.0, self.now)
         return self.heard()
 
 
@@ -222,7 +222,7 @@ def test_holds_go_first_and_runs_last_and_every_number_is_greater_than_the_one_b
     pools = (PoolCaps("p", 100), PoolCaps("q", 100))
     sources = {"solar": (SolarOrder("roof", 3.0, 2.0),), "gensets": (GensetOrder("g", 1.0),)}
     made = Decision(NOW, NOW + timedelta(minutes=9), pools, jobs, (BatteryOrder("b", 1.0),), **sources)
-    desk.actuator.send(made, Snapshot(NOW), 10.0, NOW, "plan")
+    desk.actuator.send(made, SITE, Snapshot(NOW), 10.0, NOW, "plan")
     messages = []
     while (message := desk.ear.receive(0.0)) is not None:
         messages.append(message)

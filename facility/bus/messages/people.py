@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta as Rule
 
-from facility.bus.messages.codec import Command, Currency, Id, Instant, Name, NonNegative, Payload, Positive, Share, Text
+from facility.bus.messages.codec import Command, Count, Currency, Id, Instant, Name, NonNegative, Payload, Positive, Share, Text
 from facility.bus.messages.readings import Step, refuse_disorder
 from facility.overrides.proposal import Kind
+from facility.site.ladder import Tier, Window
 
 
 class OverrideSet(Command, frozen=True, kw_only=True):
@@ -64,27 +65,39 @@ class OverrideState(Payload, frozen=True, kw_only=True):
 
 
 class ContractSet(Command, frozen=True, kw_only=True):
-    """A rental that comes: what the site file says of a contract, and from when to when."""
+    """A rental that comes: what the site file says of a contract, key by key, and from when to when.
 
-    tenant: Id
-    kind: Literal["reserved", "on-demand", "spot"]
-    pool: Id
-    gpus: Annotated[int, Rule(ge=1, le=10_000_000)]
-    curve: Id
+    One that comes again under the same topic with another `id` replaces what was told before.
+    """
+
     start: Instant
     end: Instant
+    tenant: Id
+    kind: Literal["reserved", "on-demand", "spot"]
+    pool: Id | None = None
+    gpus: Count = 0
+    curve: Id | None = None
+    demand_by_hour_gpus: Annotated[tuple[Count, ...], Rule(min_length=24, max_length=24)] | None = None
+    releases_idle: bool = False
     floor_speed: Share = 0.0
     pausable: bool = False
     value_per_gpu_h: NonNegative = 0.0
-    penalty_per_gpu_h: Positive = 50.0
+    penalty_per_gpu_h: Positive | None = None
+    weight: NonNegative | None = None
+    tier: Tier | None = None
+    greatest_slowdown: Annotated[float, Rule(ge=1)] | None = None
+    slow_hours: NonNegative | None = None
+    slow_window: Window | None = None
+    credit_per_gpu_h: NonNegative | None = None
+    max_defer_h: NonNegative | None = None
 
 
 class ContractClear(Command, frozen=True, kw_only=True):
-    """The end of a rental before its time."""
+    """The end of a rental before its time; `id` is that of the command that set it."""
 
 
 class ContractState(ContractSet, frozen=True, kw_only=True, forbid_unknown_fields=False):
-    """A rental in force; an empty payload where there is none."""
+    """A rental that was accepted, until its end; an empty payload where there is none."""
 
 
 class PositionSet(Command, frozen=True, kw_only=True):

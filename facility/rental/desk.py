@@ -1,0 +1,180 @@
+"""The rentals' desk: every command that brings or ends a rental is answered, and what is accepted is on the disk before the answer.
+
+It is as careful as the overrides' desk: an id acts once, what arrives retained is refused, an end is once and for all. The answer is
+one of: accepted; rejected, with what would fit; expired; duplicate; cleared. A rental that is set again under its name with another
+id supersedes the one before.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+from pydantic import ValidationError
+
+from facility.bus.messages import ContractClear, ContractSet, ContractState, OverrideResult
+from facility.journal.journal import How, Journal
+from facility.journal.store import StoreFault
+from facility.overrides.desk import Status
+from facility.overrides.rules import whole_ms
+from facility.rental.fit import misfits
+from facility.rental.rental import Rental, describe, leased
+from facility.site import Contract, Site
+from facility.steps import Edges
+
+MAX_STANDING: Final = 1_000
+"""Rentals that may stand at once."""
+TERMS_KEPT: Final = timedelta(days=30)
+"""How long after its end the terms of a rental are kept for the jobs that were taken under it."""
+
+_LONGEST_REASON: Final = 1000
+RETAINED: Final = "it arrived retained, so it may be old; send it not retained"
+
+
+class RentalDesk:
+    """Takes commands and keeps them in the journal; to be used by one thread. `jobs` tells the names of known jobs. Instants are UTC."""
+
+    def __init__(self, site: Site, journal: Journal, jobs: Callable[[], Collection[str]]) -> None:
+        self._site, self._journal, self._jobs = site, journal, jobs
+        self._standing: dict[str, Rental] = {}
+        self._past: dict[str, tuple[Rental, datetime]] = {}
+        self._unstored: dict[str, tuple[datetime, How]] = {}
+        self._notices: deque[tuple[str, OverrideResult]] = deque(maxlen=MAX_STANDING)
+        self._made: tuple[object, Site] = ((), site)
+        for rental, ended in journal.rentals():
+            if rental.contract in site.contracts:
+                continue  # the site file has it now
+            if ended is None:
+                self._standing[rental.contract] = rental
+            else:
+                self._past[rental.contract] = (rental, ended)
+
+    def set(self, contract: str, request: ContractSet, now: datetime, *, retained: bool = False) -> OverrideResult:
+        """Answer a command; where it is accepted, it is stored when this returns."""
+        if retained:
+            return _answer(request.id, "rejected", RETAINED)
+        self._sweep(now)
+        try:
+            if (first := self._journal.seen(request.id)) is not None:
+                told = f"this id was answered before ({first.status}); give a new command a new id. {first.reason}"
+                return _answer(request.id, "duplicate", told, first.effective, first.until)
+            refused = self._refused(contract, request, now)
+            if isinstance(refused, OverrideResult):
+                self._journal.save_answer(refused, at=now)
+                return refused
+            rental, before = refused, self._standing.get(contract)
+            answer = _answer(rental.id, "accepted", describe(rental), float(rental.terms.gpus), rental.end)
+            self._journal.save_rental(rental, answer, at=now, superseded=before.id if before else None)
+        except StoreFault as fault:
+            return _answer(request.id, "rejected", f"it could not be stored, so it does not act: {fault}")
+        if before is not None:
+            self._notices.append((contract, _answer(before.id, "superseded", f"replaced by {rental.id}: {describe(rental)}")))
+        self._standing[contract] = rental
+        self._past.pop(contract, None)
+        return answer
+
+    def clear(self, contract: str, request: ContractClear, now: datetime, *, retained: bool = False) -> OverrideResult:
+        """End the rental that the command with the request's id set, there or still to come, and answer."""
+        if retained:
+            return _answer(request.id, "rejected", RETAINED)
+        self._sweep(now)
+        found = self._standing.get(contract)
+        try:
+            if not request.by.strip():
+                return _answer(request.id, "rejected", "nobody signed it; say in `by` who clears it")
+            if found is None or found.id != request.id:
+                if self._journal.seen(request.id) is not None:
+                    return _answer(request.id, "cleared", "it does not act any more, or never did")
+                here = f"{contract} was set by {found.id}" if found else f"no rental {contract} stands"
+                return _answer(request.id, "rejected", f"{here}; name the id that set it")
+            self._journal.end_rental(found.id, now, "cleared")
+        except StoreFault as fault:
+            return _answer(request.id, "rejected", f"that could not be stored, so it still stands: {fault}")
+        self._past[contract] = (self._standing.pop(contract), now)
+        return _answer(request.id, "cleared", f"{request.by} cleared: {describe(found)}")
+
+    def expire(self, now: datetime) -> None:
+        """End what came to its end, and store that it did; a failing disk is tried again next time."""
+        self._sweep(now)
+        try:
+            for rental, (at, how) in list(self._unstored.items()):
+                self._journal.end_rental(rental, at, how)
+                del self._unstored[rental]
+        except StoreFault:
+            return  # ended is ended, stored or not
+
+    def notices(self) -> list[tuple[str, OverrideResult]]:
+        """Take what became of earlier rentals since the last call: (contract, result) of each that ended without a clear."""
+        taken = list(self._notices)
+        self._notices.clear()
+        return taken
+
+    def standing(self, now: datetime) -> tuple[Rental, ...]:
+        """List the rentals that are there and those to come, in the order they were accepted."""
+        self._sweep(now)
+        return tuple(self._standing.values())
+
+    def state(self, contract: str, now: datetime) -> ContractState | None:
+        """Tell a rental as it stands; None where none of that name does."""
+        self._sweep(now)
+        rental = self._standing.get(contract)
+        if rental is None:
+            return None
+        own = {"id": rental.id, "by": rental.by, "reason": rental.reason, "start": rental.start, "end": rental.end}
+        return msgspec.convert(own | rental.terms.model_dump(exclude_unset=True), ContractState)
+
+    def in_force(self, now: datetime) -> Site:
+        """The site with the rentals that are there at `now`, and the terms of those that were and that will be."""
+        return self._site_with(tuple(rental for rental in self.standing(now) if rental.active(now)))
+
+    def foreseen(self, edges: Edges) -> Site:
+        """The site with every rental that has any of the steps between `edges`."""
+        return self._site_with(tuple(rental for rental in self.standing(edges[0]) if rental.touches(edges[0], edges[-1])))
+
+    def _site_with(self, holding: tuple[Rental, ...]) -> Site:
+        """The same object as long as nothing changes, for it is asked for many times a second."""
+        all_of_them = (*(rental for rental, _ in self._past.values()), *self._standing.values())
+        key = (all_of_them, holding)
+        if key != self._made[0]:
+            self._made = (key, leased(self._site, all_of_them, holding))
+        return self._made[1]
+
+    def _refused(self, contract: str, request: ContractSet, now: datetime) -> OverrideResult | Rental:
+        """The rental that is asked for, or why it does not come."""
+        start, end = whole_ms(request.start), whole_ms(request.end)
+        if end <= start:
+            return _answer(request.id, "expired", f"its end, {end:%Y-%m-%d %H:%M} UTC, is not after its start")
+        if end <= now:
+            return _answer(request.id, "expired", f"its end, {end:%Y-%m-%d %H:%M} UTC, has passed; it is {now:%Y-%m-%d %H:%M} UTC")
+        if not request.by.strip():
+            return _answer(request.id, "rejected", "nobody signed it; say in `by` who commands")
+        if contract not in self._standing and len(self._standing) >= MAX_STANDING:
+            return _answer(request.id, "rejected", f"{MAX_STANDING} rentals stand already; clear some first")
+        given = {key: value for key in Contract.model_fields if (value := getattr(request, key)) is not None}
+        try:
+            terms = Contract.model_validate(given)
+        except ValidationError as error:
+            told = "; ".join(fault["msg"].removeprefix("Value error, ") for fault in error.errors(include_url=False))
+            return _answer(request.id, "rejected", told)
+        rental = Rental(request.id, contract, terms, start, end, request.by, request.reason)
+        found = misfits(self._site, self._standing.values(), rental, self._jobs())
+        return _answer(request.id, "rejected", "; ".join(found)) if found else rental
+
+    def _sweep(self, now: datetime) -> None:
+        """Take out what ended. It never comes back, even when the clock does."""
+        for rental in [rental for rental in self._standing.values() if rental.end <= now]:
+            del self._standing[rental.contract]
+            self._past[rental.contract] = (rental, now)
+            self._unstored[rental.id] = (now, "expired")
+            self._notices.append((rental.contract, _answer(rental.id, "expired", f"its end came: {describe(rental)}")))
+        for contract in [contract for contract, (_, ended) in self._past.items() if now - ended > TERMS_KEPT]:
+            del self._past[contract]
+
+
+def _answer(
+    command: str | None, status: Status, reason: str, effective: float | None = None, until: datetime | None = None
+) -> OverrideResult:
+    return OverrideResult(id=command, status=status, effective=effective, until=until, reason=reason[:_LONGEST_REASON])

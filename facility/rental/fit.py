@@ -1,0 +1,78 @@
+"""Whether a rental fits, and what would. Pure.
+
+    free(t) = GPUs of the pool - the site file's contracts - rentals there at t - what maintenance may take at t
+    fits      where its GPUs <= free(t) at every t of it
+
+Maintenance takes no GPU that a contract keeps: of a window that may lie anywhere between two instants, it is reckoned with at all of
+them. A rental that may pause gives way to it, so that it does not count against one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+
+from facility.inputs.jobterms import offered
+from facility.inputs.table import nearest
+from facility.rental.rental import Rental
+from facility.site import Maintenance, Site
+
+
+def misfits(site: Site, rentals: Iterable[Rental], rental: Rental, jobs: Collection[str]) -> tuple[str, ...]:
+    """Say everything that keeps `rental` from coming, and what would fit; nothing where it does.
+
+    `site` is the site file's, `rentals` are those that were accepted before. One of the same contract does not count: it is replaced.
+    """
+    terms, found = rental.terms, []
+    if rental.contract in site.contracts:
+        found.append(f"{rental.contract} is a contract of the site file; change it there, or take another name")
+    if rental.contract in jobs:
+        found.append(f"{rental.contract} is the name of a job; take another name")
+    if terms.tenant not in site.tenants:
+        found.append(f"the site has no tenant {terms.tenant} ({nearest(terms.tenant, list(site.tenants))})")
+    if terms.demand_by_hour_gpus is not None and max(terms.demand_by_hour_gpus) > terms.gpus:
+        found.append(f"demand_by_hour_gpus asks for {max(terms.demand_by_hour_gpus)} GPUs, it rents {terms.gpus}")
+    if terms.pool is None:
+        return tuple(found)
+    if terms.pool not in site.pools:
+        return (*found, f"the site has no pool {terms.pool} ({nearest(terms.pool, list(site.pools))})")
+    curves = offered(site, terms.pool)
+    if terms.curve is not None and terms.curve not in curves:
+        return (*found, f"pool {terms.pool} has no curve {terms.curve} ({nearest(terms.curve, list(curves))})")
+    others = [other for other in rentals if other.contract != rental.contract]
+    if terms.gpus > (free := free_gpus(site, others, rental, terms.pool, rental.start)):
+        found.append(f"{terms.gpus} GPUs of {terms.pool} are not free all that time, {free} are; {_would_fit(site, others, rental)}")
+    return tuple(found)
+
+
+def free_gpus(site: Site, others: Sequence[Rental], rental: Rental, pool: str, start: datetime) -> int:
+    """The GPUs of `pool` that are free as long as `rental` lasts, were it to begin at `start`; 0 at least."""
+    end = start + (rental.end - rental.start)
+    sold = sum(contract.gpus for contract in site.contracts.values() if contract.pool == pool)
+    taken = [(r.terms.gpus, r.start, r.end) for r in others if r.terms.pool == pool]
+    taken += [] if rental.terms.pausable else [(m.gpus, *_span(m)) for m in site.maintenance.values() if m.pool == pool]
+    instants = [start, *(begin for _, begin, _ in taken if start < begin < end)]
+    most = max(sum(gpus for gpus, begin, over in taken if begin <= at < over) for at in instants)
+    return max(site.pools[pool].gpus - sold - most, 0)
+
+
+def _would_fit(site: Site, others: Sequence[Rental], rental: Rental) -> str:
+    """Name pools that have as many GPUs for that time, and when its own pool has them."""
+    terms = rental.terms
+    assert terms.pool is not None
+    pools = [pool for pool in site.pools if terms.curve in offered(site, pool)]
+    found = [pool for pool in pools if free_gpus(site, others, rental, pool, rental.start) >= terms.gpus]
+    ends = sorted(r.end for r in others if r.terms.pool == terms.pool and r.end > rental.start)
+    ends += sorted(_span(m)[1] for m in site.maintenance.values() if m.pool == terms.pool and _span(m)[1] > rental.start)
+    later = next((end for end in sorted(ends) if free_gpus(site, others, rental, terms.pool, end) >= terms.gpus), None)
+    said = [f"{' and '.join(found)} would take them"] if found else []
+    said += [f"{terms.pool} would from {later:%Y-%m-%d %H:%M} UTC on"] if later is not None else []
+    return "; ".join(said) or "no pool would take them then, at any time that is known"
+
+
+def _span(m: Maintenance) -> tuple[datetime, datetime]:
+    """The interval in which a maintenance may take its GPUs."""
+    start, end = m.start or m.earliest, m.end or m.latest
+    assert start is not None
+    assert end is not None
+    return start, end
