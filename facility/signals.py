@@ -1,15 +1,20 @@
 """Signals: the latest step series from outside - price, carbon, weather, grid limit - and what they say for a plan's steps.
 
 A signal that covers only part of the horizon is used for that part; the site file's own values stand for the rest. A limit
-counts for every step that it touches, with its lowest value there. What is not believable is refused, and the one before stays.
+counts for every step that it touches, with its lowest value there. What is not believable is refused, and the one before stays; so is
+what is past already. `amiss` tells what was refused, what ran out, and what has gaps.
+
+The base load of the halls is expected as it is told. Where that is below the site file's, limits hold at the file's all the same: what
+somebody forecasts may lower caps, and never raises one. A load under which the fallback caps would not fit is not believed.
+
 A grid event is kept as it was told, for only a plan's baseline says what it asks of each step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 
@@ -17,25 +22,28 @@ from facility.bus import messages as m
 from facility.bus.messages import Rejected, decode
 from facility.errors import InputError
 from facility.events import LONGEST_RAMP_MIN, Event
-from facility.forecast import Forecast, expect
-from facility.inputs.series import CARBON, OUTDOOR, PRICE, Series
+from facility.forecast import Forecast, by_local_hour, expect
+from facility.inputs.series import CARBON, LOAD, OUTDOOR, PRICE, Series
 from facility.overrides.arbitrate import CRITICAL_PRIORITY, Bounds
 from facility.overrides.proposal import Proposal
 from facility.site import Site
 from facility.steps import Edges, as_datetime64
+from facility.verify import fallback_caps, fits
 from models.horizon import Floats
 
 PAYLOADS: dict[str, type[m.Series]] = {
     "grid_price": m.GridPrice,
     "grid_carbon": m.GridCarbon,
     "signal_weather": m.WeatherSignal,
+    "signal_load": m.LoadSignal,
     "grid_limit": m.GridLimit,
 }
 EVENT = "grid_event"
 NAMES = {*PAYLOADS, EVENT}
-SAID = {"grid_price": "price:", "grid_carbon": "carbon:", "signal_weather": "weather:"}
+SAID = {"grid_price": "price:", "grid_carbon": "carbon:", "signal_weather": "weather:", "signal_load": "base load:"}
 """How `Forecast.assumed` begins where nobody told."""
-QUANTITIES = {"grid_price": PRICE, "grid_carbon": CARBON, "signal_weather": OUTDOOR}
+QUANTITIES = {"grid_price": PRICE, "grid_carbon": CARBON, "signal_weather": OUTDOOR, "signal_load": LOAD}
+"""Those that are expected for every step of a plan, so that they can run out."""
 
 
 class Signals:
@@ -44,11 +52,34 @@ class Signals:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._series: dict[str, Series] = {}
+        self._refused: dict[str, str] = {}
+        self._loaded: tuple[Site, float, Site] = (site, _base_kw(site), site)
         self.events: tuple[Event, ...] = ()
         """The grid event that was told last, if any."""
 
-    def accept(self, name: str, payload: bytes, feed: str | None = None) -> str | None:
-        """Take the signal `name` (a topic's name); an empty payload withdraws it. Returns why it is refused, or None."""
+    def accept(self, name: str, payload: bytes, feed: str | None = None, now: datetime | None = None) -> str | None:
+        """Take the signal `name` (a topic's name) at `now`; an empty payload withdraws it. Returns why it is refused, or None."""
+        refused = self._accept(name, payload, feed, now)
+        self._refused.pop(name, None)
+        if refused is not None:
+            self._refused[name] = refused
+        return refused
+
+    def amiss(self, now: datetime) -> Mapping[str, str]:
+        """What is wrong with signals at `now`, by name, in words."""
+        found = {name: f"refused: {why}; what was told before holds" for name, why in self._refused.items()}
+        for name in self._series.keys() & QUANTITIES.keys() - found.keys():
+            series, at = self._series[name], as_datetime64([now])[0]
+            gaps = (series.start[1:] > series.end[:-1]) & (series.start[1:] > at)
+            if series.end[-1] <= at:
+                found[name] = f"it ended at {_clock(series.end[-1])}; the site's own values hold"
+            elif gaps.any():
+                gap = int(np.flatnonzero(gaps)[0])
+                span = f"from {_clock(series.end[gap])} to {_clock(series.start[gap + 1])}"
+                found[name] = f"it tells nothing {span}; the site's own values hold then"
+        return found
+
+    def _accept(self, name: str, payload: bytes, feed: str | None, now: datetime | None) -> str | None:
         if feed not in {None, self._site.grid.feed}:
             return f"the site has no feed {feed}"
         if name == EVENT:
@@ -61,7 +92,7 @@ class Signals:
         except Rejected as rejected:
             return rejected.reason
         values = np.array([point.value for point in told.points], float)
-        if refused := self._unbelievable(name, told, values):
+        if refused := self._unbelievable(name, told, values, now):
             return refused
         start, end = (as_datetime64([getattr(point, side) for point in told.points]) for side in ("start", "end"))
         if (start >= end).any() or (start[1:] <= start[:-1]).any():
@@ -87,13 +118,40 @@ class Signals:
         """What is expected for the steps between `edges`, for the contracts of `site` where it is not the site file's."""
         own = expect(site or self._site, edges, {})
         told = tuple(SAID[name] for name in self._series if name in SAID)
+        load_kw, load_high_kw = self._load_kw(edges)
         return replace(
             own,
+            load_kw=load_kw,
+            load_high_kw=load_high_kw,
             price_per_mwh=self._over("grid_price", edges, own.price_per_mwh),
             carbon_g_per_kwh=self._over("grid_carbon", edges, own.carbon_g_per_kwh),
             outdoor_c=self._over("signal_weather", edges, own.outdoor_c),
             assumed=tuple(text for text in own.assumed if not text.startswith(told)),
         )
+
+    def outdoor_c(self, edges: Edges) -> float:
+        """The temperature expected in the first step between `edges`, degC: as told, else the site's own design day's."""
+        first = edges[:2]
+        own = by_local_hour(self._site, first, self._site.weather.outdoor_by_hour_c)
+        return float(self._over("signal_weather", first, own)[0])
+
+    def loaded(self, site: Site, edges: Edges) -> Site:
+        """`site` with the base load that limits hold at in the first step between `edges`; the same object where it is the file's."""
+        load_kw, high_kw = self._load_kw(edges[:2])
+        held = high_kw if high_kw is not None else load_kw
+        if held is None or held[0] == _base_kw(site):
+            return site
+        if self._loaded[:2] != (site, float(held[0])):
+            self._loaded = (site, float(held[0]), _with_base(site, float(held[0])))
+        return self._loaded[2]
+
+    def _load_kw(self, edges: Edges) -> tuple[Floats | None, Floats | None]:
+        """The base load expected in each step and, where any of that is below the site file's, what limits hold at; kW."""
+        if "signal_load" not in self._series:
+            return None, None
+        own = np.full(len(edges) - 1, _base_kw(self._site))
+        told = self._over("signal_load", edges, own)
+        return told, np.maximum(told, own) if (told < own).any() else None
 
     def limited(self, asked: Bounds, edges: Edges, proposals: Sequence[Proposal] = ()) -> Bounds:
         """`asked` with the grid's own limit where it is lower, except while an import limit of priority 5 or less commands."""
@@ -108,7 +166,7 @@ class Signals:
                 limits[t] = min(limits[t], float(series.value[here].min()))
         return replace(asked, import_limit_kw=tuple(limits))
 
-    def _unbelievable(self, name: str, told: m.Series, values: Floats) -> str | None:
+    def _unbelievable(self, name: str, told: m.Series, values: Floats, now: datetime | None) -> str | None:
         if isinstance(told, m.GridPrice) and told.unit != f"{self._site.currency}/MWh":
             return f"unit {told.unit} is not the site's, {self._site.currency}/MWh"
         if not len(values):
@@ -116,7 +174,18 @@ class Signals:
         low, high = (QUANTITIES[name].low, QUANTITIES[name].high) if name in QUANTITIES else (0.0, np.inf)
         if not ((values >= low) & (values <= high)).all():
             return f"a value is not in {low:g} to {high:g} {told.unit}"
-        return None
+        if name in QUANTITIES and now is not None and told.points[-1].end <= now:
+            return f"all of it is past, it ended at {told.points[-1].end:%Y-%m-%d %H:%M} UTC"
+        return self._too_heavy(float(values.max())) if name == "signal_load" else None
+
+    def _too_heavy(self, load_kw: float) -> str | None:
+        """Say what breaks where the halls draw `load_kw` and every GPU its fallback cap; None where nothing does that would not anyway."""
+        caps, hottest_c = fallback_caps(self._site), max(self._site.weather.outdoor_by_hour_c)
+        broken = {v.asset: v for v in fits(_with_base(self._site, load_kw), caps, hottest_c)}
+        new = broken.keys() - {v.asset for v in fits(self._site, caps, hottest_c)}
+        if load_kw <= _base_kw(self._site) or not new:
+            return None
+        return f"with {load_kw:g} kW the fallback caps would not fit under {min(new)}; if it is true, raise the halls' base_kw in the site file"
 
     def _over(self, name: str, edges: Edges, otherwise: Floats) -> Floats:
         series = self._series.get(name)
@@ -129,3 +198,19 @@ class Signals:
             except InputError:
                 continue
         return told
+
+
+def _base_kw(site: Site) -> float:
+    return sum(hall.base_kw for hall in site.halls.values())
+
+
+def _with_base(site: Site, load_kw: float) -> Site:
+    """The site with `load_kw` shared among its halls as the file's base load is, equally where it has none."""
+    all_kw = _base_kw(site)
+    shares = {name: hall.base_kw / all_kw if all_kw else 1 / len(site.halls) for name, hall in site.halls.items()}
+    halls = {name: hall.model_copy(update={"base_kw": shares[name] * load_kw}) for name, hall in site.halls.items()}
+    return site.model_copy(update={"halls": halls})
+
+
+def _clock(at: np.datetime64) -> str:
+    return f"{at.astype(datetime):%Y-%m-%d %H:%M} UTC"

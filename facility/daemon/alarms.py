@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
 from facility.bus.interface import Bus, Message
 from facility.bus.messages import Alarm, encode
-from facility.bus.topics import Topics
+from facility.bus.topics import BY_NAME, Topics
 from facility.daemon.account import Account
 from facility.journal.entry import Entry
 from facility.site import Site
@@ -21,6 +22,7 @@ class Alarms:
 
     def __init__(self, site: Site, bus: Bus, account: Account) -> None:
         self._bus, self._topics, self._account = bus, Topics(site.bus.root, site.id), account
+        self._feed = site.grid.feed
         self._standing: dict[str, Alarm] = {}
 
     @property
@@ -48,6 +50,16 @@ class Alarms:
         else:
             remedy = "see whether the pool's agent can set caps: until it reports what was sent, its higher cap is reckoned with"
             self.stand(alarm, cause, now, place=place, remedy=remedy)
+
+    def follow_signals(self, amiss: Mapping[str, str], now: datetime) -> None:
+        """Raise an alarm for each signal that something is wrong with, by the name of its topic; clear those of all others."""
+        ids = {name: f"signal-{name.partition('_')[2]}" for name in amiss}
+        for name, cause in amiss.items():
+            remedy = "see who sends it: times, gaps, unit and range; an empty message withdraws it"
+            self.stand(ids[name], cause, now, place=BY_NAME[name].pattern.format(feed=self._feed), remedy=remedy, severity="warning")
+        for alarm in [alarm for alarm in self._standing if alarm.startswith("signal-")]:
+            if alarm not in ids.values():
+                self.clear(alarm, now)
 
     def clear(self, alarm: str, now: datetime) -> None:
         """Take an alarm back, where it stands."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -12,7 +13,7 @@ from facility.daemon.ledger import Ledger
 from facility.daemon.situation import Situation
 from facility.errors import InputError
 from facility.events import Event
-from facility.forecast import Forecast, by_local_hour
+from facility.forecast import Forecast
 from facility.journal.journal import Journal
 from facility.overrides.arbitrate import bounds
 from facility.overrides.desk import OverrideDesk
@@ -64,28 +65,31 @@ class Knowledge:
             self._telemetry.under(self.rentals.in_force(now))
             self._telemetry.accept(message, now)
             return False
-        if refused := self._signals.accept(name, message.payload, feed):
-            log.warning("%s refused: %s", message.topic, refused)
+        refused = self._signals.accept(name, message.payload, feed, now)
         return name == "grid_limit" and not refused
 
     def situation(self, now: datetime, proposals: tuple[Proposal, ...] | None = None, edges: Edges | None = None) -> Situation:
         """What is known at `now`, and what is commanded in the steps between `edges`; in the first step alone without them."""
         steps = edges or (now, now + FIRST_STEP)
         standing = self.desk.standing(now) if proposals is None else proposals
-        site = self.rentals.in_force(now)
-        self._telemetry.under(site)
+        leased = self.rentals.in_force(now)
+        self._telemetry.under(leased)
+        site = self._signals.loaded(leased, steps)
         snapshot = self.ledger.known(self._telemetry.snapshot(now))
         asked = bounds(self._site, standing, now, steps, jobs={job.id: job.pool for job in snapshot.jobs})
         outdoor_c = snapshot.outdoor_c
         if outdoor_c is None:
-            hour = (now, now + timedelta(hours=1))
-            outdoor_c = float(by_local_hour(self._site, hour, self._site.weather.outdoor_by_hour_c)[0])
+            outdoor_c = self._signals.outdoor_c(steps)
         return Situation(now, site, snapshot, self._signals.limited(asked, steps, standing), outdoor_c)
 
     def foreseen(self, edges: Edges) -> tuple[Site, Forecast]:
         """The site with every rental of the steps between `edges`, and what is expected for them."""
         site = self.rentals.foreseen(edges)
         return site, replace(self._signals.forecast(edges, site), rented_gpus=rented_gpus(self.rentals.standing(edges[0]), edges))
+
+    def amiss(self, now: datetime) -> Mapping[str, str]:
+        """What is wrong with signals from outside, by the name of their topic."""
+        return self._signals.amiss(now)
 
     @property
     def events(self) -> tuple[Event, ...]:

@@ -44,6 +44,7 @@ from facility.overrides.proposal import Proposal
 from facility.problem import called
 from facility.rental.rental import Rental
 from facility.report.current import plan_payload
+from facility.signals import NAMES
 from facility.site import Site
 from facility.steps import Edges, rolling
 from models.solving.attempt import SolverOf
@@ -191,6 +192,8 @@ class Daemon:
             case _:
                 if self._known.accept(name, ids.get("feed"), message, now) and self._governor.in_force is not None:
                     self._act(now)
+                if name in NAMES:
+                    self._alarms.follow_signals(self._known.amiss(now), now)
                 if name == "cap_reported" and message.payload and ids["pool"] in self._site.pools:
                     self._read_back(ids["pool"], message, now)
 
@@ -247,6 +250,7 @@ class Daemon:
         if real_s - self._guard_s >= GUARD_S:
             self._guard_s = real_s
             self._governor.guard(self._known.situation(now))
+            self._alarms.follow_signals(self._known.amiss(now), now)
         self._rivals.look(now)
         if self._bus.connections != self._connections:
             self._connections = self._bus.connections

@@ -153,3 +153,65 @@ def test_an_event_binds_the_steps_of_the_plan_against_its_own_baseline() -> None
     half = called(SITE, snapshot, outlook, asked, (Event(HOURS[0], HOURS[1], reduction_pct=50.0),), HOURS)
     assert half.event_target_kw == pytest.approx((base_kw[0] / 2, base_kw[1], None))
     assert problem_of(SITE, snapshot, outlook, kept, HOURS).grid.event_target_kw == (400.0, 400.0, 400.0)
+
+
+OWN_KW = 15.0
+"""What the demonstration's halls draw by its site file."""
+
+
+def test_the_base_load_counts_for_the_steps_it_covers_and_the_site_file_for_the_others() -> None:
+    signals = Signals(SITE)
+    assert signals.forecast(HOURS).load_kw is None
+    assert signals.accept("signal_load", series(40.0, 60.0), now=NOW) is None
+    told = signals.forecast(HOURS)
+    assert told.load_kw is not None
+    assert (told.load_kw.tolist(), told.load_high_kw) == ([40.0, 60.0, OWN_KW], None)
+    halls = problem_of(SITE, Snapshot(at=NOW), told, own_limit(), HOURS).halls
+    assert [hall.base_kw for hall in halls] == [pytest.approx((80 / 3, 40, 10)), pytest.approx((40 / 3, 20, 5))]
+    loaded = signals.loaded(SITE, HOURS)
+    assert [hall.base_kw for hall in loaded.halls.values()] == pytest.approx([80 / 3, 40 / 3])
+    assert signals.loaded(SITE, HOURS) is loaded
+    assert signals.loaded(SITE, HOURS[2:]) is SITE
+
+
+def test_a_base_load_below_the_site_files_is_expected_and_limits_hold_at_the_files() -> None:
+    signals = Signals(SITE)
+    signals.accept("signal_load", series(5.0, 60.0), now=NOW)
+    told = signals.forecast(HOURS)
+    assert told.load_kw is not None
+    assert told.load_high_kw is not None
+    assert (told.load_kw.tolist(), told.load_high_kw.tolist()) == ([5.0, 60.0, OWN_KW], [OWN_KW, 60.0, OWN_KW])
+    assert signals.loaded(SITE, HOURS) is SITE
+
+
+def test_a_base_load_under_which_the_fallback_caps_would_not_fit_is_refused() -> None:
+    refused = Signals(SITE).accept("signal_load", series(400.0), now=NOW)
+    assert refused is not None
+    assert "the fallback caps would not fit under ups-1" in refused
+
+
+@pytest.mark.parametrize("name", ["grid_price", "grid_carbon", "signal_weather", "signal_load"])
+def test_what_is_past_is_refused_and_what_runs_out_or_has_gaps_is_told(name: str) -> None:
+    signals, unit = Signals(SITE), "EUR/MWh" if name == "grid_price" else None
+    past = series(20.0, start=NOW - timedelta(hours=2), unit=unit)
+    assert signals.accept(name, past, now=NOW) == "all of it is past, it ended at 2026-07-15 05:00 UTC"
+    assert "refused: all of it is past" in signals.amiss(NOW)[name]
+    assert signals.accept(name, series(20.0, unit=unit), now=NOW) is None
+    assert signals.amiss(NOW) == {}
+    assert signals.amiss(HOURS[1]) == {name: "it ended at 2026-07-15 07:00 UTC; the site's own values hold"}
+    told = json.loads(series(20.0, 21.0, 22.0, unit=unit))
+    del told["points"][1]
+    signals.accept(name, json.dumps(told).encode(), now=NOW)
+    assert signals.amiss(NOW) == {name: "it tells nothing from 2026-07-15 07:00 UTC to 2026-07-15 08:00 UTC; the site's own values hold then"}
+    assert signals.amiss(HOURS[2]) == {}
+    signals.accept(name, b"")
+    assert signals.amiss(HOURS[3]) == {}
+
+
+def test_a_limit_and_an_event_pass_away_without_a_word() -> None:
+    signals = Signals(SITE)
+    signals.accept("grid_limit", series(500.0), now=NOW)
+    signals.accept("grid_event", event(), now=NOW)
+    assert signals.amiss(HOURS[3]) == {}
+    assert signals.accept("grid_limit", b"{", now=NOW)
+    assert set(signals.amiss(NOW)) == {"grid_limit"}
