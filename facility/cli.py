@@ -125,13 +125,19 @@ def check(
     site: Annotated[str | None, typer.Argument(help="site file, YAML", show_default=False)] = None,
     schema: Annotated[bool, typer.Option("--schema", help="print the site file's JSON schema for editors")] = False,
     asyncapi: Annotated[bool, typer.Option("--asyncapi", help="print the bus as an AsyncAPI document")] = False,
+    acl: Annotated[bool, typer.Option("--acl", help="print who may do what on the broker, as Mosquitto's acl_file")] = False,
+    broker_conf: Annotated[bool, typer.Option("--broker-conf", help="print a mosquitto.conf for the site")] = False,
     settings: Settings = None,
     json: Json = False,
 ) -> None:
     """Check a site file and tell every fault at once."""
     from facility.commands.check import run_check
 
-    raise typer.Exit(run_check(site, tuple(settings or ()), schema=schema, asyncapi=asyncapi, as_json=json))
+    raise typer.Exit(
+        run_check(
+            site, tuple(settings or ()), schema=schema, asyncapi=asyncapi, acl=acl, broker_conf=broker_conf, as_json=json
+        )
+    )
 
 
 @app.command()

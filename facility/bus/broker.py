@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from facility.bus.secrets import first_line, read_private
 from facility.errors import Fault, InputError
+from facility.site import Bus
 
 
 @dataclass(frozen=True)
 class Broker:
-    """Where a broker is and who we are to it."""
+    """Where a broker is, who we are to it, and the PEM files of TLS."""
 
     host: str
     port: int
     tls: bool
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    ca_file: Path | None = field(default=None, repr=False)
+    cert_file: Path | None = field(default=None, repr=False)
+    key_file: Path | None = field(default=None, repr=False)
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        return f"{self.host}:{self.port}"
 
 
 def parse_broker_url(url: str) -> Broker:
@@ -48,16 +59,46 @@ def parse_broker_url(url: str) -> Broker:
 
 def _bad_url(url: str, found: str) -> InputError:
     shown = url if "@" not in url else "(the address)"  # it may hold a password
-    return InputError(Fault("broker", f"{shown!r} {found}", "write mqtt://[user:password@]host[:port], or mqtts:// for TLS"))
+    return InputError(Fault("broker", f"{shown!r} {found}", "write mqtt://[user[:password]@]host[:port], or mqtts:// for TLS"))
 
 
-def tls_context(ca_file: Path | None = None, cert_file: Path | None = None, key_file: Path | None = None) -> ssl.SSLContext:
+def reach(bus: Bus, address: str | None = None) -> Broker:
+    """How to reach a site's broker, or another one at `address`. Raises InputError.
+
+    Certificates go wherever TLS does. The password of `bus.password_file` is for the site's own user on its own broker and goes
+    nowhere else; that of the environment is for whatever user the address names without one.
+    """
+    own = parse_broker_url(bus.broker)
+    broker = own if address is None else parse_broker_url(address)
+    if broker.tls:
+        broker = replace(broker, ca_file=_path(bus.ca_file), cert_file=_path(bus.cert_file), key_file=_path(bus.key_file))
+    if broker.username is None or broker.password is not None:
+        return broker
+    password = os.environ.get(bus.password_env)
+    if bus.password_file is not None and (broker.host, broker.port, broker.username) == (own.host, own.port, own.username):
+        password = first_line(read_private(Path(bus.password_file), "bus.password_file"), "bus.password_file")
+    return replace(broker, password=password)
+
+
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name)
+
+
+def tls_context(broker: Broker) -> ssl.SSLContext:
     """Trust the system's CAs, or the one in `ca_file`, and show `cert_file` as our own. Raises InputError."""
+    if secret := broker.key_file or broker.cert_file:
+        read_private(secret, "bus.key_file")
     try:
-        context = ssl.create_default_context(cafile=ca_file)
-        if cert_file is not None:
-            context.load_cert_chain(cert_file, key_file)
+        context = ssl.create_default_context(cafile=broker.ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if broker.cert_file is not None:
+            context.load_cert_chain(broker.cert_file, broker.key_file, password=_no_passphrase)
     except OSError as error:
-        files = ", ".join(str(file) for file in (ca_file, cert_file, key_file) if file is not None)
+        files = ", ".join(str(file) for file in (broker.ca_file, broker.cert_file, broker.key_file) if file is not None)
         raise InputError(Fault("broker", f"cannot use the certificates {files}: {error}", "name PEM files that exist")) from error
     return context
+
+
+def _no_passphrase() -> str:
+    """Keep a service from waiting for somebody to type one."""
+    raise InputError(Fault("bus.key_file", "a key with a passphrase", "give one without, for nobody but the service to read"))

@@ -19,7 +19,6 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 import paho.mqtt.client as paho
@@ -27,9 +26,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from facility.bus.broker import parse_broker_url, tls_context
+from facility.bus.broker import Broker, parse_broker_url, tls_context
 from facility.bus.interface import MAX_PAYLOAD_BYTES, QUEUE_SIZE, Inbox, Message, Outbox, check_pattern, check_topic, utc_now
-from facility.errors import Fault, InputError
 
 __all__ = ["MqttBus", "parse_broker_url"]
 
@@ -48,25 +46,23 @@ VERSIONS = {"3.1.1": paho.MQTTv311, "5": paho.MQTTv5}
 class MqttBus:
     """A `Bus` over MQTT. It connects in the background, waits 1 to 2 s between attempts, and mends itself until closed.
 
-    `queue_size` bounds the inbox, the outbox and what is on its way; messages expire by the clock `now`. With `mqtts` the
-    broker's certificate must be signed by a CA of the system, or by the one in `ca_file`; `cert_file` and `key_file` are our
-    own. Raises InputError for a bad address or an unreadable file.
+    `queue_size` bounds the inbox, the outbox and what is on its way; messages expire by the clock `now`. With TLS the broker's
+    certificate must be signed by a CA of the system, or by the broker's `ca_file`. `trouble` says why it is not connected, as far as
+    that is known. Raises InputError for a bad address or an unreadable file.
     """
 
     def __init__(
         self,
-        url: str,
+        broker: Broker | str,
         client_id: str,
         *,
         will: Message | None = None,
         version: Literal["3.1.1", "5"] = "3.1.1",
         queue_size: int = QUEUE_SIZE,
         now: Callable[[], datetime] = utc_now,
-        ca_file: Path | None = None,
-        cert_file: Path | None = None,
-        key_file: Path | None = None,
     ) -> None:
-        self._broker, self._queue_size, self._v5, self._now = parse_broker_url(url), queue_size, version == "5", now
+        self._broker = parse_broker_url(broker) if isinstance(broker, str) else broker
+        self._queue_size, self._v5, self._now = queue_size, version == "5", now
         self._inbox, self._outbox = Inbox(queue_size), Outbox(queue_size)
         self._patterns: dict[str, int] = {}
         self._asked: dict[int | None, str] = {}
@@ -74,7 +70,7 @@ class MqttBus:
         self._lock = threading.RLock()
         self._up = threading.Event()
         self._connections = self._unreadable = self._bytes_on_their_way = 0
-        self._complained = False
+        self._complained, self.trouble = False, ""
 
         self._client = client = _Client(
             self._put_back, self._aim, self._complain, client_id=client_id, protocol=VERSIONS[version]
@@ -88,9 +84,7 @@ class MqttBus:
         if self._broker.username is not None:
             client.username_pw_set(self._broker.username, self._broker.password)
         if self._broker.tls:
-            client.tls_set_context(tls_context(ca_file, cert_file, key_file))
-        elif ca_file or cert_file or key_file:
-            raise InputError(Fault("broker", "certificates are given, but no TLS is asked for", "write mqtts:// in the address"))
+            client.tls_set_context(tls_context(self._broker))
         if will is not None:
             check_topic(will.topic)
             client.will_set(will.topic, will.payload, will.qos, will.retain)
@@ -220,7 +214,7 @@ class MqttBus:
             for pattern, qos in self._patterns.items():
                 self._ask(pattern, qos)
             self._connections += 1
-            self._complained = False
+            self._complained, self.trouble = False, ""
             self._up.set()
             for message in self._outbox.take(self._now()):
                 self._send(message)
@@ -246,6 +240,7 @@ class MqttBus:
                     pass
 
     def _complain(self, what: str) -> None:
+        self.trouble = what
         if not self._complained:
             self._complained = True
             log.warning("%s:%s: %s; trying again", self._broker.host, self._broker.port, what)

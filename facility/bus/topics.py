@@ -195,13 +195,15 @@ class Topics:
         """Build the topic of an alarm."""
         return self.of("alarm", alarm=alarm)
 
-    def patterns(self, name: str) -> tuple[str, ...]:
-        """Return what to subscribe to for every topic of a name.
+    def patterns(self, name: str, **ids: str) -> tuple[str, ...]:
+        """Return what to subscribe to for every topic of a name, or for those with these ids, as far as it has them.
 
         >>> Topics("facility/v1", "berlin").patterns("cap_reported")
         ('facility/v1/berlin/cap/+/+/reported',)
+        >>> Topics("facility/v1", "berlin").patterns("cap_reported", pool="h100")
+        ('facility/v1/berlin/cap/+/h100/reported',)
         """
-        pattern = re.sub(r"\{(?!target)\w+\}", "+", BY_NAME[name].pattern)
+        pattern = re.sub(r"\{(?!target)(\w+)\}", lambda hole: ids.get(hole[1], "+"), BY_NAME[name].pattern)
         levels = TARGET_LEVELS if "{target}" in pattern else ("",)
         return tuple(f"{self.root}/{self.site}/{pattern.replace('{target}', level)}" for level in levels)
 

@@ -1,9 +1,10 @@
-"""`facility check`: a site file's faults, its schema, or the bus as a document."""
+"""`facility check`: a site file's faults, its schema, the bus as a document, or the broker's configuration."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from facility.errors import Fault, InputError
@@ -12,7 +13,16 @@ if TYPE_CHECKING:
     from facility.site import Site
 
 
-def run_check(site_file: str | None, settings: tuple[str, ...], *, schema: bool, asyncapi: bool, as_json: bool) -> int:
+def run_check(
+    site_file: str | None,
+    settings: tuple[str, ...],
+    *,
+    schema: bool = False,
+    asyncapi: bool = False,
+    acl: bool = False,
+    broker_conf: bool = False,
+    as_json: bool = False,
+) -> int:
     """Check `site_file`; raises InputError with every fault."""
     from facility.config import assumed_curves, load_site
     from facility.config import schema as site_schema
@@ -29,9 +39,17 @@ def run_check(site_file: str | None, settings: tuple[str, ...], *, schema: bool,
         print(json.dumps(document(site), indent=2))
         return 0
     assert site is not None
+    if acl or broker_conf:
+        from facility.bus import mosquitto
+        from facility.telemetry.sources import sources
+
+        heard = tuple(pattern for source in sources(site) for pattern in source.patterns)
+        print(mosquitto.acl(site, heard) if acl else mosquitto.conf(site))
+        return 0
+    from facility.bus.caution import cautions
     from facility.verify import fallback_caps
 
-    warnings = list(_warnings(site))
+    warnings = [*_warnings(site), *cautions(site.bus, datetime.now(UTC))]
     facts = {
         "site": site.id,
         "halls": len(site.halls),

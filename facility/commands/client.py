@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from facility.bus.broker import Broker
 from facility.bus.interface import Message
 from facility.bus.messages import OverrideResult, Rejected, decode
 from facility.bus.mqtt import MqttBus
@@ -18,20 +19,22 @@ ANSWER_S = 5.0
 
 
 @contextmanager
-def visit(url: str) -> Iterator[MqttBus]:
-    """A connected bus; InputError where the broker does not answer."""
-    bus = MqttBus(url, f"facility-cli-{uuid.uuid4().hex[:8]}")
+def visit(broker: Broker) -> Iterator[MqttBus]:
+    """A connected bus; InputError where the broker does not answer or refuses us."""
+    bus = MqttBus(broker, f"facility-cli-{uuid.uuid4().hex[:8]}")
     try:
         if not bus.wait_connected(CONNECT_S):
-            raise InputError(Fault("--broker", f"nothing answers at {url}", "start the broker, or name another with --broker"))
+            found = bus.trouble or "it does not answer"
+            remedy = "look at the user, the password and the certificates" if "refuses" in found or "CERT" in found else "start the broker"
+            raise InputError(Fault(f"the broker at {broker.place}", found, f"{remedy}, or name another with --broker"))
         yield bus
     finally:
         bus.close()
 
 
-def answer(url: str, site_id: str, request: Message, result_topic: str, request_id: str) -> OverrideResult | None:
+def answer(broker: Broker, site_id: str, request: Message, result_topic: str, request_id: str) -> OverrideResult | None:
     """Send `request` and wait for the daemon's result on it; None, and a sentence to the user, where none comes in time."""
-    with visit(url) as bus:
+    with visit(broker) as bus:
         bus.subscribe(result_topic, qos=1)
         bus.publish(request)
         for message in heard(bus, ANSWER_S):

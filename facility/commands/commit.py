@@ -7,6 +7,7 @@ import sys
 import uuid
 from itertools import pairwise
 
+from facility.bus.broker import reach
 from facility.bus.interface import MAX_PAYLOAD_BYTES, Message
 from facility.bus.messages import PositionSet, Step, encode
 from facility.bus.topics import Topics
@@ -36,7 +37,7 @@ def run_commit(planned: Planned, broker: str | None) -> int:
         raise InputError(Fault("--commit", f"{len(request.points)} steps are more than one message holds", "give a longer --step"))
     topics = Topics(site.bus.root, site.id)
     message = Message(topics.position("set"), payload, qos=1)
-    result = answer(broker or site.bus.broker, site.id, message, topics.position("result"), request.id)
+    result = answer(reach(site.bus, broker), site.id, message, topics.position("result"), request.id)
     if result is None:
         return FAULT
     print(f"commit: {result.status}: {result.reason}", file=sys.stderr)

@@ -7,6 +7,7 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 
+from facility.bus.broker import Broker, reach
 from facility.bus.interface import Message
 from facility.bus.messages import OverrideClear, OverrideResult, OverrideSet, OverrideState, Rejected, decode, encode
 from facility.bus.topics import Topics
@@ -38,16 +39,16 @@ class Command:
 def run_override(site_file: str, settings: tuple[str, ...], command: Command, broker: str | None, *, as_json: bool) -> int:
     """Set, clear or list; 0 where the daemon does what was asked, 1 where it does not, 3 where it does not answer."""
     site = load_site(site_file, settings)
-    url = broker or site.bus.broker
+    at = reach(site.bus, broker)
     match command.action:
         case "list":
-            return _list(site, url, as_json=as_json)
+            return _list(site, at, as_json=as_json)
         case "set":
-            return _ask(site, url, command, _set(command), as_json=as_json)
+            return _ask(site, at, command, _set(command), as_json=as_json)
         case "clear":
             if command.id is None or command.target is None:
                 raise InputError(Fault("override clear", "no target or no --id", "give both; `override SITE list` shows them"))
-            return _ask(site, url, command, OverrideClear(id=command.id, by=command.by, reason=command.reason), as_json=as_json)
+            return _ask(site, at, command, OverrideClear(id=command.id, by=command.by, reason=command.reason), as_json=as_json)
         case other:
             raise InputError(Fault("override", f"{other!r} is not an action", "say set, clear or list"))
 
@@ -72,12 +73,12 @@ def _set(command: Command) -> OverrideSet:
         raise InputError(Fault("override set", str(error), "see `facility override --help`")) from None
 
 
-def _ask(site: Site, url: str, command: Command, request: OverrideSet | OverrideClear, *, as_json: bool) -> int:
+def _ask(site: Site, at: Broker, command: Command, request: OverrideSet | OverrideClear, *, as_json: bool) -> int:
     topics = Topics(site.bus.root, site.id)
     target = command.target or ""
     topic = topics.override(target, "set" if isinstance(request, OverrideSet) else "clear")
     message = Message(topic, encode(request), qos=1)
-    result = answer(url, site.id, message, topics.override(target, "result"), request.id)
+    result = answer(at, site.id, message, topics.override(target, "result"), request.id)
     return 3 if result is None else _told(result, as_json=as_json)
 
 
@@ -101,9 +102,9 @@ def _told(result: OverrideResult, *, as_json: bool) -> int:
     return 0 if result.status in {"accepted", "clamped", "cleared", "duplicate"} else 1
 
 
-def _list(site: Site, url: str, *, as_json: bool) -> int:
+def _list(site: Site, at: Broker, *, as_json: bool) -> int:
     states: dict[str, OverrideState] = {}
-    with visit(url) as bus:
+    with visit(at) as bus:
         for levels in ("+", "+/+", "+/+/+"):
             bus.subscribe(f"{site.bus.root}/{site.id}/override/{levels}/state", qos=1)
         for message in heard(bus, LIST_S):

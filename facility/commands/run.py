@@ -41,6 +41,7 @@ def run_daemon(
     if mqtt not in {"3.1.1", "5"}:
         raise InputError(Fault("--mqtt", f"{mqtt!r} is not a version", "give 3.1.1 or 5"))
 
+    from facility.bus.broker import reach
     from facility.bus.mqtt import MqttBus
     from facility.daemon.loop import Daemon, instance_name
     from facility.daemon.pulse import last_will
@@ -60,8 +61,8 @@ def run_daemon(
     with Child() as solver, Journal(state or Path(f"{site.id}.sqlite"), clock=clock) as journal:
         if journal.put_aside is not None:
             log.warning("the journal was damaged and lies at %s now; a new one begins", journal.put_aside)
-        version = cast("Literal['3.1.1', '5']", mqtt)
-        bus = MqttBus(broker or site.bus.broker, instance, will=last_will(site, instance), version=version, now=clock.now)
+        at, version = reach(site.bus, broker), cast("Literal['3.1.1', '5']", mqtt)
+        bus = MqttBus(at, instance, will=last_will(site, instance), version=version, now=clock.now)
         daemon = Daemon(site, bus, journal, clock, instance=instance, solver_of=solver)
         daemon.subscribe()
         wanted = threading.Event()
@@ -74,7 +75,7 @@ def run_daemon(
             wanted.set()
             planner.start()
             scheduler.start()
-            log.info("running %s on %s as %s", site.id, broker or site.bus.broker, instance)
+            log.info("running %s on %s as %s", site.id, at.place, instance)
             while not stop.is_set():
                 daemon.attend(0.1)
         finally:

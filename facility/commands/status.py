@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
+from facility.bus.broker import reach
 from facility.bus.messages import CapDesired, PlanCurrent, Rejected, Sample, Status, decode
 from facility.bus.topics import Topics
 from facility.commands.client import heard, visit
@@ -23,7 +24,7 @@ def run_status(site_file: str, settings: tuple[str, ...], broker: str | None, *,
     beating: set[str] = set()
     caps: dict[str, int] = {}
     metered_kw: float | None = None
-    with visit(broker or site.bus.broker) as bus:
+    with visit(reach(site.bus, broker)) as bus:
         meter = topics.tele("site", "meter", site.grid.feed, "import_kw")
         for topic in (topics.of("plan"), f"{root}/svc/+/status", f"{root}/cap/+/+/desired", meter):
             bus.subscribe(topic, qos=1)

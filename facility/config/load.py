@@ -16,7 +16,8 @@ from pydantic_core import ErrorDetails
 from facility.config.rules import breaches, nearest
 from facility.config.strict_yaml import Document, KeyPath, YamlError, parse
 from facility.errors import Fault, InputError
-from facility.site import Part, Site
+from facility.site import Bus, Part, Site
+from facility.site.access import FILES, ROLES
 
 _SET = 0
 """The line of what an override put there."""
@@ -37,6 +38,7 @@ _PATTERNS = {
     r"^([01]\d|2[0-3]):(00|15|30|45)$|^24:00$": "a quarter of an hour such as 06:30, up to 24:00",
     r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$": "a date such as 2026-07-15; put it in quotes",
     r"^[A-Z]{3}$": "three capital letters, such as EUR",
+    ROLES: "operator, dashboard, scheduler, grid, desk, building, agent/POOL, gateway/HALL or tenant/TENANT",
 }
 
 
@@ -69,7 +71,7 @@ def load_site(path: str | Path, overrides: Sequence[str] = ()) -> Site:
     faults += [Fault(_place(path, document, key), what, remedy) for key, what, remedy in found]
     if site is None or faults:
         raise InputError(*faults)
-    return site
+    return site.model_copy(update={"bus": _at_home(site.bus, Path(path).absolute().parent)})
 
 
 def assumed_curves(site: Site) -> tuple[str, ...]:
@@ -104,6 +106,12 @@ def _read(path: str | Path) -> Document:
     if document is None:
         raise InputError(Fault(f"{path} (line 1)", "an empty file", "begin with `id: my-site`"))
     return document
+
+
+def _at_home(bus: Bus, home: Path) -> Bus:
+    """Name files from the site file's folder."""
+    named = {key: getattr(bus, key) for key in FILES}
+    return bus.model_copy(update={key: str(home / Path(file).expanduser()) for key, file in named.items() if file is not None})
 
 
 def _lay_over(document: Document, text: str) -> Iterator[Fault]:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from facility.bus.broker import reach
 from facility.bus.mqtt import MqttBus
 from facility.clock import ScaledClock, parse_epoch
 from facility.config import load_site
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         real_s, sim = parse_epoch(wanted.epoch) if wanted.epoch else (datetime.now(UTC).timestamp(), datetime.now(UTC))
         clock = ScaledClock(real_s, sim, wanted.speed)
         plant = Plant(site, clock.now(), wanted.seed)
-        bus = MqttBus(wanted.broker or site.bus.broker, client_id=f"{site.id}-plant-{os.getpid()}")
+        bus = MqttBus(reach(site.bus, wanted.broker), client_id=f"{site.id}-plant-{os.getpid()}")
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

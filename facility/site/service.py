@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from facility.site.access import Access
 from facility.site.mapping import MappingRule
 from facility.site.part import NonNegative, Part, Positive
 
@@ -25,8 +26,8 @@ class Control(Part):
     override_ceiling_s: Positive = 86_400.0
 
 
-class Bus(Part):
-    """Where the broker is, and what a building says on it in its own words."""
+class Bus(Access):
+    """Where the broker is, what it is told who we are, and what a building says on it in its own words."""
 
     broker: str = Field(default="mqtt://127.0.0.1:1883", description="mqtt[s]://[user:password@]host[:port]")
     root: Annotated[str, Field(pattern=r"^[^+#\s]+$")] = Field(default="facility/v1", description="first levels of every topic")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from facility.config.rules import electrical, gpus, grid, mapping, references, tenancy, thermal
+from facility.config.rules import access, electrical, gpus, grid, mapping, references, tenancy, thermal
 from facility.config.rules.parts import Breach, Known, nearest
 
 __all__ = ["Breach", "Known", "breaches", "nearest"]
@@ -34,3 +34,5 @@ def breaches(site: Known) -> Iterator[Breach]:
     yield from grid.peaks(site)
     yield from grid.times(site)
     yield from mapping.mapping(site)
+    yield from access.access(site)
+    yield from access.users(site)

@@ -1,0 +1,134 @@
+"""Roles: who may write and who may read each topic. The broker enforces it; `facility.bus.mosquitto` writes it down for one.
+
+| role        | who that is                                                      | name of its user, where the site file names none |
+|-------------|------------------------------------------------------------------|--------------------------------------------------|
+| `daemon`    | the service itself                                               | that of `bus.broker`, or `daemon`                |
+| `operator`  | a person who may overrule                                        | `operator`                                       |
+| `dashboard` | whatever only looks                                              | `dashboard`                                      |
+| `scheduler` | what submits jobs and starts them                                | `scheduler`                                      |
+| `grid`      | the grid operator's and the forecasters' signals                 | `grid`                                           |
+| `desk`      | who rents out and trades                                         | `desk`                                           |
+| `building`  | the building: what obeys set-points, and its own words           | `building`                                       |
+| `agent`     | what sets the caps of one pool                                   | `agent-POOL`                                     |
+| `gateway`   | the meters of one hall, or of the hall `site`                    | `gateway-HALL`                                   |
+| `tenant`    | who rents                                                        | `tenant-TENANT`                                  |
+
+The daemon reads everything below the site's root and writes what is `out` in the table of topics; operators and dashboards read
+everything. What the others may is `PARTIES`. Nothing else is allowed. An answer that MQTT 5 asks for goes to `reply/USER/...`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final, Literal, NamedTuple
+
+from facility.bus.broker import parse_broker_url
+from facility.bus.topics import TABLE, Topics
+from facility.site import Site
+
+Access = Literal["read", "write"]
+
+ONE_EACH: Final[Mapping[str, str]] = {"agent": "pool", "gateway": "hall", "tenant": "tenant"}
+"""Roles that are of one thing, and the placeholder which that fills in their topics."""
+
+READ_ALL: Final = ("daemon", "operator", "dashboard")
+REPLIES: Final = "reply"
+
+
+class Parties(NamedTuple):
+    """Roles at the other end of a topic: who writes what the service reads, and who reads what somebody writes."""
+
+    writers: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
+
+
+PARTIES: Final[Mapping[str, Parties]] = {
+    "tele": Parties(("gateway",)),
+    "batch": Parties(("gateway",)),
+    "meta": Parties(("gateway",)),
+    "grid_limit": Parties(("grid",)),
+    "grid_price": Parties(("grid",), ("desk",)),
+    "grid_carbon": Parties(("grid",)),
+    "grid_event": Parties(("grid",)),
+    "signal_weather": Parties(("grid",)),
+    "signal_load": Parties(("grid",)),
+    "cap_desired": Parties((), ("agent",)),
+    "cap_reported": Parties(("agent",)),
+    "job_spec": Parties(("scheduler",)),
+    "job_desired": Parties((), ("scheduler",)),
+    "job_reported": Parties(("scheduler",), ("agent",)),  # which GPUs a job holds
+    "contract_set": Parties(("desk",)),
+    "contract_clear": Parties(("desk",)),
+    "contract_result": Parties((), ("desk",)),
+    "contract_state": Parties((), ("desk",)),
+    "position_set": Parties(("desk", "operator")),
+    "position_result": Parties((), ("desk",)),
+    "position_state": Parties((), ("desk",)),
+    "quote_request": Parties(("desk",)),
+    "quote_result": Parties((), ("desk",)),
+    "cooling_desired": Parties((), ("building",)),
+    "cooling_reported": Parties(("building",)),
+    "battery_desired": Parties((), ("building",)),
+    "battery_reported": Parties(("building",)),
+    "genset_desired": Parties((), ("building",)),
+    "solar_desired": Parties((), ("building",)),
+    "override_set": Parties(("operator",)),
+    "override_clear": Parties(("operator",)),
+    "override_result": Parties(),
+    "override_state": Parties(),
+    "plan": Parties((), ("desk",)),
+    "status": Parties(),
+    "alarm": Parties(),
+}
+"""By name of the table of topics. Who may overrule is no agent, who measures gives no orders, who looks writes nothing."""
+
+
+class User(NamedTuple):
+    """A user of the broker: its role and, for a role of one thing, that thing's id."""
+
+    name: str
+    role: str
+    of: str | None = None
+
+
+def users(site: Site) -> Iterator[User]:
+    """Every user of a site's broker: those of `bus.users`, and for what has none there one of its own name."""
+    yield User(parse_broker_url(site.bus.broker).username or "daemon", "daemon")
+    named = [User(name, *_split(role)) for name, role in site.bus.users.items()]
+    yield from named
+    taken = {(user.role, user.of) for user in named}
+    single = [(role, None) for role in ("operator", "dashboard", "scheduler", "grid", "desk", "building")]
+    several = {"agent": site.pools, "gateway": ["site", *site.halls], "tenant": site.tenants}
+    for role, of in [*single, *((role, each) for role, ids in several.items() for each in ids)]:
+        if (role, of) not in taken:
+            yield User(role if of is None else f"{role}-{of}", role, of)
+
+
+def rules(site: Site, user: User, heard: tuple[str, ...] = ()) -> Iterator[tuple[Access, str]]:
+    """What a user may do, as patterns of topics; `heard` are those of the building's own words."""
+    topics = Topics(site.bus.root, site.id)
+    ids = {ONE_EACH[user.role]: user.of} if user.of is not None else {}
+    if "pool" in ids:
+        ids["hall"] = site.pools[ids["pool"]].hall
+    if user.role in READ_ALL:
+        yield "read", f"{site.bus.root}/{site.id}/#"
+    for topic in TABLE:
+        parties = PARTIES[topic.name]
+        writes = topic.direction == "out" if user.role == "daemon" else user.role in parties.writers
+        reads = user.role in parties.readers
+        for pattern in topics.patterns(topic.name, **ids) if writes or reads else ():
+            yield "write" if writes else "read", pattern
+    if user.role in ("daemon", "building"):
+        for pattern in heard:
+            if not pattern.startswith(f"{site.bus.root}/{site.id}/"):
+                yield "read" if user.role == "daemon" else "write", pattern
+    if user.role == "daemon":
+        yield "write", f"{REPLIES}/#"
+    elif user.role in ("operator", "desk"):
+        yield "read", f"{REPLIES}/{user.name}/#"
+
+
+def _split(role: str) -> tuple[str, str | None]:
+    kind, _, of = role.partition("/")
+    return kind, of or None
+
