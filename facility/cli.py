@@ -32,6 +32,10 @@ Settings = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="change a key of the site file, such as grid.import_limit_kw=900"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+By = Annotated[str | None, typer.Option(help="your name; default: the login name")]
+KeyFile = Annotated[
+    Path | None, typer.Option("--key-file", metavar="F", envvar="FACILITY_KEY_FILE", help="your key, to sign with, where the site asks for it")
+]
 Broker = Annotated[str | None, typer.Option(help="mqtt[s]://[user:password@]host[:port]; default: the site file's")]
 
 
@@ -71,6 +75,8 @@ def plan(
     budget: Annotated[float, typer.Option(metavar="SECONDS", help="most time for the solver", min=0.1)] = 120.0,
     commit: Annotated[bool, typer.Option("--commit", help="hand the plan's import to the daemon as the position of its time")] = False,
     broker: Broker = None,
+    by: By = None,
+    key_file: KeyFile = None,
     exact: Annotated[bool, typer.Option("--exact", help="the best plan that can be sent, with a proof in money")] = False,
     gap: Annotated[float | None, typer.Option(metavar="MONEY", help="how good the proof is to be; default 0.01")] = None,
     whole_steps: Annotated[
@@ -105,7 +111,8 @@ def plan(
         gap=gap,
         whole_steps=whole_steps,
     )
-    raise typer.Exit(run_plan(request, out, tuple(explain or ()), as_json=json, commit=commit, broker=broker))
+    told = tuple(explain or ())
+    raise typer.Exit(run_plan(request, out, told, as_json=json, commit=commit, broker=broker, by=by, key_file=key_file))
 
 
 @app.command()
@@ -184,7 +191,8 @@ def override(
     value: Annotated[float | None, typer.Argument(help="W for cap_w, kW for import_limit_kw", show_default=False)] = None,
     ttl: Annotated[str | None, typer.Option("--for", metavar="TIME", help="how long, such as 30min; default 1h")] = None,
     priority: Annotated[int, typer.Option(help="1 life safety, 5 critical equipment, 8 manual operator", min=1, max=16)] = 8,
-    by: Annotated[str | None, typer.Option(help="your name; default: the login name")] = None,
+    by: By = None,
+    key_file: KeyFile = None,
     reason: Annotated[str, typer.Option(help="why")] = "",
     id_: Annotated[str | None, typer.Option("--id", help="the override to clear")] = None,
     broker: Broker = None,
@@ -194,7 +202,7 @@ def override(
     """Overrule the daemon, take it back, or list what is in force."""
     from facility.commands.override import Command, run_override
 
-    command = Command(action, target, kind, value, ttl, priority, by or os.environ.get("USER") or "operator", reason, id_)
+    command = Command(action, target, kind, value, ttl, priority, by or os.environ.get("USER") or "operator", reason, id_, key_file)
     raise typer.Exit(run_override(site, tuple(settings or ()), command, broker, as_json=json))
 
 

@@ -6,10 +6,13 @@ import json
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
 from facility.bus.broker import Broker, reach
 from facility.bus.interface import Message
 from facility.bus.messages import OverrideClear, OverrideResult, OverrideSet, OverrideState, Rejected, decode, encode
+from facility.bus.signing import read_key, signed
 from facility.bus.topics import Topics
 from facility.commands.client import answer, heard, visit
 from facility.config import load_site
@@ -34,6 +37,7 @@ class Command:
     by: str
     reason: str
     id: str | None
+    key_file: Path | None = None
 
 
 def run_override(site_file: str, settings: tuple[str, ...], command: Command, broker: str | None, *, as_json: bool) -> int:
@@ -77,6 +81,8 @@ def _ask(site: Site, at: Broker, command: Command, request: OverrideSet | Overri
     topics = Topics(site.bus.root, site.id)
     target = command.target or ""
     topic = topics.override(target, "set" if isinstance(request, OverrideSet) else "clear")
+    if command.key_file is not None:
+        request = signed(read_key(command.key_file, "--key-file"), topic, request, datetime.now(UTC))
     message = Message(topic, encode(request), qos=1)
     result = answer(at, site.id, message, topics.override(target, "result"), request.id)
     return 3 if result is None else _told(result, as_json=as_json)

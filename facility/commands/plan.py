@@ -35,10 +35,13 @@ def run_plan(
     as_json: bool,
     commit: bool = False,
     broker: str | None = None,
+    by: str | None = None,
+    key_file: Path | None = None,
 ) -> int:
     """Plan and tell; 0 where every limit holds, 1 where one is broken, 3 where there is no plan.
 
-    With `commit` the plan is handed to the daemon on `broker` (None: the site file's), and the answer decides.
+    With `commit` the plan is handed to the daemon on `broker` (None: the site file's), signed where `by` has a `key_file`, and the
+    answer decides.
     """
     logging.getLogger("pyomo").setLevel(logging.CRITICAL)
     said = Console(stderr=True)
@@ -60,7 +63,7 @@ def run_plan(
     else:
         _print(Console(), planned, numbers, out)
     if commit:
-        return run_commit(planned, broker)
+        return run_commit(planned, broker, by, key_file)
     return NO if numbers["status"] == "breached" else FINE
 
 

@@ -56,11 +56,13 @@ class Payload(Struct, frozen=True, kw_only=True):
 
 
 class Command(Payload, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a person orders: the id that makes it idempotent, who and why."""
+    """What a person orders: the id that makes it idempotent, who and why; and who proves it, and when, where that is asked for."""
 
     id: Annotated[str, Rule(min_length=1, max_length=64)]
     by: Name
     reason: Text = ""
+    signed_at: Instant | None = None
+    signature: Name | None = None
 
 
 class Order(Payload, frozen=True, kw_only=True):
