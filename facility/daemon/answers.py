@@ -2,20 +2,26 @@
 an attack.
 
 A command that arrives retained raises an alarm until the broker holds it no more. An answer goes to the fixed result topic and to
-the response topic of MQTT 5, unless that lies in the site's own tree, where it could pass for an order.
+the response topic of MQTT 5, unless that lies in the site's own tree, where it could pass for an order. Where the site asks for
+signatures, a command that its sender did not sign, for this topic and just now, is none (`facility.bus.signing`).
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from pathlib import Path
+from typing import Final, TypeVar
 
 from facility.bus.interface import Bus, Message, check_topic
-from facility.bus.messages import OverrideResult, encode
+from facility.bus.messages import OverrideResult, decode, encode
+from facility.bus.messages.codec import Command
+from facility.bus.signing import check, read_keys
 from facility.daemon.account import Account
 from facility.daemon.alarms import Alarms
 from facility.journal.entry import OURSELVES, Entry, Sort
 from facility.site import Site
+
+C = TypeVar("C", bound=Command)
 
 ACTS: Final = frozenset({"accepted", "clamped", "cleared"})
 """The answers after which something acts, or acts no more."""
@@ -23,12 +29,21 @@ RETAINED: Final = "retained-command"
 
 
 class Answers:
-    """To be used under the daemon's lock."""
+    """To be used under the daemon's lock. Raises InputError where signatures are required and the operators' keys cannot be read."""
 
     def __init__(self, site: Site, bus: Bus, alarms: Alarms, account: Account) -> None:
         self._own = f"{site.bus.root}/{site.id}/"
         self._bus, self._alarms, self._account = bus, alarms, account
         self._retained: set[str] = set()
+        keys = site.bus.operator_keys_file if site.bus.signatures == "required" else None
+        self._keys = None if keys is None else read_keys(Path(keys))
+
+    def read(self, message: Message, kind: type[C], now: datetime) -> C:
+        """Decode a command and, where the site asks for it, prove who sent it. Raises Rejected."""
+        command = decode(message.payload, kind)
+        if self._keys is not None:
+            check(self._keys, message.topic, message.payload, command, now)
+        return command
 
     def watch(self, message: Message, now: datetime) -> None:
         """Raise the alarm of a retained command; clear it when every topic that had one is emptied."""
@@ -45,9 +60,10 @@ class Answers:
     def give(
         self, sort: Sort, action: str, target: str, topic: str, result: OverrideResult, now: datetime, *, to: Message, by: str = "", reason: str = ""
     ) -> bool:
-        """Answer the command `to` on `topic`; True where something acts, or acts no more, because of it."""
+        """Answer the command `to`, `by` whom it was read, on `topic`; True where something acts, or acts no more, because of it."""
         acts = result.status in ACTS
-        entry = Entry(now, sort, action, target, result.reason, by, reason, result.status, result.id)
+        signer = by if by and self._keys is not None else None
+        entry = Entry(now, sort, action, target, result.reason, by, reason, result.status, result.id, signer)
         self._account.note(entry, to_disk=acts)
         payload = encode(result)
         self._bus.publish(Message(topic, payload, qos=1))

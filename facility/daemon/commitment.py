@@ -54,7 +54,7 @@ class Commitment:
             return False
         before, told = self._state, None
         try:
-            told = decode(message.payload, PositionSet)
+            told = self._answers.read(message, PositionSet, now)
             result = self._take(told, now, retained=message.retain)
         except Rejected as rejected:
             result = OverrideResult(id=rejected.id, status="rejected", reason=rejected.reason[:1000])

@@ -6,7 +6,7 @@ import logging
 from datetime import datetime
 
 from facility.bus.interface import Bus, Message
-from facility.bus.messages import OverrideClear, OverrideResult, OverrideSet, Rejected, decode, encode
+from facility.bus.messages import OverrideClear, OverrideResult, OverrideSet, Rejected, encode
 from facility.bus.topics import Topics
 from facility.daemon.answers import Answers
 from facility.overrides.desk import OverrideDesk
@@ -32,10 +32,10 @@ class People:
         request: OverrideSet | OverrideClear | None = None
         try:
             if name == "override_set":
-                request = decode(message.payload, OverrideSet)
+                request = self._answers.read(message, OverrideSet, now)
                 result = self._desk.set(target, request, now=now, retained=message.retain, limits=limits)
             else:
-                request = decode(message.payload, OverrideClear)
+                request = self._answers.read(message, OverrideClear, now)
                 result = self._desk.clear(target, request, now, retained=message.retain)
         except Rejected as rejected:
             result = OverrideResult(id=rejected.id, status="rejected", reason=rejected.reason[:1000])

@@ -9,7 +9,7 @@ import logging
 from datetime import datetime
 
 from facility.bus.interface import Bus, Message
-from facility.bus.messages import ContractClear, ContractSet, OverrideResult, Rejected, decode, encode
+from facility.bus.messages import ContractClear, ContractSet, OverrideResult, Rejected, encode
 from facility.bus.topics import Topics
 from facility.daemon.answers import Answers
 from facility.rental.desk import RentalDesk
@@ -34,10 +34,10 @@ class Rentals:
         request: ContractSet | ContractClear | None = None
         try:
             if name == "contract_set":
-                request = decode(message.payload, ContractSet)
+                request = self._answers.read(message, ContractSet, now)
                 result = self._desk.set(contract, request, now, retained=message.retain)
             else:
-                request = decode(message.payload, ContractClear)
+                request = self._answers.read(message, ContractClear, now)
                 result = self._desk.clear(contract, request, now, retained=message.retain)
         except Rejected as rejected:
             result = OverrideResult(id=rejected.id, status="rejected", reason=rejected.reason[:1000])

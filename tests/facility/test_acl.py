@@ -5,9 +5,11 @@ One more user, `witness`, may everything: it hears what got through and says wha
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -15,9 +17,17 @@ from pathlib import Path
 
 import pytest
 
-from facility.bus.broker import Broker
+from facility.bus.broker import Broker, reach
 from facility.bus.interface import Message
 from facility.bus.mqtt import MqttBus
+from facility.clock import SystemClock
+from facility.commands import client
+from facility.commands.override import Command, run_override
+from facility.config import load_site
+from facility.daemon.loop import Daemon
+from facility.daemon.pulse import last_will
+from facility.errors import InputError
+from facility.journal.journal import Journal
 from tests.processes import Mosquitto, free_port, needs_mosquitto, until
 
 pytestmark = [
@@ -25,6 +35,7 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("openssl") or not shutil.which("mosquitto_passwd"), reason="needs openssl and mosquitto_passwd"),
 ]
 SAMPLES = Path("site_configs/mosquitto")
+DEMO = "site_configs/demo.yaml"
 ROOT = "facility/v1/demo/"
 
 ROWS = [
@@ -263,3 +274,56 @@ def test_more_than_64_kib_does_not_pass_the_broker(shipped: Shipped) -> None:
         first = bus.receive(5)
         assert first is not None
         assert len(first.payload) == 65_536
+
+
+@pytest.fixture
+def serving(shipped: Shipped, tmp_path: Path) -> Iterator[list[str]]:
+    """The daemon on the shipped broker, as the site file's keys say; gives the settings."""
+    texts = {"password": "pw-of-daemon", "ann-key": base64.b64encode(b"a" * 32).decode()}
+    texts["keys"] = f"ann {texts['ann-key']}"
+    for name, text in texts.items():
+        (tmp_path / name).write_text(f"{text}\n")
+        (tmp_path / name).chmod(0o600)
+    keys = {
+        "broker": f"mqtts://daemon@localhost:{shipped.broker.port}", "ca_file": shipped.file("ca", "crt"), "password_file": tmp_path / "password",
+        "signatures": "required", "operator_keys_file": tmp_path / "keys",
+    }  # fmt: skip
+    settings = [f"bus.{key}={value}" for key, value in keys.items()]
+    site, stop = load_site(DEMO, settings), threading.Event()
+    with Journal(tmp_path / "journal.sqlite") as journal, closing(MqttBus(reach(site.bus), "service", will=last_will(site, "service"))) as bus:
+        daemon = Daemon(site, bus, journal, SystemClock(), instance="service")
+        daemon.subscribe()
+        assert bus.wait_connected(5), bus.trouble
+
+        def serve() -> None:
+            while not stop.is_set():
+                daemon.attend(0.05)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield settings
+        stop.set()
+        thread.join()
+        daemon.close()
+
+
+def test_the_service_and_its_people_reach_the_broker_by_the_site_file(
+    shipped: Shipped, serving: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def orders(user: str, key: str | None, by: str = "ann") -> int:
+        monkeypatch.setenv("FACILITY_PASSWORD", f"pw-of-{user}")
+        signed = None if key is None else tmp_path / key
+        command = Command("set", "pool/h1/h1-a", "cap_w", 250, "10min", 8, by, "a test", None, signed)
+        return run_override(DEMO, tuple(serving), command, f"mqtts://{user}@localhost:{shipped.broker.port}", as_json=False)
+
+    assert orders("operator", "ann-key") == 0
+    assert "accepted, effective 250" in capsys.readouterr().out
+    assert orders("operator", None) == 1
+    assert "not signed" in capsys.readouterr().out
+    assert orders("operator", "ann-key", by="eve") == 1
+    assert "has a key here" in capsys.readouterr().out
+    monkeypatch.setattr(client, "ANSWER_S", 0.5)
+    monkeypatch.setattr(client, "CONNECT_S", 1.0)
+    assert orders("dashboard", "ann-key") == 3, "the broker takes it and hands it to nobody"
+    with pytest.raises(InputError, match=r"refuses us.*look at the user"):
+        orders("nobody", "ann-key")
