@@ -66,6 +66,8 @@ PARTIES: Final[Mapping[str, Parties]] = {
     "position_state": Parties((), ("desk",)),
     "quote_request": Parties(("desk",)),
     "quote_result": Parties((), ("desk",)),
+    "tenant_view": Parties((), ("tenant", "desk")),
+    "tenant_job_spec": Parties(("tenant",), ("scheduler",)),
     "cooling_desired": Parties((), ("building",)),
     "cooling_reported": Parties(("building",)),
     "battery_desired": Parties((), ("building",)),

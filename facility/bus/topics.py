@@ -58,6 +58,8 @@ TABLE = (
     Topic("position_state", "position/state", "out", 1, True, m.PositionState, "what is committed now"),
     Topic("quote_request", "quote/request", "in", 1, False, m.QuoteRequest, "what would a rental cost, when could it start"),
     Topic("quote_result", "quote/result", "out", 1, False, m.QuoteResult, "the answer to a request"),
+    Topic("tenant_view", "tenant/{tenant}/view", "out", 1, True, m.TenantView, "what one tenant has now, and nothing of another's"),
+    Topic("tenant_job_spec", "tenant/{tenant}/job/{job}/spec", "in", 1, True, m.JobSpec, "a tenant's own job; empty removes it"),
     Topic("cooling_desired", "cooling/{plant}/desired", "out", 1, True, m.CoolingDesired, "temperatures to hold"),
     Topic("cooling_reported", "cooling/{plant}/reported", "in", 1, True, m.CoolingReported, "temperatures held, power and stage"),
     Topic("battery_desired", "battery/{battery}/desired", "out", 1, True, m.BatteryDesired, "power of a battery"),
@@ -268,7 +270,7 @@ def _channel(topic: Topic, prefix: str, site: Site | None) -> dict[str, Any]:
 def _parameter(name: str, topic: Topic, site: Site | None) -> dict[str, Any]:
     parameter: dict[str, Any] = {"description": f"{ABOUT.get(name, f'id of the {name}')}, in the form {shape(name)}"}
     if site is not None and topic.payload not in {m.Sample, m.Batch, m.Meta}:  # those also have the hall `site`
-        ids: dict[str, Iterable[str]] = {"hall": site.halls, "pool": site.pools, "feed": [site.grid.feed]}
+        ids: dict[str, Iterable[str]] = {"hall": site.halls, "pool": site.pools, "feed": [site.grid.feed], "tenant": site.tenants}
         ids |= {"plant": site.cooling_plants, "battery": site.batteries, "genset": site.gensets, "solar": site.solar}
         if known := list(ids.get(name, ())):
             parameter["enum"] = known

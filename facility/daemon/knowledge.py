@@ -68,6 +68,19 @@ class Knowledge:
         refused = self._signals.accept(name, message.payload, feed, now)
         return name == "grid_limit" and not refused
 
+    def submit(self, message: Message, now: datetime) -> str | None:
+        """Take in a specification of a job; the answer is None, or why it is refused."""
+        self._telemetry.under(self.rentals.in_force(now))
+        return self._telemetry.accept(message, now)
+
+    def owner(self, job: str) -> str | None:
+        """Name the tenant of a job that is known, "" where it has none; None where no such job is known."""
+        return self._telemetry.owners.get(job)
+
+    def jobs_of(self, tenant: str) -> int:
+        """Count the jobs of a tenant."""
+        return sum(owner == tenant for owner in self._telemetry.owners.values())
+
     def situation(self, now: datetime, proposals: tuple[Proposal, ...] | None = None, edges: Edges | None = None) -> Situation:
         """What is known at `now`, and what is commanded in the steps between `edges`; in the first step alone without them."""
         steps = edges or (now, now + FIRST_STEP)

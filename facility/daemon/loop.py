@@ -35,6 +35,7 @@ from facility.daemon.record import cycle_record, decision_in
 from facility.daemon.rentals import Rentals
 from facility.daemon.rivals import Rivals
 from facility.daemon.situation import Situation
+from facility.daemon.tenants import Tenants
 from facility.decide import Decided, Undecided, decide
 from facility.events import Event
 from facility.forecast import Forecast
@@ -63,7 +64,7 @@ FACTS_EVERY_S = 60.0
 CYCLES_KEPT = timedelta(days=30)
 PATTERNS = (
     "grid/#", "signal/#", "override/#", "alarm/+", "job/+/spec", "job/+/reported", "cap/+/+/reported", "svc/+/status", "position/set",
-    "contract/+/set", "contract/+/clear", "contract/+/state",
+    "contract/+/set", "contract/+/clear", "contract/+/state", "tenant/+/job/+/spec",
 )  # fmt: skip
 """What is read beside readings, below the site's root."""
 
@@ -90,6 +91,7 @@ class Daemon:
         self._people = People(site, bus, self._known.desk, answers)
         self._rentals = Rentals(site, bus, self._known.rentals, answers)
         self._committed = Commitment(site, bus, journal, answers)
+        self._tenants = Tenants(site, bus, self._known)
         self._epoch = journal.next_epoch()
         self._rivals = Rivals(self._alarms, self._epoch)
         self._actuator = Actuator(site, bus, journal, self._epoch)
@@ -187,6 +189,8 @@ class Daemon:
                     self.wake()
             case "status":
                 self._rivals.hear(ids["instance"], message.payload, now, retained=message.retain)
+            case "tenant_job_spec":
+                self._tenants.submit(ids["tenant"], ids["job"], message, now)
             case "override_result":
                 pass
             case _:
@@ -249,7 +253,9 @@ class Daemon:
             self._governor.keep(self._known.situation(now))
         if real_s - self._guard_s >= GUARD_S:
             self._guard_s = real_s
-            self._governor.guard(self._known.situation(now))
+            here = self._known.situation(now)
+            self._governor.guard(here)
+            self._tenants.tell(here, self._governor.in_force)
             self._alarms.follow_signals(self._known.amiss(now), now)
         self._rivals.look(now)
         if self._bus.connections != self._connections:
@@ -260,6 +266,7 @@ class Daemon:
             self._rentals.republish(now)
             self._committed.republish()
             self._alarms.republish()
+            self._tenants.republish()
             self._tell_plan()
         was_silent, due = self._pulse.silent, self._pulse.due()
         if self._pulse.silent and not was_silent:

@@ -8,7 +8,7 @@ id supersedes the one before.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -125,6 +125,10 @@ class RentalDesk:
             return None
         own = {"id": rental.id, "by": rental.by, "reason": rental.reason, "start": rental.start, "end": rental.end}
         return msgspec.convert(own | rental.terms.model_dump(exclude_unset=True), ContractState)
+
+    def ends(self, now: datetime) -> Mapping[str, datetime]:
+        """Tell when each contract that is in force over the bus ends."""
+        return {rental.contract: rental.end for rental in self.standing(now) if rental.active(now)}
 
     def in_force(self, now: datetime) -> Site:
         """The site with the rentals that are there at `now`, and the terms of those that were and that will be."""

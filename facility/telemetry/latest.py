@@ -7,7 +7,7 @@ range, future, old, job.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -86,6 +86,11 @@ class Telemetry:
     def under(self, site: Site) -> None:
         """Take jobs under the contracts of `site`, the one in force, from now on."""
         self._work.site = site
+
+    @property
+    def owners(self) -> Mapping[str, str]:
+        """The tenant of every job, done or not; "" where it has none."""
+        return self._work.owners
 
     def accept(self, message: Message, now: datetime) -> str | None:
         """Take in one message at `now`; the answer is None, or why it, or the first part of it, is not used."""

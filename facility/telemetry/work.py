@@ -16,7 +16,7 @@ MOST_JOBS = 100_000
 
 
 class Work:
-    """Specifications and reports by job, and since when each that runs was reported to run without a break.
+    """Specifications, reports and tenants by job, and since when each that runs was reported to run without a break.
 
     `site` is the one in force: whose contracts jobs are taken under. A job whose contract is gone is under the site's own terms.
     """
@@ -26,12 +26,13 @@ class Work:
         self.specs: dict[str, JobSpec] = {}
         self.reports: dict[str, JobReported] = {}
         self.running_since: dict[str, datetime] = {}
+        self.owners: dict[str, str] = {}
         self._jobs: dict[str, Job] = {}
 
     def specify(self, job: str, spec: JobSpec | None) -> None:
         """Take in a specification, or its end (None). Raises Refusal for one that this site cannot run."""
         if spec is None:
-            for kept in (self.specs, self.reports, self.running_since, self._jobs):
+            for kept in (self.specs, self.reports, self.running_since, self.owners, self._jobs):
                 kept.pop(job, None)
             return
         if job in self.site.contracts:
@@ -46,7 +47,7 @@ class Work:
             raise Refusal("job", "its deadline is not after its submission")
         if spec.elastic and spec.min_run_h:
             raise Refusal("job", "an elastic job gives GPUs back one by one and has no minimum run")
-        self.specs[job] = spec
+        self.specs[job], self.owners[job] = spec, terms.tenant or ""
         self._jobs[job] = Job(
             job,
             spec.pool,

@@ -111,6 +111,20 @@ ROWS = [
     building       publishes   battery/bess-1/reported                yes
     building       publishes   battery/bess-1/desired                 no
     building       reads       cooling/chiller/desired                yes
+    daemon         publishes   tenant/lumen/view                      yes
+    tenant-lumen   reads       tenant/lumen/view                      yes
+    tenant-lumen   reads       tenant/kepler/view                     no
+    tenant-lumen   reads       tenant/kepler/job/j1/spec              no
+    tenant-lumen   publishes   tenant/lumen/job/j1/spec               yes
+    tenant-lumen   publishes   tenant/kepler/job/j1/spec              no
+    tenant-lumen   publishes   tenant/lumen/view                      no
+    tenant-kepler  reads       tenant/kepler/view                     yes
+    tenant-kepler  reads       tenant/lumen/view                      no
+    scheduler      reads       tenant/lumen/job/j1/spec               yes
+    scheduler      reads       tenant/lumen/view                      no
+    agent-h1-a     reads       tenant/lumen/view                      no
+    desk           reads       tenant/lumen/view                      yes
+    desk           publishes   tenant/lumen/job/j1/spec               no
     tenant-lumen   publishes   job/j1/spec                            no
     tenant-lumen   publishes   contract/c1/set                        no
     tenant-lumen   reads       plan/current                           no

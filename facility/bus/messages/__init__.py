@@ -50,6 +50,7 @@ from facility.bus.messages.readings import (
     WeatherSignal,
 )
 from facility.bus.messages.state import Alarm, Breach, PlanCurrent, PlanStep, Status
+from facility.bus.messages.tenants import TenantCap, TenantJob, TenantRefusal, TenantRental, TenantView
 
 __all__ = [
     "Alarm",
@@ -94,6 +95,11 @@ __all__ = [
     "SolarDesired",
     "Status",
     "Step",
+    "TenantCap",
+    "TenantJob",
+    "TenantRefusal",
+    "TenantRental",
+    "TenantView",
     "WeatherSignal",
     "decode",
     "encode",
