@@ -36,6 +36,7 @@ from facility.daemon.rentals import Rentals
 from facility.daemon.rivals import Rivals
 from facility.daemon.situation import Situation
 from facility.daemon.tenants import Tenants
+from facility.daemon.trust import Trust
 from facility.decide import Decided, Undecided, decide
 from facility.events import Event
 from facility.forecast import Forecast
@@ -91,7 +92,7 @@ class Daemon:
         self._people = People(site, bus, self._known.desk, answers)
         self._rentals = Rentals(site, bus, self._known.rentals, answers)
         self._committed = Commitment(site, bus, journal, answers)
-        self._tenants = Tenants(site, bus, self._known)
+        self._tenants, self._trust = Tenants(site, bus, self._known), Trust(site, self._alarms)
         self._epoch = journal.next_epoch()
         self._rivals = Rivals(self._alarms, self._epoch)
         self._actuator = Actuator(site, bus, journal, self._epoch)
@@ -130,6 +131,7 @@ class Daemon:
             now = self._clock.now()
             standing = self._people.keep_up(now)
             self._rentals.keep_up(now)
+            self._trust.look(now)
             self._governor.start(self._known.situation(now), at_once=standing or self._journal.put_aside is not None)
 
     def attend(self, timeout_s: float) -> None:
@@ -276,6 +278,7 @@ class Daemon:
         if real_s - self._facts_s >= FACTS_EVERY_S:
             self._facts_s = real_s
             self._known.remember()
+            self._trust.look(now)
 
     def _status(self, now: datetime) -> Status:
         outcome = self._governor.outcome
