@@ -116,10 +116,10 @@ class Rules:
             end = whole_ms(request.end or start + timedelta(seconds=lasts_s))
         except (OverflowError, ValueError) as error:
             raise Refused(f"ttl_s {lasts_s} gives no end") from error
-        if end <= start:
-            raise Refused(f"its end, {_clock(end)}, is not after its start, {_clock(start)}", "expired")
         if end <= now:
             raise Refused(f"its end, {_clock(end)}, has passed; it is {_clock(now)}", "expired")
+        if end <= start:
+            raise Refused(f"its end, {_clock(end)}, is not after its start, {_clock(start)}", "expired")
         latest = max(start, whole_ms(now)) + ceiling
         if end > latest:
             return start, latest, [f"asked until {_clock(end)}, an override lasts at most {ceiling}"]
