@@ -1,14 +1,15 @@
 """Answers: what every command of a person has in common - it is answered, always, noted in the account, and refused where it looks like
 an attack.
 
-A command that arrives retained raises an alarm until the broker holds it no more. An answer goes to the fixed result topic and to
+A command that arrives retained raises an alarm until the broker holds it no more. One that comes when its time is over, new or sent
+again, raises one for a while: somebody replays it, or a clock is wrong. An answer goes to the fixed result topic and to
 the response topic of MQTT 5, unless that lies in the site's own tree, where it could pass for an order. Where the site asks for
 signatures, a command that its sender did not sign, for this topic and just now, is none (`facility.bus.signing`).
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -26,6 +27,9 @@ C = TypeVar("C", bound=Command)
 ACTS: Final = frozenset({"accepted", "clamped", "cleared"})
 """The answers after which something acts, or acts no more."""
 RETAINED: Final = "retained-command"
+OLD: Final = "old-command"
+OLD_TOLD: Final = timedelta(minutes=10)
+"""How long the alarm of an old command stands after the last one came."""
 
 
 class Answers:
@@ -35,6 +39,7 @@ class Answers:
         self._own = f"{site.bus.root}/{site.id}/"
         self._bus, self._alarms, self._account = bus, alarms, account
         self._retained: set[str] = set()
+        self._old_at: datetime | None = None
         keys = site.bus.operator_keys_file if site.bus.signatures == "required" else None
         self._keys = None if keys is None else read_keys(Path(keys))
 
@@ -44,6 +49,12 @@ class Answers:
         if self._keys is not None:
             check(self._keys, message.topic, message.payload, command, now)
         return command
+
+    def keep_up(self, now: datetime) -> None:
+        """Take the alarm of old commands back when none has come for a while."""
+        if self._old_at is not None and now - self._old_at >= OLD_TOLD:
+            self._old_at = None
+            self._alarms.clear(OLD, now)
 
     def watch(self, message: Message, now: datetime) -> None:
         """Raise the alarm of a retained command; clear it when every topic that had one is emptied."""
@@ -62,6 +73,8 @@ class Answers:
     ) -> bool:
         """Answer the command `to`, `by` whom it was read, on `topic`; True where something acts, or acts no more, because of it."""
         acts = result.status in ACTS
+        if result.status == "expired" or (result.status == "duplicate" and result.until is not None and result.until <= now):
+            self._came_late(to, result, now)
         signer = by if by and self._keys is not None else None
         entry = Entry(now, sort, action, target, result.reason, by, reason, result.status, result.id, signer)
         self._account.note(entry, to_disk=acts)
@@ -75,6 +88,12 @@ class Answers:
         """Tell what became of an earlier command: it expired, was superseded or cleared."""
         self._account.note(Entry(now, sort, notice.status, target, notice.reason, OURSELVES, id=notice.id))
         self._bus.publish(Message(topic, encode(notice), qos=1))
+
+    def _came_late(self, message: Message, result: OverrideResult, now: datetime) -> None:
+        self._old_at = now
+        cause = f"the command {result.id} came when its time was over: {result.reason}"[:1000]
+        remedy = "see who sent it and who else may publish there; if it was meant, set the sender's clock and give it a new id"
+        self._alarms.stand(OLD, cause, now, place=message.topic, remedy=remedy)
 
     def _may_answer(self, topic: str) -> bool:
         try:

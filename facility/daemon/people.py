@@ -50,6 +50,7 @@ class People:
 
     def keep_up(self, now: datetime) -> bool:
         """Tell what ended; True where what is in force changed since the last call, because something began or ended."""
+        self._answers.keep_up(now)
         self._desk.expire(now)
         for target, notice in self._desk.notices():
             log.info("override %s: %s", notice.id, notice.reason)

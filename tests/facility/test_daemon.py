@@ -324,6 +324,26 @@ def test_what_gave_way_rises_again_when_the_meter_has_been_within_the_limit_for_
     assert "meter" not in planned.daemon.outcome.reason
 
 
+def test_a_command_whose_time_is_over_raises_an_alarm_that_ends_ten_minutes_after_the_last_one(planned: House) -> None:
+    planned.order("pool/h/p", "cap_w", 250, ttl_s=60)
+    assert planned.order("pool/h/p", "cap_w", 250, ttl_s=60)["status"] == "duplicate"
+    assert planned.retained("alarm/old-command") is None
+    for _ in range(2):
+        planned.clock.advance(599)
+        planned.settle()
+        assert planned.order("pool/h/p", "cap_w", 250, ttl_s=60)["status"] == "duplicate"
+        alarm = planned.retained("alarm/old-command")
+        assert alarm is not None
+        assert (alarm["place"], "cap_w-250" in alarm["cause"]) == (f"{ROOT}/override/pool/h/p/set", True)
+    planned.clock.advance(600)
+    planned.settle()
+    assert planned.retained("alarm/old-command") is None
+    past = (planned.clock.now() - timedelta(minutes=1)).isoformat()
+    assert planned.order("pool/h/p", "cap_w", 300, id="late", ttl_s=None, end=past)["status"] == "expired"
+    assert planned.retained("alarm/old-command") is not None
+    assert planned.caps()["c"] == 400
+
+
 def test_manual_starts_from_what_is_in_force(planned: House) -> None:
     planned.order("pool/h/p", "cap_w", 250, ttl_s=60)
     planned.order("site", "manual")
