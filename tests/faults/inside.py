@@ -64,10 +64,18 @@ class Inside:
         while not holds():
             if time.monotonic() - began > seconds:
                 pytest.fail(f"{what} did not come within {seconds} s; {self.daemon.outcome}")
+            self.go_on(0.0)
+
+    def go_on(self, seconds: float) -> None:
+        """Let everybody go on for a while, at least once."""
+        end = time.monotonic() + seconds
+        while True:
             self.attend()
             for other in self.others:
                 other()
             time.sleep(0.002)
+            if time.monotonic() >= end:
+                return
 
     def jobs(self) -> tuple[Job, ...]:
         """The jobs that the daemon knows."""
