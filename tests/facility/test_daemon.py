@@ -701,6 +701,30 @@ def test_an_answer_also_goes_to_the_response_topic_but_never_into_our_own_tree(p
     assert not planned.daemon.faults
 
 
+def test_while_nothing_shows_that_the_broker_hears_no_plan_is_followed_and_then_one_is_made_at_once(planned: House) -> None:
+    pulse, wanted, caps = planned.daemon._pulse, planned.wanted, planned.caps()
+    pulse._wait_s = pulse._every_s = 0.05
+    planned.broker.stop()
+
+    def until(silent: bool) -> None:
+        deadline = time.monotonic() + 5
+        while pulse.silent != silent and time.monotonic() < deadline:
+            planned.settle()
+            time.sleep(0.01)
+        assert pulse.silent == silent
+
+    until(silent=True)
+    assert (planned.mode(), planned.daemon.outcome.outcome) == ("HOLD", "held")
+    assert planned.daemon.cycle().reason == room.UNHEARD
+    planned.clock.advance(900)
+    assert planned.daemon.cycle().mode == "SAFE"
+    planned.broker.start()
+    until(silent=False)
+    assert planned.wanted == wanted + 1
+    assert planned.daemon.cycle().mode == "NORMAL"
+    assert planned.caps() == caps
+
+
 def test_after_an_outage_everything_retained_comes_back(planned: House) -> None:
     planned.order("pool/h/p", "cap_w", 250)
     planned.broker.stop(forget=True)

@@ -21,7 +21,7 @@ from paho.mqtt.enums import MQTTErrorCode
 
 from facility.bus.interface import MAX_PAYLOAD_BYTES, Message, utc_now
 from facility.bus.messages import Rejected, Sample, decode
-from facility.bus.mqtt import MqttBus, parse_broker_url
+from facility.bus.mqtt import MAX_PACKET_BYTES, READ_BYTES, MqttBus, parse_broker_url
 from facility.errors import InputError
 from tests.faults.proxy import Proxy
 from tests.processes import Mosquitto, free_port, needs_mosquitto, until
@@ -260,6 +260,52 @@ def test_a_payload_of_a_megabyte_is_cut_short_and_rejected(room: Room) -> None:
     assert len(message.payload) == MAX_PAYLOAD_BYTES + 1
     with pytest.raises(Rejected, match="64 KiB"):
         decode(message.payload, Sample)
+
+
+def test_of_a_packet_of_twenty_megabytes_little_is_kept_and_what_follows_it_is_read(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = room.reader("huge"), room.open("writer")
+    kept, read = [], paho.Client._packet_read
+
+    def measure(client: paho.Client) -> MQTTErrorCode:
+        outcome = read(client)
+        kept.append(len(client._in_packet["packet"]))
+        return outcome
+
+    monkeypatch.setattr(paho.Client, "_packet_read", measure)
+    writer.publish(Message("huge", b"7" * 20_000_000, qos=1))
+    writer.publish(Message("huge", b"after", qos=1))
+    huge, after = reader.receive(10), reader.receive(5)
+    assert huge is not None
+    assert after is not None
+    assert (len(huge.payload), after.payload) == (MAX_PAYLOAD_BYTES + 1, b"after")
+    assert max(kept) <= MAX_PACKET_BYTES + 100 * READ_BYTES
+    assert (reader.dropped, reader.connections) == (0, 1)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_connection_that_is_given_up_is_replaced_and_the_newest_of_what_it_held_back_is_sent(room: Room, version: Version) -> None:
+    reader = room.reader("wire/#", version=version)
+    with closing(Proxy(room.broker.port)) as link:
+        writer = room.open("writer", version, url=link.url)
+        link.up.hold()
+        for number in range(10):
+            assert writer.publish(Message("wire/a", b"%d" % number, qos=1))
+        began = time.monotonic()
+        writer.reconnect()
+        assert time.monotonic() - began < 0.1
+        assert until(lambda: not writer.connected)
+        link.cut()
+        link.mend()
+        assert until(lambda: writer.connections == 2)
+        assert payloads(reader) == [b"9"]
+
+
+def test_there_is_nothing_to_give_up_without_a_connection() -> None:
+    bus = MqttBus(f"mqtt://127.0.0.1:{free_port()}", "lonely")
+    bus.reconnect()
+    bus.close()
 
 
 def test_a_full_inbox_counts_what_it_loses(room: Room) -> None:
