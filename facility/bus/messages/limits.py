@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+import numpy as np
+
 from facility.bus.interface import MAX_PAYLOAD_BYTES
 
 MAX_DEPTH: Final = 32
@@ -24,6 +26,7 @@ _ESCAPED: Final = b"\0"  # stands in no string of a valid payload
 _DIGITS: Final = re.compile(rb"[0-9]{%d}" % (MAX_DIGITS + 1))
 _HUGE: Final = re.compile(rb"[0-9][eE]\+?(?:[0-9]{4}|[4-9][0-9]{2}|3[1-9][0-9])")
 _AS_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
+_MIDDLE: Final = ord("[") + 1  # one more than it opens, one less than it closes
 _NO_BRACKET: Final = bytes(set(range(256)) - set(b"[]{}"))
 _OPEN: Final = ord("{")
 _NO_BRACE: Final = bytes(set(range(256)) - set(b"{}"))
@@ -73,13 +76,12 @@ def _beyond(bare: bytes) -> str | None:
     if _DIGITS.search(bare):
         return f"a number of more than {MAX_DIGITS} digits"
     nested = bare.translate(_AS_SQUARE, _NO_BRACKET)
-    for _ in range(MAX_DEPTH):
-        if b"[" * (MAX_DEPTH + 1) in nested:
-            break
-        before, nested = nested, nested.replace(b"[]", b"")  # takes the innermost out
-        if len(nested) == len(before):
-            return "brackets without their other half" if nested else None
-    return f"nested more than {MAX_DEPTH} deep" if nested else None
+    if not nested:
+        return None
+    depth = np.cumsum(_MIDDLE - np.frombuffer(nested, np.uint8).astype(np.int32))
+    if depth.max() > MAX_DEPTH:
+        return f"nested more than {MAX_DEPTH} deep"
+    return "brackets without their other half" if depth.min() < 0 or depth[-1] else None
 
 
 def _ambiguous(parts: list[bytes]) -> str | None:
