@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from facility.bus.interface import Message
+from facility.bus.messages import CapReported
 from facility.clock import Clock
 from facility.daemon.ledger import Ledger
 from facility.daemon.situation import Situation
@@ -80,6 +81,10 @@ class Knowledge:
     def jobs_of(self, tenant: str) -> int:
         """Count the jobs of a tenant."""
         return sum(owner == tenant for owner in self._telemetry.owners.values())
+
+    def reported(self, pool: str, message: Message, now: datetime) -> CapReported | None:
+        """Take in what the agent of a pool reports; None where it is refused, or withdraws its report."""
+        return None if self._telemetry.accept(message, now) else self._telemetry.reported(pool)
 
     def situation(self, now: datetime, proposals: tuple[Proposal, ...] | None = None, edges: Edges | None = None) -> Situation:
         """What is known at `now`, and what is commanded in the steps between `edges`; in the first step alone without them."""

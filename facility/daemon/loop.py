@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 
 from facility import __version__
 from facility.bus.interface import Bus, Message
-from facility.bus.messages import CapReported, Rejected, Status, decode
+from facility.bus.messages import CapReported, Status
 from facility.bus.topics import Topics
 from facility.clock import Clock
 from facility.daemon.account import Account
@@ -195,24 +195,22 @@ class Daemon:
                 self._tenants.submit(ids["tenant"], ids["job"], message, now)
             case "override_result":
                 pass
+            case "cap_reported":
+                report = self._known.reported(ids["pool"], message, now)
+                if report is not None:
+                    self._read_back(ids["pool"], report, message, now)
             case _:
                 if self._known.accept(name, ids.get("feed"), message, now) and self._governor.in_force is not None:
                     self._act(now)
                 if name in NAMES:
                     self._alarms.follow_signals(self._known.amiss(now), now)
-                if name == "cap_reported" and message.payload and ids["pool"] in self._site.pools:
-                    self._read_back(ids["pool"], message, now)
 
     def _act(self, now: datetime) -> None:
         """What is commanded has changed: bring it into force now, and ask for a plan around it."""
         self.wake()
         self._governor.enforce(self._known.situation(now))
 
-    def _read_back(self, pool: str, message: Message, now: datetime) -> None:
-        try:
-            report = decode(message.payload, CapReported)
-        except Rejected:
-            return
+    def _read_back(self, pool: str, report: CapReported, message: Message, now: datetime) -> None:
         self._rivals.see(pool, report, now)
         told = self._actuator.read_back(pool, report, retained=message.retain)
         self._alarms.follow_cap(pool, self._actuator.too_high.get(pool), now, place=message.topic)

@@ -101,6 +101,10 @@ class Telemetry:
             return str(refusal)
         return None
 
+    def reported(self, pool: str) -> m.CapReported | None:
+        """Return what the agent of a pool reported last; None where it never did, or withdrew it."""
+        return self._caps.get(pool)
+
     def reading(self, key: str, now: datetime) -> Reading | None:
         """Return the latest reading of the sensor `key` (a `Sensor.key`); None where it is stale or never spoke."""
         return self._readings.fresh(key, now)
