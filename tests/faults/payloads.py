@@ -9,7 +9,7 @@ import json
 import math
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -60,14 +60,14 @@ class Payloads:
         qos, answer_to = r.choice((topic.qos, 1)), r.choice((None, None, "ops/ann", "a/+/b", "\0", "facility/v1/demo/override/site/set"))
         return Message(self.topic(topic), payload[: MAX_PAYLOAD_BYTES + 1], qos, r.random() < 0.1, answer_to, r.choice((None, b"\xff")))
 
-    def topic(self, topic: Topic) -> str:
-        """A topic of a row, with the site's ids, or sometimes others."""
+    def topic(self, topic: Topic, stray: float = 0.1) -> str:
+        """A topic of a row, with the site's ids; the share `stray` of them are others."""
         r = self.random
         name = topic.pattern
-        if "{point}" in name and r.random() < 0.8:
+        if "{point}" in name and r.random() >= 2 * stray:
             name = re.sub(r"\{hall\}.*", r.choice(self._sensors), name)
         for hole in placeholders(name):
-            ids = self._ids.get(hole, ("one", "two")) if r.random() < 0.9 else ("x", "X y", "é", "-")
+            ids = self._ids.get(hole, ("one", "two")) if r.random() >= stray else ("x", "X y", "é", "-")
             name = name.replace(f"{{{hole}}}", r.choice(ids))
         return f"{self._site.bus.root}/{self._site.id}/{name}"
 
@@ -152,7 +152,7 @@ class Payloads:
             case "values":
                 return {key.partition("/")[2]: r.uniform(0, 100) for key in r.sample(self._sensors, 3)}
             case "tenant" | "contract":
-                return None
+                return r.choice(list(self._site.tenants)) if isinstance(kind, inspect.StrType) else None
             case "curve":
                 return self._site.jobs.curve
             case "deadline":
@@ -186,6 +186,42 @@ class Payloads:
             several = [self._anything(depth - 1) for _ in range(r.randrange(5))]
             return several if r.random() < 0.5 else {r.choice(("id", "kind", "value", "by", "points", "")): value for value in several}
         return r.choice(HOSTILE)
+
+
+def longest() -> Mapping[str, bytes]:
+    """The payloads of 64 KiB that cost most to look at, by what they are full of."""
+
+    def full(head: bytes, tail: bytes, piece: Callable[[int], bytes]) -> bytes:
+        found = bytearray(head)
+        for number in range(MAX_PAYLOAD_BYTES):
+            if len(found) + len(tail) + len(piece(number)) > MAX_PAYLOAD_BYTES:
+                break
+            found += piece(number)
+        return bytes(found + tail)
+
+    def step(second: int) -> bytes:
+        instants = [f"2026-07-15T{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}Z".encode() for s in (second, second + 1)]
+        return b',{"start":"%b","end":"%b","value":1}' % tuple(instants)
+
+    report = b'{"timestamp":1784109600000,"enforced_cap_w":300,'
+    return {
+        "fields": full(b'{"id":"a","by":"b","kind":"stop"', b"}", lambda n: b',"%x":0' % n),
+        "one field": full(b'{"id":"a"', b"}", lambda _: b',"id":"a"'),
+        "numbers": full(b'{"values":[0', b"]}", lambda _: b",1.7976931348623157e308"),
+        "escapes": full(b'{"reason":"', b'"}', lambda _: b"\\u0041"),
+        "backslashes": full(b'{"reason":"', b'"}', lambda _: b"\\\\"),
+        "readings": full(b'{"timestamp":1784109600000,"values":{"a":1', b"}}", lambda n: b',"%x":1' % n),
+        "points": full(b'{"unit":"EUR/MWh","points":[' + step(0)[1:], b"]}", lambda n: step(n + 1)),
+        "empty objects": full(b'{"points":[{}', b"]}", lambda _: b",{}"),
+        "brackets as deep as may be": full(b"[0", b"]", lambda _: b"," + b"[" * 30 + b"]" * 30),
+        "groups": full(report + b'"groups":[{"workload":"a","gpus":1,"cap_w":9}', b"]}", lambda n: b',{"workload":"%x","gpus":1,"cap_w":9}' % n),
+        "names": full(report + b'"gpus":["a"', b"]}", lambda n: b',"n%x"' % n),
+        "halls": full(report + b'"halls":{"a":{"temperature_c":1}', b"}}", lambda n: b',"b%x":{"temperature_c":1}' % n),
+        "three bytes each": full(b'{"reason":"', b'"}', lambda _: "\u20ac".encode()),
+        "blanks": full(b"", b"{}", lambda _: b" "),
+        "quotes": full(b"", b"", lambda _: b'"'),
+        "digits": full(b"", b"", lambda _: b"9"),
+    }
 
 
 def _written(tree: Any) -> bytes:
