@@ -294,7 +294,7 @@ def test_a_connection_that_is_given_up_is_replaced_and_the_newest_of_what_it_hel
             assert writer.publish(Message("wire/a", b"%d" % number, qos=1))
         began = time.monotonic()
         writer.reconnect()
-        assert time.monotonic() - began < 0.1
+        assert time.monotonic() - began < 1
         assert until(lambda: not writer.connected)
         link.cut()
         link.mend()

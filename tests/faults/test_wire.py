@@ -1,4 +1,4 @@
-"""Fault 29: the wire to the broker is half open, carries one way only, loses nearly everything, or crawls."""
+"""Faults 29 and 30: the wire to the broker is half open, carries one way only, loses nearly everything, or crawls; callbacks raise."""
 
 from __future__ import annotations
 
@@ -97,3 +97,26 @@ def test_fault_29_what_a_bad_wire_holds_back_is_bounded_and_only_the_newest_of_i
     heard = [message for number in range(50) for message in inside.ear.messages(since, f"{ROOT}/job/held-{number}/desired")]
     assert len(heard) == 50
     assert {int(message.payload[:6]) for message in heard} == set(range(sent - 50, sent))
+
+
+@pytest.mark.parametrize("callback", ["on_message", "on_subscribe", "on_disconnect", "on_connect"])
+def test_fault_30_an_exception_in_a_callback_of_the_network_thread_is_got_over(inside: Inside, fault: Fault, callback: str) -> None:
+    client, raised = inside.bus._client, list[str]()
+    original = getattr(client, callback)
+
+    def explode(*arguments: object) -> object:
+        if not raised:
+            raised.append(callback)
+            raise RuntimeError("nobody foresaw this")
+        return original(*arguments)
+
+    fault(lambda: setattr(client, callback, explode))
+    inside.wire.cut()
+    inside.until(lambda: not inside.bus.connected, 3, "the loss of the wire")
+    inside.wire.mend()
+    inside.until(client.is_connected, 5, "the library's connection")
+    inside.go_on(0.5)
+    fault.proven(lambda: raised, f"{callback} did not raise")
+    inside.until(lambda: inside.bus.connected and not inside.daemon._pulse.silent, 8, "a heartbeat that comes back")
+    assert client._thread.is_alive()
+    assert inside.order(POOL, "afterwards", "cap_w", 250, ttl_s=600)["status"] == "accepted"
