@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -290,9 +290,9 @@ def test_fifty_thousand_jobs_are_read_within_a_second(tmp_path: Path) -> None:
     times = pd.date_range("2017-10-02", periods=52_849, freq="s").strftime("%Y-%m-%dT%H:%M:%S")
     path = str(tmp_path / "jobs.parquet")
     pd.DataFrame({"submit_time": times, "duration_s": 3600, "num_gpus": 4}).to_parquet(path)
-    began = perf_counter()
+    began = process_time()
     table = read(path, jobs_from="2017-10-02")
-    assert perf_counter() - began < 2.0, "half of it is left to a busy machine"
+    assert process_time() - began < 2.0, "half of it is left to a slow machine"
     assert len(table.jobs) == 52_849
 
 
