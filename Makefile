@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check types lint layers bench setup lock clean help
+.PHONY: demo test check types lint layers bench faults setup lock clean help
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
@@ -32,6 +32,10 @@ docs: $(READY) ## doctests, and the README's map of the house is true
 
 bench: $(READY) ## times and memory over the solver's, arrays' and rivals'; QUICK=1 in a minute, SIZE="S M", SOAK=10000
 	@$(BIN)/python -m tests.bench.bench $(if $(QUICK),--quick) $(if $(SIZE),--size $(SIZE)) $(if $(SOAK),--soak $(SOAK))
+
+faults: $(READY) mosquitto ## every fault with the real parts, then each test without its fault, when it must fail; FUZZ=100000
+	$(BIN)/python -m pytest tests/faults $(if $(FUZZ),--fuzz $(FUZZ))
+	$(BIN)/python -m pytest tests/faults --no-inject
 
 setup: $(READY) mosquitto ## virtual environment and broker, nothing else
 
