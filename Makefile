@@ -10,8 +10,8 @@ READY  := $(VENV)/.ready
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
 
-demo: $(READY) mosquitto ## broker, simulated site, daemon and page; FOR=2min stops by itself
-	@$(BIN)/facility demo $(if $(FOR),--for $(FOR))
+demo: $(READY) mosquitto ## broker, simulated site, daemon and page; FOR=2min stops by itself, BUILDING=telegraf, plain or nested
+	@$(BIN)/facility demo $(if $(BUILDING),--building $(BUILDING)) $(if $(FOR),--for $(FOR))
 
 test: $(READY) mosquitto ## every test
 	$(BIN)/python -m pytest

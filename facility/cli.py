@@ -166,15 +166,19 @@ def run(
 
 @app.command()
 def demo(
-    site: Annotated[str, typer.Argument(help="site file, YAML")] = "site_configs/demo.yaml",
+    site: Annotated[str | None, typer.Argument(help="site file, YAML; default: site_configs/demo.yaml", show_default=False)] = None,
     speed: Annotated[float, typer.Option(help="seconds of the site per second of yours", min=1, max=600)] = 60.0,
     duration: Annotated[str | None, typer.Option("--for", metavar="TIME", help="stop by itself, such as 2min")] = None,
     start: Annotated[str | None, typer.Option(help="instant at which the site's clock starts; default: now")] = None,
+    building: Annotated[
+        str | None,
+        typer.Option(help="how its meters speak: telegraf, plain or nested, read by the mapping of site_configs/demo-BUILDING.yaml"),
+    ] = None,
 ) -> None:
     """Rehearse: a broker, a simulated site, the daemon and a page that shows them, all on this machine."""
     from facility.commands.demo import run_demo
 
-    raise typer.Exit(run_demo(site, speed, duration, start))
+    raise typer.Exit(run_demo(site, speed, duration, start, building))
 
 
 @app.command()

@@ -46,7 +46,7 @@ def sensors(site: Site) -> tuple[Sensor, ...]:
 
 
 def _as_mapped(site: Site, sensor: Sensor) -> Sensor:
-    for rule in site.bus.mapping:
+    for rule in site.bus.rules:
         if rule.tells(sensor.asset_type, sensor.asset, sensor.point):
             low, high = (sensor.low if rule.low is None else rule.low), (sensor.high if rule.high is None else rule.high)
             period_s = sensor.period_s if rule.period_s is None else rule.period_s

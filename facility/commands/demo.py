@@ -25,6 +25,7 @@ from facility.commands.page import Page
 from facility.config import load_site
 from facility.durations import parse_duration, parse_instant
 from facility.errors import Fault, InputError
+from facility.simulate.dialects import DIALECTS
 from facility.simulate.reference import Reference
 from facility.site import Site
 
@@ -33,10 +34,16 @@ LINE_S = 5.0
 READY_S = 20.0
 
 
-def run_demo(site_file: str, speed: float, duration: str | None, start: str | None) -> int:
-    """Run until Ctrl-C, or for `duration` of real time; 0 after a clean stop, 3 where a part of it died."""
+def run_demo(site_file: str | None, speed: float, duration: str | None, start: str | None, building: str | None = None) -> int:
+    """Run until Ctrl-C, or for `duration` of real time; 0 after a clean stop, 3 where a part of it died.
+
+    `building` names the dialect in which the meters speak; without it they speak in our own tree.
+    """
     from zoneinfo import ZoneInfo
 
+    if building is not None and building not in DIALECTS:
+        raise InputError(Fault("--building", f"{building!r} is none", f"give one of {', '.join(DIALECTS)}"))
+    site_file = site_file or f"site_configs/demo{f'-{building}' if building else ''}.yaml"
     site = load_site(site_file)
     lasts_s = parse_duration(duration, "--for").total_seconds() if duration else None
     begins = parse_instant(start, ZoneInfo(site.timezone), "--start")[0] if start else datetime.now(UTC)
@@ -64,6 +71,7 @@ def run_demo(site_file: str, speed: float, duration: str | None, start: str | No
                 f"{speed:g}",
                 "--epoch",
                 epoch,
+                *(("--building", building) if building else ()),
             ],
             "daemon": [
                 sys.executable,

@@ -18,7 +18,6 @@ from facility.bus.messages import (
     JobReported,
     OverrideState,
     Rejected,
-    Sample,
     Status,
     decode,
 )
@@ -29,6 +28,7 @@ from facility.simulate.reference import Reference
 from facility.site import Site
 from facility.steps import rolling
 from facility.tariff import energy_price_per_mwh
+from facility.telemetry import Telemetry
 
 COST_PATIENCE_S = 900.0
 """A meter that was silent for longer than this (the site's time) adds nothing to the costs."""
@@ -42,7 +42,7 @@ class Page:
         self._topics = Topics(site.bus.root, site.id)
         self._zone = ZoneInfo(site.timezone)
         self._began = self._counted = clock.now()
-        self._values: dict[str, float] = {}
+        self._telemetry = Telemetry(site)
         self._caps: dict[str, CapDesired] = {}
         self._reports: dict[str, CapReported] = {}
         self._orders: dict[str, JobDesired] = {}
@@ -53,21 +53,21 @@ class Page:
 
     def subscribe(self, bus: Bus) -> None:
         """Ask for what is shown."""
-        for pattern in ("tele/#", "cap/#", "job/#", "override/#", "svc/#"):
-            bus.subscribe(f"{self._site.bus.root}/{self._site.id}/{pattern}", 1)
+        own = (f"{self._site.bus.root}/{self._site.id}/{pattern}" for pattern in ("cap/#", "job/#", "override/#", "svc/#"))
+        for pattern in (*own, *self._telemetry.patterns):
+            bus.subscribe(pattern, 1)
 
     def take(self, message: Message) -> None:
         """Take one message; what cannot be read is not shown."""
+        if self._telemetry.reads(message.topic):
+            self._telemetry.accept(message, self._clock.now())
+            return
         found = self._topics.parse(message.topic)
         if found is None:
             return
         name, ids = found
         try:
             match name:
-                case "tele":
-                    value = decode(message.payload, Sample).value
-                    if value is not None:
-                        self._values["/".join(ids[k] for k in ("hall", "asset_type", "asset", "point"))] = value
                 case "cap_desired" if message.payload:
                     self._caps[ids["pool"]] = decode(message.payload, CapDesired)
                 case "cap_reported" if message.payload:
@@ -97,7 +97,7 @@ class Page:
         if hours * 3600 < 5:
             return
         self._reference.advance(now)
-        metered = self._values.get(self._meter())
+        metered = self._value(self._meter())
         if metered is not None and hours * 3600 < COST_PATIENCE_S:
             price = self._price(now) / 1000
             self._cost += price * metered * hours
@@ -108,7 +108,7 @@ class Page:
         """Everything in one line, for where there is no terminal."""
         now = self._clock.now()
         mode = self._status.mode if self._status else "starting"
-        power = self._values.get(self._meter())
+        power = self._value(self._meter())
         caps = " ".join(
             f"{pool} {(cap.groups and max(g.cap_w for g in cap.groups)) or cap.cap_w} W"
             for pool, cap in sorted(self._caps.items())
@@ -124,7 +124,7 @@ class Page:
     def render(self) -> RenderableType:
         """The page."""
         now = self._clock.now()
-        power, limit = self._values.get(self._meter(), 0.0), limit_at(self._site, now)
+        power, limit = self._value(self._meter()) or 0.0, limit_at(self._site, now)
         head = Table.grid(padding=(0, 2))
         mode = self._status.mode if self._status else "starting"
         colour = {"NORMAL": "green", "HOLD": "yellow", "MANUAL": "magenta", "SAFE": "red"}.get(mode, "white")
@@ -160,7 +160,7 @@ class Page:
             sent = ", ".join(f"{gpus} at {cap_w}" for cap_w, gpus in sorted(groups.items(), reverse=True)) or (
                 str(caps.cap_w) if caps else "-"
             )
-            power = self._values.get(f"{part.hall}/pool/{pool}/it_power_kw")
+            power = self._value(f"{part.hall}/pool/{pool}/it_power_kw")
             table.add_row(
                 pool,
                 str(part.gpus),
@@ -175,12 +175,12 @@ class Page:
         parts = []
         for hall, zone in self._site.halls.items():
             if zone.thermal is not None:
-                value = self._values.get(f"{hall}/hall/{hall}/air_temperature_c")
+                value = self._value(f"{hall}/hall/{hall}/air_temperature_c")
                 parts.append(f"{hall} {'-' if value is None else f'{value:.1f}'} of {zone.thermal.recommended_max_c:.0f} degC")
         for battery, store in self._site.batteries.items():
-            value = self._values.get(f"site/battery/{battery}/energy_kwh")
+            value = self._value(f"site/battery/{battery}/energy_kwh")
             parts.append(f"{battery} {'-' if value is None else f'{value:,.0f}'} of {store.capacity_kwh:,.0f} kWh")
-        outdoor = self._values.get("site/weather/outdoor/temperature_c")
+        outdoor = self._value("site/weather/outdoor/temperature_c")
         parts.append(f"outdoors {'-' if outdoor is None else f'{outdoor:.1f}'} degC")
         return Text("   ".join(parts))
 
@@ -202,6 +202,11 @@ class Page:
         saved = self._reference_cost - self._cost
         share = f", {100 * saved / abs(self._reference_cost):.1f} % less" if self._reference_cost else ""
         return f"{self._cost:,.2f} {self._site.currency} so far, without us {self._reference_cost:,.2f}{share}"
+
+    def _value(self, key: str) -> float | None:
+        """The latest reading of a sensor; None where it is stale."""
+        reading = self._telemetry.reading(key, self._clock.now())
+        return None if reading is None else reading.value
 
     def _meter(self) -> str:
         return f"site/meter/{self._site.grid.feed}/import_kw"

@@ -43,7 +43,7 @@ _PATTERNS = {
 
 
 def load_site(path: str | Path, overrides: Sequence[str] = ()) -> Site:
-    """Read the site file at `path`, with `KEY=VALUE` overrides laid over it in turn.
+    """Read the site file at `path`, laid over the one that it is `based_on`, with `KEY=VALUE` overrides laid over it in turn.
 
     A key is dotted (`grid.import_limit_kw`, `pools.h1-a.gpus`, `sample_jobs.0.gpus`); a value is YAML (`9000`, `true`,
     `{from_local: "17:00", ...}`) and replaces what stood there. Raises InputError with all faults: overrides that lead
@@ -52,6 +52,8 @@ def load_site(path: str | Path, overrides: Sequence[str] = ()) -> Site:
     document = _read(path)
     if not isinstance(document.value, dict):
         raise InputError(Fault(f"{path} (line 1)", _said(document.value), "a mapping; begin with `id: my-site`"))
+    if (base := document.value.get("based_on")) is not None:
+        document = _based(path, document, base)
     faults: list[Fault] = []
     for text in overrides:
         faults += _lay_over(document, text)
@@ -67,7 +69,7 @@ def load_site(path: str | Path, overrides: Sequence[str] = ()) -> Site:
         errors = error.errors(include_url=False)
         found += [_told(detail, known) for detail in errors]
     found += breaches(_Known(document.value, known, {_path(detail) for detail in errors}))
-    found.sort(key=lambda breach: _line(document, breach[0]))
+    found.sort(key=lambda breach: (_file(document, breach[0], ""), _line(document, breach[0])))
     faults += [Fault(_place(path, document, key), what, remedy) for key, what, remedy in found]
     if site is None or faults:
         raise InputError(*faults)
@@ -114,6 +116,33 @@ def _at_home(bus: Bus, home: Path) -> Bus:
     return bus.model_copy(update={key: str(home / Path(file).expanduser()) for key, file in named.items() if file is not None})
 
 
+def _based(path: str | Path, document: Document, base: Any) -> Document:
+    """Lay a file over the one that it is based on: keys of mappings one by one, everything else as a whole."""
+    place = _place(path, document, ("based_on",))
+    if not isinstance(base, str) or not base:
+        raise InputError(Fault(place, _said(base), "the path of another site file, from the folder of this one"))
+    file = Path(path).parent / base
+    under = _read(file)
+    if not isinstance(under.value, dict) or "based_on" in under.value:
+        raise InputError(Fault(place, f"{base} is no site file by itself", "name one that is complete"))
+    under.files = dict.fromkeys(under.lines, str(file))
+    for key, line in document.lines.items():
+        if not isinstance(reduce(_step, key, document.value), dict):
+            gone = [old for old in under.lines if old[: len(key)] == key]
+            for old in gone:
+                del under.lines[old]
+                del under.files[old]
+        under.lines[key] = line
+        under.files.pop(key, None)
+    return Document(_laid(under.value, document.value), under.lines, under.twice | document.twice, under.files)
+
+
+def _laid(under: Any, over: Any) -> Any:
+    if not isinstance(under, dict) or not isinstance(over, dict):
+        return over
+    return under | {key: _laid(under.get(key), value) for key, value in over.items()}
+
+
 def _lay_over(document: Document, text: str) -> Iterator[Fault]:
     """Lay one `KEY=VALUE` over the document; yield why it cannot be."""
     place = f"--set {text}"
@@ -140,6 +169,7 @@ def _lay_over(document: Document, text: str) -> Iterator[Fault]:
         return
     document.value = _with(document.value, path, value.value)
     document.lines = {key: line for key, line in document.lines.items() if key[: len(path)] != path} | {path: _SET}
+    document.files = {key: file for key, file in document.files.items() if key[: len(path)] != path}
 
 
 def _with(value: Any, path: KeyPath, new: Any) -> Any:
@@ -261,7 +291,14 @@ def _line(document: Document, path: KeyPath) -> int:
     return document.lines[path]
 
 
+def _file(document: Document, path: KeyPath, own: str) -> str:
+    """Return the file in which `path`, or the part that it is missing from, stands."""
+    while path not in document.lines:
+        path = path[:-1]
+    return document.files.get(path, own)
+
+
 def _place(file: str | Path, document: Document, path: KeyPath) -> str:
-    line = _line(document, path)
+    line, file = _line(document, path), _file(document, path, str(file))
     where = "--set" if line == _SET else f"line {line}"
     return f"{file}: {_dotted(path)} ({where})" if path else f"{file} ({where})"

@@ -40,6 +40,8 @@ class Document:
     lines: dict[KeyPath, int] = field(default_factory=dict)
     twice: dict[KeyPath, tuple[int, int]] = field(default_factory=dict)
     """Keys given twice: the first line, whose value is kept, and the last."""
+    files: dict[KeyPath, str] = field(default_factory=dict)
+    """The file of each key that came from another one."""
 
 
 def parse(text: str) -> Document | None:

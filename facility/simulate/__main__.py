@@ -17,6 +17,7 @@ from facility.clock import ScaledClock, parse_epoch
 from facility.config import load_site
 from facility.errors import InputError
 from facility.simulate.device import Device
+from facility.simulate.dialects import DIALECTS
 from facility.simulate.plant import Plant
 
 
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds in a real one")
     parser.add_argument("--epoch", help="REALSECONDS:ISO, the instant simulated at a real instant; default: now is now")
     parser.add_argument("--seed", type=int, default=0, help="of every noise")
+    parser.add_argument("--building", choices=DIALECTS, help="how the meters speak; default: in our own tree")
     wanted = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     if not 0 < wanted.speed <= 86_400:
@@ -44,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    Device(plant, bus, clock, wanted.speed).run(stop)
+    dialect = DIALECTS[wanted.building]() if wanted.building else None
+    Device(plant, bus, clock, wanted.speed, dialect).run(stop)
     return 0
 
 

@@ -1,8 +1,8 @@
 """The plant on the bus: it publishes its meters and its jobs, takes orders, and reports what it does.
 
-Each sensor is described once (`meta`, retained) and sampled every period; what obeys orders reports every change of its orders
-and states at once, and its power and progress every `REPORT_S`. A fast clock samples less often, and the `period_s` of `meta`
-says how often. After every connection everything retained is said again.
+Each sensor is sampled every period, in the words of a dialect; what obeys orders reports every change of its orders and states at
+once, and its power and progress every `REPORT_S`. A fast clock samples less often. After every connection everything retained is
+said again. What a foreign dialect tells of batteries and cooling plants they do not report in our tree too.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from facility.bus.messages import (
     JobDesired,
     Payload,
     Rejected,
-    Sample,
     decode,
     encode,
 )
 from facility.bus.messages.codec import Report
 from facility.bus.topics import Topics
 from facility.clock import Clock
+from facility.simulate.dialects import Dialect, OwnTree
 from facility.simulate.plant import Plant
-from facility.simulate.reports import describe, milliseconds, reports, specify, without_readings
+from facility.simulate.reports import reports, specify, without_measurements, without_readings
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +47,9 @@ Desired = TypeVar("Desired", CapDesired, JobDesired, CoolingDesired, BatteryDesi
 class Device:
     """The plant's only hand on the bus. `speed` is how many simulated seconds the clock counts in a real one."""
 
-    def __init__(self, plant: Plant, bus: Bus, clock: Clock, speed: float = 1.0) -> None:
+    def __init__(self, plant: Plant, bus: Bus, clock: Clock, speed: float = 1.0, dialect: Dialect | None = None) -> None:
         self.plant, self._bus, self._clock = plant, bus, clock
+        self._foreign, self._dialect = dialect is not None, dialect or OwnTree(plant.site)
         self._topics = Topics(plant.site.bus.root, plant.site.id)
         self._period_s = {sensor: max(sensor.period_s, LEAST_REAL_PERIOD_S * speed) for sensor in plant.sensors}
         self._sample_due = dict.fromkeys(plant.sensors, plant.now)
@@ -115,23 +116,21 @@ class Device:
         if self._bus.connections != self._connections:
             self._connections = self._bus.connections
             self._reported, self._known_jobs = {}, set()
-            for sensor in self.plant.sensors:
-                topic = self._topics.meta(sensor.hall, sensor.asset_type, sensor.asset, sensor.point)
-                self._retain(topic, describe(sensor, self.plant.site, self._period_s[sensor]))
+            for message in self._dialect.describe(self._period_s):
+                self._bus.publish(message)
         self._publish_jobs()
         timed = self.plant.now >= self._report_due
         for topic, report in reports(self.plant, self._topics):
             lasting = without_readings(report)
             if timed or lasting != self._reported.get(topic):
                 self._reported[topic] = lasting
-                self._retain(topic, report)
+                self._retain(topic, without_measurements(report) if self._foreign else report)
         if timed:
             self._report_due = self.plant.now + timedelta(seconds=REPORT_S)
-        for sensor, due in self._sample_due.items():
-            if self.plant.now >= due:
-                self._sample_due[sensor] = self.plant.now + timedelta(seconds=self._period_s[sensor])
-                topic = self._topics.tele(sensor.hall, sensor.asset_type, sensor.asset, sensor.point)
-                self._bus.publish(Message(topic, encode(Sample(self.plant.read(sensor), milliseconds(self.plant.now)))))
+        due = [sensor for sensor, at in self._sample_due.items() if self.plant.now >= at]
+        self._sample_due |= {sensor: self.plant.now + timedelta(seconds=self._period_s[sensor]) for sensor in due}
+        for message in self._dialect.tell({sensor: self.plant.read(sensor) for sensor in due}, self.plant.now):
+            self._bus.publish(message)
 
     def _publish_jobs(self) -> None:
         jobs = self.plant.scheduler.jobs

@@ -26,6 +26,8 @@ from facility.site import Site
 
 READINGS = ("draw_kw", "done_gpu_h", "power_kw", "energy_kwh")
 """Fields of a report that move all the time."""
+MEASUREMENTS = ("power_kw", "energy_kwh", "stored_kwh")
+"""Fields of a report that a meter knows too."""
 
 
 def milliseconds(instant: datetime) -> int:
@@ -37,6 +39,13 @@ def without_readings(report: Report) -> Report:
     """Return what of a report stays the same until an order or a state changes."""
     moving = {name: None for name in READINGS if name in report.__struct_fields__}
     return msgspec.structs.replace(report, timestamp=0, **moving)
+
+
+def without_measurements(report: Report) -> Report:
+    """Return a battery's or cooling plant's report without what meters measure of it."""
+    if not isinstance(report, BatteryReported | CoolingReported):
+        return report
+    return msgspec.structs.replace(report, **{name: None for name in MEASUREMENTS if name in report.__struct_fields__})
 
 
 def describe(sensor: Sensor, site: Site, period_s: float) -> Meta:

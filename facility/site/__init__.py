@@ -14,7 +14,7 @@ from facility.site.electrical import Battery, Feeder, Genset, Solar
 from facility.site.gpus import Curve, GpuModel, OperatingPoint, Pool
 from facility.site.grid import Carbon, Feed, Grid, LimitWindow
 from facility.site.maintenance import Maintenance
-from facility.site.mapping import MappingRule, Quality, Timestamp
+from facility.site.mapping import Format, MappingRule, Quality, Timestamp
 from facility.site.part import Id, Part
 from facility.site.reserve import Reserve, ReserveWindow
 from facility.site.service import Bus, Control
@@ -36,6 +36,7 @@ __all__ = [
     "FeeWindow",
     "Feed",
     "Feeder",
+    "Format",
     "Genset",
     "GpuModel",
     "Grid",
@@ -70,6 +71,7 @@ class Site(Part):
 
     id: Id
     name: str
+    based_on: str | None = Field(default=None, description="another site file, complete by itself, of which this one says what is different")
     timezone: str = Field(description="IANA zone, such as Europe/Berlin")
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = Field(description="ISO 4217 code")
     grid: Grid

@@ -1,8 +1,9 @@
-"""Mapping: how topics that are not ours become readings. A rule is one kind of message of one kind of device.
+"""Mapping: how topics that are not ours become readings. A rule is one kind of value in one kind of message.
 
 A rule says which topics, where in their messages the values stand, what they measure, and of which sensor. Names in braces are
 captured, from levels of the topic, names in the message or fields beside the value, and name the sensor. Paths are those of
-`facility.telemetry.paths`; they begin at one item of `each`, or with `$.` at the message.
+`facility.telemetry.paths`; they begin at one item of `each`, or with `$.` at the message. What several rules have in common stands
+once, in a format that they name.
 """
 
 from __future__ import annotations
@@ -35,27 +36,41 @@ class Quality(Part):
     )
 
 
-class MappingRule(Part):
+class Format(Part):
+    """What messages of one kind have in common, whatever they measure."""
+
+    each: Text | None = Field(default=None, description="where the items stand, for messages with several; paths then begin at an item")
+    captures: dict[Text, Text] = Field(default={}, description="name: path of a text beside the value that is captured")
+    timestamp: Timestamp | None = None
+    quality: Quality | None = None
+    unit: Text | None = Field(default=None, description="W, kW, MW, Wh, kWh, MWh, degC, degF or K; needed unless states are given")
+    period_s: Positive | None = Field(default=None, description="expected time between two readings; stale after three, at least 15 s")
+
+
+class MappingRule(Format):
     """From topics of a building to readings of sensors."""
 
+    format: Text | None = Field(default=None, description="the one of bus.formats that says what this rule leaves out")
     topic: Text = Field(description="levels by /; + is any level, {name} one that is captured, # at the end all that follow")
     sensor: Text = Field(description="type/asset/point, such as pool/{asset}/it_power_kw")
     value: Text | None = Field(default=None, description="where the value stands; left out: the payload is the value")
-    each: Text | None = Field(default=None, description="where the items stand, for messages with several; paths then begin at an item")
     where: dict[Text, str] = Field(default={}, description="path: text; only items in which all of them hold")
-    captures: dict[Text, Text] = Field(default={}, description="name: path of a text beside the value that is captured")
     names: dict[Text, Text] = Field(
         default={}, description="what the building calls an asset: its id here; with it, others are not read"
     )
-    unit: Text | None = Field(default=None, description="W, kW, MW, Wh, kWh, MWh, degC, degF or K; needed unless states are given")
     scale: Finite = Field(default=1.0, description="what one of the sender's counts is in `unit`")
     states: dict[str, Finite] = Field(default={}, description="text: number in the sensor's unit, for what is told in words")
-    timestamp: Timestamp | None = None
-    quality: Quality | None = None
-    period_s: Positive | None = Field(default=None, description="expected time between two readings; stale after three, at least 15 s")
     low: Finite | None = Field(default=None, description="least that is believed, in the sensor's unit; narrows the sensor's own range")
     high: Finite | None = Field(default=None, description="most that is believed, in the sensor's unit")
     redundant: bool = Field(default=False, description="another rule tells the same sensor too; the newest reading counts")
+
+    def in_full(self, formats: Mapping[str, Format]) -> MappingRule:
+        """Return it with what its format says of what it leaves out."""
+        if self.format is None:
+            return self
+        form = formats[self.format]
+        given = {name: getattr(form, name) for name in Format.model_fields if name not in self.model_fields_set}
+        return self.model_copy(update=given | {"captures": form.captures | self.captures})
 
     def tells(self, asset_type: str, asset: str, point: str) -> bool:
         """Whether a sensor may be told by it."""

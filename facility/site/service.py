@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from facility.site.access import Access
-from facility.site.mapping import MappingRule
-from facility.site.part import NonNegative, Part, Positive
+from facility.site.mapping import Format, MappingRule
+from facility.site.part import Id, NonNegative, Part, Positive
 
 
 class Control(Part):
@@ -31,4 +31,10 @@ class Bus(Access):
 
     broker: str = Field(default="mqtt://127.0.0.1:1883", description="mqtt[s]://[user:password@]host[:port]")
     root: Annotated[str, Field(pattern=r"^[^+#\s]+$")] = Field(default="facility/v1", description="first levels of every topic")
+    formats: dict[Id, Format] = Field(default={}, description="what messages of one kind have in common, for rules that name it")
     mapping: tuple[MappingRule, ...] = Field(default=(), description="topics that are not ours, as readings of sensors")
+
+    @property
+    def rules(self) -> tuple[MappingRule, ...]:
+        """The rules of `mapping`, each with what its format says."""
+        return tuple(rule.in_full(self.formats) for rule in self.mapping)

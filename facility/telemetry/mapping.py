@@ -38,7 +38,7 @@ class Mapping:
 
     def __init__(self, site: Site) -> None:
         known = {f"{sensor.asset_type}/{sensor.asset}/{sensor.point}": sensor for sensor in sensors(site)}
-        self._rules = tuple(Rule(rule, known) for rule in site.bus.mapping)
+        self._rules = tuple(Rule(rule, known) for rule in site.bus.rules)
         self._own = f"{site.bus.root}/{site.id}/"
         self.patterns = tuple(dict.fromkeys(rule.pattern for rule in self._rules))
 
@@ -185,7 +185,7 @@ class Rule:
         return self._targets[said_names]
 
     def _conversion(self, sensor: Sensor) -> Conversion:
-        if self._rule.unit is None:
+        if self._rule.unit is None or self._rule.states:
             return AS_IT_IS
         into = conversion(self._rule.unit, sensor.unit)
         assert into is not None  # the site file's reader has refused what does not fit

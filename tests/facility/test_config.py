@@ -103,10 +103,53 @@ def test_the_small_site_loads(tmp_path: Path) -> None:
     assert site.sample_jobs[0].submit_local == "06:30"
 
 
+# --- a file based on another ---
+
+OVER = "based_on: site.yaml\nid: other\ngrid: {import_limit_kw: 80}\npools:\n  p1: {gpus: 101}\ntariff: {energy_price_per_mwh: 70}\n"
+
+
+def over(folder: Path, text: str, *changes: tuple[str, str]) -> Path:
+    written(folder, *changes)
+    file = folder / "other.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_a_file_says_what_is_different_from_the_one_it_is_based_on(tmp_path: Path) -> None:
+    base, site = load_site(written(tmp_path)), load_site(over(tmp_path, OVER + "sample_jobs: []\n"))
+    assert (site.id, site.grid.import_limit_kw, site.pools["p1"].gpus, site.sample_jobs) == ("other", 80, 101, ())
+    assert site.grid.limit_windows == base.grid.limit_windows
+    assert site.pools["p1"].feeder == "row"
+    same = site.model_copy(update={key: getattr(base, key) for key in ("id", "based_on", "grid", "pools", "tariff", "sample_jobs")})
+    assert same == base
+
+
+def test_each_fault_names_the_file_in_which_it_stands(tmp_path: Path) -> None:
+    found = faults(over(tmp_path, OVER.replace("101", "9"), ("parent: ups", "parent: upps")), "grid.import_limit_kw=-1")
+    row = line_of("row:")
+    assert [fault.place.removeprefix(f"{tmp_path}/") for fault in found] == [
+        "other.yaml: grid.import_limit_kw (--set)", "other.yaml: pools.p1.gpus (line 5)", f"site.yaml: feeders.row.parent (line {row})",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "found"),
+    [
+        ("based_on: 5\n", "other.yaml: based_on (line 1)", "5"),
+        ("based_on: none.yaml\n", "none.yaml", "No such file"),
+        ("id: x\nbased_on: other.yaml\n", "other.yaml: based_on (line 2)", "other.yaml is no site file by itself"),
+    ],
+)
+def test_what_cannot_be_based_upon_is_refused(tmp_path: Path, text: str, place: str, found: str) -> None:
+    (fault,) = faults(over(tmp_path, text))
+    assert fault.place.endswith(place)
+    assert found in fault.found
+
+
 # --- what is shipped ---
 
 
-@pytest.mark.parametrize("name", ["demo", "dallas", "frankfurt", "hamburg", "phoenix-256gpu"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in SITES.glob("*.yaml")))
 def test_a_shipped_site_loads_and_is_named_as_its_file(name: str) -> None:
     assert load_site(SITES / f"{name}.yaml").id == name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import combinations
+from typing import Any
 
 from facility.bus.interface import check_pattern
 from facility.config.rules.parts import Breach, Known, expand, nearest
@@ -34,9 +35,13 @@ BESIDE = (("timestamp", "path"), ("quality", "path"), ("where", "*"), ("captures
 def mapping(site: Known) -> Iterator[Breach]:
     """Each rule alone, then those that tell the same sensor."""
     rules = list(expand(site, ("bus", "mapping", "*")))
+    for form in expand(site, ("bus", "formats", "*")):
+        yield from _paths(site, form)
     for rule in rules:
+        yield from _format(site, rule)
         yield from _topic(site, rule)
         yield from _paths(site, rule)
+        yield from _value(site, rule)
         yield from _captures(site, rule)
         yield from _sensor(site, rule)
         yield from _unit(site, rule)
@@ -53,6 +58,34 @@ def points(site: Known) -> dict[str, tuple[str, ...]]:
     ids = {kind: site.ids(part) for kind, part in PARTS.items()}
     feed = site.get("grid", "feed")
     return {**ids, "meter": () if feed is None else (feed,), "weather": ("outdoor",)}
+
+
+def _given(site: Known, rule: KeyPath, key: str) -> Any:
+    """What a rule says, or its format where the rule says nothing."""
+    own, form = site.get(*rule, key), site.get(*rule, "format")
+    return site.get("bus", "formats", form, key) if own is None and form in site.ids("bus", "formats") else own
+
+
+def _format(site: Known, rule: KeyPath) -> Iterator[Breach]:
+    form, known = site.get(*rule, "format"), site.ids("bus", "formats")
+    if form is not None and form not in known:
+        yield (*rule, "format"), f"no `{form}` in bus.formats", nearest(form, known)
+
+
+def _value(site: Known, rule: KeyPath) -> Iterator[Breach]:
+    """Fields are looked for in what is a plain value."""
+    if site.get(*rule, "value") is not None or site.malformed(*rule, "value"):
+        return
+    fields = [key for key in ("each", "timestamp", "quality") if _given(site, rule, key) is not None]
+    fields += [key for key in ("where", "captures") if _names(site, rule, key)]
+    if fields:
+        yield (*rule, "value"), "missing", f"give it, or leave {', '.join(fields)} out: without it the payload is one plain value"
+
+
+def _names(site: Known, rule: KeyPath, key: str) -> tuple[str, ...]:
+    """The keys of a mapping of a rule, and of its format."""
+    form = site.get(*rule, "format")
+    return (*site.ids(*rule, key), *(site.ids("bus", "formats", form, key) if form is not None else ()))
 
 
 def _topic(site: Known, rule: KeyPath) -> Iterator[Breach]:
@@ -84,8 +117,6 @@ def _paths(site: Known, rule: KeyPath) -> Iterator[Breach]:
             yield at, f"`{text}` captures", "capture in topic, each or value, or name it under captures"
         if not beside and found.whole:
             yield at, f"`{text}` begins at the message", "a path that begins at the item; $ is for what stands beside the values"
-        if site.get(*rule, "value") is None and not site.malformed(*rule, "value") and at[len(rule)] != "value":
-            yield at, f"`{text}`, but no value", "give value: without it the payload is one plain value, and has no fields"
 
 
 def _texts(site: Known, rule: KeyPath) -> Iterator[tuple[KeyPath, str]]:
@@ -102,10 +133,10 @@ def _texts(site: Known, rule: KeyPath) -> Iterator[tuple[KeyPath, str]]:
 
 def _captured(site: Known, rule: KeyPath) -> set[str]:
     """The names that a rule captures."""
-    names = {*HOLE.findall(site.get(*rule, "topic") or ""), *map(str, site.ids(*rule, "captures"))}
+    names = {*HOLE.findall(site.get(*rule, "topic") or ""), *_names(site, rule, "captures")}
     for key in PATHS:
         with suppress(PathError):
-            names |= {*path(text).captures} if (text := site.get(*rule, key)) is not None else set()
+            names |= {*path(text).captures} if (text := _given(site, rule, key)) is not None else set()
     return names
 
 
@@ -145,16 +176,16 @@ def _sensor(site: Known, rule: KeyPath) -> Iterator[Breach]:
 
 
 def _unit(site: Known, rule: KeyPath) -> Iterator[Breach]:
-    unit, states, sensor = (site.get(*rule, key) for key in ("unit", "states", "sensor"))
+    unit, states, sensor = _given(site, rule, "unit"), site.get(*rule, "states"), site.get(*rule, "sensor")
     point = (sensor or "").rpartition("/")[2]
     into = UNITS.get(point.rpartition("_")[2])
     known = [name for units in QUANTITIES if into in units for name in units]
     if unit is None and not states and not any(site.malformed(*rule, key) for key in ("unit", "states")):
         remedy = f"the sender's unit, one of {', '.join(known)}" if known else "give the sender's unit"
         yield (*rule, "unit"), "missing", f"{remedy}, or states"
-    elif unit is not None and states:
+    elif states and site.get(*rule, "unit") is not None:
         yield (*rule, "unit"), f"`{unit}`, beside states", "one of the two: states are numbers in the sensor's unit"
-    elif unit is not None and into is not None and conversion(unit, into) is None:
+    elif not states and unit is not None and into is not None and conversion(unit, into) is None:
         yield (*rule, "unit"), f"`{unit}` for {into}", nearest(unit, known)
     if site.get(*rule, "scale") == 0:
         yield (*rule, "scale"), "0", "what one of the sender's counts is in `unit`, such as 0.1"
