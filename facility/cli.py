@@ -134,17 +134,28 @@ def check(
     asyncapi: Annotated[bool, typer.Option("--asyncapi", help="print the bus as an AsyncAPI document")] = False,
     acl: Annotated[bool, typer.Option("--acl", help="print who may do what on the broker, as Mosquitto's acl_file")] = False,
     broker_conf: Annotated[bool, typer.Option("--broker-conf", help="print a mosquitto.conf for the site")] = False,
+    listen: Annotated[
+        str | None, typer.Option(metavar="TIME", help="hold what the broker says for so long against the file, such as 60s")
+    ] = None,
+    broker: Broker = None,
     settings: Settings = None,
     json: Json = False,
 ) -> None:
-    """Check a site file and tell every fault at once."""
+    """Check a site file and tell every fault at once; with --listen, also whether its sensors speak."""
     from facility.commands.check import run_check
 
-    raise typer.Exit(
-        run_check(
-            site, tuple(settings or ()), schema=schema, asyncapi=asyncapi, acl=acl, broker_conf=broker_conf, as_json=json
-        )
+    told = run_check(
+        site,
+        tuple(settings or ()),
+        schema=schema,
+        asyncapi=asyncapi,
+        acl=acl,
+        broker_conf=broker_conf,
+        as_json=json,
+        listen=listen,
+        broker=broker,
     )
+    raise typer.Exit(told)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`facility check`: a site file's faults, its schema, the bus as a document, or the broker's configuration."""
+"""`facility check`: a site file's faults, its schema, the bus as a document, the broker's configuration, or what it says."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ def run_check(
     acl: bool = False,
     broker_conf: bool = False,
     as_json: bool = False,
+    listen: str | None = None,
+    broker: str | None = None,
 ) -> int:
-    """Check `site_file`; raises InputError with every fault."""
+    """Check `site_file`, and where `listen` says how long what the broker says; raises InputError with every fault."""
     from facility.config import assumed_curves, load_site
     from facility.config import schema as site_schema
 
@@ -46,6 +48,10 @@ def run_check(
         heard = tuple(pattern for source in sources(site) for pattern in source.patterns)
         print(mosquitto.acl(site, heard) if acl else mosquitto.conf(site))
         return 0
+    if listen is not None:
+        from facility.commands.listen import run_listen
+
+        return run_listen(site, listen, broker, as_json=as_json)
     from facility.bus.caution import cautions
     from facility.verify import fallback_caps
 

@@ -18,6 +18,8 @@ TEMPERATURE = {
     "K": KELVIN,
 }
 QUANTITIES = (POWER, ENERGY, TEMPERATURE)
+NAMES = ("W", "kW", "MW", "Wh", "kWh", "MWh", "degC", "degF", "K")
+"""One name for each unit, as we write it."""
 
 
 @dataclass(frozen=True)
