@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from facility.bus.interface import MAX_PAYLOAD_BYTES
+from facility.bus.messages.limits import excess
 from facility.sensors import Sensor, sensors
 from facility.site import Site
 from facility.site.mapping import HOLE, MappingRule, Timestamp
@@ -220,13 +220,11 @@ def _at(where: Path, item: Any, shared: dict[Path, Any]) -> Any:
 
 def _scalar(payload: bytes) -> Any:
     """Read JSON, or a word without quotes. Raises Refusal."""
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise Refusal("malformed", "more than 64 KiB")
+    if (why := excess(payload)) is not None:
+        raise Refusal("malformed", why)
     try:
         return msgspec.json.decode(payload)
-    except RecursionError:
-        raise Refusal("malformed", "nested too deeply") from None
-    except (ValueError, OverflowError, msgspec.MsgspecError) as error:
+    except (ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
         if payload[:1] in b'{["' or len(payload) > 64:
             raise Refusal("malformed", str(error)[:200]) from None
         return payload.decode(errors="replace").strip()

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from facility.bus.messages.limits import excess
 from facility.sensors import Sensor
 from facility.telemetry.paths import PathError, path
 from facility.telemetry.units import NAMES, conversion
@@ -113,6 +114,8 @@ def _unit(sensor: Sensor, number: float) -> str:
 
 def _numbers(payload: bytes) -> Iterator[Value]:
     """The numbers of a payload that may be readings; of what is no JSON there are none."""
+    if excess(payload) is not None:
+        return
     try:
         message = msgspec.json.decode(payload)
     except (ValueError, RecursionError, OverflowError, msgspec.MsgspecError):
