@@ -195,12 +195,29 @@ class Rule:
 def _nested(topic: str, found: list[tuple[Rule, Bound]]) -> Route:
     def told(payload: bytes, retained: bool) -> Facts:
         message = _scalar(payload)
-        facts = [fact for rule, bound in found for fact in rule.told(message, bound, retained)]
+        facts = _together(fact for rule, bound in found for fact in rule.told(message, bound, retained))
         if not facts:
             raise Refusal("topic", f"{topic} tells nothing that the mapping looks for")
         return facts
 
     return told
+
+
+def _together(facts: Iterable[Told | Refusal]) -> list[Told | Refusal]:
+    """Put what was measured at one instant, told with one quality and in one unit into one fact; a sensor told twice stays apart."""
+    found: list[Told | Refusal] = []
+    alike: dict[tuple[int | None, int, Conversion | None], dict[str, float | None]] = {}
+    for fact in facts:
+        if isinstance(fact, Refusal):
+            found.append(fact)
+            continue
+        kind = fact.at_ms, fact.quality, fact.convert
+        values = alike.get(kind)
+        if values is None or not values.keys().isdisjoint(fact.values):
+            values = alike[kind] = {}
+            found.append(fact._replace(values=values))
+        values.update(fact.values)
+    return found
 
 
 def _refuses(kind: str, words: str) -> Route:

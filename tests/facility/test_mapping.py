@@ -144,6 +144,19 @@ def test_what_a_message_does_not_tell_is_nothing_amiss_but_a_message_that_tells_
     assert heard({"kw": {"mech": 80}}, RACKS, other, topic="racks") == ({"site/feeder/mech/power_kw": 80.0}, None)
 
 
+def test_what_a_gateway_tells_together_is_one_fact_and_a_sensor_told_twice_is_two() -> None:
+    route = Mapping(site(TELEGRAF)).route("t")
+    assert route is not None
+    items = [metric("QF1", 1), metric("QF2", 2), metric("QF1", 3), metric("QF2", 4, at_s=NOW_S - 1), metric("QF2", "x")]
+    facts = list(route(json.dumps({"metrics": items}).encode(), False))
+    assert [fact.values for fact in facts if isinstance(fact, Told)] == [
+        {"site/feeder/busway-1a/power_kw": 1.0, "site/feeder/busway-1b/power_kw": 2.0},
+        {"site/feeder/busway-1a/power_kw": 3.0},
+        {"site/feeder/busway-1b/power_kw": 4.0},
+    ]
+    assert [fact.kind for fact in facts if isinstance(fact, Refusal)] == ["malformed"]
+
+
 # --- time and quality ---
 
 

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from facility.bus.interface import Message
+from facility.bus.mqtt import MqttBus
 from facility.commands.check import run_check
 from facility.commands.listen import rule_line
 from facility.config import load_site
@@ -151,6 +152,10 @@ def building(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
          "--building", "telegraf", "--speed", "30", "--epoch", f"{time.time():.3f}:{datetime.now(UTC) - timedelta(hours=1):%Y-%m-%dT%H:%M:%S+00:00}"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
+    ear = MqttBus(broker.url, "ear")
+    ear.subscribe("telegraf/#")
+    assert ear.receive(30) is not None
+    ear.close()
     yield broker
     end(plant)
     broker.stop()
