@@ -41,7 +41,7 @@ def sensors(site: Site) -> tuple[Sensor, ...]:
 
     Where a rule of `bus.mapping` tells a point, its period holds, and its range as far as that is the narrower one.
     """
-    points = (*_pools(site), *_halls(site), *_cooling_plants(site), *_feeders(site), _meter(site), *_batteries(site), _weather())
+    points = (*_pools(site), *_gpus(site), *_halls(site), *_cooling_plants(site), *_feeders(site), _meter(site), *_batteries(site), _weather())
     return tuple(_as_mapped(site, sensor) for sensor in points)
 
 
@@ -59,6 +59,15 @@ def _pools(site: Site) -> Iterator[Sensor]:
         model = site.gpu_models[pool.gpu_model]
         busy_w = max(model.max_cap_w, model.idle_w) + max(pool.host_run_w, pool.host_idle_w)
         yield Sensor(pool.hall, "pool", name, "it_power_kw", "kW", PERIOD_S, 0.0, OVERLOAD * pool.gpus * busy_w / 1000)
+
+
+def _gpus(site: Site) -> Iterator[Sensor]:
+    """What the GPUs of a pool say of themselves, where a scrape or a rule of the mapping tells it."""
+    scraped = {name: scrape.period_s for scrape in site.scrape.values() for name in scrape.pools}
+    for name, pool in site.pools.items():
+        if name in scraped or any(rule.tells("pool", name, "gpu_power_kw") for rule in site.bus.mapping):
+            most_kw = OVERLOAD * pool.gpus * site.gpu_models[pool.gpu_model].max_cap_w / 1000
+            yield Sensor(pool.hall, "pool", name, "gpu_power_kw", "kW", scraped.get(name, PERIOD_S), 0.0, most_kw)
 
 
 def _halls(site: Site) -> Iterator[Sensor]:

@@ -7,6 +7,8 @@ import math
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC
 from pathlib import Path
 from types import FrameType
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from facility.bus.mqtt import MqttBus
     from facility.daemon.loop import Daemon
+    from facility.site import Site
 
 log = logging.getLogger("facility")
 
@@ -76,8 +79,9 @@ def run_daemon(
             planner.start()
             scheduler.start()
             log.info("running %s on %s as %s", site.id, at.place, instance)
-            while not stop.is_set():
-                daemon.attend(0.1)
+            with _scraping(site, daemon, clock, speed):
+                while not stop.is_set():
+                    daemon.attend(0.1)
         finally:
             stop.set()
             wanted.set()
@@ -90,6 +94,21 @@ def run_daemon(
                 planner.join(LAST_CYCLE_S)
     log.info("stopped")
     return 0
+
+
+@contextmanager
+def _scraping(site: Site, daemon: Daemon, clock: Clock, speed: float) -> Iterator[None]:
+    """The site's exporters are asked meanwhile."""
+    from facility.daemon.scraper import Scraper
+
+    scrapers = [Scraper(site, name, daemon.hear, clock, speed) for name in site.scrape]
+    for scraper in scrapers:
+        scraper.start()
+    try:
+        yield
+    finally:
+        for scraper in scrapers:
+            scraper.close()
 
 
 def _scheduler(wanted: threading.Event, every_s: float) -> BackgroundScheduler:

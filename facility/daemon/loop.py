@@ -145,6 +145,11 @@ class Daemon:
             with self._lock, self._survives("keeping time"):
                 self._keep_time()
 
+    def hear(self, message: Message) -> None:
+        """Take in a message that did not come over the bus; from any thread."""
+        with self._lock, self._survives("a message", f" on {message.topic[:200]}"):
+            self._take(message)
+
     def cycle(self) -> Outcome:
         """Make a plan and act on it; of two calls the second waits for the first. Never raises."""
         with self._planning, self._survives("a cycle"):

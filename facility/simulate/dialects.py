@@ -6,7 +6,8 @@
 | plain | `bms/HALL/SYSTEM/ASSET/QUANTITY` | one number and nothing else, in W, degF, or kWh; no time |
 | nested | `iot/HALL` | an object for each device with its quality, and ISO 8601 |
 
-The foreign ones know nothing of `facility.telemetry`: what they say is read back by the mapping of a site file, or not at all.
+The foreign ones leave to an exporter what GPUs say of themselves, and know nothing of `facility.telemetry`:
+what they say is read back by the mapping of a site file, or not at all.
 """
 
 from __future__ import annotations
@@ -79,6 +80,10 @@ class Foreign:
         """See `Dialect.describe`."""
         return iter(())
 
+    def meters(self, readings: Readings) -> Iterator[tuple[Sensor, float]]:
+        """The readings without those of GPUs."""
+        return ((sensor, value) for sensor, value in readings.items() if sensor.point != "gpu_power_kw")
+
 
 class Telegraf(Foreign):
     """A Telegraf agent in each hall, with `data_format = "json"` and a batch for each of its inputs."""
@@ -86,7 +91,7 @@ class Telegraf(Foreign):
     def tell(self, readings: Readings, at: datetime) -> Iterator[Message]:
         """See `Dialect.tell`."""
         batches: dict[tuple[str, str], dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
-        for sensor, value in readings.items():
+        for sensor, value in self.meters(readings):
             field, scale = FIELDS[sensor.point]
             batches[sensor.hall, INPUTS[sensor.asset_type]][sensor.asset][field] = scale * value
         for (hall, measured), devices in batches.items():
@@ -103,7 +108,7 @@ class Plain(Foreign):
 
     def tell(self, readings: Readings, _at: datetime) -> Iterator[Message]:
         """See `Dialect.tell`."""
-        for sensor, value in readings.items():
+        for sensor, value in self.meters(readings):
             quantity, scale, offset = QUANTITIES[sensor.unit]
             names = (sensor.hall, SYSTEMS[sensor.asset_type], sensor.asset)
             place = "/".join(name.upper().replace("-", "_") for name in names)
@@ -116,7 +121,7 @@ class Nested(Foreign):
     def tell(self, readings: Readings, at: datetime) -> Iterator[Message]:
         """See `Dialect.tell`."""
         halls: dict[str, dict[tuple[str, str], dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
-        for sensor, value in readings.items():
+        for sensor, value in self.meters(readings):
             quantity = {"kW": "power", "kWh": "energy", "degC": "temperature"}[sensor.unit]
             halls[sensor.hall][sensor.asset_type, sensor.asset][quantity] = {"value": round(value, 4), "unit": sensor.unit}
         for hall, devices in halls.items():

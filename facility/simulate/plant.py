@@ -122,6 +122,8 @@ class Plant:
         match sensor.asset_type, sensor.point:
             case "pool", "it_power_kw":
                 return self.pools[sensor.asset].power_kw
+            case "pool", "gpu_power_kw":
+                return self.pools[sensor.asset].gpu_kw
             case "hall", "air_temperature_c":
                 return self.halls[sensor.asset].temperature_c
             case "cooling", "power_kw":

@@ -17,6 +17,7 @@ from facility.site.maintenance import Maintenance
 from facility.site.mapping import Format, MappingRule, Quality, Timestamp
 from facility.site.part import Id, Part
 from facility.site.reserve import Reserve, ReserveWindow
+from facility.site.scrape import Scrape
 from facility.site.service import Bus, Control
 from facility.site.tariff import DemandCharge, EnergyWindow, FeeWindow, Tariff, Window
 from facility.site.tenancy import Contract, Jobs, SampleJob, Tenant
@@ -52,6 +53,7 @@ __all__ = [
     "Reserve",
     "ReserveWindow",
     "SampleJob",
+    "Scrape",
     "SetPoint",
     "Site",
     "Solar",
@@ -91,5 +93,6 @@ class Site(Part):
     jobs: Jobs
     maintenance: dict[Id, Maintenance] = Field(default={}, description="GPUs that are out for a while")
     sample_jobs: tuple[SampleJob, ...] = Field(default=(), description="jobs of the demonstration only")
+    scrape: dict[Id, Scrape] = Field(default={}, description="exporters that tell the power of each GPU")
     control: Control = Control()
     bus: Bus = Bus()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from facility.config.rules import access, electrical, gpus, grid, mapping, references, tenancy, thermal
+from facility.config.rules import access, electrical, gpus, grid, mapping, references, scrape, tenancy, thermal
 from facility.config.rules.parts import Breach, Known, nearest
 
 __all__ = ["Breach", "Known", "breaches", "nearest"]
@@ -36,3 +36,4 @@ def breaches(site: Known) -> Iterator[Breach]:
     yield from mapping.mapping(site)
     yield from access.access(site)
     yield from access.users(site)
+    yield from scrape.scrapes(site)

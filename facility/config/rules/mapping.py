@@ -15,7 +15,7 @@ from facility.telemetry.paths import PathError, path
 from facility.telemetry.units import QUANTITIES, conversion
 
 POINTS = {
-    "pool": ("it_power_kw",),
+    "pool": ("it_power_kw", "gpu_power_kw"),
     "hall": ("air_temperature_c",),
     "cooling": ("power_kw", "stored_kwh"),
     "feeder": ("power_kw",),
