@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from facility.config.layers import laid
 from facility.config.rules import breaches, nearest
 from facility.config.strict_yaml import Document, KeyPath, YamlError, parse
 from facility.errors import Fault, InputError
@@ -126,22 +127,7 @@ def _based(path: str | Path, document: Document, base: Any) -> Document:
     under = _read(file)
     if not isinstance(under.value, dict) or "based_on" in under.value:
         raise InputError(Fault(place, f"{base} is no site file by itself", "name one that is complete"))
-    under.files = dict.fromkeys(under.lines, str(file))
-    for key, line in document.lines.items():
-        if not isinstance(reduce(_step, key, document.value), dict):
-            gone = [old for old in under.lines if old[: len(key)] == key]
-            for old in gone:
-                del under.lines[old]
-                del under.files[old]
-        under.lines[key] = line
-        under.files.pop(key, None)
-    return Document(_laid(under.value, document.value), under.lines, under.twice | document.twice, under.files)
-
-
-def _laid(under: Any, over: Any) -> Any:
-    if not isinstance(under, dict) or not isinstance(over, dict):
-        return over
-    return under | {key: _laid(under.get(key), value) for key, value in over.items()}
+    return laid(under, str(file), document)
 
 
 def _lay_over(document: Document, text: str) -> Iterator[Fault]:

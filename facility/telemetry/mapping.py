@@ -4,31 +4,23 @@ A topic is matched with the rules once. What is known by then - the sensor, wher
 looked up once too. Below our own root nothing is read here, whatever a rule says: no rule can swallow a command.
 
 A rule that finds nothing in a message says nothing, because many gateways tell only what has changed; a message in which no rule
-finds anything is refused.
+finds anything is refused. Sparkplug's metrics are read where a gateway sends them as JSON; its protobuf is not.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-import msgspec
-
-from facility.bus.messages.limits import excess
 from facility.sensors import Sensor, sensors
 from facility.site import Site
-from facility.site.mapping import HOLE, MappingRule, Timestamp
+from facility.site.mapping import HOLE, MappingRule
 from facility.telemetry.paths import MISSING, Bound, Path, path, said
 from facility.telemetry.readings import AS_IT_IS, Refusal
 from facility.telemetry.routes import Described, Route, Told
+from facility.telemetry.scalars import decimal, milliseconds, scalar
 from facility.telemetry.units import Conversion, conversion
-
-LATEST_MS = 4_102_444_800_000  # the year 2100
-MS = {"s": 1e3, "ms": 1.0, "us": 1e-3, "ns": 1e-6}
-_DECIMAL = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?\s*")
 
 Facts = Iterable[Told | Described | Refusal]
 
@@ -110,7 +102,7 @@ class Rule:
         def told(payload: bytes, retained: bool) -> Facts:
             if retained:
                 raise _of_unknown_age(key)
-            return (Told({key: self._number(_scalar(payload), key)}, None, 1, convert),)
+            return (Told({key: self._number(scalar(payload), key)}, None, 1, convert),)
 
         return told
 
@@ -142,7 +134,7 @@ class Rule:
         try:
             at_ms = None
             if self._at is not None and self._rule.timestamp is not None:
-                at_ms = _milliseconds(_at(self._at, item, shared), self._rule.timestamp, target.key)
+                at_ms = milliseconds(_at(self._at, item, shared), self._rule.timestamp.unit, target.key)
             elif retained:
                 return _of_unknown_age(target.key)
             good = True
@@ -162,7 +154,7 @@ class Rule:
             if text is None or text not in self._rule.states:
                 raise Refusal("malformed", f"{key}: {str(value)[:60]!r} is none of the states {', '.join(self._rule.states)}")
             return self._rule.states[text]
-        number = _decimal(value)
+        number = decimal(value)
         if number is None and value is not None:
             raise Refusal("malformed", f"{key}: {str(value)[:60]!r} is not a number")
         return number
@@ -194,7 +186,7 @@ class Rule:
 
 def _nested(topic: str, found: list[tuple[Rule, Bound]]) -> Route:
     def told(payload: bytes, retained: bool) -> Facts:
-        message = _scalar(payload)
+        message = scalar(payload)
         facts = _together(fact for rule, bound in found for fact in rule.told(message, bound, retained))
         if not facts:
             raise Refusal("topic", f"{topic} tells nothing that the mapping looks for")
@@ -233,54 +225,6 @@ def _path(text: str | None) -> Path | None:
 
 def _at(where: Path, item: Any, shared: dict[Path, Any]) -> Any:
     return shared[where] if where.whole else where.one(item)
-
-
-def _scalar(payload: bytes) -> Any:
-    """Read JSON, or a word without quotes. Raises Refusal."""
-    if (why := excess(payload)) is not None:
-        raise Refusal("malformed", why)
-    try:
-        return msgspec.json.decode(payload)
-    except (ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-        if payload[:1] in b'{["' or len(payload) > 64:
-            raise Refusal("malformed", str(error)[:200]) from None
-        return payload.decode(errors="replace").strip()
-
-
-def _decimal(value: Any) -> float | None:
-    """A number, or a text that is one as a whole; None for anything else."""
-    if isinstance(value, bool):
-        return None
-    try:
-        if isinstance(value, int | float):
-            return float(value)
-        return float(value) if isinstance(value, str) and len(value) <= 64 and _DECIMAL.fullmatch(value) else None
-    except OverflowError:
-        return None
-
-
-def _milliseconds(value: Any, rule: Timestamp, key: str) -> int:
-    """Read when something was measured. Raises Refusal."""
-    if rule.unit == "iso":
-        try:
-            at = datetime.fromisoformat(value)
-        except (TypeError, ValueError):
-            raise Refusal("malformed", f"{key}: {_shown(value)} is no time of ISO 8601") from None
-        if at.tzinfo is None:
-            raise Refusal("malformed", f"{key}: {_shown(value)} has no offset from UTC")
-        ms = at.timestamp() * 1000
-    else:
-        number = _decimal(value)
-        if number is None:
-            raise Refusal("malformed", f"{key}: {_shown(value)} is no time in {rule.unit}")
-        ms = number * MS[rule.unit]
-    if not 0 <= ms <= LATEST_MS:
-        raise Refusal("malformed", f"{key}: {_shown(value)} {rule.unit} is not between 1970 and 2100")
-    return round(ms)
-
-
-def _shown(value: Any) -> str:
-    return "nothing" if value is MISSING else f"{str(value)[:60]!r}"
 
 
 def _of_unknown_age(key: str) -> Refusal:
