@@ -52,15 +52,7 @@ def run_daemon(
     from models.solving.child import Child
 
     clock, speed = _clock(clock_text)
-    stop = threading.Event()
-
-    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(name, ask_to_stop)
-
-    instance = instance_name()
+    stop, instance = _asked_to_stop(), instance_name()
     with Child() as solver, Journal(state or Path(f"{site.id}.sqlite"), clock=clock) as journal:
         if journal.put_aside is not None:
             log.warning("the journal was damaged and lies at %s now; a new one begins", journal.put_aside)
@@ -94,6 +86,18 @@ def run_daemon(
                 planner.join(LAST_CYCLE_S)
     log.info("stopped")
     return 0
+
+
+def _asked_to_stop() -> threading.Event:
+    """Give the event that a signal to end sets."""
+    stop = threading.Event()
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(name, ask_to_stop)
+    return stop
 
 
 @contextmanager

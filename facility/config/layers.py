@@ -15,7 +15,6 @@ def laid(under: Document, file: str, over: Document) -> Document:
         if not isinstance(reduce(_step, key, over.value), dict):
             for old in [old for old in lines if old[: len(key)] == key]:
                 del lines[old]
-                files.pop(old, None)
         lines[key] = line
         files.pop(key, None)
     return Document(_over(under.value, over.value), lines, under.twice | over.twice, files)

@@ -16,6 +16,7 @@ import pytest
 from facility.bus.interface import Message
 from facility.clock import ManualClock
 from facility.config import load_site
+from facility.daemon import scraper
 from facility.daemon.scraper import Scraper
 from facility.errors import InputError
 from facility.site import Site
@@ -151,6 +152,7 @@ class Exporter:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
+        self.server.handle_error = lambda *_: None  # type: ignore[method-assign]  # who hangs up on a flood is no error
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def url(self, path: str) -> str:
@@ -222,7 +224,7 @@ def cuts(page: BaseHTTPRequestHandler) -> None:
     page.send_response(200)
     page.send_header("Content-Length", "100000")
     page.end_headers()
-    page.wfile.write(node("h1a-00", 200)[:-3].encode())
+    page.wfile.write((node("h1a-00", 200) + node("h1a-01", 200))[:-2].encode())  # the last GPU draws 20 W, it seems
 
 
 def floods(page: BaseHTTPRequestHandler) -> None:
@@ -240,6 +242,20 @@ def test_a_page_in_trouble_takes_its_time_only_and_no_other_pages_reading(export
     house.scraper.once()
     assert time.monotonic() - began < 2.0
     assert (house.kw(KEY), house.kw(OTHER)) == (None, 0.4)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "error"), [(hangs, TimeoutError), (drips, TimeoutError), (cuts, ValueError), (floods, OSError), ("\xff", None)]
+)
+def test_a_page_is_read_whole_and_in_time_or_not_at_all(
+    exporter: Exporter, monkeypatch: pytest.MonkeyPatch, trouble: Any, error: type[Exception] | None
+) -> None:
+    monkeypatch.setattr(scraper, "MOST_BYTES", 3_000_000)
+    exporter.pages = {"/": trouble}
+    began = time.monotonic()
+    with pytest.raises(error or ValueError, match=r"timed out|no whole page|cut off|more than 2 MiB"):
+        scraper.fetch(exporter.url("/"), 0.3)
+    assert time.monotonic() - began < 1.0
 
 
 def test_the_thread_asks_again_every_period_and_ends_when_it_is_told(exporter: Exporter) -> None:
@@ -262,12 +278,12 @@ def test_an_exception_of_who_hears_does_not_end_the_thread(exporter: Exporter, c
         heard.append(message)
         raise RuntimeError("no")
 
-    scraper = Scraper(site(exporter.url("/a")), "dcgm", hear, ManualClock(NOW))
-    scraper.start()
+    asking = Scraper(site(exporter.url("/a")), "dcgm", hear, ManualClock(NOW))
+    asking.start()
     until = time.monotonic() + 5
     while len(heard) < 2 and time.monotonic() < until:
         time.sleep(0.01)
-    scraper.close()
+    asking.close()
     assert len(heard) >= 2
     assert "it goes on" in caplog.text
 
