@@ -76,7 +76,8 @@ def reach(bus: Bus, address: str | None = None) -> Broker:
         return broker
     password = os.environ.get(bus.password_env)
     if bus.password_file is not None and (broker.host, broker.port, broker.username) == (own.host, own.port, own.username):
-        password = first_line(read_private(Path(bus.password_file), "bus.password_file"), "bus.password_file")
+        remedy = f"run as the service does, or be yourself: --broker {urlsplit(bus.broker).scheme}://YOU@{own.place}"
+        password = first_line(read_private(Path(bus.password_file), "bus.password_file", remedy), "bus.password_file")
     return replace(broker, password=password)
 
 

@@ -11,8 +11,9 @@ from facility.errors import Fault, InputError
 MOST_BYTES = 1_000_000
 
 
-def read_private(file: Path, key: str) -> bytes:
-    """Read a file that `key` of the site file names. Raises InputError, also for one that others may read or its group may change.
+def read_private(file: Path, key: str, remedy: str = "name a file that we may read") -> bytes:
+    """Read a file that `key` of the site file names. Raises InputError, with `remedy` where it cannot be read, and for one that others
+    may read or its group may change.
 
     Its group may read it, so that a service that runs as another user can be handed one.
     """
@@ -24,7 +25,7 @@ def read_private(file: Path, key: str) -> bytes:
                 raise InputError(Fault(key, found, f"chmod 600 {file}, and take it for known to others"))
             return opened.read(MOST_BYTES)
     except OSError as error:
-        raise InputError(Fault(key, f"{file} cannot be read: {error.strerror}", "name a file that we may read")) from error
+        raise InputError(Fault(key, f"{file} cannot be read: {error.strerror}", remedy)) from error
 
 
 def first_line(secret: bytes, key: str) -> str:
