@@ -76,11 +76,11 @@ class Knowledge:
 
     def owner(self, job: str) -> str | None:
         """Name the tenant of a job that is known, "" where it has none; None where no such job is known."""
-        return self._telemetry.owners.get(job)
+        return self._telemetry.owner(job)
 
     def jobs_of(self, tenant: str) -> int:
         """Count the jobs of a tenant."""
-        return sum(owner == tenant for owner in self._telemetry.owners.values())
+        return self._telemetry.jobs_of(tenant)
 
     def reported(self, pool: str, message: Message, now: datetime) -> CapReported | None:
         """Take in what the agent of a pool reports; None where it is refused, or withdraws its report."""

@@ -65,9 +65,11 @@ FACTS_EVERY_S = 60.0
 CYCLES_KEPT = timedelta(days=30)
 PATTERNS = (
     "grid/#", "signal/#", "override/#", "alarm/+", "job/+/spec", "job/+/reported", "cap/+/+/reported", "svc/+/status", "position/set",
-    "contract/+/set", "contract/+/clear", "contract/+/state", "tenant/+/job/+/spec",
+    "contract/+/set", "contract/+/clear", "contract/+/state",
 )  # fmt: skip
 """What is read beside readings, below the site's root."""
+STRANGERS = "tenant/+/job/+/spec"
+"""What others than our own send: it must not overtake readings, as commands do."""
 
 
 class Daemon:
@@ -124,6 +126,7 @@ class Daemon:
         own = (f"{self._site.bus.root}/{self._site.id}/{pattern}" for pattern in PATTERNS)
         for pattern in (*own, *self._known.patterns):
             self._bus.subscribe(pattern, qos=1)
+        self._bus.subscribe(f"{self._site.bus.root}/{self._site.id}/{STRANGERS}", qos=0)
 
     def start(self) -> None:
         """Go on where an earlier process ended: its last plan while that holds, and the overrides that still stand."""

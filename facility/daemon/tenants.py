@@ -3,6 +3,8 @@
 A tenant's job becomes one of the site's under the tenant's name, whatever it says of itself: one that names another tenant, another's
 contract or an id that is not its to use is refused. What was refused stands in the tenant's view, in words that tell of nobody else;
 an id that another has is only said not to be usable.
+
+Tenants are strangers: what they send waits behind readings and commands, and of one who floods most is dropped unread.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ log = logging.getLogger(__name__)
 
 MOST_JOBS: Final = 10_000
 """Jobs that one tenant may have, so that none takes all the room."""
+AT_ONCE, PER_S = 2 * MOST_JOBS, 20.0
+"""Messages that are read of one tenant in one go, such as all that is retained, and from then on by the second."""
 MOST_REFUSED: Final = 20
 EVERY: Final = timedelta(seconds=10)
 """How long a view may lag behind what schedulers report; behind a decision it never does."""
@@ -43,6 +47,7 @@ class Tenants:
         self._topics = Topics(site.bus.root, site.id)
         self._told: dict[str, TenantView] = {}
         self._refusals: dict[str, dict[str, str]] = {tenant: {} for tenant in site.tenants}
+        self._left: dict[str, tuple[float, datetime]] = {}
         self._of: Decision | None = None
         self._due: datetime | None = None
         self.refused: Counter[str] = Counter()
@@ -51,6 +56,9 @@ class Tenants:
         """Take a tenant's job, or its end (an empty payload), or refuse it."""
         if tenant not in self._refusals:
             self.refused[""] += 1
+            return
+        if not self._patient(tenant, now):
+            self.refused[tenant] += 1
             return
         told = self._refusals[tenant]
         told.pop(job, None)
@@ -87,6 +95,13 @@ class Tenants:
         """Say it all again: the broker is a cable, not a memory."""
         for view in self._told.values():
             self._publish(view)
+
+    def _patient(self, tenant: str, now: datetime) -> bool:
+        """Whether one more message of a tenant is read; each has a bucket that fills with time."""
+        left, at = self._left.get(tenant, (float(AT_ONCE), now))
+        left = min(left + PER_S * max((now - at).total_seconds(), 0.0), float(AT_ONCE))
+        self._left[tenant] = (max(left - 1, 0.0), now)
+        return left >= 1
 
     def _own(self, tenant: str, job: str, message: Message, now: datetime) -> JobSpec | None:
         """Take a job in under its tenant's name; raises Rejected, in words for that tenant."""

@@ -7,7 +7,7 @@ range, future, old, job.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -87,10 +87,13 @@ class Telemetry:
         """Take jobs under the contracts of `site`, the one in force, from now on."""
         self._work.site = site
 
-    @property
-    def owners(self) -> Mapping[str, str]:
-        """The tenant of every job, done or not; "" where it has none."""
-        return self._work.owners
+    def owner(self, job: str) -> str | None:
+        """Name the tenant of a job, done or not, "" where it has none; None where no such job is known."""
+        return self._work.owners.get(job)
+
+    def jobs_of(self, tenant: str) -> int:
+        """Count the jobs of a tenant, done or not."""
+        return self._work.jobs_of[tenant]
 
     def accept(self, message: Message, now: datetime) -> str | None:
         """Take in one message at `now`; the answer is None, or why it, or the first part of it, is not used."""

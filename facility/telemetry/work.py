@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +17,8 @@ MOST_JOBS = 100_000
 
 
 class Work:
-    """Specifications, reports and tenants by job, and since when each that runs was reported to run without a break.
+    """Specifications, reports and tenants by job, how many jobs each tenant has, and since when each that runs was reported to run
+    without a break.
 
     `site` is the one in force: whose contracts jobs are taken under. A job whose contract is gone is under the site's own terms.
     """
@@ -27,13 +29,15 @@ class Work:
         self.reports: dict[str, JobReported] = {}
         self.running_since: dict[str, datetime] = {}
         self.owners: dict[str, str] = {}
+        self.jobs_of: Counter[str] = Counter()
         self._jobs: dict[str, Job] = {}
 
     def specify(self, job: str, spec: JobSpec | None) -> None:
         """Take in a specification, or its end (None). Raises Refusal for one that this site cannot run."""
         if spec is None:
-            for kept in (self.specs, self.reports, self.running_since, self.owners, self._jobs):
+            for kept in (self.specs, self.reports, self.running_since, self._jobs):
                 kept.pop(job, None)
+            self._give(job, None)
             return
         if job in self.site.contracts:
             raise Refusal("job", f"{job} is the name of a contract")
@@ -47,7 +51,8 @@ class Work:
             raise Refusal("job", "its deadline is not after its submission")
         if spec.elastic and spec.min_run_h:
             raise Refusal("job", "an elastic job gives GPUs back one by one and has no minimum run")
-        self.specs[job], self.owners[job] = spec, terms.tenant or ""
+        self.specs[job] = spec
+        self._give(job, terms.tenant or "")
         self._jobs[job] = Job(
             job,
             spec.pool,
@@ -61,6 +66,14 @@ class Work:
             spec.elastic,
             min_run_h=spec.min_run_h,
         )
+
+    def _give(self, job: str, tenant: str | None) -> None:
+        """Note whose a job is; None: it is gone."""
+        if job in self.owners:
+            self.jobs_of[self.owners.pop(job)] -= 1
+        if tenant is not None:
+            self.owners[job] = tenant
+            self.jobs_of[tenant] += 1
 
     def _due(self, spec: JobSpec, contract: str | None) -> datetime:
         """Give a job its uncapped duration and the wait that its contract allows, or without a deadline the site's slack."""

@@ -225,3 +225,16 @@ def _children(pid: int) -> list[int]:
 def _cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_key_that_others_may_read_signs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    key = tmp_path / "key"
+    key.write_text("a" * 43 + "=\n")
+    key.chmod(0o644)
+    monkeypatch.setenv("FACILITY_KEY_FILE", str(key))
+    monkeypatch.setattr(sys, "argv", ["facility", "override", DEMO, "set", "site", "hold"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "--key-file: " in (said := capsys.readouterr().err)
+    assert "chmod 600" in said

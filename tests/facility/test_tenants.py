@@ -63,6 +63,12 @@ def view(house: House, tenant: str) -> Any:
     return told
 
 
+def attend(house: House) -> None:
+    """Let the daemon read all that came, in order."""
+    while house.bus.inbox._commands or house.bus.inbox._telemetry:
+        house.daemon.attend(0.0)
+
+
 def refusal(house: House, tenant: str = "tina") -> tuple[str, str]:
     (told,) = view(house, tenant)["refused"]
     return told["job"], told["reason"]
@@ -196,6 +202,26 @@ def test_no_tenant_takes_all_the_room(house: House, monkeypatch: pytest.MonkeyPa
     submit(house, "tina", "j1", gpus=1)
     submit(house, "ursa", "u1")
     assert view(house, "ursa")["refused"] == []
+
+
+def test_a_tenant_who_floods_delays_no_operator_and_is_read_no_faster_than_the_others(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tenants, "AT_ONCE", 50)
+    house.daemon.cycle()
+    for number in range(200):
+        house.ear.publish(Message(f"{ROOT}/tenant/tina/job/j{number}/spec", b"{", qos=1))
+    order = {"id": "o", "kind": "cap_w", "value": 250, "by": "ann"}
+    house.ear.publish(Message(f"{ROOT}/override/pool/h/p/set", msgspec.json.encode(order), qos=1))
+    house.daemon.attend(0.0)
+    assert house.caps()["tina-rent"] == 250, "it is the first that is read"
+    attend(house)
+    assert [told["job"] for told in view(house, "tina")["refused"]][-1] == "j49"
+    submit(house, "ursa", "u1")
+    assert [job["job"] for job in view(house, "ursa")["jobs"]] == ["u1"]
+    house.clock.advance(1)
+    for number in range(200, 300):
+        house.ear.publish(Message(f"{ROOT}/tenant/tina/job/j{number}/spec", b"{", qos=1))
+    attend(house)
+    assert [told["job"] for told in view(house, "tina")["refused"]][-1] == "j219"
 
 
 def test_a_view_is_told_when_it_changes_and_again_after_an_outage(house: House) -> None:
