@@ -54,6 +54,8 @@ def parse_broker_url(url: str) -> Broker:
         raise _bad_url(url, "has a password without a user")
     tls = parts.scheme == "mqtts"
     username, password = (unquote(part) if part else None for part in (parts.username, parts.password))
+    if username is not None and not username.isprintable():
+        raise _bad_url(url, "has a user with signs that cannot be printed")
     return Broker(host, port or (8883 if tls else 1883), tls, username, password)
 
 

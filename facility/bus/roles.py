@@ -8,7 +8,7 @@
 | `scheduler` | what submits jobs and starts them                                | `scheduler`                                      |
 | `grid`      | the grid operator's and the forecasters' signals                 | `grid`                                           |
 | `desk`      | who rents out and trades                                         | `desk`                                           |
-| `building`  | the building: what obeys set-points, and its own words           | `building`                                       |
+| `building`  | what obeys set-points, and what speaks the building's own words  | `building`                                       |
 | `agent`     | what sets the caps of one pool                                   | `agent-POOL`                                     |
 | `gateway`   | the meters of one hall, or of the hall `site`                    | `gateway-HALL`                                   |
 | `tenant`    | who rents                                                        | `tenant-TENANT`                                  |
@@ -19,7 +19,7 @@ everything. What the others may is `PARTIES`. Nothing else is allowed. An answer
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final, Literal, NamedTuple
 
 from facility.bus.broker import parse_broker_url
@@ -100,7 +100,7 @@ def users(site: Site) -> Iterator[User]:
     yield from named
     taken = {(user.role, user.of) for user in named}
     single = [(role, None) for role in ("operator", "dashboard", "scheduler", "grid", "desk", "building")]
-    several = {"agent": site.pools, "gateway": ["site", *site.halls], "tenant": site.tenants}
+    several: dict[str, Collection[str]] = {"agent": site.pools, "gateway": list(dict.fromkeys(["site", *site.halls])), "tenant": site.tenants}
     for role, of in [*single, *((role, each) for role, ids in several.items() for each in ids)]:
         if (role, of) not in taken:
             yield User(role if of is None else f"{role}-{of}", role, of)

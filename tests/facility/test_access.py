@@ -115,6 +115,10 @@ def test_a_secret_is_the_first_line_and_there_must_be_one(tmp_path: Path) -> Non
         (["bus.users={ann: tenant/nobody}"], "no `nobody` in tenants"),
         (["bus.users={ann: king}"], "agent/POOL"),
         (["bus.users={daemon: operator}"], "the service's own name"),
+        (["bus.users={agent-h1-a: operator}"], "usual name of another role's user"),
+        (["bus.users={agent-h1-a: agent/h1-b}"], "usual name of another role's user"),
+        (["bus.users={desk: operator}"], "usual name of another role's user"),
+        (["bus.broker=mqtt://tenant-lumen@h"], "usual name of another role's user"),
         ([TLS, "bus.users={facility: operator}"], "the service's own name"),
     ],
 )
@@ -198,6 +202,13 @@ def test_every_row_of_the_table_says_who_is_at_its_other_end() -> None:
     assert not any(set(parties.writers) & set(parties.readers) for parties in PARTIES.values())
     everybody = {role for parties in PARTIES.values() for side in parties for role in side}
     assert not everybody & {"daemon", "dashboard"}, "they are everywhere, or write nothing"
+
+
+def test_a_user_may_have_the_usual_name_of_its_role_and_stands_once() -> None:
+    site = load_site(DEMO, ["bus.users={operator: operator, agent-h1-a: agent/h1-a, gateway-site: gateway/site}"])
+    names = [user.name for user in users(site)]
+    assert len(names) == len(set(names))
+    assert {"operator", "agent-h1-a", "gateway-site"} <= set(names)
 
 
 def test_named_users_take_the_place_of_the_one_of_their_role() -> None:

@@ -384,7 +384,7 @@ def test_an_address_has_its_defaults_and_its_escapes() -> None:
     "url",
     [
         *("", "localhost", "http://h", "mqtt://", "mqtt://h:0", "mqtt://h:99999", "mqtt://h:x", "mqtt://h/a", "mqtt://h?a"),
-        *("mqtt://h h", "mqtt://h#a", "mqtt://:pw@h", "mqtt://[::1", f"mqtt://{'a' * 70}.example", "mqtt://a..b"),
+        *("mqtt://h h", "mqtt://h#a", "mqtt://:pw@h", "mqtt://a%0Ab:pw@h", "mqtt://[::1", f"mqtt://{'a' * 70}.example", "mqtt://a..b"),
     ],
 )
 def test_nonsense_for_an_address_is_an_input_error(url: str) -> None:
