@@ -12,18 +12,18 @@ from collections.abc import Iterator
 
 from facility.bus.broker import parse_broker_url
 from facility.bus.interface import MAX_PAYLOAD_BYTES
-from facility.bus.roles import rules, users
+from facility.bus.roles import NOTHING, Foreign, rules, users
 from facility.site import Site
 
 FOLDER = "/etc/mosquitto"
 
 
-def acl(site: Site, heard: tuple[str, ...] = ()) -> str:
-    """Write the file of access rules; `heard` are the patterns of the building's own topics that the daemon reads."""
+def acl(site: Site, foreign: Foreign = NOTHING) -> str:
+    """Write the file of access rules."""
     lines = [f"# Who may do what on the broker of {site.id}. Made by `facility check SITE --acl`; what is not here is denied."]
     for user in users(site):
         lines += ["", f"# {user.role}" + (f" of {user.of}" if user.of else ""), f"user {user.name}"]
-        lines += [f"topic {access} {pattern}" for access, pattern in rules(site, user, heard)]
+        lines += [f"topic {access} {pattern}" for access, pattern in rules(site, user, foreign)]
     return "\n".join(lines)
 
 

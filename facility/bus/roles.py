@@ -93,6 +93,17 @@ class User(NamedTuple):
     of: str | None = None
 
 
+class Foreign(NamedTuple):
+    """Patterns of topics that are not ours: readings that the building tells, orders that the grid sends, and what we tell it."""
+
+    readings: tuple[str, ...] = ()
+    orders: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+
+
+NOTHING: Final = Foreign()
+
+
 def users(site: Site) -> Iterator[User]:
     """Every user of a site's broker: those of `bus.users`, and for what has none there one of its own name."""
     yield User(parse_broker_url(site.bus.broker).username or "daemon", "daemon")
@@ -106,8 +117,8 @@ def users(site: Site) -> Iterator[User]:
             yield User(role if of is None else f"{role}-{of}", role, of)
 
 
-def rules(site: Site, user: User, heard: tuple[str, ...] = ()) -> Iterator[tuple[Access, str]]:
-    """What a user may do, as patterns of topics; `heard` are those of the building's own words."""
+def rules(site: Site, user: User, foreign: Foreign = NOTHING) -> Iterator[tuple[Access, str]]:
+    """What a user may do, as patterns of topics."""
     topics = Topics(site.bus.root, site.id)
     ids = {ONE_EACH[user.role]: user.of} if user.of is not None else {}
     if "pool" in ids:
@@ -116,21 +127,22 @@ def rules(site: Site, user: User, heard: tuple[str, ...] = ()) -> Iterator[tuple
         yield "read", f"{site.bus.root}/{site.id}/#"
     for topic in TABLE:
         parties = PARTIES[topic.name]
-        writes = topic.direction == "out" if user.role == "daemon" else user.role in parties.writers
-        reads = user.role in parties.readers
-        for pattern in topics.patterns(topic.name, **ids) if writes or reads else ():
-            yield "write" if writes else "read", pattern
-    if user.role in ("daemon", "building"):
-        for pattern in heard:
-            if not pattern.startswith(f"{site.bus.root}/{site.id}/"):
-                yield "read" if user.role == "daemon" else "write", pattern
-    if user.role == "daemon":
-        yield "write", f"{REPLIES}/#"
-    elif user.role in ("operator", "desk"):
-        yield "read", f"{REPLIES}/{user.name}/#"
+        may_write = topic.direction == "out" if user.role == "daemon" else user.role in parties.writers
+        may_read = user.role in parties.readers
+        for pattern in topics.patterns(topic.name, **ids) if may_write or may_read else ():
+            yield "write" if may_write else "read", pattern
+    heard, told = (*foreign.readings, *foreign.orders), foreign.told
+    reads, writes = {
+        "daemon": (heard, (*told, f"{REPLIES}/#")),
+        "building": ((), foreign.readings),
+        "grid": (told, foreign.orders),
+        "operator": ((f"{REPLIES}/{user.name}/#",), ()),
+        "desk": ((f"{REPLIES}/{user.name}/#",), ()),
+    }.get(user.role, ((), ()))
+    yield from (("read", pattern) for pattern in reads)
+    yield from (("write", pattern) for pattern in writes)
 
 
 def _split(role: str) -> tuple[str, str | None]:
     kind, _, of = role.partition("/")
     return kind, of or None
-

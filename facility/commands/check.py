@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from facility.errors import Fault, InputError
 
 if TYPE_CHECKING:
+    from facility.bus.roles import Foreign
     from facility.site import Site
 
 
@@ -43,10 +44,8 @@ def run_check(
     assert site is not None
     if acl or broker_conf:
         from facility.bus import mosquitto
-        from facility.telemetry.sources import sources
 
-        heard = tuple(pattern for source in sources(site) for pattern in source.patterns)
-        print(mosquitto.acl(site, heard) if acl else mosquitto.conf(site))
+        print(mosquitto.acl(site, _foreign(site)) if acl else mosquitto.conf(site))
         return 0
     if listen is not None:
         from facility.commands.listen import run_listen
@@ -79,6 +78,16 @@ def run_check(
     for warning in warnings:
         print(f"warning: {warning}")
     return 0
+
+
+def _foreign(site: Site) -> Foreign:
+    """The topics beside our own tree that a site reads and writes."""
+    from facility.bus.roles import Foreign
+    from facility.telemetry.sources import sources
+
+    own = f"{site.bus.root}/{site.id}/"
+    heard = (pattern for source in sources(site) for pattern in source.patterns)
+    return Foreign(readings=tuple(pattern for pattern in heard if not pattern.startswith(own)))
 
 
 def _warnings(site: Site) -> Iterator[str]:

@@ -14,7 +14,7 @@ from facility.bus.broker import parse_broker_url, reach, tls_context
 from facility.bus.caution import cautions
 from facility.bus.certificates import ending, ends
 from facility.bus.mosquitto import acl, conf
-from facility.bus.roles import PARTIES, users
+from facility.bus.roles import PARTIES, Foreign, users
 from facility.bus.secrets import first_line, read_private
 from facility.bus.topics import TABLE
 from facility.commands.check import run_check
@@ -225,7 +225,17 @@ def test_the_building_says_its_own_words_and_the_daemon_hears_them(capsys: pytes
     assert "topic write bms/+/it/+\n" in by_user["building"]
     assert not any("bms/" in told for user, told in by_user.items() if user not in {"facility", "building"})
     assert "tele/" not in by_user["building"]
-    assert acl(load_site(DEMO)) == acl(load_site(DEMO), ("facility/v1/demo/tele/#",))
+
+
+def test_foreign_orders_come_from_the_grid_alone_and_what_we_tell_from_the_daemon_alone() -> None:
+    text = acl(load_site(DEMO), Foreign(("bms/+/power",), ("isv/+/set",), ("agent/status",)))
+    by_user = dict(re.findall(r"^user (.+)\n((?:topic .*(?:\n|\Z))*)", text, re.MULTILINE))
+    told = {user: {tuple(line.split()[1:]) for line in lines.splitlines() if "facility/v1" not in line} for user, lines in by_user.items()}
+    assert told["daemon"] == {("read", "bms/+/power"), ("read", "isv/+/set"), ("write", "agent/status"), ("write", "reply/#")}
+    assert told["building"] == {("write", "bms/+/power")}
+    assert told["grid"] == {("write", "isv/+/set"), ("read", "agent/status")}
+    assert told["operator"] == {("read", "reply/operator/#")}
+    assert not any(told[user] for user in told if user not in {"daemon", "building", "grid", "operator", "desk"})
 
 
 def test_a_site_on_another_port_gets_its_doors_there() -> None:
