@@ -54,6 +54,7 @@ class Plant:
     def __init__(self, site: Site, start: datetime, seed: int | None = 0) -> None:
         self.site, self.now = site, start.astimezone(UTC)
         self.sensors = sensors(site)
+        self._by_key = {sensor.key: sensor for sensor in self.sensors}
         self._sky = Sky(site)
         self.outdoor_c = self._sky.outdoor_c(self.now)
         self._instruments = None if seed is None else random.Random(f"{seed}/instruments")
@@ -112,7 +113,7 @@ class Plant:
 
     def read(self, sensor: Sensor) -> float:
         """Read one instrument, noise included, in the sensor's unit."""
-        truth = self._truth(sensor)
+        truth = self._truth(self._by_key[sensor.redundant_to] if sensor.redundant_to else sensor)
         if self._instruments is None:
             return truth
         noise = max(-3.0, min(3.0, self._instruments.gauss(0.0, 1.0)))

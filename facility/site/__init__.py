@@ -18,6 +18,7 @@ from facility.site.mapping import Format, MappingRule, Quality, Timestamp
 from facility.site.part import Id, Part
 from facility.site.reserve import Reserve, ReserveWindow
 from facility.site.scrape import Scrape
+from facility.site.sensors import SensorKey, SensorRules
 from facility.site.service import Bus, Control
 from facility.site.tariff import DemandCharge, EnergyWindow, FeeWindow, Tariff, Window
 from facility.site.tenancy import Contract, Jobs, SampleJob, Tenant
@@ -54,6 +55,7 @@ __all__ = [
     "ReserveWindow",
     "SampleJob",
     "Scrape",
+    "SensorRules",
     "SetPoint",
     "Site",
     "Solar",
@@ -94,5 +96,6 @@ class Site(Part):
     maintenance: dict[Id, Maintenance] = Field(default={}, description="GPUs that are out for a while")
     sample_jobs: tuple[SampleJob, ...] = Field(default=(), description="jobs of the demonstration only")
     scrape: dict[Id, Scrape] = Field(default={}, description="exporters that tell the power of each GPU")
+    sensors: dict[SensorKey, SensorRules] = Field(default={}, description="what is known of single sensors, by `hall/asset_type/asset/point`")
     control: Control = Control()
     bus: Bus = Bus()

@@ -72,6 +72,7 @@ class Telemetry:
         self._caps: dict[str, m.CapReported] = {}
         self._meter_key = f"site/meter/{site.grid.feed}/import_kw"
         self._work, self._meter = Work(site), meter_of(site)
+        self._unconfirmed: tuple[Reading, int] | None = None
         self.refused: Counter[str] = Counter()
 
     @property
@@ -201,7 +202,7 @@ class Telemetry:
                 if isinstance(fact, Refusal):
                     refusals.append(fact)
                 elif isinstance(fact, Told):
-                    self._take(fact, instant(fact.at_ms, now), refusals)
+                    self._take(fact, instant(fact.at_ms, now), now, refusals)
                 else:
                     self._readings.describe(fact.key, fact.meta)
             except Refusal as refusal:
@@ -210,15 +211,27 @@ class Telemetry:
             self.refused.update(refusal.kind for refusal in refusals[1:])
             raise refusals[0]
 
-    def _take(self, told: Told, at: datetime, refusals: list[Refusal]) -> None:
+    def _take(self, told: Told, at: datetime, now: datetime, refusals: list[Refusal]) -> None:
         for key, value in told.values.items():
             try:
-                reading = self._readings.take(key, value, at, told.quality, told.convert)
+                reading = self._readings.take(key, value, at, told.quality, told.convert, now)
             except Refusal as refusal:
                 refusals.append(refusal)
                 continue
             if key == self._meter_key:
-                self._meter.read(reading.value, reading.at, self._readings.patience(key))
+                self._bill(reading)
+
+    def _bill(self, reading: Reading) -> None:
+        """Count the meter's reading for the billing interval; one that leapt only when the next one confirms it, one that is stuck never."""
+        track, waiting = self._readings.tracks[self._meter_key], self._unconfirmed
+        self._unconfirmed = None
+        if track.leapt_from is not None:
+            self._unconfirmed = (reading, track.spikes)
+        elif not track.stuck:
+            holds = self._readings.patience(self._meter_key)
+            if waiting is not None and waiting[1] == track.spikes:
+                self._meter.read(waiting[0].value, waiting[0].at, holds)
+            self._meter.read(reading.value, reading.at, holds)
 
     def _enforced(self, hall: str, pool: str, report: m.CapReported | None) -> None:
         if pool not in self._site.pools or self._site.pools[pool].hall != hall:

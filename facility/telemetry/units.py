@@ -7,6 +7,7 @@ Case counts: mW is not MW, and it is not in the table. A unit that is not in the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 POWER = {"W": (1e-3, 0.0), "kW": (1.0, 0.0), "MW": (1e3, 0.0)}
@@ -32,6 +33,22 @@ class Conversion:
     def __call__(self, value: float) -> float:
         """Convert one value."""
         return self.scale * value + self.offset
+
+
+def fitting(value: float, into: str) -> Iterator[tuple[str, float]]:
+    """Give what `value` would be if it were told in each other unit of the same quantity.
+
+    >>> [(unit, round(degc, 9)) for unit, degc in fitting(77.0, "degC")]
+    [('degF', 25.0), ('K', -196.15)]
+    """
+    for units in QUANTITIES:
+        if into in units:
+            own, told = units[into], {units[into]}
+            for unit in NAMES:
+                if unit in units and units[unit] not in told:
+                    told.add(units[unit])
+                    scale, offset = units[unit]
+                    yield unit, (scale * value + offset - own[1]) / own[0]
 
 
 def conversion(unit: str, into: str) -> Conversion | None:

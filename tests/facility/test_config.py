@@ -261,6 +261,23 @@ FAULTS = [
     ("min_cap_w: 200", "min_cap_w: 701", "gpu_models.h100.max_cap_w", "max_cap_w: 700", "700", "at least min_cap_w, 701"),
     ("cap_w: 200}", "cap_w: 99}", "pools.p1.fallback_cap_w", "p1", "99 W", "from 100 to 400"),
     ("gpus: 100", "gpus: 99", "pools.p1.gpus", "p1", "contracts (c1, c2) take 100", "at least 100"),
+    # sensors
+    (
+        "jobs:\n  curve",
+        "sensors: {h1/hall/h1/air_temperature: {}}\njobs:\n  curve",
+        "sensors.h1/hall/h1/air_temperature",
+        "jobs:",
+        "the site has no such sensor",
+        "did you mean `h1/hall/h1/air_temperature_c`?",
+    ),
+    (
+        "jobs:\n  curve",
+        "sensors: {h1/hall/h1/air_temperature_c: {redundant: [h1/pool/p1/it_power_kw]}}\njobs:\n  curve",
+        "sensors.h1/hall/h1/air_temperature_c.redundant.0",
+        "jobs:",
+        "h1/pool/p1/it_power_kw is another sensor already",
+        "a point of its own",
+    ),
     # contracts
     (
         "gpus: 60, curve: train",

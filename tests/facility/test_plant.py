@@ -414,3 +414,11 @@ def test_clocks_tell_the_simulated_instant(monkeypatch: pytest.MonkeyPatch) -> N
     for wrong in ("1000", "x:2026-01-15T12:00:00Z", "1000:2026-01-15T12:00:00", "nan:2026-01-15T12:00:00Z"):
         with pytest.raises(InputError):
             parse_epoch(wrong)
+
+
+def test_sensors_that_are_redundant_measure_the_same_thing_each_with_its_own_noise() -> None:
+    (hall,) = (sensor.key for sensor in quiet().sensors if sensor.asset_type == "hall")
+    twins = [f"{hall}-b", f"{hall}-d"]
+    told = [Plant(site(sensors={hall: {"redundant": twins}}), START, seed).readings() for seed in (None, 1)]
+    assert len({told[0][key] for key in (hall, *twins)}) == 1
+    assert len({told[1][key] for key in (hall, *twins)}) == 3

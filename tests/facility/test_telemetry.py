@@ -77,7 +77,7 @@ def test_each_reading_comes_to_its_place_in_the_snapshot() -> None:
     assert (seen.at, seen.pool_kw, seen.hall_c, seen.cooling_kw) == (NOW, {"p": 2.5}, {"h": 25.0}, {"plant": 1.5})
     assert (seen.feeder_kw, seen.battery_kwh, seen.import_kw, seen.outdoor_c) == ({"root": 7.0}, {"b": 6.0}, 7.5, -5.0)
     assert seen.stale == ()
-    assert telemetry.reading(POOL, NOW) == Reading(2.5, NOW, 1)
+    assert telemetry.reading(POOL, NOW) == Reading(2.5, NOW)
     assert telemetry.age_s(POOL, NOW + timedelta(seconds=3)) == 3.0
 
 
@@ -169,12 +169,20 @@ def test_a_reading_taken_in_another_unit_is_forgotten_when_the_unit_is_told() ->
 def test_a_value_outside_its_sensors_range_is_not_used() -> None:
     """Pool: 1.5 * 10 GPUs * 400 W = 6 kW at most; 400 W told as 400 kW shows."""
     telemetry = Telemetry(SITE)
-    for value in (0.0, 6.0):
+    for value in (0.0, 6.0, 6.0):
         assert telemetry.accept(sample(POOL, value), NOW) is None
     for value in (-0.001, 6.001, 400.0):
         assert str(telemetry.accept(sample(POOL, value), NOW)).startswith("range: ")
     assert telemetry.reading(POOL, NOW) == Reading(6.0, NOW)
     assert telemetry.refused == {"range": 3}
+
+
+def test_a_reading_in_another_unit_is_refused_and_the_unit_that_it_fits_is_named() -> None:
+    """Fault 13: W for kW, Fahrenheit for Celsius, Wh for kWh."""
+    telemetry = Telemetry(SITE)
+    for key, value, unit in ((POOL, 2500.0, "W"), (HALL, 77.0, "degF"), (HALL, 298.0, "K"), ("site/battery/b/energy_kwh", 6000.0, "Wh")):
+        assert str(telemetry.accept(sample(key, value), NOW)).endswith(f"; {value:g} would fit in {unit}")
+    assert "would fit" not in str(telemetry.accept(sample(POOL, -1.0), NOW))
 
 
 def test_null_and_bad_quality_are_not_used() -> None:
@@ -362,11 +370,11 @@ def test_the_cold_in_a_plants_tank_is_what_its_sensor_or_its_report_says() -> No
 
 
 def metered(telemetry: Telemetry, start: datetime, *steps: tuple[int, float]) -> datetime:
-    """Report the meter every 5 s from `start`: each step is minutes and kW. Tells when it ended."""
+    """Report the meter every 5 s from `start`: each step is minutes and kW. Tells when it ended. Its last digit never rests."""
     at = start
     for minutes, import_kw in steps:
-        for _ in range(minutes * 12):
-            assert telemetry.accept(sample(METER, import_kw, at), at) is None
+        for i in range(minutes * 12):
+            assert telemetry.accept(sample(METER, import_kw + (i % 4 - 1.5) * 1e-6, at), at) is None
             at += timedelta(seconds=5)
     return at
 
