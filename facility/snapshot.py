@@ -1,10 +1,16 @@
-"""The site at one instant, as far as it is known. Missing is a value: None, never a guess."""
+"""The site at one instant, as far as it is known. Missing is a value: None, never a guess.
+
+Where temperatures and stored energy are not heard any more, what stands in for them is the worst that they may have become since
+(`facility.telemetry.stand_in`); of power nothing stands here that is not measured. `doubts` names every such value.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+
+from facility.verdict import Doubt
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,9 @@ class Snapshot:
     feeder_kw: Mapping[str, float] = field(default_factory=dict)
     """Power into each feeder, kW."""
     import_kw: float | None = None
-    """Power at the grid meter, kW."""
+    """Power at the grid meter, as the last readings settle, kW; what hangs on it where that is measured and the meter is not."""
+    import_high_kw: float | None = None
+    """The most that it may be now, its newest reading included, kW: a guard does not wait for a second one. None: nothing measures it."""
     outdoor_c: float | None = None
     slow_hours_used: Mapping[str, float] = field(default_factory=dict)
     """Hours of its budget that each contract has used in the running day, week or month; 0 where nobody counted."""
@@ -73,3 +81,5 @@ class Snapshot:
     """Highest cap that agents reported as enforced, by pool, W."""
     stale: tuple[str, ...] = ()
     """Names of sensors that should have spoken and did not."""
+    doubts: Mapping[str, Doubt] = field(default_factory=dict)
+    """Why sensors are not believed as they are, and what is used in their place, by key; one that is absent is good."""

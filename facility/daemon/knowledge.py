@@ -25,6 +25,7 @@ from facility.signals import NAMES, Signals
 from facility.site import Site
 from facility.steps import Edges
 from facility.telemetry import Telemetry
+from facility.telemetry.quality import OUTDOOR
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +99,9 @@ class Knowledge:
         outdoor_c = snapshot.outdoor_c
         if outdoor_c is None:
             outdoor_c = self._signals.outdoor_c(steps)
+            last = snapshot.doubts.get(OUTDOOR)
+            if last is not None and last.value is not None:
+                outdoor_c = max(outdoor_c, last.value)
         return Situation(now, site, snapshot, self._signals.limited(asked, steps, standing), outdoor_c)
 
     def foreseen(self, edges: Edges) -> tuple[Site, Forecast]:

@@ -1,7 +1,9 @@
 """From messages to the latest reading of each sensor, and from those to a snapshot of the site.
 
 `latest` takes messages in. `routes` says what a topic tells, by the `sources` that a site understands, of which `own_tree` is ours;
-`readings` judges each value, `units` converts it, `meter` follows the billing intervals and `work` the jobs.
+`readings` takes or refuses each value, `units` converts it, `track` follows each sensor. `quality` says what of all that is believed:
+`belief` of one sensor, `redundancy` of several, `balance` of sums, `stand_in` where nothing is heard. `meter` follows the billing
+intervals and `work` the jobs.
 """
 
 from facility.telemetry.latest import Telemetry

@@ -22,8 +22,11 @@ from facility.sensors import sensors
 from facility.site import Site
 from facility.snapshot import Snapshot
 from facility.tariff import billing_interval, charges, in_window
+from facility.telemetry.balance import meter_key
+from facility.telemetry.belief import Belief
 from facility.telemetry.meter import Meter, Metered
 from facility.telemetry.own_tree import decoded
+from facility.telemetry.quality import OUTDOOR, Quality
 from facility.telemetry.readings import Reading, Readings, Refusal, instant
 from facility.telemetry.routes import Fact, Routes, Told
 from facility.telemetry.sources import sources
@@ -38,6 +41,8 @@ BY_POINT = {
     ("battery", "energy_kwh"): "battery_kwh",
 }
 """Which mapping of the snapshot holds the points of an asset type."""
+STAND_IN = frozenset({"hall_c", "battery_kwh", "thermal_store_kwh"})
+"""The mappings in which the worst stands where nothing is measured; from the others it is absent."""
 
 R = TypeVar("R", m.CapReported, m.JobReported)
 
@@ -69,8 +74,9 @@ class Telemetry:
     def __init__(self, site: Site) -> None:
         self._site, self._topics = site, Topics(site.bus.root, site.id)
         self._routes, self._readings = Routes(sources(site)), Readings(sensors(site))
+        self._quality = Quality(site, self._readings)
         self._caps: dict[str, m.CapReported] = {}
-        self._meter_key = f"site/meter/{site.grid.feed}/import_kw"
+        self._meter_key = meter_key(site)
         self._work, self._meter = Work(site), meter_of(site)
         self._unconfirmed: tuple[Reading, int] | None = None
         self.refused: Counter[str] = Counter()
@@ -98,6 +104,7 @@ class Telemetry:
 
     def accept(self, message: Message, now: datetime) -> str | None:
         """Take in one message at `now`; the answer is None, or why it, or the first part of it, is not used."""
+        self._quality.listen(now)
         try:
             self._accept(message, now)
         except Refusal as refusal:
@@ -118,18 +125,19 @@ class Telemetry:
         return self._readings.age_s(key, now)
 
     def snapshot(self, now: datetime) -> Snapshot:
-        """Gather the site as it is known at `now`; what is stale is missing and named in `stale`."""
+        """Gather the site as it is believed to be at `now`; who is not heard is named in `stale`, what is not good in `doubts`."""
+        caps_w = {pool: max([r.enforced_cap_w, *(g.cap_w for g in r.groups)]) for pool, r in self._caps.items()}
+        believed = self._quality.judge(now, caps_w)
         values: dict[str, dict[str, float]] = {field: {} for field in BY_POINT.values()}
-        single: dict[str, float] = {}
-        stale = []
-        for key, sensor in self._readings.sensors.items():
-            reading = self._readings.fresh(key, now)
-            if reading is None:
-                stale.append(key)
-            elif (field := BY_POINT.get((sensor.asset_type, sensor.point))) is not None:
-                values[field][sensor.asset] = reading.value
-            else:
-                single[key] = reading.value
+        single: dict[str, Belief] = {}
+        for key, it in believed.beliefs.items():
+            sensor = self._readings.sensors[key]
+            field = BY_POINT.get((sensor.asset_type, sensor.point))
+            if field is None:
+                single[key] = it
+            elif it.value is not None and (it.measured or field in STAND_IN):
+                values[field][sensor.asset] = it.value
+        meter, outdoor = single[self._meter_key], single[OUTDOOR]
         interval_kwh, interval_s = self._meter.running(now)
         return Snapshot(
             at=now,
@@ -140,14 +148,16 @@ class Telemetry:
             pool_kw=values["pool_kw"],
             cooling_kw=values["cooling_kw"],
             feeder_kw=values["feeder_kw"],
-            import_kw=single.get(self._meter_key),
-            outdoor_c=single.get("site/weather/outdoor/temperature_c"),
+            import_kw=meter.value if meter.measured else None,
+            import_high_kw=meter.high if meter.measured else None,
+            outdoor_c=outdoor.value if outdoor.measured else None,
             peak_so_far_kw=self._meter.peak_so_far_kw(now),
             peaks_so_far_kw=dict.fromkeys(charges(self._site), 0.0) | self._meter.peaks_so_far_kw(now),
             interval_kwh=interval_kwh,
             interval_s=interval_s,
-            enforced_cap_w={pool: max([r.enforced_cap_w, *(g.cap_w for g in r.groups)]) for pool, r in self._caps.items()},
-            stale=tuple(stale),
+            enforced_cap_w=caps_w,
+            stale=believed.stale,
+            doubts=believed.doubts,
         )
 
     def dump(self) -> bytes:

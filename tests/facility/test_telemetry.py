@@ -96,7 +96,8 @@ def test_a_reading_is_stale_after_three_periods_and_15_seconds_at_least(key: str
     assert key not in telemetry.snapshot(NOW + timedelta(seconds=patience_s)).stale
     late = telemetry.snapshot(NOW + timedelta(seconds=patience_s, milliseconds=1))
     assert key in late.stale
-    assert (late.pool_kw, late.hall_c) == ({}, {})
+    assert late.pool_kw == {}
+    assert late.hall_c == ({} if key == POOL else {"h": pytest.approx(25.0, abs=0.01)}), "the last value, rising at worst"
 
 
 def test_a_sensor_that_tells_its_period_gets_three_of_them_between_15_and_900_seconds() -> None:
@@ -301,7 +302,7 @@ def test_a_job_runs_since_the_first_report_that_says_so_without_a_break() -> Non
         telemetry.accept(message("job/j/reported", {"state": state, "timestamp": ms(at)}), at)
         again = Telemetry(SITE)
         assert again.restore(telemetry.dump()) == ()
-        assert again.snapshot(at) == telemetry.snapshot(at)
+        assert again.snapshot(at).jobs == telemetry.snapshot(at).jobs
         (job,) = telemetry.snapshot(at).jobs
         assert job.min_run_h == 2
         since.append(job.running_since)
@@ -364,8 +365,9 @@ def test_the_cold_in_a_plants_tank_is_what_its_sensor_or_its_report_says() -> No
     telemetry = Telemetry(Site.model_validate(SITE.model_dump() | {"cooling_plants": {"plant": plant}}))
     assert telemetry.accept(sample("site/cooling/plant/stored_kwh", 20.0, NOW), NOW) is None
     assert telemetry.snapshot(NOW).thermal_store_kwh == {"plant": 20.0}
-    later = NOW + timedelta(seconds=1)
-    assert telemetry.accept(message("cooling/plant/reported", {"stored_kwh": 19.5, "timestamp": ms(later)}), later) is None
+    for seconds in (1, 2):
+        later = NOW + timedelta(seconds=seconds)
+        assert telemetry.accept(message("cooling/plant/reported", {"stored_kwh": 19.5, "timestamp": ms(later)}), later) is None
     assert telemetry.snapshot(later).thermal_store_kwh == {"plant": 19.5}
 
 

@@ -1,0 +1,138 @@
+"""Balance: what hangs on a feeder, its base load and its losses, against the feeder's own meter; the root feeders against the grid's.
+
+    sum    = pools + cooling + batteries + feeders below + base;   through = sum + loss_share * |sum|
+    broken   meter - through beyond the tolerance, to the same side, for BALANCE_S
+
+A feeder with generation on it has no balance, for nobody measures that. One that is broken blames its meter and all that hangs on it,
+except a meter that agrees with what stands above it, or with what hangs on it, and except all others where one alone is left to blame
+elsewhere. The greater side counts.
+
+| figure | value | why |
+|---|---|---|
+| BALANCE_SHARE | 5 % of the rating | meters of class 1 on both sides, and samples that are some seconds apart |
+| the base load itself | added to it | it is declared, not measured: it may be nothing, or twice as much |
+| BALANCE_S | 60 s | a job that starts is seen by one meter a period before another; noise changes sides |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from facility.site import Site
+from facility.telemetry.belief import Belief
+from facility.telemetry.lasting import Lasting
+from facility.verdict import Verdict
+
+BALANCE_SHARE = 0.05
+BALANCE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Balance:
+    """A meter, by its sensor's key, and the keys of what hangs on it. `whole` where every load on it is measured or declared."""
+
+    name: str
+    meter: str
+    parts: tuple[str, ...]
+    base_kw: float
+    loss_share: float
+    rating_kw: float
+    whole: bool
+
+    @property
+    def tolerance_kw(self) -> float:
+        """How far the two sides may differ, kW."""
+        return BALANCE_SHARE * self.rating_kw + self.base_kw
+
+    def through_kw(self, parts_kw: float) -> float:
+        """What the meter shows where the parts draw `parts_kw` in all."""
+        passes_kw = parts_kw + self.base_kw
+        return passes_kw + self.loss_share * abs(passes_kw)
+
+
+def balances(site: Site) -> tuple[Balance, ...]:
+    """The balance of every feeder, what is below before what is above, and of the grid meter at the end."""
+
+    def depth(feeder: str) -> int:
+        parent = site.feeders[feeder].parent
+        return 0 if parent is None else 1 + depth(parent)
+
+    below = sorted(site.feeders, key=depth, reverse=True)
+    roots = [name for name, feeder in site.feeders.items() if feeder.parent is None]
+    keys, rating_kw = tuple(feeder_key(name) for name in roots), sum(site.feeders[name].rating_kw for name in roots)
+    meter = Balance("grid", meter_key(site), keys, 0.0, 0.0, rating_kw, whole=True)
+    return (*(_feeder(site, name) for name in below), meter)
+
+
+def meter_key(site: Site) -> str:
+    """The key of the grid meter."""
+    return f"site/meter/{site.grid.feed}/import_kw"
+
+
+def feeder_key(feeder: str) -> str:
+    """The key of a feeder's meter."""
+    return f"site/feeder/{feeder}/power_kw"
+
+
+def _feeder(site: Site, name: str) -> Balance:
+    feeder = site.feeders[name]
+    given = name in {plant.feeder for plant in site.solar.values()} | {genset.feeder for genset in site.gensets.values()}
+    base_kw = sum(hall.base_kw for hall in site.halls.values() if hall.feeder == name)
+    return Balance(name, feeder_key(name), tuple(_on(site, name)), base_kw, feeder.loss_share, feeder.rating_kw, whole=not given)
+
+
+def _on(site: Site, feeder: str) -> Iterator[str]:
+    """The keys of what hangs on a feeder."""
+    yield from (f"{pool.hall}/pool/{name}/it_power_kw" for name, pool in site.pools.items() if pool.feeder == feeder)
+    yield from (f"site/cooling/{name}/power_kw" for name, plant in site.cooling_plants.items() if plant.feeder == feeder)
+    yield from (f"site/battery/{name}/power_kw" for name, battery in site.batteries.items() if battery.feeder == feeder)
+    yield from (feeder_key(name) for name, other in site.feeders.items() if other.parent == feeder)
+
+
+class Balances:
+    """The balances of a site, followed in time."""
+
+    def __init__(self, site: Site) -> None:
+        self.all = balances(site)
+        self._lasting = Lasting()
+
+    def broken(self, beliefs: Mapping[str, Belief], now: datetime) -> dict[str, Belief]:
+        """What is to be thought of each meter and part that a broken balance blames."""
+        sums = {b.meter: b.through_kw(kw) for b in self.all if (kw := _parts_kw(b, beliefs)) is not None and _of(b.meter, beliefs) is not None}
+        kept: list[Balance] = []
+        lost: list[Balance] = []
+        for b in (b for b in self.all if b.meter in sums):
+            meter_kw = _of(b.meter, beliefs)
+            assert meter_kw is not None
+            gap_kw = meter_kw - sums[b.meter]
+            more = self._lasting.lasts(f"more {b.name}", now, BALANCE_S, holds=gap_kw > b.tolerance_kw)
+            less = self._lasting.lasts(f"less {b.name}", now, BALANCE_S, holds=gap_kw < -b.tolerance_kw)
+            (lost if more or less else kept).append(b)
+        sound = {b.meter for b in kept} | {part for b in kept for part in b.parts if part in sums}
+        suspects = {b: [key for key in (b.meter, *b.parts) if key not in sound] or [b.meter, *b.parts] for b in lost}
+        alone = {keys[0] for keys in suspects.values() if len(keys) == 1}
+        blamed: dict[str, Belief] = {}
+        for b, keys in suspects.items():
+            says = f"{b.name}'s meter shows {_of(b.meter, beliefs):.4g} kW, what hangs on it {sums[b.meter]:.4g} kW"
+            for key in alone.intersection(keys) or keys:
+                it = blamed.get(key, beliefs[key])
+                known = [kw for kw in (it.value, sums[b.meter] if key == b.meter else None) if kw is not None]
+                blamed[key] = it._replace(
+                    value=max(known), high=max(it.high or 0.0, *known), verdict=Verdict.SUSPECT, kind="balance", says=says
+                )
+        return blamed
+
+
+def _of(key: str, beliefs: Mapping[str, Belief]) -> float | None:
+    it = beliefs.get(key)
+    return it.value if it is not None and it.measured and it.verdict != Verdict.SUBSTITUTED else None
+
+
+def _parts_kw(balance: Balance, beliefs: Mapping[str, Belief]) -> float | None:
+    """What the parts of a balance draw together, where each of them is measured; None otherwise."""
+    if not balance.whole or not balance.parts:
+        return None
+    parts = [_of(part, beliefs) for part in balance.parts]
+    return None if None in parts else sum(kw for kw in parts if kw is not None)
