@@ -8,7 +8,8 @@
 In every mode what operators command is laid over it at once, without a solver. Nothing is sent that makes anything worse for
 the plant than what is in force already, in the verifier's eyes. When an operator lets go, what was in force goes on until the
 next plan, so that no cap jumps in between. And whatever was expected: where the meter shows more than the limit, caps give way,
-and nothing that is sent raises them again before the meter has been within the limit for `CALM`.
+and nothing that is sent raises them again before the meter has been within the limit for `CALM`. Where what caps depend on is not measured
+any more, they do not rise (`lid`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from facility.daemon.actuate import Actuator
-from facility.daemon.overrule import commanded, import_kw, overrule, shed
+from facility.daemon.lid import Lid, meter_lost
+from facility.daemon.overrule import commanded, import_kw, overrule, shed, worst_import_kw
 from facility.daemon.situation import Situation
 from facility.daemon.standby import fallback, goes_on, lowest, no_higher, present, still_there
 from facility.decide import Decided, Undecided
@@ -85,6 +87,7 @@ class Governor:
         self.in_force: Decision | None = None
         self.verdict: tuple[Violation, ...] = ()
         self._cut: Cut | None = None
+        self._lid = Lid(site)
         self._lowered_at: datetime | None = None
         self._reason = reason
         self.plan: Decided | None = None
@@ -98,6 +101,7 @@ class Governor:
 
     def start(self, here: Situation, *, at_once: bool) -> None:
         """Go on with what was resumed; without that, fall back at once where it may not wait for the first plan."""
+        self._heed(here)
         if self._standing(here) is not None:
             self._go_on(here, "what was published before the restart goes on until the first plan")
         elif at_once:
@@ -105,6 +109,7 @@ class Governor:
 
     def conclude(self, found: Decided | Undecided, plan_id: str, made: Situation, here: Situation) -> None:
         """End a cycle: follow the plan that was made from `made`, else hold the last one, else fall back."""
+        self._heed(here)
         if here.asked.mode != "normal" or isinstance(found, Undecided):
             reason = found.reason if isinstance(found, Undecided) else f"an operator drives: {here.asked.mode}"
         elif here.now >= found.decision.until:
@@ -125,6 +130,7 @@ class Governor:
 
     def enforce(self, here: Situation) -> None:
         """Bring what operators command, or command no more, into force now."""
+        self._heed(here)
         if here.asked.mode != "normal":
             self._go_on(here, f"an operator drives: {here.asked.mode}")
         elif self.outcome.mode == "MANUAL" and self.in_force is not None:
@@ -152,12 +158,23 @@ class Governor:
             self._go_on(here, reason)
 
     def guard(self, here: Situation) -> None:
-        """Lower caps at once by what the meter shows above the limit, until it stays within; plans only expect, meters know."""
-        measured_kw, limit_kw = here.snapshot.import_kw, here.asked.import_limit_kw[0]
-        if measured_kw is None or self.in_force is None:
+        """Lower caps at once by what the meter shows above the limit, until it stays within; plans only expect, meters know.
+
+        Where it is lost, the sum of the caps in force counts, for any of it may be drawn.
+        """
+        measured_kw, limit_kw = here.snapshot.import_high_kw, here.asked.import_limit_kw[0]
+        if self.in_force is None:
             return
+        if dark := measured_kw is None and meter_lost(self._site, here.snapshot):
+            measured_kw = worst_import_kw(here.site, self.in_force, here.snapshot, here.outdoor_c)
+            says = f"nothing measures the power at the grid, where caps allow {measured_kw:.1f} of {limit_kw:g} kW"
+        if measured_kw is None:
+            return
+        if not dark:
+            says = f"the meter showed {measured_kw:.1f} of {limit_kw:g} kW"
         if measured_kw <= limit_kw:
-            self._calm(here)
+            if not dark:
+                self._calm(here)
             return
         cut = self._cut
         if cut is not None:
@@ -168,12 +185,20 @@ class Governor:
         expected_kw = import_kw(here.site, now, here.snapshot, here.outdoor_c)
         target_kw = expected_kw - (measured_kw - AIM_SHARE * limit_kw)
         less = shed(here.site, here.snapshot, now, target_kw, here.outdoor_c, last=commanded(here.asked))
-        says = f"the meter showed {measured_kw:.1f} of {limit_kw:g} kW"
         decision = replace(less, pools=tuple(replace(pool, reason=says) for pool in less.pools))
         log.log(logging.WARNING if cut is None else logging.DEBUG, "%s, %.1f kW were expected: caps give way", says, expected_kw)
         self._cut, self._lowered_at = Cut(limit_kw - target_kw, decision, says, commanded(here.asked)), here.now
         self._send(decision, verify(here.site, here.snapshot, decision, outdoor_c=here.outdoor_c), here)
         self._enter(here, self.outcome.mode, self.outcome.outcome, self._reason)
+
+    def look(self, here: Situation) -> bool:
+        """See what is measured and what is not; where caps must not rise any more, or may again, bring that into force now. True where they may."""
+        if not self._heed(here) or self.in_force is None:
+            return False
+        log.info("%s", self._lid.says or "what caps depend on is measured again")
+        self.enforce(here)
+        self._enter(here, self.outcome.mode, self.outcome.outcome, self._reason)
+        return not self._lid.says
 
     def tightened(self, here: Situation) -> Situation:
         """What to plan with: the limit of the first step lowered by what the meter shows above what is expected."""
@@ -216,13 +241,25 @@ class Governor:
             self._enter(here, self.outcome.mode, self.outcome.outcome, self._reason)
 
     def _ruled(self, base: Decision, here: Situation, *, heed_meter: bool = True) -> Decision:
-        """`base` with the commands laid over it, and no higher than the meter allows."""
+        """`base` with the commands laid over it, no higher than what is measured and what the meter allows."""
         decision, cut = overrule(here.site, here.snapshot, base, here.asked, here.outdoor_c), self._cut
-        if cut is None or not heed_meter:
+        if not heed_meter:
+            return decision
+        decision = no_higher(decision, self._lid.over(without=commanded(here.asked)))
+        if cut is None:
             return decision
         limit_kw, last = here.asked.import_limit_kw[0] - cut.excess_kw, commanded(here.asked)
         kept = tuple(pool for pool in cut.caps.pools if pool.pool not in cut.commanded - last)
         return no_higher(shed(here.site, here.snapshot, decision, limit_kw, here.outdoor_c, last=last), kept)
+
+    def _heed(self, here: Situation) -> bool:
+        """Follow what is measured; pools keep what they have, those that somebody commands what they had before."""
+        had, base = self.in_force or self._base, self._base
+        if had is not None and base is not None:
+            own = {pool.pool: pool for pool in base.pools}
+            ruled = commanded(here.asked)
+            had = replace(had, pools=tuple(own.get(pool.pool, pool) if pool.pool in ruled else pool for pool in had.pools))
+        return self._lid.follow(here.snapshot, had)
 
     def _go_on(self, here: Situation, reason: str) -> None:
         if here.asked.mode != "normal" and self.outcome.mode != "MANUAL" and self.in_force is not None:
@@ -271,6 +308,8 @@ class Governor:
         self._reason, changed = reason, mode != self.outcome.mode
         if self._cut is not None:
             reason = f"{reason}; {self._cut.says}: caps give way"
+        if self._lid.says:
+            reason = f"{reason}; {self._lid.says}"
         before = self.outcome
         self.outcome = Outcome(mode, how, reason, here.now if changed else before.since)
         if changed:

@@ -262,6 +262,8 @@ class Daemon:
         if real_s - self._guard_s >= GUARD_S:
             self._guard_s = real_s
             here = self._known.situation(now)
+            if self._governor.look(here):
+                self.wake()
             self._governor.guard(here)
             self._tenants.tell(here, self._governor.in_force)
             self._alarms.follow_signals(self._known.amiss(now), now)

@@ -10,6 +10,8 @@ from facility.overrides.arbitrate import Bounds
 from facility.site import Site
 from facility.snapshot import Snapshot
 from facility.verify import expected_kw
+from facility.verify.loads import drifts, expected_it_kw, feeder_kw, tanks_kw, worst_pool_kw
+from facility.verify.supply import supplied
 
 FINENESS = 1024
 
@@ -95,6 +97,16 @@ def commanded(bounds: Bounds) -> frozenset[str]:
 def import_kw(site: Site, decision: Decision, snapshot: Snapshot, outdoor_c: float) -> float:
     """The power expected at the grid connection under a decision, kW."""
     loads = expected_kw(site, decision, snapshot, outdoor_c)
+    return sum(kw for feeder, kw in loads.items() if site.feeders[feeder].parent is None)
+
+
+def worst_import_kw(site: Site, decision: Decision, snapshot: Snapshot, outdoor_c: float) -> float:
+    """The most power at the grid connection that caps allow, kW: every GPU at its cap, no battery and no generation helping."""
+    site = supplied(site, decision)
+    worst_kw = {caps.pool: worst_pool_kw(site.pools[caps.pool], (caps,)) for caps in decision.pools}
+    charge_kw = {order.battery: max(order.power_kw, 0.0) for order in decision.batteries}
+    it_kw, moving = expected_it_kw(site, decision, snapshot), drifts(site, decision, snapshot)
+    loads = feeder_kw(site, worst_kw, it_kw, charge_kw, outdoor_c, moving, charge_kw=tanks_kw(decision))
     return sum(kw for feeder, kw in loads.items() if site.feeders[feeder].parent is None)
 
 

@@ -81,6 +81,10 @@ class Inside:
         """The jobs that the daemon knows."""
         return self.daemon._known.situation(self.clock.now()).snapshot.jobs
 
+    def stale(self) -> tuple[str, ...]:
+        """The sensors that the daemon does not hear."""
+        return self.daemon._known.situation(self.clock.now()).snapshot.stale
+
     def cycle(self) -> str:
         self.daemon.cycle()
         return self.daemon.outcome.mode
