@@ -71,6 +71,7 @@ TABLE = (
     Topic("override_result", "override/{target}/result", "out", 1, False, m.OverrideResult, "the answer, always"),
     Topic("override_state", "override/{target}/state", "out", 1, True, m.OverrideState, "what is in force now"),
     Topic("plan", "plan/current", "out", 1, True, m.PlanCurrent, "the plan in force"),
+    Topic("quality", "quality/current", "out", 1, True, m.Quality, "which sensors are not believed, since when, and why"),
     Topic("status", "svc/{instance}/status", "out", 1, True, m.Status, "mode, cycle and heartbeat; also the last will"),
     Topic("alarm", "alarm/{alarm}", "out", 1, True, m.Alarm, "an alarm, until it is cleared"),
 )
@@ -188,6 +189,10 @@ class Topics:
     def plan(self) -> str:
         """Build the topic of the plan in force."""
         return self.of("plan")
+
+    def quality(self) -> str:
+        """Build the topic of how sensors are believed."""
+        return self.of("quality")
 
     def status(self, instance: str) -> str:
         """Build the topic of an instance's mode and heartbeat."""

@@ -54,6 +54,11 @@ class Knowledge:
         """What to subscribe to for readings, whole topics."""
         return self._telemetry.patterns
 
+    @property
+    def batches(self) -> Mapping[str, frozenset[str]]:
+        """The sensors that came together, by topic."""
+        return self._telemetry.batches
+
     def hear(self, message: Message, now: datetime) -> bool:
         """Take in a message of readings; False where it is none."""
         if not self._telemetry.reads(message.topic):

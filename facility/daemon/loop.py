@@ -37,6 +37,7 @@ from facility.daemon.rivals import Rivals
 from facility.daemon.situation import Situation
 from facility.daemon.tenants import Tenants
 from facility.daemon.trust import Trust
+from facility.daemon.watch import Watch
 from facility.decide import Decided, Undecided, decide
 from facility.events import Event
 from facility.forecast import Forecast
@@ -90,6 +91,7 @@ class Daemon:
         self._known = Knowledge(site, journal, clock)
         self._account = Account(journal)
         self._alarms = Alarms(site, bus, self._account)
+        self._watch = Watch(site, bus, self._alarms)
         answers = Answers(site, bus, self._alarms, self._account)
         self._people = People(site, bus, self._known.desk, answers)
         self._rentals = Rentals(site, bus, self._known.rentals, answers)
@@ -267,6 +269,7 @@ class Daemon:
             self._governor.guard(here)
             self._tenants.tell(here, self._governor.in_force)
             self._alarms.follow_signals(self._known.amiss(now), now)
+            self._watch.look(here.snapshot, self._known.batches)
         self._rivals.look(now)
         if self._bus.connections != self._connections:
             self._connections = self._bus.connections
@@ -277,6 +280,7 @@ class Daemon:
             self._committed.republish()
             self._alarms.republish()
             self._tenants.republish()
+            self._watch.republish()
             self._tell_plan()
         was_silent, due = self._pulse.silent, self._pulse.due()
         if self._pulse.silent and not was_silent:

@@ -120,7 +120,7 @@ class Balances:
                 it = blamed.get(key, beliefs[key])
                 known = [kw for kw in (it.value, sums[b.meter] if key == b.meter else None) if kw is not None]
                 blamed[key] = it._replace(
-                    value=max(known), high=max(it.high or 0.0, *known), verdict=Verdict.SUSPECT, kind="balance", says=says
+                    value=max(known), high=max(it.high or 0.0, *known), verdict=Verdict.SUSPECT, kind="balance", says=says, about=b.name
                 )
         return blamed
 

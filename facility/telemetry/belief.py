@@ -23,7 +23,8 @@ from facility.verdict import Verdict
 class Belief(NamedTuple):
     """What a plan uses of a quantity, and what a guard must reckon with, in the sensor's unit; None where nothing is known.
 
-    `measured` is False where no sensor is behind it that is believed. `kind` and `says` tell why it is not good, `stands_in` what stands in.
+    `measured` is False where no sensor is behind it that is believed. `kind` and `says` tell why it is not good, `about` with which others,
+    and `stands_in` what stands in.
     """
 
     value: float | None
@@ -33,6 +34,7 @@ class Belief(NamedTuple):
     says: str = ""
     measured: bool = True
     stands_in: str = ""
+    about: str = ""
 
 
 def belief(track: Track, now: datetime, patience: timedelta, began: datetime) -> Belief:

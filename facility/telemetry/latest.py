@@ -7,7 +7,7 @@ range, future, old, job.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -28,7 +28,7 @@ from facility.telemetry.meter import Meter, Metered
 from facility.telemetry.own_tree import decoded
 from facility.telemetry.quality import OUTDOOR, Quality
 from facility.telemetry.readings import Reading, Readings, Refusal, instant
-from facility.telemetry.routes import Fact, Routes, Told
+from facility.telemetry.routes import MOST_TOPICS, Fact, Routes, Told
 from facility.telemetry.sources import sources
 from facility.telemetry.work import Work
 
@@ -78,6 +78,8 @@ class Telemetry:
         self._caps: dict[str, m.CapReported] = {}
         self._meter_key = meter_key(site)
         self._work, self._meter = Work(site), meter_of(site)
+        self.batches: dict[str, frozenset[str]] = {}
+        """The sensors that came together, by topic."""
         self._unconfirmed: tuple[Reading, int] | None = None
         self.refused: Counter[str] = Counter()
 
@@ -191,7 +193,7 @@ class Telemetry:
 
     def _accept(self, message: Message, now: datetime) -> None:
         if (route := self._routes.of(message.topic)) is not None:
-            self._all(route(message.payload, message.retain), now)
+            self._all(message.topic, route(message.payload, message.retain), now)
             return
         told = bool(message.payload)
         match self._topics.parse(message.topic):
@@ -204,7 +206,7 @@ class Telemetry:
             case _:
                 raise Refusal("topic", f"{message.topic} tells nothing of this site's state")
 
-    def _all(self, facts: Iterable[Fact], now: datetime) -> None:
+    def _all(self, topic: str, facts: Iterable[Fact], now: datetime) -> None:
         """Keep what can be kept, then refuse with the first that cannot; the others are counted here."""
         refusals: list[Refusal] = []
         for fact in facts:
@@ -212,6 +214,8 @@ class Telemetry:
                 if isinstance(fact, Refusal):
                     refusals.append(fact)
                 elif isinstance(fact, Told):
+                    if len(fact.values) > 1:
+                        self._note_batch(topic, fact.values)
                     self._take(fact, instant(fact.at_ms, now), now, refusals)
                 else:
                     self._readings.describe(fact.key, fact.meta)
@@ -230,6 +234,12 @@ class Telemetry:
                 continue
             if key == self._meter_key:
                 self._bill(reading)
+
+    def _note_batch(self, topic: str, keys: Collection[str]) -> None:
+        """Know which sensors come together, so that when they fall silent together one cause is told."""
+        known = self.batches.get(topic, frozenset())
+        if len(known) < len(keys) and len(self.batches) < MOST_TOPICS:
+            self.batches[topic] = known | self._readings.sensors.keys() & frozenset(keys)
 
     def _bill(self, reading: Reading) -> None:
         """Count the meter's reading for the billing interval; one that leapt only when the next one confirms it, one that is stuck never."""

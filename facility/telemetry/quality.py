@@ -74,7 +74,7 @@ class Quality:
         for key, it in seen.items():
             since = self._since.since(key, now, holds=it.verdict != Verdict.GOOD)
             if since is not None:
-                doubts[key] = Doubt(key, it.verdict, it.kind, it.says, since, it.value, it.stands_in, it.measured)
+                doubts[key] = Doubt(key, it.verdict, it.kind, it.says, since, it.value, it.stands_in, it.measured, it.about)
         return Believed(one, doubts, stale)
 
     def _stand_in(self, one: dict[str, Belief], now: datetime, caps_w: Mapping[str, int]) -> None:

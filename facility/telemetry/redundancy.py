@@ -34,14 +34,14 @@ def agreed(sensor: Sensor, told: Mapping[str, Belief]) -> Belief:
         return min(told.values(), key=lambda it: RANK[it.verdict])
     if len(values) == 1:
         says = f"the only one of {len(told)} that is left"
-        return Belief(values[0], highs[0], Verdict.SUSPECT, "alone", says)
+        return Belief(values[0], highs[0], Verdict.SUSPECT, "alone", says, about=sensor.key)
     if len(values) == 2:
         if abs(values[0] - values[1]) <= sensor.tolerance:
             return Belief(fmean(values), fmean(highs))
-        return Belief(sensor.conservative(*values), sensor.conservative(*highs), *_apart(sensor, values))
+        return Belief(sensor.conservative(*values), sensor.conservative(*highs), *_apart(sensor, values), about=sensor.key)
     middle = median(values)
     near = sum(abs(value - middle) <= sensor.tolerance for value in values)
-    return Belief(middle, median(highs), *(() if near >= 2 else _apart(sensor, values)))
+    return Belief(middle, median(highs)) if near >= 2 else Belief(middle, median(highs), *_apart(sensor, values), about=sensor.key)
 
 
 def astray(sensor: Sensor, told: Mapping[str, Belief], now: datetime, lasting: Lasting) -> dict[str, Belief]:
@@ -58,7 +58,7 @@ def astray(sensor: Sensor, told: Mapping[str, Belief], now: datetime, lasting: L
             found[key] = it._replace(verdict=Verdict.SUSPECT, kind="drift", says=says)
         elif two is not None and abs(two[0] - two[1]) > sensor.tolerance:
             verdict, kind, says = _apart(sensor, two)
-            found[key] = it._replace(verdict=verdict, kind=kind, says=says)
+            found[key] = it._replace(verdict=verdict, kind=kind, says=says, about=sensor.key)
     return found
 
 

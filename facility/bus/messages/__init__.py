@@ -36,6 +36,7 @@ from facility.bus.messages.people import (
     QuoteRequest,
     QuoteResult,
 )
+from facility.bus.messages.quality import Doubted, Quality
 from facility.bus.messages.readings import (
     Batch,
     GridCarbon,
@@ -66,6 +67,7 @@ __all__ = [
     "ContractState",
     "CoolingDesired",
     "CoolingReported",
+    "Doubted",
     "GensetDesired",
     "GridCarbon",
     "GridEvent",
@@ -87,6 +89,7 @@ __all__ = [
     "PlanStep",
     "PositionSet",
     "PositionState",
+    "Quality",
     "QuoteRequest",
     "QuoteResult",
     "Rejected",
