@@ -192,11 +192,12 @@ class Governor:
         self._enter(here, self.outcome.mode, self.outcome.outcome, self._reason)
 
     def look(self, here: Situation) -> bool:
-        """See what is measured and what is not; where caps must not rise any more, or may again, bring that into force now. True where they may."""
+        """See what is measured and what is not; where caps are above what that allows, lower them now. True where a plan may raise some again."""
         if not self._heed(here) or self.in_force is None:
             return False
         log.info("%s", self._lid.says or "what caps depend on is measured again")
-        self.enforce(here)
+        if no_higher(self.in_force, self._lid.over(without=commanded(here.asked))).pools != self.in_force.pools:
+            self.enforce(here)
         self._enter(here, self.outcome.mode, self.outcome.outcome, self._reason)
         return not self._lid.says
 
