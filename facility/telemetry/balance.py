@@ -11,6 +11,7 @@ elsewhere. The greater side counts.
 |---|---|---|
 | BALANCE_SHARE | 5 % of the rating | meters of class 1 on both sides, and samples that are some seconds apart |
 | the base load itself | added to it | it is declared, not measured: it may be nothing, or twice as much |
+| SOUND_SHARE | half of it | a meter that is nearly out of balance is no witness |
 | BALANCE_S | 60 s | a job that starts is seen by one meter a period before another; noise changes sides |
 """
 
@@ -27,6 +28,7 @@ from facility.verdict import Verdict
 
 BALANCE_SHARE = 0.05
 BALANCE_S = 60.0
+SOUND_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -100,29 +102,32 @@ class Balances:
 
     def broken(self, beliefs: Mapping[str, Belief], now: datetime) -> dict[str, Belief]:
         """What is to be thought of each meter and part that a broken balance blames."""
-        sums = {b.meter: b.through_kw(kw) for b in self.all if (kw := _parts_kw(b, beliefs)) is not None and _of(b.meter, beliefs) is not None}
-        kept: list[Balance] = []
-        lost: list[Balance] = []
-        for b in (b for b in self.all if b.meter in sums):
-            meter_kw = _of(b.meter, beliefs)
-            assert meter_kw is not None
-            gap_kw = meter_kw - sums[b.meter]
-            more = self._lasting.lasts(f"more {b.name}", now, BALANCE_S, holds=gap_kw > b.tolerance_kw)
-            less = self._lasting.lasts(f"less {b.name}", now, BALANCE_S, holds=gap_kw < -b.tolerance_kw)
-            (lost if more or less else kept).append(b)
-        sound = {b.meter for b in kept} | {part for b in kept for part in b.parts if part in sums}
+        both = {b: (meter_kw, b.through_kw(parts_kw)) for b in self.all if (meter_kw := _of(b.meter, beliefs)) is not None
+                and (parts_kw := _parts_kw(b, beliefs)) is not None}  # fmt: skip
+        lost = [b for b, (meter_kw, sum_kw) in both.items() if self._lasts(b, meter_kw - sum_kw, now)]
+        near = [b for b, (meter_kw, sum_kw) in both.items() if b not in lost and abs(meter_kw - sum_kw) <= SOUND_SHARE * b.tolerance_kw]
+        meters = {b.meter for b in both}
+        sound = {b.meter for b in near} | {part for b in near for part in b.parts if part in meters}
         suspects = {b: [key for key in (b.meter, *b.parts) if key not in sound] or [b.meter, *b.parts] for b in lost}
         alone = {keys[0] for keys in suspects.values() if len(keys) == 1}
         blamed: dict[str, Belief] = {}
         for b, keys in suspects.items():
-            says = f"{b.name}'s meter shows {_of(b.meter, beliefs):.4g} kW, what hangs on it {sums[b.meter]:.4g} kW"
+            meter_kw, sum_kw = both[b]
+            says = f"{b.name}'s meter shows {meter_kw:.4g} kW, what hangs on it {sum_kw:.4g} kW"
             for key in alone.intersection(keys) or keys:
-                it = blamed.get(key, beliefs[key])
-                known = [kw for kw in (it.value, sums[b.meter] if key == b.meter else None) if kw is not None]
-                blamed[key] = it._replace(
-                    value=max(known), high=max(it.high or 0.0, *known), verdict=Verdict.SUSPECT, kind="balance", says=says, about=b.name
-                )
+                it = blamed.get(key) or beliefs[key]._replace(verdict=Verdict.SUSPECT, kind="balance", says=says, about=b.name)
+                assert it.value is not None
+                assert it.high is not None
+                least_kw = sum_kw if key == b.meter else it.value
+                blamed[key] = it._replace(value=max(it.value, least_kw), high=max(it.high, least_kw))
         return blamed
+
+    def _lasts(self, balance: Balance, gap_kw: float, now: datetime) -> bool:
+        """Whether a gap has been beyond the tolerance, to the same side, for BALANCE_S."""
+        far, name = balance.tolerance_kw, balance.name
+        more = self._lasting.lasts(f"more {name}", now, BALANCE_S, holds=gap_kw > far)
+        less = self._lasting.lasts(f"less {name}", now, BALANCE_S, holds=gap_kw < -far)
+        return more or less
 
 
 def _of(key: str, beliefs: Mapping[str, Belief]) -> float | None:

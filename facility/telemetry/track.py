@@ -112,8 +112,8 @@ class Track:
         """Take a change of the value, and the run that it ends."""
         self._changes += 1
         self._digit = min(self._digit, change)
-        usual = self._change
-        self._change = change if not usual else usual + (min(change, CLIP * usual) - usual) / MEMORY
+        usual = self._change or change
+        self._change = usual + (min(change, CLIP * usual) - usual) / min(self._changes, MEMORY)
         if self._still > self._longest:
             self._longest = min(self._still, max(self._still_after, LONGER * self._longest))
         else:

@@ -102,7 +102,7 @@ def test_of_three_thermometers_the_median_counts(second: float, third: float, us
     assert meters.pass_by(30).hall_c == {"h": pytest.approx(used, abs=1e-3)}
 
 
-def test_fault_14_one_of_three_that_drifts_is_named_after_a_minute_and_changes_nothing() -> None:
+def test_one_of_three_that_drifts_is_named_after_a_minute_and_changes_nothing() -> None:
     meters = Meters(THREE)
     meters.pass_by(60)
     drift = 0.0
@@ -147,7 +147,7 @@ def test_the_balance_of_each_feeder_is_what_hangs_on_it_and_the_grids_is_the_roo
 
 
 @pytest.mark.parametrize(("key", "value", "blamed"), [(A, 20.0, {A}), (UPS, 50.0, {UPS}), (METER, 60.0, {METER}), (CHILLER, 5.0, {CHILLER, BATTERY})])
-def test_fault_15_a_meter_that_does_not_add_up_for_a_minute_is_named(key: str, value: float, blamed: set[str]) -> None:
+def test_a_meter_that_does_not_add_up_for_a_minute_is_named(key: str, value: float, blamed: set[str]) -> None:
     """A UPS that its busways and its parent contradict is itself to blame; of the root feeder, which the grid's meter confirms, what hangs on
     it by itself: chiller and battery, for nobody can tell which.
     """
@@ -206,7 +206,7 @@ def test_a_meter_that_falls_silent_is_what_hangs_on_it_as_long_as_that_is_measur
     assert seen.doubts[METER].value == pytest.approx(75.48 + 25 + 10), "the battery may charge"
 
 
-def test_fault_10_a_hall_that_falls_silent_warms_up_at_the_worst_rate_and_is_unknown_in_the_end() -> None:
+def test_a_hall_that_falls_silent_warms_up_at_the_worst_rate_and_is_unknown_in_the_end() -> None:
     """2 * 50 kW + 4 kW + (30 - 18) K / 2 K/kW = 110 kW into 10 kWh/K: 11 K/h, so an hour from 24 to 35 degC."""
     meters = Meters()
     meters.pass_by(60)
@@ -223,7 +223,7 @@ def test_fault_10_a_hall_that_falls_silent_warms_up_at_the_worst_rate_and_is_unk
     assert (seen.hall_c, seen.doubts.get(HALL)) == ({"h": pytest.approx(24.0, abs=1e-3)}, None)
 
 
-def test_fault_11_a_thermometer_that_stands_still_is_as_a_silent_one_from_when_it_is_found_out() -> None:
+def test_a_thermometer_that_stands_still_is_as_a_silent_one_from_when_it_is_found_out() -> None:
     meters = Meters()
     meters.pass_by(600)
     told = meters.told.pop(HALL)
@@ -248,7 +248,7 @@ def test_a_battery_and_a_tank_that_fall_silent_empty_as_fast_as_they_can() -> No
     assert (seen.battery_kwh, seen.thermal_store_kwh) == ({"x": 6.0}, {"c": 0.0})
 
 
-def test_fault_16_with_every_sensor_lost_all_is_named_and_nothing_is_made_up() -> None:
+def test_with_every_sensor_lost_all_is_named_and_nothing_is_made_up() -> None:
     meters = Meters()
     meters.pass_by(60)
     seen = meters.pass_by(60, without=tuple(GOOD))

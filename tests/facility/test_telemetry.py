@@ -179,7 +179,7 @@ def test_a_value_outside_its_sensors_range_is_not_used() -> None:
 
 
 def test_a_reading_in_another_unit_is_refused_and_the_unit_that_it_fits_is_named() -> None:
-    """Fault 13: W for kW, Fahrenheit for Celsius, Wh for kWh."""
+    """W for kW, Fahrenheit for Celsius, Wh for kWh."""
     telemetry = Telemetry(SITE)
     for key, value, unit in ((POOL, 2500.0, "W"), (HALL, 77.0, "degF"), (HALL, 298.0, "K"), ("site/battery/b/energy_kwh", 6000.0, "Wh")):
         assert str(telemetry.accept(sample(key, value), NOW)).endswith(f"; {value:g} would fit in {unit}")

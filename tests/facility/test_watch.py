@@ -105,7 +105,7 @@ def test_a_balance_is_one_alarm_whomever_it_blames(room: Room) -> None:
     assert room.alarms()["balance-ups"].cause.startswith(f"{A}, {BUS_A}, {UPS}: ")
 
 
-def test_fault_56_500_sensors_that_fall_silent_within_half_a_minute_are_one_root_alarm(large: Room) -> None:
+def test_five_hundred_sensors_that_fall_silent_within_half_a_minute_are_one_root_alarm(large: Room) -> None:
     keys = [sensor.key for sensor in sensors(LARGE)]
     assert len(keys) > 500
     for share in (0.2, 0.5, 0.7, 1.0):
@@ -130,7 +130,7 @@ def test_what_is_lost_together_names_what_it_has_in_common(large: Room, place: s
     assert f"all {len(members[place])} sensors of {place} are lost" in alarm.cause
 
 
-def test_fault_17_a_fifth_of_a_hall_is_one_alarm_that_says_how_many(large: Room) -> None:
+def test_a_fifth_of_a_hall_is_one_alarm_that_says_how_many(large: Room) -> None:
     gone = [f"h7/pool/h7-p{i}/it_power_kw" for i in range(4)]
     assert large.look(20, *map(doubt, gone)) == {"sensors-hall-h7"}
     assert "4 of 20 sensors of hall h7 are lost" in large.alarms()["sensors-hall-h7"].cause
