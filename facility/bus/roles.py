@@ -79,6 +79,7 @@ PARTIES: Final[Mapping[str, Parties]] = {
     "override_result": Parties(),
     "override_state": Parties(),
     "plan": Parties((), ("desk",)),
+    "quality": Parties(),
     "status": Parties(),
     "alarm": Parties(),
 }
