@@ -57,7 +57,7 @@ class Snapshot:
     cooling_kw: Mapping[str, float] = field(default_factory=dict)
     """Electric power by cooling plant, kW."""
     feeder_kw: Mapping[str, float] = field(default_factory=dict)
-    """Power into each feeder, kW."""
+    """Power into each feeder, kW; what hangs on it where that is measured and the feeder is not."""
     import_kw: float | None = None
     """Power at the grid meter, as the last readings settle, kW; what hangs on it where that is measured and the meter is not."""
     import_high_kw: float | None = None

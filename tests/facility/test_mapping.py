@@ -415,6 +415,6 @@ def test_the_shipped_mapping_of_hamburg_reads_what_its_comments_say() -> None:
         assert telemetry.accept(Message(topic, json.dumps(message).encode()), NOW) is None
     telemetry.accept(Message("bms/warm-water/run", b"ON"), NOW)
     snapshot = telemetry.snapshot(NOW)
-    assert (snapshot.feeder_kw, snapshot.pool_kw) == ({"ups-n1": 200.0}, {"h1-a": 103.4})
+    assert (snapshot.feeder_kw, snapshot.pool_kw) == ({"ups-n1": 200.0, "mech-south": 46.0}, {"h1-a": 103.4})
     assert (snapshot.thermal_store_kwh, snapshot.hall_c) == ({"chilled": 250.0}, {"h1": 24.5, "h2": 25.5})
     assert (round(snapshot.outdoor_c or 0, 9), snapshot.cooling_kw) == (25.0, {"warm-water": 46.0})
