@@ -7,7 +7,7 @@ range, future, old, job.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -30,6 +30,7 @@ from facility.telemetry.quality import OUTDOOR, Quality
 from facility.telemetry.readings import Reading, Readings, Refusal, instant
 from facility.telemetry.routes import MOST_TOPICS, Fact, Routes, Told
 from facility.telemetry.sources import sources
+from facility.telemetry.track import Track
 from facility.telemetry.work import Work
 
 BY_POINT = {
@@ -55,6 +56,7 @@ class Memory(msgspec.Struct, frozen=True):
     specs: dict[str, m.JobSpec]
     reports: dict[str, m.JobReported]
     running_since: dict[str, datetime] = field(default_factory=dict)
+    heard: dict[str, tuple[float, datetime]] = field(default_factory=dict)
 
 
 def meter_of(site: Site, metered: Metered | None = None) -> Meter:
@@ -163,9 +165,10 @@ class Telemetry:
         )
 
     def dump(self) -> bytes:
-        """Write what a restart must not lose: the month's peak and the jobs."""
+        """Write what a restart must not lose: the month's peak, the jobs, and what was heard last of all that is careful when it is silent."""
         work = self._work
-        return msgspec.json.encode(Memory(self._site.id, self._meter.metered, work.specs, work.reports, work.running_since))
+        heard = {key: (track.used, at) for key, track in self._lasting() if (at := track.newest_at) is not None}
+        return msgspec.json.encode(Memory(self._site.id, self._meter.metered, work.specs, work.reports, work.running_since, heard))
 
     def restore(self, state: bytes) -> tuple[str, ...]:
         """Read what `dump` wrote; the answer names each job that the site file no longer allows, and why.
@@ -183,6 +186,9 @@ class Telemetry:
         self._work, self._meter = Work(self._work.site), meter_of(self._site, memory.metered)
         self._work.reports.update(memory.reports)
         self._work.running_since.update(memory.running_since)
+        for key, track in self._lasting():
+            if (last := memory.heard.get(key)) is not None:
+                track.recall(*last)
         lost = []
         for job, spec in memory.specs.items():
             try:
@@ -190,6 +196,13 @@ class Telemetry:
             except Refusal as refusal:
                 lost.append(f"job/{job}: {refusal}")
         return tuple(lost)
+
+    def _lasting(self) -> Iterator[tuple[str, Track]]:
+        """The sensors of which a last value says something for a while: the meter, the weather, temperatures and stores."""
+        for key, track in self._readings.tracks.items():
+            sensor = track.sensor
+            if key in (self._meter_key, OUTDOOR) or BY_POINT.get((sensor.asset_type, sensor.point)) in STAND_IN:
+                yield key, track
 
     def _accept(self, message: Message, now: datetime) -> None:
         if (route := self._routes.of(message.topic)) is not None:

@@ -76,6 +76,12 @@ class Track:
             self.leapt_from, self.leapt_at = last, at
         self.newest, self.before, self.earlier, self.newest_at = value, last, self.before, at
 
+    def recall(self, value: float, at: datetime) -> None:
+        """Know what an earlier process heard last; a reading that is newer counts alone."""
+        if self.newest_at is None:
+            self.newest = self.before = self.earlier = value
+            self.newest_at = self.moved_at = at
+
     @property
     def settled(self) -> float:
         """The median of the last three readings."""

@@ -279,3 +279,16 @@ def test_a_sender_whose_clock_is_behind_is_told_from_one_that_is_silent() -> Non
         meters.pass_by(5, without=(A,))
         meters.say(A, 30.0, timestamp=round((meters.at - timedelta(seconds=40)).timestamp() * 1000))
     assert kinds(meters.telemetry.snapshot(meters.at))[A] == ("substituted", "late")
+
+
+def test_after_a_restart_a_hall_that_stays_silent_goes_on_warming_up_and_a_meter_was_heard_before() -> None:
+    meters = Meters()
+    meters.pass_by(60)
+    again = Telemetry(SITE)
+    again.restore(meters.telemetry.dump())
+    assert again.dump() == meters.telemetry.dump()
+    assert again.snapshot(meters.at + timedelta(seconds=5)).hall_c == {"h": pytest.approx(24.0, abs=1e-3)}
+    seen = again.snapshot(meters.at + timedelta(minutes=30))
+    assert seen.hall_c == {"h": pytest.approx(24 + 11 * 0.5, abs=0.01)}
+    assert (kinds(seen)[METER][1], kinds(seen)[A][1]) == ("silent", "unheard")
+    assert Telemetry(SITE).restore(b'{"site":"s","metered":{},"specs":{},"reports":{}}') == (), "what an older version wrote"

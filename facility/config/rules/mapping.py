@@ -160,6 +160,8 @@ def _sensor(site: Known, rule: KeyPath) -> Iterator[Breach]:
     kind, asset, point = levels
     if HOLE.fullmatch(kind) or HOLE.fullmatch(point):
         yield place, f"`{template}`", "a type and a point as they are; only the asset can be captured"
+    elif template in _redundant(site):
+        return
     elif kind not in POINTS:
         yield place, f"no type `{kind}`", nearest(kind, list(POINTS))
     elif point not in POINTS[kind]:
@@ -175,10 +177,16 @@ def _sensor(site: Known, rule: KeyPath) -> Iterator[Breach]:
                 yield at, f"no {kind} `{of}`", nearest(of, ids)
 
 
+def _redundant(site: Known) -> set[str]:
+    """What `sensors` names as redundant, as type/asset/point."""
+    named = (key for sensor in site.ids("sensors") for key in site.get("sensors", sensor, "redundant") or ())
+    return {key.partition("/")[2] for key in named}
+
+
 def _unit(site: Known, rule: KeyPath) -> Iterator[Breach]:
     unit, states, sensor = _given(site, rule, "unit"), site.get(*rule, "states"), site.get(*rule, "sensor")
     point = (sensor or "").rpartition("/")[2]
-    into = UNITS.get(point.rpartition("_")[2])
+    into = UNITS.get(point.rpartition("_")[2].partition("-")[0])
     known = [name for units in QUANTITIES if into in units for name in units]
     if unit is None and not states and not any(site.malformed(*rule, key) for key in ("unit", "states")):
         remedy = f"the sender's unit, one of {', '.join(known)}" if known else "give the sender's unit"
