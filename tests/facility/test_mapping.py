@@ -374,6 +374,21 @@ def test_two_rules_for_one_sensor_say_that_they_are_redundant() -> None:
     assert believed == {"h1/pool/h1-b/it_power_kw": 7.0}
 
 
+def test_a_rule_may_tell_a_sensor_that_the_site_file_names_as_redundant(tmp_path: Path) -> None:
+    raw, file = yaml.safe_load(Path("site_configs/demo.yaml").read_text(encoding="utf-8")), tmp_path / "site.yaml"
+    raw["sensors"] = {"h1/hall/h1/air_temperature_c": {"redundant": ["h1/hall/h1/air_temperature_c-north"]}}
+    raw["bus"] = {"mapping": [{"topic": "bms/north", "sensor": "hall/h1/air_temperature_c-north", "unit": "degF"}]}
+    file.write_text(yaml.safe_dump(raw), "utf-8")
+    telemetry = Telemetry(load_site(file))
+    assert telemetry.accept(Message("bms/north", b"77"), NOW) is None
+    assert telemetry.snapshot(NOW).hall_c == {"h1": pytest.approx(25.0)}
+    raw["bus"]["mapping"][0] |= {"sensor": "hall/h1/air_temperature_c-south"}
+    file.write_text(yaml.safe_dump(raw), "utf-8")
+    with pytest.raises(InputError) as raised:
+        load_site(file)
+    assert [fault.found for fault in raised.value.faults] == ["no point `air_temperature_c-south` of a hall"]
+
+
 class Everything:
     """A whole site file as the rules see it."""
 
