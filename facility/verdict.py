@@ -48,7 +48,8 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
 class Doubt:
     """Why the sensor `key` is not believed as it is, since when (UTC), and what is used in its place.
 
-    `kind` is one word to count and to group by: awaited, unheard, silent, late, refused, stuck, leap, drift, disagrees, alone, balance. `value` is
+    `kind` is one word to count and to group by: awaited, unheard, silent, late, refused, stuck,
+    unconfirmed, leap, drift, disagrees, alone, balance. `value` is
     what is used, in the sensor's unit, None where there is nothing; `measured` says whether sensors that are believed tell it, so that nothing is
     guessed. `about` names what several doubts have in common, such as a balance.
     """

@@ -18,6 +18,8 @@ from facility.site import Site
 from facility.verdict import Doubt
 
 LOST = frozenset({"silent", "late", "unheard", "refused"})
+QUIET = frozenset({"awaited", "unconfirmed"})
+"""What the next reading will tell is no cause yet."""
 FEWEST = 3
 """Sensors that make a group; fewer are told one by one."""
 NAMED = 5
@@ -85,7 +87,7 @@ def causes(groups: Groups, doubts: Mapping[str, Doubt], batches: Mapping[str, fr
         left.clear()
     about: dict[str, list[Doubt]] = defaultdict(list)
     for key, doubt in doubts.items():
-        if key in left or (doubt.kind not in LOST and doubt.kind != "awaited"):
+        if key in left or doubt.kind not in LOST | QUIET:
             about[f"{doubt.kind} {doubt.about or key}"].append(doubt)
     for doubted in about.values():
         yield _single(doubted)

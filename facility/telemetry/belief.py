@@ -3,7 +3,8 @@
 | its readings | verdict | used |
 |---|---|---|
 | in time, moving as they can | good | the median of three |
-| in time, after a leap | suspect | the more dangerous one of before and after |
+| in time, after a leap that the next reading did not confirm yet | suspect | the more dangerous one of before and after |
+| in time, after a leap that cannot be and stands | suspect | the same |
 | in time, still to the last digit | suspect | what it shows, as not measured |
 | refused: range, unit, quality | bad | nothing |
 | older than its patience, or none | missing | nothing |
@@ -48,8 +49,8 @@ def belief(track: Track, now: datetime, patience: timedelta, began: datetime) ->
     if track.stuck:
         says = f"shows {track.newest:g} {unit} to the last digit since {track.moved_at:%H:%M:%S}"
         return Belief(track.used, track.high, Verdict.SUSPECT, "stuck", says, measured=False)
-    says = f"leapt from {track.leapt_from:g} to {track.newest:g} {unit}"
-    return Belief(track.used, track.high, Verdict.SUSPECT, "leap", says)
+    kind = "unconfirmed" if track.leapt_at == at else "leap"
+    return Belief(track.used, track.high, Verdict.SUSPECT, kind, f"leapt from {track.leapt_from:g} to {track.newest:g} {unit}")
 
 
 def _unheard(track: Track, now: datetime, patience: timedelta, began: datetime) -> Belief:

@@ -229,7 +229,7 @@ class Telemetry:
                 elif isinstance(fact, Told):
                     if len(fact.values) > 1:
                         self._note_batch(topic, fact.values)
-                    self._take(fact, instant(fact.at_ms, now), now, refusals)
+                    self._take(fact, self._instant(fact, now), now, refusals)
                 else:
                     self._readings.describe(fact.key, fact.meta)
             except Refusal as refusal:
@@ -247,6 +247,16 @@ class Telemetry:
                 continue
             if key == self._meter_key:
                 self._bill(reading)
+
+    def _instant(self, told: Told, now: datetime) -> datetime:
+        """When something was measured; of senders whose clock is ahead it is known why they are not heard."""
+        try:
+            return instant(told.at_ms, now)
+        except Refusal as refusal:
+            for key in told.values:
+                if (track := self._readings.tracks.get(key)) is not None:
+                    track.refused = (str(refusal), now)
+            raise
 
     def _note_batch(self, topic: str, keys: Collection[str]) -> None:
         """Know which sensors come together, so that when they fall silent together one cause is told."""

@@ -272,13 +272,17 @@ def test_what_is_refused_is_bad_and_says_why_and_what_was_never_heard_is_awaited
     assert seen.hall_c == {}
 
 
-def test_a_sender_whose_clock_is_behind_is_told_from_one_that_is_silent() -> None:
+def test_a_sender_whose_clock_is_behind_or_ahead_is_told_from_one_that_is_silent() -> None:
     meters = Meters()
     meters.pass_by(60, without=(A,))
     for _ in range(6):
         meters.pass_by(5, without=(A,))
         meters.say(A, 30.0, timestamp=round((meters.at - timedelta(seconds=40)).timestamp() * 1000))
     assert kinds(meters.telemetry.snapshot(meters.at))[A] == ("substituted", "late")
+    meters.say(A, 30.0, timestamp=round((meters.at + timedelta(seconds=90)).timestamp() * 1000))
+    seen = meters.telemetry.snapshot(meters.at)
+    assert kinds(seen)[A] == ("substituted", "refused")
+    assert "is more than 60 s ahead" in seen.doubts[A].says
 
 
 def test_after_a_restart_a_hall_that_stays_silent_goes_on_warming_up_and_a_meter_was_heard_before() -> None:

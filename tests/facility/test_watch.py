@@ -87,10 +87,12 @@ def test_a_sensor_that_is_lost_is_an_alarm_after_fifteen_seconds_and_until_a_min
     assert room.look(1) == set()
 
 
-def test_a_leap_that_the_next_reading_confirms_is_no_alarm(room: Room) -> None:
-    for _ in range(20):
+def test_a_leap_that_the_next_reading_confirms_is_no_alarm_and_one_that_cannot_be_is(room: Room) -> None:
+    assert room.look(100, doubt(A, "unconfirmed", Verdict.SUSPECT)) == set()
+    for _ in range(5):
         assert room.look(10, doubt(HALL, "leap", Verdict.SUSPECT)) == set()
         assert room.look(10) == set()
+    assert room.look(20, doubt(HALL, "leap", Verdict.SUSPECT)) == {"leap-h-hall-h-air-temperature-c"}
 
 
 def test_what_others_still_tell_is_a_warning(room: Room) -> None:
