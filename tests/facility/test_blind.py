@@ -197,6 +197,20 @@ def test_with_everything_lost_the_sum_of_caps_is_brought_within_the_limit_and_no
     assert (house.mode(), all(house.highest()[pool] > dark[pool] for pool in before)) == ("NORMAL", True)
 
 
+def test_with_the_power_at_the_grid_lost_no_cap_rises_though_the_limit_would_allow_it(tight: Blind) -> None:
+    """Nothing gives way, for all caps together are far below the new limit; thermometers are still heard."""
+    before, gone = tight.highest(), frozenset(KEYS) - {COOL, OTHER}
+    tight.pass_by(15, without=gone)
+    tight.limit(150)
+    tight.pass_by(30, without=gone)
+    tight.daemon.cycle()
+    assert all(tight.highest()[pool] <= before[pool] for pool in before)
+    assert tight.daemon.outcome.reason.endswith("the power at the grid is not measured: caps do not rise")
+    tight.pass_by(5)
+    tight.daemon.cycle()
+    assert all(tight.highest()[pool] > before[pool] for pool in before)
+
+
 def test_an_operators_cap_is_above_what_is_not_measured_and_leaves_nothing_behind(tight: Blind) -> None:
     before, gone = tight.highest(), frozenset({COOL})
     tight.limit(150)
