@@ -197,7 +197,7 @@ def override(
     site: SiteFile,
     action: Annotated[str, typer.Argument(help="set, clear or list")],
     target: Annotated[
-        str | None, typer.Argument(help="site, hall/ID, pool/HALL/ID, job/ID or grid/FEED", show_default=False)
+        str | None, typer.Argument(help="site, hall/ID, pool/HALL/ID, job/ID or grid/FEED; an ID alone where it is the only one", show_default=False)
     ] = None,
     kind: Annotated[
         str | None,
@@ -227,6 +227,24 @@ def status(site: SiteFile, broker: Broker = None, settings: Settings = None, jso
     from facility.commands.status import run_status
 
     raise typer.Exit(run_status(site, tuple(settings or ()), broker, as_json=json))
+
+
+@app.command()
+def tail(
+    site: SiteFile,
+    broker: Broker = None,
+    duration: Annotated[str | None, typer.Option("--for", metavar="TIME", help="stop by itself, such as 10s")] = None,
+    topic: Annotated[
+        str | None, typer.Option(metavar="PATTERN", help="only these topics below the site's, such as override/#", show_default=False)
+    ] = None,
+    readings: Annotated[bool, typer.Option("--readings", help="say each reading, not one line for all of them every 2 s")] = False,
+    settings: Settings = None,
+    json: Json = False,
+) -> None:
+    """Say what happens on the bus, in words, as it comes."""
+    from facility.commands.tail import run_tail
+
+    raise typer.Exit(run_tail(site, tuple(settings or ()), broker, duration, topic, readings=readings, as_json=json))
 
 
 @app.command()

@@ -114,6 +114,7 @@ def hints(site: Site, site_file: str, port: int, speed: float) -> Iterator[str]:
     yield f"  .venv/bin/facility override {site_file} set pool/{hall}/{pool} cap_w 50 --broker {url}"
     yield f"  .venv/bin/facility override {site_file} list --broker {url}"
     yield f"  .venv/bin/facility status {site_file} --broker {url}"
+    yield f"  .venv/bin/facility tail {site_file} --broker {url}"
     yield "Ctrl-C ends it."
 
 
