@@ -15,7 +15,9 @@ from facility.bus.messages import OverrideClear, OverrideResult, OverrideSet, Ov
 from facility.bus.signing import read_key, signed
 from facility.bus.topics import Topics
 from facility.commands.client import answer, heard, visit
+from facility.commands.targets import complete
 from facility.config import load_site
+from facility.config.rules import nearest
 from facility.durations import parse_duration
 from facility.errors import Fault, InputError
 from facility.site import Site
@@ -61,7 +63,7 @@ def _set(command: Command) -> OverrideSet:
     if command.target is None or command.kind is None:
         raise InputError(Fault("override set", "no target or no kind", "such as: override SITE set pool/h1/h1-a cap_w 250"))
     if command.kind not in KINDS:
-        raise InputError(Fault("override set", f"{command.kind!r} is not a kind", f"one of {', '.join(KINDS)}"))
+        raise InputError(Fault("override set", f"{command.kind!r} is not a kind", nearest(command.kind, KINDS)))
     ttl_s = parse_duration(command.ttl, "--for").total_seconds() if command.ttl is not None else None
     try:
         return OverrideSet(
@@ -79,7 +81,7 @@ def _set(command: Command) -> OverrideSet:
 
 def _ask(site: Site, at: Broker, command: Command, request: OverrideSet | OverrideClear, *, as_json: bool) -> int:
     topics = Topics(site.bus.root, site.id)
-    target = command.target or ""
+    target = complete(site, command.target or "", "override")
     topic = topics.override(target, "set" if isinstance(request, OverrideSet) else "clear")
     if command.key_file is not None:
         request = signed(read_key(command.key_file, "--key-file"), topic, request, datetime.now(UTC))
@@ -105,7 +107,8 @@ def _told(result: OverrideResult, *, as_json: bool) -> int:
         effective = "" if result.effective is None else f", effective {result.effective:g}"
         until = "" if result.until is None else f", until {result.until:%Y-%m-%d %H:%M:%S} UTC"
         print(f"{result.status}{effective}{until}: {result.reason}\nid {result.id}")
-    return 0 if result.status in {"accepted", "clamped", "cleared", "duplicate"} else 1
+    acted_before = result.status == "duplicate" and result.until is not None
+    return 0 if acted_before or result.status in {"accepted", "clamped", "cleared"} else 1
 
 
 def _list(site: Site, at: Broker, *, as_json: bool) -> int:

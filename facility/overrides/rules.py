@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from typing import Final, Literal
 
 from facility.bus.messages import OverrideSet
@@ -103,7 +104,9 @@ class Rules:
         if target in known.get(sort, ()) or (self.jobs is None and _JOB.fullmatch(target)):
             return
         names = known.get(sort) or [name for names in known.values() for name in names]
-        raise Refused(f"unknown target {target}; known: {', '.join(names[:30])}{', ...' if len(names) > 30 else ''}")
+        near = get_close_matches(target, names, 1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise Refused(f"unknown target {target}; {meant}known: {', '.join(names[:30])}{', ...' if len(names) > 30 else ''}")
 
     def _interval(self, request: OverrideSet, now: datetime) -> tuple[datetime, datetime, list[str]]:
         control = self.site.control

@@ -128,7 +128,7 @@ def test_a_cap_between_the_settable_ones_is_lowered_to_one_and_the_answer_says_s
         ("hall/north", ask("hold"), "accepted", None, NOON + HOUR, ""),
         ("site", ask("stop"), "accepted", None, NOON + HOUR, ""),
         ("site", ask("manual"), "accepted", None, NOON + HOUR, ""),
-        ("hall/west", ask("hold"), "rejected", None, None, "unknown target hall/west; known: hall/north, hall/south"),
+        ("hall/west", ask("hold"), "rejected", None, None, "unknown target hall/west; did you mean hall/south? known: hall/north, hall/south"),
         ("pool/south/a", ask("hold"), "rejected", None, None, "known: pool/north/a, pool/north/b, pool/south/c"),
         ("job/j9", ask("hold"), "rejected", None, None, "known: job/j1, job/j2"),
         ("grid/other", ask("import_limit_kw", 5), "rejected", None, None, "known: grid/main"),
