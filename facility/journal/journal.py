@@ -37,8 +37,11 @@ SEQ_BLOCK: Final = 1000
 """Sequence numbers reserved at once; a crash skips what is left of them."""
 IDS_KEPT: Final = timedelta(days=400)
 """How much longer than cycles an override's id is remembered, so that an old message cannot act again."""
+MOST_ENTRIES: Final = 1_000_000
+"""Entries of the account that are kept, whatever their age."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
 How = Literal["expired", "superseded", "cleared"]
 
 
@@ -218,7 +221,7 @@ class Journal:
                 db.execute(f"DELETE FROM {table} WHERE ended_ms < ? AND end_ms < ?", (ids_at, ids_at))  # noqa: S608 - from our own constants
             kept = "SELECT id FROM override UNION ALL SELECT id FROM rental"
             db.execute(f"DELETE FROM answer WHERE at_ms < ? AND id NOT IN ({kept})", (at,))  # noqa: S608 - from our own constants
-            db.execute("DELETE FROM event WHERE at_ms < ?", (ids_at,))
+            db.execute("DELETE FROM event WHERE at_ms < ? OR n <= (SELECT max(n) FROM event) - ?", (ids_at, MOST_ENTRIES))
 
     def put(self, key: str, json: bytes) -> None:
         """Store a small fact under a key, in place of the one before, on the disk."""

@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 
 from facility.bus.interface import Message
 from facility.cli import app
-from facility.daemon.account import Account
+from facility.daemon.account import MOST_REFUSED, Account
 from facility.errors import InputError
+from facility.journal import journal as journal_module
 from facility.journal.entry import Entry
-from facility.journal.journal import Journal
+from facility.journal.journal import IDS_KEPT, Journal
 from facility.journal.store import StoreFault
 from facility.journal.tables import VERSION
 from tests.facility.test_daemon import NOW, ROOT, House
@@ -204,3 +205,26 @@ def test_a_refused_position_is_in_the_account_and_a_retained_one_raises_the_alar
     told = {entry.id: (entry.actor, entry.result) for entry in house.journal.account(NOW) if entry.sort == "position"}
     assert told == {"p-1": ("pat", "rejected"), "p-2": ("eve", "rejected")}
     assert house.retained("alarm/retained-command")["place"] == f"{ROOT}/position/set"  # type: ignore[index]
+
+
+def test_a_flood_of_refused_commands_is_written_down_as_a_number_and_what_acts_beside_it_is(house: House) -> None:
+    for i in range(MOST_REFUSED + 50):
+        house.say("override/site/set", f"{{bad {i}".encode())
+    house.order("pool/h/p", "cap_w", 250, id="x-1")
+    house.clock.advance(60)
+    house.order("pool/h/p", "cap_w", 240, id="x-2")
+    told = house.journal.account(NOW)
+    assert sum(entry.result == "rejected" for entry in told) == MOST_REFUSED + 1
+    assert "50 more commands were refused than are written down" in {entry.says for entry in told}
+    assert {"x-1", "x-2"} <= {entry.id for entry in told}
+
+
+def test_the_account_is_bounded_in_number_and_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "MOST_ENTRIES", 3)
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        for i in range(5):
+            journal.note(Entry(NOW + timedelta(days=i), "alarm", "raised", "a", str(i)))
+        journal.prune(NOW)
+        assert [entry.says for entry in journal.account(NOW)] == ["2", "3", "4"]
+        journal.prune(NOW + timedelta(days=4) + IDS_KEPT)
+        assert [entry.says for entry in journal.account(NOW)] == ["4"]
