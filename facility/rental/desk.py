@@ -71,6 +71,7 @@ class RentalDesk:
         except StoreFault as fault:
             return _answer(request.id, "rejected", f"it could not be stored, so it does not act: {fault}")
         if before is not None:
+            del self._standing[contract]
             self._notices.append((contract, _answer(before.id, "superseded", f"replaced by {rental.id}: {describe(rental)}")))
         self._standing[contract] = rental
         self._past.pop(contract, None)

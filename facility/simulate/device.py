@@ -17,6 +17,7 @@ from facility.bus.interface import Bus, Message
 from facility.bus.messages import (
     BatteryDesired,
     CapDesired,
+    ContractState,
     CoolingDesired,
     JobDesired,
     Payload,
@@ -39,7 +40,7 @@ LEAST_REAL_PERIOD_S = 0.25
 """No sensor is sampled more often than this in real time, s."""
 TICK_S = 0.05
 ORDERS_PER_TICK = 1000
-ORDERS = ("cap_desired", "job_desired", "cooling_desired", "battery_desired")
+ORDERS = ("cap_desired", "job_desired", "cooling_desired", "battery_desired", "contract_state")
 
 Desired = TypeVar("Desired", CapDesired, JobDesired, CoolingDesired, BatteryDesired)
 
@@ -84,7 +85,7 @@ class Device:
             message = self._bus.receive(wait_s)
             if message is None:
                 return
-            if message.payload:
+            if message.payload or message.topic.endswith("/state"):
                 self._take_order(message)
             wait_s = 0.0
 
@@ -99,8 +100,16 @@ class Device:
                 self._obey(message, CoolingDesired, lambda order: plant.obey_cooling(name, order))
             case "battery_desired", {"battery": battery} if battery in plant.batteries:
                 self._obey(message, BatteryDesired, lambda order: plant.batteries[battery].obey(order, plant.now))
+            case "contract_state", {"contract": contract}:
+                self._hear(contract, message)
             case _:
                 log.warning("%s: there is no such thing here", message.topic)
+
+    def _hear(self, contract: str, message: Message) -> None:
+        try:
+            self.plant.tenants.hear(contract, decode(message.payload, ContractState) if message.payload else None)
+        except Rejected as rejected:
+            log.info("%s: not understood, %s", message.topic, rejected.reason)
 
     def _obey(self, message: Message, kind: type[Desired], take: Callable[[Desired], str | None]) -> None:
         try:

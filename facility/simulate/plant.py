@@ -20,6 +20,7 @@ from facility.simulate.battery import BatteryPlant
 from facility.simulate.cooling import HallAir, PlantRoom
 from facility.simulate.gpu import PoolPlant, through
 from facility.simulate.scheduler import Scheduler
+from facility.simulate.tenants import Tenants
 from facility.site import Site
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Plant:
     """A site from `start` (UTC) on. `seed=None` switches every noise off.
 
     Truth: `now`, `outdoor_c`, `import_kw`, `import_kwh`, `feeder_kw` by feeder, and the parts themselves in `pools`,
-    `halls` (those with a thermal zone), `cooling`, `batteries` and `scheduler`, by id.
+    `halls` (those with a thermal zone), `cooling`, `batteries`, `tenants` and `scheduler`, by id.
     """
 
     def __init__(self, site: Site, start: datetime, seed: int | None = 0) -> None:
@@ -67,6 +68,7 @@ class Plant:
         for name, contract in site.contracts.items():
             if contract.gpus and contract.pool is not None and contract.curve is not None:
                 self.pools[contract.pool].give(name, contract.gpus, contract.curve)
+        self.tenants = Tenants(self.pools)
         self.scheduler = Scheduler(site, self.pools, self.now)
         for pool in self.pools.values():
             pool.step(math.inf)
@@ -149,6 +151,7 @@ class Plant:
         self.outdoor_c = self._sky.outdoor_c(self.now)
         for pool in self.pools.values():
             pool.fall_back_if_silent(self.now)
+        self.tenants.step(self.now)
         self.scheduler.step(seconds, self.now)
         for pool in self.pools.values():
             pool.step(seconds)

@@ -10,16 +10,22 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from facility.bus.interface import Message
-from tests.processes import CAPS, METER, POOL, ROOT, SPEED, House, needs_mosquitto
+from facility.commands import status as status_room
+from facility.commands.audit import run_audit
+from facility.commands.override import Command, run_override
+from facility.commands.status import run_status
+from tests.processes import CAPS, METER, POOL, ROOT, SITE, SPEED, House, needs_mosquitto
 
 pytestmark = needs_mosquitto
 
@@ -139,6 +145,66 @@ def test_a_solver_that_is_killed_is_replaced_and_the_plan_after_the_next_is_foll
     house.until(lambda: re.search("-> HOLD: .*SIGKILL", house.said()), 6, "a plan that is held")
     assert house.solver() != solver
     house.clear(POOL, "once-more")
+    house.until(lambda: house.mode() == "NORMAL", 6, "a plan")
+
+
+def test_a_rental_comes_and_goes_is_told_in_words_and_is_in_the_account(
+    house: House, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what an operator's commands say meanwhile: an override by a short name, the status, the audit beside the running daemon."""
+    tail = house.child("tail", sys.executable, "-m", "facility", "tail", SITE, "--broker", house.url)
+    told = house.folder / "tail.log"
+    house.until(lambda: "standing  daemon" in told.read_text(), 5, "the first lines of the tail")
+    start, end = house.now(), house.now() + timedelta(hours=1)
+    rent = {"id": "rent-1", "by": "desk", "tenant": "lumen", "kind": "on-demand", "pool": "h1-b", "gpus": 64, "curve": "finetune-8b",
+            "start": start.isoformat(), "end": end.isoformat(), "floor_speed": 0.5, "value_per_gpu_h": 2}  # fmt: skip
+    began = house.publish(f"{ROOT}/contract/lumen-burst/set", json.dumps(rent))
+    result = f"{ROOT}/contract/lumen-burst/result"
+    house.until(lambda: house.ear.since(began, result), 2, "an answer")
+    assert house.ear.since(began, result)[0]["status"] == "accepted"
+
+    def let(topic: str) -> int:
+        return sum(group["gpus"] for group in house.ear.told(topic)["groups"] if group["workload"] == "lumen-burst")
+
+    house.until(lambda: let(CAPS) == 64, 4, "caps for the rental")
+    house.until(lambda: let(f"{ROOT}/cap/h1/h1-b/reported") == 64, 3, "the rental at work")
+    house.publish(f"{ROOT}/signal/load", json.dumps({"unit": "W", "points": []}))
+    house.until(lambda: house.ear.told(f"{ROOT}/alarm/signal-load"), 2, "an alarm")
+    load = {"points": [{"start": start.isoformat(), "end": end.isoformat(), "value": 20}]}
+    house.publish(f"{ROOT}/signal/load", json.dumps(load))
+    house.until(lambda: house.ear.told(f"{ROOT}/alarm/signal-load") is None, 2, "the end of the alarm")
+
+    command = Command("set", "h1-b", "cap_w", 180, "30min", 8, "ann", "busbar warm", "by-hand")
+    assert run_override(SITE, (), command, house.url, as_json=True) == 0
+    monkeypatch.setattr(status_room, "LISTEN_S", 1.3)  # a heart beats every second
+    assert run_status(SITE, (), house.url, as_json=True) == 0
+    answer, status = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (answer["status"], answer["effective"]) == ("accepted", 180)
+    assert list(status["contracts"]) == ["lumen-burst"]
+    assert [override["by"] for override in status["overrides"][POOL]] == ["ann"]
+    house.clear(POOL, "by-hand")
+
+    began = house.publish(f"{ROOT}/contract/lumen-burst/clear", json.dumps({"id": "rent-1", "by": "desk"}))
+    house.until(lambda: house.ear.since(began, result), 2, "an answer")
+    house.until(lambda: let(CAPS) == 0, 2, "caps without the rental")
+    tail.send_signal(signal.SIGINT)
+    assert tail.wait(5) == 0
+    lines = told.read_text().splitlines()
+    assert not any("Traceback" in line for line in lines)
+    for words in (
+        "desk asks for contract lumen-burst: 64 GPUs of h1-b for lumen (on-demand)",
+        "contract lumen-burst: accepted",
+        "W for lumen-burst (64 GPUs)",
+        "ann orders a cap of 180 W on pool/h1/h1-b for 30 min (priority 8); busbar warm",
+        "in force on pool/h1/h1-b: a cap of 180 W by ann",
+        "nothing is in force on pool/h1/h1-b",
+        "readings: ",
+        "contract lumen-burst is over",
+    ):
+        assert any(words in line for line in lines), words
+    assert run_audit(SITE, (), house.folder / "journal.sqlite", "1h", "desk", None, as_json=True) == 0
+    account = json.loads(capsys.readouterr().out)
+    assert [(entry["action"], entry["result"]) for entry in account] == [("set", "accepted"), ("clear", "cleared")]
     house.until(lambda: house.mode() == "NORMAL", 6, "a plan")
 
 

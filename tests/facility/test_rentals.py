@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -15,13 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facility.bus.interface import Message
-from facility.bus.messages import ContractClear, ContractSet
+from facility.bus.messages import ContractClear, ContractSet, ContractState
 from facility.bus.messages.codec import Command
 from facility.journal.journal import Journal
 from facility.journal.store import StoreFault
 from facility.rental.desk import RentalDesk
 from facility.rental.fit import free_gpus
 from facility.rental.rental import Rental, rented_gpus
+from facility.simulate.plant import Plant
 from facility.site import Contract, Site
 from tests.facility.test_daemon import NOW, ROOT, SITE, House
 
@@ -322,7 +324,7 @@ COMMANDS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(commands=COMMANDS)
 def test_no_more_gpus_are_ever_let_than_a_pool_has(tmp_path_factory: pytest.TempPathFactory, commands: list[Any]) -> None:
     """Whatever comes in whichever order: at every instant contracts and rentals fit in each pool, and maintenance beside those that may not pause."""
@@ -357,3 +359,63 @@ def test_the_least_that_is_free_counts() -> None:
     ]
     assert free_gpus(WIDER, others, asked, "p", NOW) == 1
     assert free_gpus(WIDER, others, asked, "p", NOW + 4 * HOUR) == 4
+
+
+def test_the_rehearsed_plant_runs_a_rental_from_its_start_on_its_gpus_once_they_are_free() -> None:
+    plant = Plant(SITE, NOW, seed=None)
+    told = burst(starts=1)
+    plant.pools["p"].give("j", 4, "train")
+    plant.tenants.hear("burst", msgspec.convert(told, ContractState))
+
+    def runs(seconds: float) -> bool:
+        plant.step(seconds)
+        return "burst" in plant.pools["p"].running
+
+    assert not runs(3599)
+    assert not runs(10)
+    plant.pools["p"].stop("j")
+    assert runs(1)
+    assert plant.pools["p"].running["burst"].gpus == 3
+    assert not runs(3600)
+    plant.tenants.hear("burst", msgspec.convert(told | {"end": (NOW + 9 * HOUR).isoformat(), "gpus": 2}, ContractState))
+    assert runs(1)
+    plant.tenants.hear("burst", None)
+    assert not runs(1)
+
+
+@pytest.mark.parametrize("seed", range(1))
+def test_whatever_is_rented_and_ended_in_whichever_order_the_plan_keeps_it_and_nothing_else(tmp_path: Path, seed: int) -> None:
+    """A conversation with the daemon: rentals, jobs, restarts, time. What is there has its GPUs after each plan, what is not has none ever."""
+    rng, house = random.Random(seed), House(tmp_path / "journal.sqlite")
+    for step in range(6):
+        match rng.choice(("set", "set", "clear", "job", "restart")):
+            case "set":
+                name, gpus, starts, hours = rng.choice("xyz"), rng.randint(1, 4), rng.choice((0, 0, 0.05, 0.4, 3)), rng.choice((0.1, 0.5, 2))
+                start = house.clock.now() + starts * HOUR
+                ask(house, name, id=f"{step}", gpus=gpus, start=start.isoformat(), end=(start + hours * HOUR).isoformat())
+            case "clear":
+                standing = house.daemon._known.rentals.standing(house.clock.now())
+                if standing:
+                    ended = rng.choice(standing)
+                    assert ask(house, ended.contract, "clear", id=ended.id)["status"] == "cleared"
+            case "job":
+                house.say(f"job/j{step}/spec", {"submit": NOW.isoformat(), "gpus": rng.randint(1, 4), "work_gpu_h": 4, "pool": "p"})
+            case _:
+                house.daemon.close()
+                house.kill()
+                house.open()
+                house.daemon.start()
+        for _ in range(2):
+            assert house.daemon.cycle().outcome == "published"
+            verdict = house.daemon._governor.verdict
+            assert not [v for v in verdict if v.tier == "plant" or v.rule.startswith("firm")], verdict
+            there = {r.contract: r.terms.gpus for r in house.daemon._known.rentals.standing(house.clock.now()) if r.active(house.clock.now())}
+            sent = Counter[str]()
+            for group in (house.retained("cap/h/p/desired") or {})["groups"]:
+                sent[group["workload"]] += group["gpus"]
+            assert {name: gpus for name, gpus in sent.items() if name in "xyz"} == there
+            house.clock.advance(rng.choice((60, 240, 1200)))
+            house.settle()
+            now_there = {r.contract for r in house.daemon._known.rentals.standing(house.clock.now()) if r.active(house.clock.now())}
+            assert {name for name in house.caps() if name in ("x", "y", "z")} <= now_there
+    house.kill()
