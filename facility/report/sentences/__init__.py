@@ -6,6 +6,8 @@ which repeats what was said before makes the same sentence again.
 
 from __future__ import annotations
 
+import msgspec
+
 from facility.bus import messages as m
 from facility.bus.topics import BY_NAME
 from facility.report.sentences.orders import ORDERS
@@ -38,7 +40,7 @@ def sentence(place: Place, payload: bytes) -> str:
         told = m.decode(payload, kind)
     except m.Rejected as rejected:
         return f"{' '.join((place.name, *place.ids.values()))} cannot be read: {rejected.reason}"
-    return SAYS[kind](told, place)
+    return SAYS.get(kind, _plain)(told, place)
 
 
 def _withdrawn(place: Place) -> str:
@@ -52,3 +54,8 @@ def _withdrawn(place: Place) -> str:
         "plan": "there is no plan",
     }
     return says.get(place.name, f"{' '.join((place.name.replace('_', ' '), *place.ids.values()))}: withdrawn")
+
+
+def _plain(told: msgspec.Struct, place: Place) -> str:
+    """A payload that has no sentence of its own: its fields as they are."""
+    return f"{' '.join((place.name, *place.ids.values()))}: {msgspec.json.encode(told).decode()[:200]}"
