@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from facility.bus.broker import reach
 from facility.bus.interface import Message, check_pattern, matches
 from facility.bus.topics import Topics
 from facility.commands.client import visit
@@ -49,7 +50,7 @@ def run_tail(
     ear = Ear(site, _pattern(site, topic), each=readings)
     until = time.monotonic() + parse_duration(lasting, "--for").total_seconds() if lasting is not None else None
     try:
-        with visit(broker or site.bus.broker) as bus:
+        with visit(reach(site.bus, broker)) as bus:
             for pattern in ear.patterns:
                 bus.subscribe(pattern, qos=1)
             connected, lost = True, 0

@@ -216,6 +216,21 @@ SAID: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {
         {"overrides": [{"id": "x-1", "kind": "cap_w", "value": 250, "effective": 250, "priority": 8, "by": "ann"} | SPAN]},
         "in force on pool/h1/h1-b: a cap of 250 W by ann until 15:00",
     ),
+    "tenant_view": (
+        {"tenant": "lumen"},
+        {
+            "tenant": "lumen", "issued_at": SPAN["start"], "valid_until": SPAN["end"], "jobs_left_out": 1,
+            "rentals": [{"contract": "lumen-chat", "pool": "h1-a", "gpus": 288, "running": 288, "speed": 0.975, "caps": []}],
+            "jobs": [{"job": "j", "pool": "h1-a", "gpus": 4, "running": 4, "speed": 1, "caps": [], "work_left_gpu_h": 3, "deadline": NEXT["end"]}],
+            "refused": [{"job": "k", "reason": "it names another tenant"}],
+        },
+        "tenant lumen: lumen-chat runs 288 of 288 GPUs at 98%; 1 of 2 jobs run; job k was not taken: it names another tenant",
+    ),
+    "tenant_job_spec": (
+        {"tenant": "kepler", "job": "train-b"},
+        {"submit": SPAN["start"], "gpus": 1, "work_gpu_h": 2, "pool": "h1-a", "contract": "kepler-jobs"},
+        "job train-b of kepler-jobs: 1 GPU in h1-a, 2 GPU h left",
+    ),
     "plan": (
         {},
         {

@@ -76,6 +76,15 @@ def _quote_result(told: m.QuoteResult, place: Place) -> str:
     return f"quote: {told.pool} from {place.at(told.start)}{cost}{because(told.reason)}"
 
 
+def _tenant_view(told: m.TenantView, _place: Place) -> str:
+    parts = [f"{rental.contract} runs {rental.running} of {number_of(rental.gpus)} at {rental.speed:.0%}" for rental in told.rentals]
+    if told.jobs or told.jobs_left_out:
+        running = sum(job.running > 0 for job in told.jobs)
+        parts.append(f"{running} of {len(told.jobs) + told.jobs_left_out} jobs run")
+    parts += [f"job {refusal.job} was not taken: {refusal.reason}" for refusal in told.refused]
+    return f"tenant {told.tenant}: {'; '.join(parts) or 'nothing runs'}"
+
+
 PEOPLE: dict[type, Says] = {
     m.OverrideSet: _override_set,
     m.OverrideClear: _override_clear,
@@ -88,4 +97,5 @@ PEOPLE: dict[type, Says] = {
     m.PositionState: _position_state,
     m.QuoteRequest: _quote_request,
     m.QuoteResult: _quote_result,
+    m.TenantView: _tenant_view,
 }
