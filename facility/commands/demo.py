@@ -112,9 +112,9 @@ def hints(site: Site, site_file: str, port: int, speed: float) -> Iterator[str]:
         f"""'{{"id":"try-1","kind":"cap_w","value":{cap_w},"ttl_s":1800,"by":"me","reason":"trying"}}'"""
     )
     yield f"  .venv/bin/facility override {site_file} set pool/{hall}/{pool} cap_w 50 --broker {url}"
+    yield f"  .venv/bin/facility tail {site_file} --broker {url}"
     yield f"  .venv/bin/facility override {site_file} list --broker {url}"
     yield f"  .venv/bin/facility status {site_file} --broker {url}"
-    yield f"  .venv/bin/facility tail {site_file} --broker {url}"
     yield "Ctrl-C ends it."
 
 
