@@ -92,13 +92,10 @@ def _foreign(site: Site) -> Foreign:
 
 def _warnings(site: Site) -> Iterator[str]:
     """What is no fault of the file, but cannot work: limits below what the site draws at rest, fallback caps that do not fit."""
-    from facility.verify import fallback_caps, fits
+    from facility.verify import at_rest_kw, fallback_caps, fits
 
-    at_rest_kw = sum(hall.base_kw for hall in site.halls.values())
-    for pool in site.pools.values():
-        at_rest_kw += pool.gpus * (site.gpu_models[pool.gpu_model].idle_w + pool.host_idle_w) / 1000
     lowest_kw = min([site.grid.import_limit_kw, *(window.import_limit_kw for window in site.grid.limit_windows)])
-    if at_rest_kw > lowest_kw:
-        yield f"idle GPUs and halls draw {at_rest_kw:,.0f} kW, more than the import limit of {lowest_kw:,.0f} kW"
+    if (rest_kw := at_rest_kw(site)) > lowest_kw:
+        yield f"idle GPUs and halls draw {rest_kw:,.0f} kW, more than the import limit of {lowest_kw:,.0f} kW"
     for violation in fits(site, fallback_caps(site), max(site.weather.outdoor_by_hour_c)):
         yield f"the fallback caps do not fit: {violation.asset} at {violation.amount:,.0f} of {violation.allowed:,.0f} kW"

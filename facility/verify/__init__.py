@@ -5,8 +5,20 @@
 """
 
 from facility.verify.envelope import fallback_caps, fits, highest_cap
-from facility.verify.loads import expected_kw, steady_cooling_kw
+from facility.verify.loads import at_rest_kw, expected_kw, steady_cooling_kw
 from facility.verify.rules import Earlier, ride_through_kwh, verify
 from facility.verify.violation import Tier, Violation
 
-__all__ = ["Earlier", "Tier", "Violation", "expected_kw", "fallback_caps", "fits", "highest_cap", "ride_through_kwh", "steady_cooling_kw", "verify"]
+__all__ = [
+    "Earlier",
+    "Tier",
+    "Violation",
+    "at_rest_kw",
+    "expected_kw",
+    "fallback_caps",
+    "fits",
+    "highest_cap",
+    "ride_through_kwh",
+    "steady_cooling_kw",
+    "verify",
+]

@@ -101,6 +101,12 @@ def tanks_kw(decision: Decision) -> dict[str, float]:
     return {order.plant: order.store_kw for order in decision.cooling if order.store_kw is not None}
 
 
+def at_rest_kw(site: Site) -> float:
+    """What the site draws when all GPUs are idle, without cooling and losses, kW."""
+    idle_w = sum(pool.gpus * (site.gpu_models[pool.gpu_model].idle_w + pool.host_idle_w) for pool in site.pools.values())
+    return sum(hall.base_kw for hall in site.halls.values()) + idle_w / 1000
+
+
 def at_cap(curve: Curve, cap_w: float) -> tuple[float, float]:
     """Tell the draw (W) and relative speed of a GPU under `cap_w`.
 
