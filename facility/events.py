@@ -26,13 +26,17 @@ LONGEST_RAMP_MIN = 24 * 60.0
 
 @dataclass(frozen=True)
 class Event:
-    """An order for `[start, end)`, UTC: import at most `target_kw`, or `reduction_pct` less than the baseline; one of them."""
+    """An order for `[start, end)`, UTC: import at most `target_kw`, or `reduction_pct` less than the baseline; one of them.
+
+    A `firm` one, which has a target, is a limit besides: the guard holds it between plans.
+    """
 
     start: datetime
     end: datetime
     target_kw: float | None = None
     reduction_pct: float | None = None
     ramp: timedelta = timedelta(0)
+    firm: bool = False
 
     def full_kw(self, baseline_kw: float) -> float:
         """What may be drawn inside the window, kW."""

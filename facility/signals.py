@@ -7,7 +7,7 @@ what is past already. `amiss` tells what was refused, what ran out, and what has
 The base load of the halls is expected as it is told. Where that is below the site file's, limits hold at the file's all the same: what
 somebody forecasts may lower caps, and never raises one. A load under which the fallback caps would not fit is not believed.
 
-A grid event is kept as it was told, for only a plan's baseline says what it asks of each step.
+A grid event is kept as it was told, for only a plan's baseline says what it asks of each step; a firm one is a limit as well.
 """
 
 from __future__ import annotations
@@ -54,8 +54,14 @@ class Signals:
         self._series: dict[str, Series] = {}
         self._refused: dict[str, str] = {}
         self._loaded: tuple[Site, float, Site] = (site, _base_kw(site), site)
-        self.events: tuple[Event, ...] = ()
-        """The grid event that was told last, if any."""
+        self._event: tuple[Event, ...] = ()
+        self.ordered: tuple[Event, ...] = ()
+        """Grid events that came another way than by their topic."""
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The grid event that was told last, if any, and what was ordered beside it."""
+        return (*self._event, *self.ordered)
 
     def accept(self, name: str, payload: bytes, feed: str | None = None, now: datetime | None = None) -> str | None:
         """Take the signal `name` (a topic's name) at `now`; an empty payload withdraws it. Returns why it is refused, or None."""
@@ -102,7 +108,7 @@ class Signals:
 
     def _accept_event(self, payload: bytes) -> str | None:
         if not payload:
-            self.events = ()
+            self._event = ()
             return None
         try:
             told = decode(payload, m.GridEvent)
@@ -111,7 +117,7 @@ class Signals:
         if told.ramp_min > LONGEST_RAMP_MIN:
             return f"ramp_min is not in 0 to {LONGEST_RAMP_MIN:g} min"
         ramp = timedelta(minutes=told.ramp_min)
-        self.events = (Event(told.start, told.end, told.target_kw, told.reduction_pct, ramp),)
+        self._event = (Event(told.start, told.end, told.target_kw, told.reduction_pct, ramp),)
         return None
 
     def forecast(self, edges: Edges, site: Site | None = None) -> Forecast:
@@ -154,16 +160,20 @@ class Signals:
         return told, np.maximum(told, own) if (told < own).any() else None
 
     def limited(self, asked: Bounds, edges: Edges, proposals: Sequence[Proposal] = ()) -> Bounds:
-        """`asked` with the grid's own limit where it is lower, except while an import limit of priority 5 or less commands."""
-        series = self._series.get("grid_limit")
-        if series is None:
+        """`asked` with the grid's own limit, and with what firm events allow, where that is lower, except while an import limit of
+        priority 5 or less commands.
+        """
+        series, firm = self._series.get("grid_limit"), [event for event in self.ordered if event.firm]
+        if series is None and not firm:
             return asked
         critical = [p for p in proposals if p.kind == "import_limit_kw" and p.priority <= CRITICAL_PRIORITY]
         times, limits = as_datetime64(edges), list(asked.import_limit_kw)
         for t in range(len(limits)):
-            here = (series.start < times[t + 1]) & (series.end > times[t])
-            if here.any() and not any(p.start <= edges[t] and p.end >= edges[t + 1 if t else 0] for p in critical):
+            if any(p.start <= edges[t] and p.end >= edges[t + 1 if t else 0] for p in critical):
+                continue
+            if series is not None and (here := (series.start < times[t + 1]) & (series.end > times[t])).any():
                 limits[t] = min(limits[t], float(series.value[here].min()))
+            limits[t] = min([limits[t], *(e.full_kw(limits[t]) for e in firm if e.start < edges[t + 1] and e.end > edges[t])])
         return replace(asked, import_limit_kw=tuple(limits))
 
     def _unbelievable(self, name: str, told: m.Series, values: Floats, now: datetime | None) -> str | None:

@@ -215,3 +215,14 @@ def test_a_limit_and_an_event_pass_away_without_a_word() -> None:
     assert signals.amiss(HOURS[3]) == {}
     assert signals.accept("grid_limit", b"{", now=NOW)
     assert set(signals.amiss(NOW)) == {"grid_limit"}
+
+
+def test_a_firm_event_is_a_limit_in_every_step_it_touches_and_an_operator_of_critical_equipment_may_pass_it() -> None:
+    signals = Signals(SITE)
+    signals.accept("grid_event", event(), "main")
+    firm = Event(NOW + timedelta(minutes=50), HOURS[2], target_kw=500.0, firm=True)
+    signals.ordered = (firm, Event(NOW, HOURS[3], target_kw=300.0))
+    assert [e.target_kw for e in signals.events] == [400.0, 500.0, 300.0]
+    assert signals.limited(own_limit(), HOURS).import_limit_kw == (500.0, 500.0, 810.0)
+    raised: Any = Proposal("r", "grid/main", "import_limit_kw", 900.0, 5, NOW, HOURS[2], "ann", "")
+    assert signals.limited(own_limit(raised), HOURS, (raised,)).import_limit_kw == (900.0, 900.0, 810.0)
