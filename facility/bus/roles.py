@@ -95,11 +95,14 @@ class User(NamedTuple):
 
 
 class Foreign(NamedTuple):
-    """Patterns of topics that are not ours: readings that the building tells, orders that the grid sends, and what we tell it."""
+    """Patterns of topics that are not ours: readings that the building tells, orders that the grid sends, what we tell the grid, and
+    what we tell the building.
+    """
 
     readings: tuple[str, ...] = ()
     orders: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
 
 
 NOTHING: Final = Foreign()
@@ -134,8 +137,8 @@ def rules(site: Site, user: User, foreign: Foreign = NOTHING) -> Iterator[tuple[
             yield "write" if may_write else "read", pattern
     heard, told = (*foreign.readings, *foreign.orders), foreign.told
     reads, writes = {
-        "daemon": (heard, (*told, f"{REPLIES}/#")),
-        "building": ((), foreign.readings),
+        "daemon": (heard, (*told, *foreign.answers, f"{REPLIES}/#")),
+        "building": (foreign.answers, foreign.readings),
         "grid": (told, foreign.orders),
         "operator": ((f"{REPLIES}/{user.name}/#",), ()),
         "desk": ((f"{REPLIES}/{user.name}/#",), ()),

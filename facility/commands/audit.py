@@ -61,7 +61,8 @@ def said(entry: Entry, ended: dict[str, Entry]) -> str:
         case "service", action:
             return f"daemon {entry.target} {action}: {entry.says}"
         case sort, ("set" | "clear") as action:
-            what = {"override": "an override on ", "contract": "contract ", "position": "the position of "}.get(sort, "something")
+            things = {"override": "an override on ", "contract": "contract ", "position": "the position of ", "target": "a load target of "}
+            what = things.get(sort, "something")
             end = ended.get(entry.id or "") if action == "set" else None
             over = f"; {end.action if end.action in ENDS else 'cleared'} {end.at:%Y-%m-%d %H:%M:%S} UTC" if end else ""
             verb = "set" if action == "set" else "cleared"

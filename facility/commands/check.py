@@ -38,8 +38,10 @@ def run_check(
     site = load_site(site_file, settings) if site_file is not None else None
     if asyncapi:
         from facility.bus.topics import asyncapi as document
+        from facility.dsx.channels import described
 
-        print(json.dumps(document(site), indent=2))
+        dsx = site.bus.dsx if site is not None and site.bus.profile == "dsx" else None
+        print(json.dumps(document(site) if dsx is None else described(document(site), dsx), indent=2))
         return 0
     assert site is not None
     if acl or broker_conf:
@@ -52,9 +54,11 @@ def run_check(
 
         return run_listen(site, listen, broker, as_json=as_json)
     from facility.bus.caution import cautions
+    from facility.dsx.party import cautions as exchange_cautions
     from facility.verify import fallback_caps
 
-    warnings = [*_warnings(site), *cautions(site.bus, datetime.now(UTC))]
+    dsx = site.bus.dsx if site.bus.profile == "dsx" else None
+    warnings = [*_warnings(site), *cautions(site.bus, datetime.now(UTC)), *(() if dsx is None else exchange_cautions(dsx))]
     facts = {
         "site": site.id,
         "halls": len(site.halls),
@@ -83,11 +87,19 @@ def run_check(
 def _foreign(site: Site) -> Foreign:
     """The topics beside our own tree that a site reads and writes."""
     from facility.bus.roles import Foreign
+    from facility.dsx.channels import accesses
     from facility.telemetry.sources import sources
 
     own = f"{site.bus.root}/{site.id}/"
     heard = (pattern for source in sources(site) for pattern in source.patterns)
-    return Foreign(readings=tuple(pattern for pattern in heard if not pattern.startswith(own)))
+    dsx = site.bus.dsx if site.bus.profile == "dsx" else None
+    more = () if dsx is None else tuple(accesses(dsx))
+
+    def of(*what: str) -> tuple[str, ...]:
+        return tuple(pattern for *kind, pattern in more if kind == list(what))
+
+    readings = (*(pattern for pattern in heard if not pattern.startswith(own)), *of("in", "building"))
+    return Foreign(readings, of("in", "grid"), of("out", "grid"), of("out", "building"))
 
 
 def _warnings(site: Site) -> Iterator[str]:

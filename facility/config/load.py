@@ -115,7 +115,8 @@ def _read(path: str | Path) -> Document:
 def _at_home(bus: Bus, home: Path) -> Bus:
     """Name files from the site file's folder."""
     named = {key: getattr(bus, key) for key in FILES}
-    return bus.model_copy(update={key: str(home / Path(file).expanduser()) for key, file in named.items() if file is not None})
+    files = {key: str(home / Path(file).expanduser()) for key, file in named.items() if file is not None}
+    return bus.model_copy(update=files | {"dsx": None if bus.dsx is None else bus.dsx.at_home(home)})
 
 
 def _based(path: str | Path, document: Document, base: Any) -> Document:

@@ -1,22 +1,24 @@
 """Flex: the daemon's part in the flexible load of NVIDIA DSX Exchange. Orders come in, power states and breaches go out.
 
-An order counts only on its orderer's own topic, from its own source, under its own signature where the site file names its keys, and
-never retained. It is on the disk before it acts, it acts at once as far as caps can be lowered without a solver, and the next plan,
-which is asked for, takes it in. Its answer is the power state; where it is refused that is told too, with the order's correlation id.
+What is not its sender's (`facility.dsx.party`) or arrives retained does not count. An order is on the disk before it acts; it acts at
+once, as far as caps can be lowered without a solver, and the next plan, which is asked for, takes it in. Its answer is the power state;
+where it is refused that is told too, with the order's correlation id.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
 
 from facility.bus.interface import Bus, Message
-from facility.bus.messages.codec import Payload, Rejected, decode
+from facility.bus.messages.codec import Payload, Rejected
+from facility.daemon.account import Account
 from facility.daemon.alarms import Alarms
 from facility.dsx import facts
 from facility.dsx.breach import Breach, Watch
@@ -32,56 +34,48 @@ from facility.dsx.flex import (
     StateEvent,
     power,
 )
+from facility.dsx.party import Party, parties
 from facility.dsx.powerstate import Follower, Seen
 from facility.dsx.schedule import Schedule
-from facility.dsx.signature import Signer, Verifier
+from facility.dsx.signature import Signer
 from facility.events import Event
+from facility.journal.entry import Entry
 from facility.journal.journal import Journal
 from facility.overrides.arbitrate import limit_at
-from facility.site import Peer, Site
+from facility.site import Site
 from facility.site.dsx import Dsx
 from facility.verify import at_rest_kw
 
 log = logging.getLogger(__name__)
 
-FACT = "dsx"
+TARGETS, BREACH = "dsx targets", "dsx breach"
+"""Facts of the journal."""
+T = TypeVar("T")
+
 REFUSED, BREACHED, ENFORCED = "load-target-refused", "load-target-breach", "load-target-enforcement"
-
-
-@dataclass(frozen=True)
-class Party:
-    """Who speaks on a topic, and how what it sends is verified; None: it is not signed."""
-
-    name: str
-    source: str
-    verifier: Verifier | None
-
-    def opened(self, event: CloudEvent) -> bytes:
-        """The plain data of its event. Raises `Rejected`."""
-        if event.source != self.source:
-            raise Rejected(f"its source is {event.source}, and this topic belongs to {self.source}", str(event.id))
-        signed = event.signed
-        if (signed is None) != (self.verifier is None):
-            says = "it is signed, and the site file names no keys to verify it with" if signed else "it is not signed"
-            raise Rejected(says, str(event.id))
-        return bytes(event.data) if signed is None or self.verifier is None else self.verifier.verified(signed)
 
 
 class Flex:
     """To be used under the daemon's lock. `new_id` gives a fresh UUIDv4. InputError where a file of keys cannot be used."""
 
-    def __init__(self, site: Site, dsx: Dsx, bus: Bus, journal: Journal, alarms: Alarms, new_id: Callable[[], UUID] = uuid4) -> None:
-        self._site, self._dsx, self._bus, self._journal, self._alarms, self._new_id = site, dsx, bus, journal, alarms, new_id
+    def __init__(
+        self, site: Site, dsx: Dsx, bus: Bus, journal: Journal, alarms: Alarms, account: Account, new_id: Callable[[], UUID] = uuid4
+    ) -> None:
+        self._site, self._dsx, self._bus, self._journal = site, dsx, bus, journal
+        self._alarms, self._account, self._new_id = alarms, account, new_id
         self._tag = dsx.feed_tag or site.grid.feed
-        self._signer = None if dsx.signing_key is None else Signer(dsx.signing_key, "bus.dsx.signing_key")
-        self._isvs = _parties(dsx.isvs, "isvs", "isv", "loadtarget/set")
-        self._infra = _parties(dsx.infra_agents, "infra_agents", "infra", "powerbreach/enforcement")
+        self._signer = None if dsx.signing_key_file is None else Signer(dsx.signing_key_file, "bus.dsx.signing_key_file")
+        self._isvs = parties(dsx.isvs, "isvs", "isv", "loadtarget/set")
+        self._infra = parties(dsx.infra_agents, "infra_agents", "infra", "powerbreach/enforcement")
         self._source = f"//grid/v1/dsx-flex-agent/{dsx.agent}"
         self._topic = f"grid/v1/dsx-flex-agent/{dsx.agent}"
-        self._schedule = self._kept(journal.get(FACT))
+        self._schedule = _kept(journal, TARGETS, Schedule) or Schedule()
+        self._schedule = self._schedule.only(dsx.isvs)
         self._follower = Follower(timedelta(seconds=dsx.status_every_s))
-        self._watch = Watch(new_id, timedelta(seconds=dsx.breach_after_s), timedelta(seconds=dsx.breach_escalates_after_s))
+        after, escalates_after = (timedelta(seconds=s) for s in (dsx.breach_after_s, dsx.breach_escalates_after_s))
+        self._watch = Watch(new_id, after, escalates_after, _kept(journal, BREACH, Breach))
         self._seen: Seen | None = None
+        self._owed: list[tuple[StateEvent, Trace, UUID]] = []
         self._limit_kw: float | None = None
 
     @property
@@ -103,24 +97,27 @@ class Flex:
         if not message.payload:
             return False
         if message.retain:
-            self._refuse(message.topic, "it arrived retained: whoever connects would get it again", now)
+            self._refuse(message.topic, Rejected("it arrived retained: whoever connects would get it again"), now)
             return False
         try:
             if message.topic in self._isvs:
-                return self._ordered(self._isvs[message.topic], message.payload, now)
-            self._enforced(self._infra[message.topic], message.payload, now)
+                return self._ordered(message, self._isvs[message.topic], now)
+            self._enforced(message, self._infra[message.topic], now)
         except Rejected as rejected:
-            self._refuse(message.topic, rejected.reason, now)
+            self._refuse(message.topic, rejected, now)
         return False
 
     def look(self, seen: Seen) -> bool:
         """Tell what has to be told of the feed; True where another constraint holds from now on."""
         self._seen, binding = seen, self._schedule.binding(seen.at)
+        self._tell_owed(seen.at)
         correlation = None if binding is None else binding.correlation
         for happened in self._follower.happened(seen, binding):
             self._tell_state(seen, happened, self._begun(), None if happened == "periodic" else correlation)
         if (breach := self._watch.look(seen, binding)) is not None:
             self._tell_breach(breach, seen.at)
+            self._journal.put(BREACH, msgspec.json.encode(self._watch.standing))
+        self._warn(self._watch.standing, seen.at)
         before, self._limit_kw = self._limit_kw, None if binding is None else binding.constraint.kw
         return before != self._limit_kw
 
@@ -129,44 +126,60 @@ class Flex:
         if self._seen is not None:
             self._tell_state(self._seen, "periodic", self._begun(), None)
 
-    def _ordered(self, isv: Party, payload: bytes, now: datetime) -> bool:
-        event = read(payload, facts.LOAD_TARGET_SET)
+    def _ordered(self, message: Message, isv: Party, now: datetime) -> bool:
+        event = read(message.payload, facts.LOAD_TARGET_SET)
         correlation = event.correlationid or event.id
         try:
             order = data_of(event, isv.opened(event), SetLoadTarget)
             ours = [request for request in order.targets if not request.feed_tags or self._tag in request.feed_tags]
             if not ours:
-                log.info("order %s of %s is for other feeds", event.id, isv.name)
+                self._note("set", isv, event, f"it is for other feeds than {self._tag}", now)
                 return False
             schedule = self._schedule.ordered(isv.name, event.id, correlation, event.time, ours, now)
         except Rejected:
-            if self._seen is not None:
-                self._tell_state(self._seen, "periodic", Trace.of(event), correlation)
+            self._owed.append(("periodic", Trace.of(event), correlation))
+            self._tell_owed(now)
             raise
-        self._journal.put(FACT, msgspec.json.encode(schedule))
+        self._journal.put(TARGETS, msgspec.json.encode(schedule))
         self._schedule = schedule
-        self._alarms.clear(REFUSED)
-        log.info("order %s of %s: %d load targets stand", event.id, isv.name, len(schedule.standing(now)))
-        if self._seen is not None:
-            self._tell_state(replace(self._seen, at=now), "target_set", Trace.of(event), correlation)
+        self._alarms.clear(REFUSED, now)
+        self._note("set", isv, event, f"load targets that stand now: {len(schedule.standing(now))}", now)
+        self._owed.append(("target_set", Trace.of(event), correlation))
+        self._tell_owed(now)
         return True
 
-    def _refuse(self, topic: str, reason: str, now: datetime) -> None:
-        remedy = "ask who sent it; the alarm ends with the next order that is taken in"
-        self._alarms.stand(REFUSED, f"refused: {reason}"[:1000], now, place=topic, remedy=remedy)
+    def _note(self, action: str, party: Party, event: CloudEvent, says: str, now: datetime) -> None:
+        where, key = f"grid/{self._tag}", str(event.id)
+        entry = Entry(now, "target", action, where, says, party.name, result="accepted", id=key, signer=party.signer)
+        self._account.note(entry, to_disk=True)
 
-    def _enforced(self, agent: Party, payload: bytes, now: datetime) -> None:
-        event = read(payload, facts.ENFORCEMENT)
+    def _refuse(self, topic: str, rejected: Rejected, now: datetime) -> None:
+        remedy = "ask who sent it; the alarm ends with the next order that is taken in"
+        self._alarms.stand(REFUSED, f"refused: {rejected.reason}", now, place=topic, remedy=remedy)
+        party = self._isvs.get(topic) or self._infra[topic]
+        action = "set" if topic in self._isvs else "enforced"
+        says = f"{topic}: {rejected.reason}"
+        self._account.note(Entry(now, "target", action, f"grid/{self._tag}", says, party.name, result="rejected", id=rejected.id))
+
+    def _enforced(self, message: Message, agent: Party, now: datetime) -> None:
+        event = read(message.payload, facts.ENFORCEMENT)
         told = data_of(event, agent.opened(event), Enforcement)
         if told.feed_tag != self._tag:
             return
-        log.warning("%s: enforcement %s, %s, %d resources: %s", agent.name, told.action, told.code, len(told.results), told.diag_msg)
+        says = f"{agent.name}: enforcement on the hardware, {told.action}, {told.code}, resources: {len(told.results)}. {told.diag_msg}"
+        self._note("enforced", agent, event, says, now)
         if told.action == "reverted" and told.code == "success":
-            self._alarms.clear(ENFORCED)
+            self._alarms.clear(ENFORCED, now)
             return
-        cause = f"{agent.name}: enforcement on the hardware, {told.action}, {told.code}, {len(told.results)} resources. {told.diag_msg}"
         remedy = "what is capped or off is not ours to raise: see that the load target is kept, then have it reverted"
-        self._alarms.stand(ENFORCED, cause[:1000], now, place=f"breach {told.breach_id}", remedy=remedy)
+        self._alarms.stand(ENFORCED, says, now, place=f"breach {told.breach_id}", remedy=remedy)
+
+    def _tell_owed(self, now: datetime) -> None:
+        """Answer orders; those that came before the feed was first seen are answered then."""
+        if self._seen is not None:
+            owed, self._owed = self._owed, []
+            for happened, trace, correlation in owed:
+                self._tell_state(replace(self._seen, at=now), happened, trace, correlation)
 
     def _tell_state(self, seen: Seen, happened: StateEvent, trace: Trace, correlation: UUID | None) -> None:
         metadata = FeedMetadata(
@@ -192,10 +205,14 @@ class Flex:
             shed_hints=None if over else (),
         )
         self._tell("powerbreach", 2, facts.POWER_BREACH, "powerbreach", told, now, self._begun(), target.correlation)
-        if over:
-            self._alarms.clear(BREACHED)
+
+    def _warn(self, standing: Breach | None, now: datetime) -> None:
+        """Have an alarm stand as long as a breach does."""
+        if standing is None:
+            self._alarms.clear(BREACHED, now)
             return
-        cause = f"the meter showed {breach.measured_kw:.1f} kW, {target.orderer} allows {target.constraint.kw:g} kW"
+        allowed_kw = standing.target.constraint.kw
+        cause = f"the meter showed {standing.measured_kw:.1f} kW, {standing.target.orderer} allows {allowed_kw:g} kW"
         remedy = "see which pools do not follow their caps; what is not controlled must be shed by hand"
         self._alarms.stand(BREACHED, cause, now, place=f"feed {self._tag}", remedy=remedy)
 
@@ -219,22 +236,12 @@ class Flex:
     def _begun(self) -> Trace:
         return Trace(self._new_id().hex)
 
-    def _kept(self, state: bytes | None) -> Schedule:
-        """What an earlier process was ordered, by those who may still order."""
-        if state is None:
-            return Schedule()
-        try:
-            return decode(state, Schedule).only(self._dsx.isvs)
-        except Rejected as rejected:
-            log.warning("the load targets ordered before cannot be read: %s", rejected.reason)
-            return Schedule()
 
-
-def _parties(peers: dict[str, Peer], key: str, role: str, below: str) -> dict[str, Party]:
-    """Those who may speak, by their topic."""
-
-    def party(name: str, peer: Peer) -> Party:
-        verifier = None if peer.keys is None else Verifier(peer.keys, f"bus.dsx.{key}.{name}.keys")
-        return Party(name, f"//grid/v1/{role}/{name}", verifier)
-
-    return {f"grid/v1/{role}/{name}/{below}": party(name, peer) for name, peer in peers.items()}
+def _kept(journal: Journal, fact: str, kind: type[T]) -> T | None:
+    """What an earlier process wrote down; None where it wrote nothing, or nothing that can be read."""
+    state = journal.get(fact)
+    try:
+        return None if state is None else msgspec.json.decode(state, type=kind | None)
+    except (msgspec.MsgspecError, ValueError) as error:
+        log.warning("%s: what was known before cannot be read: %s", fact, error)
+        return None

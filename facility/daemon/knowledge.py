@@ -123,6 +123,10 @@ class Knowledge:
         """What the grid operator ordered."""
         return self._signals.events
 
+    def order(self, events: tuple[Event, ...]) -> None:
+        """Know the grid events that were ordered another way than by their topic, all that stand now."""
+        self._signals.ordered = events
+
     def remember(self) -> None:
         """Write down what a restart must not lose. Raises StoreFault."""
         self._journal.put(FACT, self._telemetry.dump())

@@ -27,6 +27,7 @@ from facility.daemon.actuate import Actuator
 from facility.daemon.alarms import Alarms
 from facility.daemon.answers import Answers
 from facility.daemon.commitment import Commitment
+from facility.daemon.exchange import Exchange
 from facility.daemon.governor import Governor, Outcome
 from facility.daemon.knowledge import Knowledge
 from facility.daemon.people import People
@@ -97,6 +98,7 @@ class Daemon:
         self._rentals = Rentals(site, bus, self._known.rentals, answers)
         self._committed = Commitment(site, bus, journal, answers)
         self._tenants, self._trust = Tenants(site, bus, self._known), Trust(site, self._alarms)
+        self._exchange = Exchange(site, bus, journal, self._alarms, self._account)
         self._epoch = journal.next_epoch()
         self._rivals = Rivals(self._alarms, self._epoch)
         self._actuator = Actuator(site, bus, journal, self._epoch)
@@ -110,7 +112,7 @@ class Daemon:
             self._actuator.resume(decision, clock.now())
             self._known.ledger.resume(decision)
         self._pulse = Pulse(site, bus, instance)
-        self._cycle = self._connections = 0
+        self._cycle = self._concluded = self._connections = 0
         self._forecast: Forecast | None = None
         self._plan_told, self._closed = b"", False
         self._began_s = self._look_s = self._guard_s = self._facts_s = time.monotonic()
@@ -129,6 +131,8 @@ class Daemon:
         for pattern in (*own, *self._known.patterns):
             self._bus.subscribe(pattern, qos=1)
         self._bus.subscribe(f"{self._site.bus.root}/{self._site.id}/{STRANGERS}", qos=0)
+        for pattern, qos in self._exchange.patterns:
+            self._bus.subscribe(pattern, qos=qos)
 
     def start(self) -> None:
         """Go on where an earlier process ended: its last plan while that holds, and the overrides that still stand."""
@@ -137,6 +141,7 @@ class Daemon:
             standing = self._people.keep_up(now)
             self._rentals.keep_up(now)
             self._trust.look(now)
+            self._known.order(self._exchange.events)
             self._governor.start(self._known.situation(now), at_once=standing or self._journal.put_aside is not None)
 
     def attend(self, timeout_s: float) -> None:
@@ -176,6 +181,11 @@ class Daemon:
         now = self._clock.now()
         if self._known.hear(message, now):
             return
+        if self._exchange.hears(message.topic):
+            if self._exchange.answer(message, now):
+                self._known.order(self._exchange.events)
+                self._obey(now)
+            return
         found = self._topics.parse(message.topic)
         if found is None:
             return
@@ -210,8 +220,8 @@ class Daemon:
                 if report is not None:
                     self._read_back(ids["pool"], report, message, now)
             case _:
-                if self._known.accept(name, ids.get("feed"), message, now) and self._governor.in_force is not None:
-                    self._act(now)
+                if self._known.accept(name, ids.get("feed"), message, now):
+                    self._obey(now)
                 if name in NAMES:
                     self._alarms.follow_signals(self._known.amiss(now), now)
 
@@ -219,6 +229,12 @@ class Daemon:
         """What is commanded has changed: bring it into force now, and ask for a plan around it."""
         self.wake()
         self._governor.enforce(self._known.situation(now))
+
+    def _obey(self, now: datetime) -> None:
+        """The grid allows less or more: before the first plan that is for the plan to know."""
+        self.wake()
+        if self._governor.in_force is not None:
+            self._governor.enforce(self._known.situation(now))
 
     def _read_back(self, pool: str, report: CapReported, message: Message, now: datetime) -> None:
         self._rivals.see(pool, report, now)
@@ -268,6 +284,9 @@ class Daemon:
                 self.wake()
             self._governor.guard(here)
             self._tenants.tell(here, self._governor.in_force)
+            waiting = bool(self._actuator.waiting)
+            if self._exchange.follow(here, self._governor.in_force, waiting=waiting, plans=self._concluded):
+                self._obey(now)
             self._alarms.follow_signals(self._known.amiss(now), now)
             self._watch.look(here.snapshot, self._known.batches)
         self._rivals.look(now)
@@ -278,6 +297,7 @@ class Daemon:
             self._people.republish(now)
             self._rentals.republish(now)
             self._committed.republish()
+            self._exchange.republish()
             self._alarms.republish()
             self._tenants.republish()
             self._watch.republish()
@@ -337,6 +357,7 @@ class Daemon:
             here = self._known.situation(self._clock.now())
             try:
                 self._governor.conclude(found, f"{now:%Y%m%dT%H%M%SZ}-{self._epoch}-{self._cycle}", made, here)
+                self._concluded = self._cycle
             except Exception as error:
                 self._governor.safe(here, f"the plan could not be sent: {type(error).__name__}: {error}")
                 raise

@@ -38,14 +38,14 @@ class Breach:
 
 
 class Watch:
-    """Watches one feed; `new_id` names breaches."""
+    """Watches one feed; `new_id` names breaches, `standing` is one that an earlier process found."""
 
-    def __init__(self, new_id: Callable[[], UUID], after: timedelta, escalates_after: timedelta) -> None:
+    def __init__(self, new_id: Callable[[], UUID], after: timedelta, escalates_after: timedelta, standing: Breach | None = None) -> None:
         self._new_id, self._after, self._escalates_after = new_id, after, escalates_after
         self._limit_kw: float | None = None
         self._above_since: datetime | None = None
         self._within_since: datetime | None = None
-        self.standing: Breach | None = None
+        self.standing = standing
 
     def look(self, seen: Seen, binding: Target | None) -> Breach | None:
         """The breach as it is to be told now; None where there is nothing new."""

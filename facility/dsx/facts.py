@@ -4,6 +4,7 @@ Source: github NVIDIA/dsx-exchange (Apache-2.0), the AsyncAPI 3.1.0 files `BMS E
 
     BMS/v1/PUB/Metadata/{objectType}/{pointType}/{tagPath}    retained, and again every 100 s
     BMS/v1/PUB/Value/{objectType}/{pointType}/{tagPath}       on change, and again every 100 s
+    BMS/v1/{integration}/Value/{objectType}/{pointType}/{tagPath}    what metadata with this `integration` asks of us
     grid/v1/isv/{identifier}/loadtarget/set                   QoS 1   an ISV orders
     grid/v1/dsx-flex-agent/{identifier}/powerstate/status     QoS 1   we tell
     grid/v1/dsx-flex-agent/{identifier}/powerbreach           QoS 2   we tell
@@ -50,6 +51,9 @@ POINTS: Final[Mapping[str, tuple[str, ...]]] = {
     "System": ("HeartbeatTimestampBms", "HeartbeatEchoBms", "Status", "Available", "GenericPoint"),
 }  # fmt: skip
 """By object type, the point types whose values the building management system publishes itself."""
+
+BEATS: Final = ("HeartbeatTimestampBms", "HeartbeatTimestampIntegration", "HeartbeatEchoIntegration")
+"""Point types of a System by which both sides tell every 10 s that they are there: the first is theirs, the others ours."""
 
 SPECVERSION: Final = "1.0.2"
 SOURCE: Final = r"//grid/v1/(isv|dsx-flex-agent|infra)/[^/]+"

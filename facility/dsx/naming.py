@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 
+from facility.site.mapping import HOLE
+
 
 def expression(text: str) -> re.Pattern[str]:
-    """The regular expression of a rule's id: `*` is any text, `{name}` an id of ours. ValueError where it is none.
+    """The regular expression of a rule's id: `*` is any text, `{name}` one that is captured. ValueError where it is none.
 
-    >>> expression("PM-{feeder}").fullmatch("PM-ups-1")["feeder"]
+    >>> expression("PM-{asset}").fullmatch("PM-ups-1")["asset"]
     'ups-1'
     """
-    parts = re.split(r"(\*|\{[a-z_]+\})", text)
+    parts = re.split(rf"(\*|{HOLE.pattern.replace('(', '(?:')})", text)
     names = [part for part in parts[1::2] if part != "*"]
     if any(sign in part for part in parts[0::2] for sign in "{}"):
         raise ValueError("a brace that is not part of {name}")
     if len(set(names)) != len(names):
         raise ValueError("a name given twice")
-    holes = {"*": ".*"} | {name: f"(?P<{name[1:-1]}>[a-z0-9][a-z0-9-]*)" for name in names}
+    holes = {"*": ".*"} | {name: f"(?P<{name[1:-1]}>.+)" for name in names}
     return re.compile("".join(holes[part] if i % 2 else re.escape(part) for i, part in enumerate(parts)))

@@ -88,14 +88,16 @@ class Follower:
 
     def state(self, seen: Seen, schedule: Schedule, metadata: FeedMetadata, event: StateEvent) -> FeedState:
         """The state to tell with `event`."""
-        self._told = seen.at
+        self._told, binding = seen.at, schedule.binding(seen.at)
+        limit_kw = None if binding is None else binding.constraint.kw
+        moving = event.startswith("start") or limit_kw != self._limit_kw or (self._ramp is not None and not event.startswith("end"))
         return FeedState(
             metadata=metadata,
             targets=tuple(_told(target, seen.at) for target in schedule.standing(seen.at)),
             calculated_load=power(seen.calculated_kw),
-            in_flight=event.startswith("start") or (self._ramp is not None and not event.startswith("end")),
+            in_flight=moving,
             event=event,
-            compliant=reckoned(seen.calculated_kw, self._limit_kw),
+            compliant=reckoned(seen.calculated_kw, limit_kw),
             power_event_start_time=self._since,
         )
 

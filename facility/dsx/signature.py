@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from facility.bus.messages.codec import Rejected
+from facility.bus.secrets import read_private
 from facility.dsx.facts import ALGORITHMS
 from facility.errors import Fault, InputError
 
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class Signer:
-    """Signs with the private key in the file at `path`, a JWK. InputError, naming `place`, where it cannot be used."""
+    """Signs with the private key in the file at `path`, a JWK. InputError, naming `place`, where it cannot be used, or others may read it."""
 
     def __init__(self, path: str, place: str) -> None:
-        jwk = _read(path, place)
+        jwk = _object(read_private(Path(path), place), path, place)
         try:
             self._key, self._algorithm = _key(jwk)
             self._key.ensure_kid()
@@ -48,7 +49,11 @@ class Verifier:
     def __init__(self, path: str, place: str) -> None:
         from joserfc.jwk import KeySet
 
-        jwks = _read(path, place)
+        try:
+            text = Path(path).read_bytes()
+        except OSError as error:
+            raise _useless(path, place, str(error.strerror)) from error
+        jwks = _object(text, path, place)
         try:
             self._keys: KeySet = KeySet([_key(jwk)[0] for jwk in jwks["keys"]])
         except Exception as error:
@@ -79,10 +84,10 @@ def _key(jwk: dict[str, Any]) -> tuple[ECKey | RSAKey, str]:
     raise ValueError("it is neither an RSA key nor one of P-256")
 
 
-def _read(path: str, place: str) -> dict[str, Any]:
+def _object(text: bytes, path: str, place: str) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(Path(path).read_bytes(), type=dict[str, Any])
-    except (OSError, msgspec.MsgspecError, ValueError) as error:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.MsgspecError, ValueError) as error:
         raise _useless(path, place, str(error)) from error
 
 

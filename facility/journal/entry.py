@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-Sort = Literal["override", "contract", "position", "command", "alarm", "mode", "service"]
+Sort = Literal["override", "contract", "position", "target", "command", "alarm", "mode", "service"]
 """What an entry is about; `command` is of a store that did not tell them apart."""
 
 OURSELVES: Final = "facility"
@@ -20,6 +20,7 @@ class Entry:
     | sort                         | action                                           | target           | result            |
     |------------------------------|--------------------------------------------------|------------------|-------------------|
     | override, contract, position | set, clear; expired, superseded, cleared: an end | what it aims at  | as it was answered |
+    | target                       | set, enforced: by an exchange, of the grid       | the feed         | accepted, rejected |
     | alarm                        | raised, over                                     | its id           | its severity      |
     | mode                         | the mode that was entered                        | site             | the one before    |
     | service                      | started, stopped                                 | its instance     |                   |

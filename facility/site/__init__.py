@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from facility.site.dsx import BmsPoint, Dsx, Peer
 from facility.site.electrical import Battery, Feeder, Genset, Solar
 from facility.site.gpus import Curve, GpuModel, OperatingPoint, Pool
 from facility.site.grid import Carbon, Feed, Grid, LimitWindow
@@ -26,6 +27,7 @@ from facility.site.thermal import CapacityPoint, CoolingPlant, Hall, SetPoint, S
 
 __all__ = [
     "Battery",
+    "BmsPoint",
     "Bus",
     "CapacityPoint",
     "Carbon",
@@ -34,6 +36,7 @@ __all__ = [
     "CoolingPlant",
     "Curve",
     "DemandCharge",
+    "Dsx",
     "EnergyWindow",
     "FeeWindow",
     "Feed",
@@ -49,6 +52,7 @@ __all__ = [
     "MappingRule",
     "OperatingPoint",
     "Part",
+    "Peer",
     "Pool",
     "Quality",
     "Reserve",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from facility.site.access import Access
+from facility.site.dsx import Dsx
 from facility.site.mapping import Format, MappingRule
 from facility.site.part import Id, NonNegative, Part, Positive
 
@@ -33,6 +34,8 @@ class Bus(Access):
     root: Annotated[str, Field(pattern=r"^[^+#\s]+$")] = Field(default="facility/v1", description="first levels of every topic")
     formats: dict[Id, Format] = Field(default={}, description="what messages of one kind have in common, for rules that name it")
     mapping: tuple[MappingRule, ...] = Field(default=(), description="topics that are not ours, as readings of sensors")
+    profile: Literal["own", "dsx"] = Field(default="own", description="dsx: the site takes part in NVIDIA DSX Exchange besides")
+    dsx: Dsx | None = Field(default=None, description="the site's part in NVIDIA DSX Exchange, where profile is dsx")
 
     @property
     def rules(self) -> tuple[MappingRule, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from facility.config.rules import access, electrical, gpus, grid, mapping, references, scrape, sensors, tenancy, thermal
+from facility.config.rules import access, dsx, electrical, gpus, grid, mapping, references, scrape, sensors, tenancy, thermal
 from facility.config.rules.parts import Breach, Known, nearest
 
 __all__ = ["Breach", "Known", "breaches", "nearest"]
@@ -38,3 +38,4 @@ def breaches(site: Known) -> Iterator[Breach]:
     yield from access.users(site)
     yield from scrape.scrapes(site)
     yield from sensors.sensors(site)
+    yield from dsx.exchange(site)

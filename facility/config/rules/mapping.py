@@ -43,13 +43,13 @@ def mapping(site: Known) -> Iterator[Breach]:
         yield from _paths(site, rule)
         yield from _value(site, rule)
         yield from _captures(site, rule)
-        yield from _sensor(site, rule)
+        yield from sensor(site, rule)
         yield from _unit(site, rule)
     told: set[KeyPath] = set()
     for first, second in combinations(rules, 2):
-        if second not in told and (sensor := _both(site, first, second)) is not None:
+        if second not in told and (both := _both(site, first, second)) is not None:
             told.add(second)
-            found = f"bus.mapping.{first[-1]} tells {sensor} too"
+            found = f"bus.mapping.{first[-1]} tells {both} too"
             yield (*second, "sensor"), found, "one rule for a sensor, or `redundant: true` in both: the newest reading counts"
 
 
@@ -149,7 +149,8 @@ def _captures(site: Known, rule: KeyPath) -> Iterator[Breach]:
             )
 
 
-def _sensor(site: Known, rule: KeyPath) -> Iterator[Breach]:
+def sensor(site: Known, rule: KeyPath) -> Iterator[Breach]:
+    """The sensor that a rule names, with its `names`, is one of the site's."""
     template, place = site.get(*rule, "sensor"), (*rule, "sensor")
     if template is None:
         return
@@ -184,8 +185,8 @@ def _redundant(site: Known) -> set[str]:
 
 
 def _unit(site: Known, rule: KeyPath) -> Iterator[Breach]:
-    unit, states, sensor = _given(site, rule, "unit"), site.get(*rule, "states"), site.get(*rule, "sensor")
-    point = (sensor or "").rpartition("/")[2]
+    unit, states, template = _given(site, rule, "unit"), site.get(*rule, "states"), site.get(*rule, "sensor")
+    point = (template or "").rpartition("/")[2]
     into = UNITS.get(point.rpartition("_")[2].partition("-")[0])
     known = [name for units in QUANTITIES if into in units for name in units]
     if unit is None and not states and not any(site.malformed(*rule, key) for key in ("unit", "states")):
@@ -204,9 +205,9 @@ def _both(site: Known, first: KeyPath, second: KeyPath) -> str | None:
     if all(site.get(*rule, "redundant") for rule in (first, second)):
         return None
     for kind, ids in points(site).items():
-        for sensor in ((kind, asset, point) for asset in ids for point in POINTS[kind]):
-            if all(_certainly(site, rule, sensor) for rule in (first, second)):
-                return "/".join(sensor)
+        for place in ((kind, asset, point) for asset in ids for point in POINTS[kind]):
+            if all(_certainly(site, rule, place) for rule in (first, second)):
+                return "/".join(place)
     return None
 
 

@@ -27,5 +27,6 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         for kind, told in (("private", key.as_dict(private=True)), ("public", KeySet([key]).as_dict(private=False))):
             path = folder / f"{name}-{kind}.json"
             path.write_text(json.dumps(told))
+            path.chmod(0o600)
             made[f"{name}-{kind}"] = str(path)
     return made

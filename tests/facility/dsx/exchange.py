@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,18 +36,20 @@ class Exchange:
             "contracts": {"c": {"tenant": "t", "kind": "reserved", "pool": "p", "gpus": 8, "curve": "train", "value_per_gpu_h": 2}},
             "jobs": {"curve": "train"},
             "bus": {"profile": "dsx", "dsx": {
-                "agent": "here", "feed_tag": "main-a", "isvs": {"acme-energy": {"keys": keys.get("isv_keys")}, "other": {}},
-                "infra_agents": {"ima-prod": {}}, "signing_key": keys.get("signing_key"),
+                "agent": "here", "feed_tag": "main-a", "integration": "FACILITY",
+                "isvs": {"acme-energy": {"keys_file": keys.get("isv_keys")}, "other": {}},
+                "infra_agents": {"ima-prod": {}}, "signing_key_file": keys.get("signing_key"),
                 "infrastructure_actions": ["SHUTDOWN_NODES", "TRIP_BREAKERS"],
             }},
         })  # fmt: skip
-        self.clock, self.broker, self.heard = ManualClock(NOW), MemoryBroker(), list[Message]()
+        self.clock, self.heard = ManualClock(NOW), list[Message]()
+        self.broker = MemoryBroker(self.clock.now)
         self.ear = self.broker.connect()
         self.ear.subscribe("#", 2)
         self.site, self.folder = site, folder
         self.open()
 
-    def open(self) -> None:
+    def open(self, *, plan: bool = True) -> None:
         self.journal = Journal(self.folder / "journal.sqlite", clock=self.clock)
         self.bus = self.broker.connect(last_will(self.site, "daemon"))
         self.daemon = Daemon(self.site, self.bus, self.journal, self.clock)
@@ -57,7 +58,8 @@ class Exchange:
         self.daemon.subscribe()
         self.daemon.start()
         self.settle()
-        self.daemon.cycle()
+        if plan:
+            self.daemon.cycle()
 
     def wake(self) -> None:
         self.woken += 1

@@ -56,9 +56,10 @@ ENVELOPE = {"powerstate": (facts.POWER_STATE, STATES, 1), "powerbreach": (facts.
 
 def places(place: str, value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every object below `value` by its place in the tables."""
+    known = {*REQUIRED, *ALLOWED}
     for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
-        known = f"{place}.{key}" if any(path == f"{place}.{key}" or path.startswith(f"{place}.{key}.") for path in (*REQUIRED, *ALLOWED)) else f"{place}.*"
-        yield from places(known, inner)
+        named = any(f"{path}.".startswith(f"{place}.{key}.") for path in known)
+        yield from places(f"{place}.{key}" if named else f"{place}.*", inner)
     if isinstance(value, dict):
         yield place, value
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
+from random import Random
 from typing import Any
 from uuid import uuid4
 
@@ -36,6 +37,21 @@ def test_an_order_is_answered_and_caps_fall_at_once_and_the_next_plan_keeps_it(e
     assert all(step["import_kw"] <= 2.0 + 1e-6 for step in plan["steps"])
 
 
+def test_an_order_that_comes_before_the_first_plan_is_answered_with_it(exchange: Exchange) -> None:
+    exchange.kill()
+    exchange.folder = exchange.folder / "new"
+    exchange.folder.mkdir()
+    exchange.open(plan=False)
+    order = exchange.order(limit(2.0))
+    assert not exchange.since(STATES)
+    exchange.daemon.cycle()
+    exchange.settle()
+    told = exchange.since(STATES)
+    assert [event["data"]["feeds"]["main-a"]["event"] for event in told] == ["target_set", "start_ramp_down", "end_ramp_down"]
+    assert told[0]["correlationid"] == order["correlationid"]
+    assert exchange.cap_w() < 400
+
+
 def test_ramps_begin_with_the_constraint_and_end_when_load_and_meter_are_within_it(exchange: Exchange) -> None:
     exchange.passes(10, 3.2)
     exchange.states()
@@ -43,7 +59,7 @@ def test_ramps_begin_with_the_constraint_and_end_when_load_and_meter_are_within_
     exchange.passes(5, 3.0)
     happened = exchange.states()
     assert [name for name, _ in happened] == ["target_set", "start_ramp_down"]
-    assert happened[1][1]["in_flight"]
+    assert [(state["in_flight"], state["compliant"]) for _, state in happened] == [(True, False), (True, True)]
     assert "power_event_start_time" in happened[1][1]
     exchange.passes(5, 1.95)
     ((name, state),) = exchange.states()
@@ -114,6 +130,18 @@ def test_a_fifth_above_the_target_is_critical_and_escalates_at_once(exchange: Ex
     assert [(data["status"], data["severity"]) for data in told] == [("active", "critical"), ("escalated", "critical")]
 
 
+def test_the_guard_holds_a_firm_target_between_plans_and_one_above_the_load_raises_nothing(exchange: Exchange) -> None:
+    exchange.passes(10, 3.2)
+    exchange.order(limit(100.0))
+    exchange.passes(5, 3.2)
+    assert exchange.cap_w() == 400
+    exchange.order(limit(2.0))
+    exchange.passes(5, 1.9)
+    kept_w = exchange.cap_w()
+    exchange.passes(20, 2.3)
+    assert exchange.cap_w() < kept_w
+
+
 def test_best_effort_is_planned_for_and_neither_guarded_nor_escalated(exchange: Exchange) -> None:
     exchange.passes(10, 3.2)
     exchange.order(limit(2.0, strategy={"best_effort": True}))
@@ -135,6 +163,13 @@ def test_a_silent_meter_neither_begins_nor_ends_a_breach(exchange: Exchange) -> 
     assert not exchange.since(BREACHES)
 
 
+def test_who_ordered_what_stands_in_the_account(exchange: Exchange) -> None:
+    taken, refused = exchange.order(limit(2.0)), exchange.order(limit(2.0, end=NOW - timedelta(hours=1)))
+    told = [(e.action, e.target, e.actor, e.result, e.id) for e in exchange.journal.account(NOW) if e.sort == "target"]
+    by = ("set", "grid/main-a", "acme-energy")
+    assert sorted(told) == sorted([(*by, "accepted", taken["id"]), (*by, "rejected", refused["id"])])
+
+
 def test_orders_survive_a_restart_of_the_daemon(exchange: Exchange) -> None:
     order = exchange.order(limit(2.0))
     exchange.kill()
@@ -147,6 +182,24 @@ def test_orders_survive_a_restart_of_the_daemon(exchange: Exchange) -> None:
     again = exchange.order(limit(3.0), id=order["id"], time=order["time"])
     assert again["id"] == order["id"]
     assert exchange.states()[-1][1]["targets"][0]["load_constraint"]["value"] == 2.0
+
+
+def test_a_breach_outlives_the_process_that_found_it(exchange: Exchange) -> None:
+    exchange.order(limit(2.0))
+    exchange.passes(70, 2.3)
+    exchange.kill()
+    exchange.open()
+    exchange.passes(5, 2.3)
+    assert exchange.alarms() == {"load-target-breach"}
+    exchange.passes(70, 1.9)
+    assert exchange.alarms() == set()
+    told = [event["data"] for event in exchange.since(BREACHES)]
+    assert [data["status"] for data in told] == ["active", "resolved"]
+    assert len({data["breach"]["breach_id"] for data in told}) == 1
+    exchange.kill()
+    exchange.open()
+    exchange.passes(70, 1.9)
+    assert not exchange.since(BREACHES)
 
 
 # --- what is not believed ---
@@ -186,6 +239,19 @@ def test_what_is_not_an_order_of_its_orderer_now_does_not_act_and_is_told(exchan
     assert "load-target-refused" not in exchange.alarms()
 
 
+def test_whatever_an_order_looks_like_nothing_breaks(exchange: Exchange) -> None:
+    good, chance = json.dumps(exchange.order(limit(3.9))).encode(), Random(1)
+    for _ in range(300):
+        spoilt = bytearray(good)
+        for _ in range(chance.randint(1, 4)):
+            at = chance.randrange(len(spoilt))
+            spoilt[at : at + chance.randint(0, 3)] = bytes(chance.choices(b'{}[]",:0919eE.-nulltrue\\\xff', k=chance.randint(0, 3)))
+        exchange.ear.publish(Message("grid/v1/isv/acme-energy/loadtarget/set", bytes(spoilt), qos=1))
+    exchange.settle()
+    assert not exchange.daemon.faults
+    assert exchange.daemon.outcome.mode == "NORMAL"
+
+
 def test_an_order_that_the_broker_remembers_does_not_act(exchange: Exchange) -> None:
     exchange.kill()
     exchange.order(limit(2.0), retain=True)
@@ -216,7 +282,8 @@ def test_an_order_for_other_feeds_and_one_of_a_stranger_pass_by(exchange: Exchan
 def test_enforcement_on_the_hardware_stands_as_an_alarm_until_it_is_reverted(exchange: Exchange) -> None:
     def enforced(action: str) -> None:
         result = {"resource_id": "node-17", "resource_type": "node", "requested_action": "power_cap", "code": "applied"}
-        data = {"breach_id": str(uuid4()), "feed_tag": "main-a", "action": action, "code": "success", "results": [result], "timestamp": NOW.isoformat()}
+        data = {"breach_id": str(uuid4()), "feed_tag": "main-a", "action": action, "code": "success", "results": [result]}
+        data |= {"timestamp": NOW.isoformat()}
         event = {
             "specversion": "1.0.2", "id": str(uuid4()), "source": "//grid/v1/infra/ima-prod", "type": "grid.powerbreach.enforcement.v1",
             "time": NOW.isoformat(), "datacontenttype": "application/json", "subject": "powerbreach",

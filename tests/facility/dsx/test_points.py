@@ -11,20 +11,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facility.bus.interface import Message, matches
-from facility.dsx.bms import parse, pattern
+from facility.dsx.bms import Value, parse, pattern
 from facility.dsx.facts import POINTS
 from facility.dsx.naming import expression
+from facility.sensors import sensors
 from facility.site import Site
 from facility.telemetry import Telemetry
+from facility.telemetry.readings import Refusal
+from facility.telemetry.sums import Sum
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 CURVE = {"source": "by hand", "points": [{"cap_w": 100, "draw_w": 100, "speed": 0.2}, {"cap_w": 400, "draw_w": 390, "speed": 1}]}
 RULES = [
-    {"object_type": "PowerMeter", "point_type": "ActivePower", "id": "UTILITY", "sensor": "site/meter/main/import_kw"},
-    {"object_type": "PowerMeter", "point_type": "ActivePower", "id": "PM-{feeder}", "sensor": "site/feeder/{feeder}/power_kw"},
-    {"object_type": "Rack", "point_type": "RackPower", "id": "R*", "sensor": "h/pool/p/it_power_kw", "sum_of": 2},
-    {"object_type": "CRAH", "point_type": "AirTemperature", "id": "*", "process_area": ["Supply"], "sensor": "h/hall/h/air_temperature_c"},
-    {"object_type": "GenericObject", "point_type": "GenericPoint", "id": "OUT", "sensor": "site/weather/outdoor/temperature_c"},
+    {"object_type": "PowerMeter", "point_type": "ActivePower", "id": "UTILITY", "sensor": "meter/main/import_kw"},
+    {"object_type": "PowerMeter", "point_type": "ActivePower", "id": "PM-{asset}", "sensor": "feeder/{asset}/power_kw"},
+    {"object_type": "UPS", "point_type": "GenericPoint", "id": "{asset}", "sensor": "feeder/{asset}/power_kw", "names": {"USV 7": "main"}},
+    {"object_type": "Rack", "point_type": "RackPower", "id": "R*", "sensor": "pool/p/it_power_kw", "sum_of": 2},
+    {"object_type": "CRAH", "point_type": "AirTemperature", "id": "*", "process_area": ["Supply"], "sensor": "hall/h/air_temperature_c"},
+    {"object_type": "GenericObject", "point_type": "GenericPoint", "id": "OUT", "sensor": "weather/outdoor/temperature_c"},
 ]
 SITE = Site.model_validate({
     "id": "s", "name": "s", "timezone": "UTC", "currency": "EUR", "grid": {"import_limit_kw": 4},
@@ -152,7 +156,15 @@ def test_a_rule_finds_our_id_in_theirs() -> None:
     assert building.describe(place, **meter(objectId="PM-ups")) is None
     assert building.value(place, 3.0) is None
     assert building.now("site/feeder/ups/power_kw") == 3.0
-    assert "no sensor site/feeder/spare/power_kw" in str(building.describe("PowerMeter/ActivePower/z", **meter(objectId="PM-spare")))
+    assert "no sensor feeder/spare/power_kw" in str(building.describe("PowerMeter/ActivePower/z", **meter(objectId="PM-spare")))
+
+
+def test_what_the_building_calls_an_asset_may_be_told_and_then_others_are_not_read() -> None:
+    building = Building()
+    for place, name in (("UPS/GenericPoint/a", "USV 7"), ("UPS/GenericPoint/b", "ups")):
+        assert building.describe(place, objectName=name, objectId=name, engUnit="kW") is None
+        assert building.value(place, 3.0) is None
+    assert [building.now(f"site/feeder/{feeder}/power_kw") for feeder in ("main", "ups")] == [3.0, None]
 
 
 def test_points_that_no_rule_names_set_points_and_those_of_integrations_are_none_of_ours() -> None:
@@ -168,10 +180,14 @@ def test_points_that_no_rule_names_set_points_and_those_of_integrations_are_none
 def test_where_two_points_would_be_one_sensor_the_first_has_it() -> None:
     building = Building()
     building.describe(UTILITY, **meter())
-    assert "is site/meter/main/import_kw already" in str(building.describe("PowerMeter/ActivePower/b", **meter()))
+    assert "is meter/main/import_kw already" in str(building.describe("PowerMeter/ActivePower/b", **meter()))
     building.value(UTILITY, 2.0)
     assert "already" in str(building.value("PowerMeter/ActivePower/b", 3.0))
     assert building.now(METER) == 2.0
+    building.hear("Metadata", UTILITY, b"", retain=True)
+    assert building.describe("PowerMeter/ActivePower/b", **meter()) is None
+    building.value("PowerMeter/ActivePower/b", 3.0)
+    assert building.now(METER) == 3.0
 
 
 def test_metadata_that_contradicts_its_topic_is_refused() -> None:
@@ -228,6 +244,29 @@ def test_more_racks_than_the_site_file_says_are_no_sum() -> None:
     assert "3 of 2" in str(building.value("Rack/RackPower/row1/r3", 1.0))
 
 
+PART = st.tuples(st.integers(0, 3), st.one_of(st.none(), st.floats(-1e6, 1e6)), st.integers(0, 400), st.sampled_from([1, 1, 1, 0]))
+
+
+@given(st.lists(PART, max_size=60))
+def test_a_sum_is_that_of_its_parts_whatever_comes(said: list[tuple[int, float | None, int, int]]) -> None:
+    """The same, added up anew each time."""
+    (sensor,) = (s for s in sensors(SITE) if s.key == POOL)
+    parts: dict[int, tuple[float | None, int, int]] = {}
+    found, newest = Sum(sensor, 4), 0
+    for part, value, at_s, quality in said:
+        parts[part] = (value, 1000 * at_s, quality)
+        newest = max(newest, 1000 * at_s)
+        known = len(parts) == 4 and newest - min(at for _, at, _ in parts.values()) <= 300_000
+        known &= all(v is not None and q == 1 for v, _, q in parts.values())
+        if not known:
+            with pytest.raises(Refusal, match=r"unknown|old|quality"):
+                found.told(str(part), Value(value, 1000 * at_s, quality))
+            continue
+        told = found.told(str(part), Value(value, 1000 * at_s, quality))
+        assert told.values[POOL] == pytest.approx(sum(v or 0.0 for v, _, _ in parts.values()), abs=1e-6)
+        assert told.at_ms == min(at for _, at, _ in parts.values())
+
+
 def test_a_sensor_of_the_exchange_is_patient_for_three_times_the_hundred_seconds_that_values_take() -> None:
     building = Building()
     building.describe(UTILITY, **meter())
@@ -242,7 +281,9 @@ def test_only_what_rules_name_is_asked_for() -> None:
     assert "BMS/v1/PUB/Value/Rack/RackPower/#" in asked
 
 
-@pytest.mark.parametrize("topic", ["BMS/v1/PUB/Value/Rack/RackPower", "BMS/v1/PUB/Alarm/Rack/RackPower/x", "BMS/v1/MEPAI/Value/Rack/RackPower/x", "x"])
+@pytest.mark.parametrize(
+    "topic", ["BMS/v1/PUB/Value/Rack/RackPower", "BMS/v1/PUB/Alarm/Rack/RackPower/x", "BMS/v1/MEPAI/Value/Rack/RackPower/x", "x"]
+)
 def test_other_topics_are_none_of_the_building_management_systems_values(topic: str) -> None:
     assert parse(topic) is None
     assert not Telemetry(SITE).reads(topic)

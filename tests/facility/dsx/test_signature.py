@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from joserfc import jws
-from joserfc.jwk import OctKey
+from joserfc.jwk import ECKey, OctKey
 
 from facility.bus.messages import Rejected
 from facility.dsx import facts
@@ -46,6 +46,20 @@ def test_keys_of_another_algorithm_a_missing_file_and_a_public_key_to_sign_with_
     ):
         with pytest.raises(InputError, match=f"bus.dsx: .*{why}.*; name a file of JSON Web Keys"):
             kind(str(path), "bus.dsx")
+
+
+def test_a_private_key_that_others_may_read_is_not_used(tmp_path: Path, keys: dict[str, str]) -> None:
+    (tmp_path / "key.jwk").write_bytes(Path(keys["ec-private"]).read_bytes())
+    (tmp_path / "key.jwk").chmod(0o644)
+    with pytest.raises(InputError, match="others may read"):
+        Signer(str(tmp_path / "key.jwk"), "bus.dsx.signing_key_file")
+
+
+def test_a_signature_that_names_no_key_or_another_does_not_count(keys: dict[str, str]) -> None:
+    key, verifier = ECKey.import_key(json.loads(Path(keys["ec-private"]).read_text())), Verifier(keys["ec-public"], "there")
+    for kid, why in ({}, "names no key"), ({"kid": "e2"}, "does not hold"):
+        with pytest.raises(Rejected, match=why):
+            verifier.verified(jws.serialize_compact({"alg": "ES256"} | kid, b"{}", key))
 
 
 def test_a_shared_secret_made_of_a_public_key_signs_nothing(keys: dict[str, str]) -> None:

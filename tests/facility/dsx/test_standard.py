@@ -41,7 +41,7 @@ def test_every_event_is_valid_by_the_standards_schemas(exchange: Exchange, stand
     signed = Exchange(tmp_path / "signed" if (tmp_path / "signed").mkdir() is None else tmp_path, signing_key=keys["ec-private"])
     verifier = Verifier(keys["ec-public"], "there")
     schemas = {STATES: "PowerStateStatus", BREACHES: "PowerBreachAlert"}
-    checked = {topic: 0 for topic in schemas}
+    checked = dict.fromkeys(schemas, 0)
     for message in (*lived(exchange), *lived(signed)):
         event, name = json.loads(message.payload), schemas[message.topic]
         validate(standard["dsx-flex"], f"{name}Event", event)

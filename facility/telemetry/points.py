@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from facility.bus import messages as m
 from facility.dsx import facts
@@ -23,14 +23,13 @@ from facility.sensors import Sensor, sensors
 from facility.site import BmsPoint, Site
 from facility.site.dsx import Dsx
 from facility.telemetry.own_tree import decoded
-from facility.telemetry.readings import AS_IT_IS, LONGEST_PERIOD_S, Refusal
-from facility.telemetry.routes import Described, Route, Told
+from facility.telemetry.readings import Refusal
+from facility.telemetry.routes import Described, Fact, Route, Told
+from facility.telemetry.sums import Sum
 from facility.telemetry.units import Conversion, conversion
 
 MOST_POINTS = 200_000
 """Points that are remembered, so that whoever invents more cannot fill the memory."""
-HOLDS_MS = 1000 * 3 * min(facts.REPUBLISH_S, LONGEST_PERIOD_S)
-"""How much older than the newest a part of a sum may be."""
 
 
 @dataclass(frozen=True)
@@ -41,36 +40,15 @@ class Rule:
     id: re.Pattern[str]
 
     def sensor(self, metadata: Metadata) -> str | None:
-        """The key of the sensor that a point of `metadata` is by this rule; None where it does not fit."""
+        """The sensor, as type/asset/point, that a point of `metadata` is by this rule; None where it does not fit."""
         here = (metadata.object_type, metadata.point_type) == (self.told.object_type, self.told.point_type)
         if not here or metadata.id is None or not set(self.told.process_area) <= set(metadata.process_area):
             return None
         found = self.id.fullmatch(metadata.id)
-        return None if found is None else self.told.sensor.format(**found.groupdict())
-
-
-@dataclass
-class Sum:
-    """A sensor that several points make up."""
-
-    sensor: Sensor
-    of: int
-    parts: dict[str, Value] = field(default_factory=dict)
-
-    def told(self, tag: str, value: Value) -> Told:
-        """The sum, with `value` as the newest of the part `tag`, in the sensor's unit. Raises Refusal while it is not known."""
-        self.parts[tag] = value
-        key, newest = self.sensor.key, max(part.timestamp for part in self.parts.values())
-        if len(self.parts) != self.of:
-            raise Refusal("unknown", f"{key}: {len(self.parts)} of {self.of} points were heard")
-        silent = sorted(tag for tag, part in self.parts.items() if newest - part.timestamp > HOLDS_MS)
-        if silent:
-            raise Refusal("old", f"{key}: {len(silent)} of {self.of} points are silent, such as {silent[0]}")
-        bad = sorted(tag for tag, part in self.parts.items() if part.value is None or part.quality != facts.GOOD)
-        if bad:
-            raise Refusal("quality", f"{key}: {len(bad)} of {self.of} points are not good, such as {bad[0]}")
-        total = sum(part.value for part in self.parts.values() if part.value is not None)
-        return Told({key: total}, min(part.timestamp for part in self.parts.values()), facts.GOOD, AS_IT_IS)
+        if found is None:
+            return None
+        names = {name: self.told.names.get(text) if self.told.names else text for name, text in found.groupdict().items()}
+        return None if None in names.values() else self.told.sensor.format(**names)
 
 
 @dataclass
@@ -78,7 +56,7 @@ class Known:
     """A point: what metadata said last, and what follows from it. Without a sensor it is none of ours."""
 
     payload: bytes
-    sensor: str | None = None
+    sensor: Sensor | None = None
     convert: Conversion | None = None
     why: str = ""
 
@@ -87,7 +65,7 @@ class Points:
     """A `Source`: the points that the site file's rules name."""
 
     def __init__(self, site: Site, dsx: Dsx) -> None:
-        self._sensors = {sensor.key: sensor for sensor in sensors(site)}
+        self._sensors = {f"{sensor.asset_type}/{sensor.asset}/{sensor.point}": sensor for sensor in sensors(site)}
         self._rules = [Rule(point, expression(point.id)) for point in dsx.points]
         types = dict.fromkeys((point.object_type, point.point_type) for point in dsx.points)
         self.patterns = tuple(pattern(kind, *pair) for pair in types for kind in (facts.METADATA, facts.VALUE))
@@ -105,9 +83,9 @@ class Points:
         return None
 
     def _described(self, point: Point) -> Route:
-        def told(payload: bytes, _retained: bool) -> Iterable[Told | Described]:
+        def told(payload: bytes, _retained: bool) -> Iterable[Fact]:
             known = self._known.get(point)
-            if known is not None and known.payload == payload:
+            if known is not None and known.payload == payload and not known.why:
                 return ()
             self._forget(point)
             if not payload:
@@ -129,7 +107,7 @@ class Points:
 
         return told
 
-    def _learn(self, point: Point, payload: bytes) -> Iterable[Told | Described]:
+    def _learn(self, point: Point, payload: bytes) -> Iterable[Fact]:
         metadata = decoded(payload, Metadata)
         if (metadata.object_type, metadata.point_type) != point[:2]:
             raise Refusal("malformed", f"{point.tag}: its metadata is of {metadata.object_type} {metadata.point_type}")
@@ -143,12 +121,12 @@ class Points:
         if known.sensor is None:
             self._waiting.pop(point, None)
             return ()
-        sensor = self._sensors[known.sensor]
+        sensor = known.sensor
         if sum_of == 1:
             self._single[sensor.key] = point
         else:
             self._sums.setdefault(sensor.key, Sum(sensor, sum_of))
-        told: list[Told | Described] = [Described(sensor.key, m.Meta(unit=sensor.unit, period_s=facts.REPUBLISH_S))]
+        told: list[Fact] = [Described(sensor.key, m.Meta(unit=sensor.unit, period_s=facts.REPUBLISH_S))]
         if (value := self._waiting.pop(point, None)) is not None:
             with suppress(Refusal):  # it was counted when it began to wait
                 told += self._told(point, known, value)
@@ -160,24 +138,25 @@ class Points:
         rule, key = next(fits, (None, None))
         if rule is None or key is None or metadata.is_setpoint or metadata.integration is not None:
             return Known(payload), 1
-        sensor, first = self._sensors.get(key), self._single.get(key)
+        sensor = self._sensors.get(key)
         if sensor is None:
             return Known(payload, why=f"{point.tag}: the site has no sensor {key}"), 1
+        first = self._single.get(sensor.key)
         convert = None if metadata.unit is None else conversion(metadata.unit, sensor.unit)
         if convert is None:
             return Known(payload, why=f"{point.tag}: its unit {metadata.unit!r} does not become {sensor.unit} of {key}"), 1
         if first is not None and first != point:
             return Known(payload, why=f"{point.tag}: {first.tag} is {key} already"), 1
-        return Known(payload, key, convert), rule.told.sum_of
+        return Known(payload, sensor, convert), rule.told.sum_of
 
     def _told(self, point: Point, known: Known, value: Value) -> Iterable[Told]:
         if known.why:
             raise Refusal("unit", known.why)
         if known.sensor is None or known.convert is None:
             return ()
-        group = self._sums.get(known.sensor)
+        group = self._sums.get(known.sensor.key)
         if group is None:
-            return (Told({known.sensor: value.value}, value.timestamp, value.quality, known.convert),)
+            return (Told({known.sensor.key: value.value}, value.timestamp, value.quality, known.convert),)
         converted = None if value.value is None else known.convert(value.value)
         return (group.told(point.tag, Value(converted, value.timestamp, value.quality)),)
 
@@ -185,7 +164,7 @@ class Points:
         """Metadata was withdrawn, or is another: what followed from it holds no more."""
         known = self._known.pop(point, None)
         if known is not None and known.sensor is not None:
-            if self._single.get(known.sensor) == point:
-                del self._single[known.sensor]
-            if (group := self._sums.get(known.sensor)) is not None:
-                group.parts.pop(point.tag, None)
+            if self._single.get(known.sensor.key) == point:
+                del self._single[known.sensor.key]
+            if (group := self._sums.get(known.sensor.key)) is not None:
+                group.forget(point.tag)

@@ -1,0 +1,67 @@
+"""Exchange: the daemon's part in NVIDIA DSX Exchange, where the site file's profile says so: flexible load and heartbeats."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from facility.bus.interface import Bus, Message
+from facility.daemon.account import Account
+from facility.daemon.alarms import Alarms
+from facility.daemon.flex import Flex
+from facility.daemon.heartbeats import Heartbeats
+from facility.daemon.overrule import import_kw
+from facility.daemon.situation import Situation
+from facility.decision import Decision
+from facility.dsx.powerstate import Seen
+from facility.events import Event
+from facility.journal.journal import Journal
+from facility.site import Site
+
+
+class Exchange:
+    """To be used under the daemon's lock. Without the profile it hears nothing and says nothing. InputError for keys of no use."""
+
+    def __init__(self, site: Site, bus: Bus, journal: Journal, alarms: Alarms, account: Account) -> None:
+        dsx = site.bus.dsx if site.bus.profile == "dsx" else None
+        self._flex = None if dsx is None else Flex(site, dsx, bus, journal, alarms, account)
+        self._heartbeats = None if dsx is None else Heartbeats(bus, alarms, dsx.integration)
+
+    @property
+    def patterns(self) -> tuple[tuple[str, int], ...]:
+        """What to subscribe to beside readings, and with which quality of service."""
+        flex = () if self._flex is None else self._flex.patterns
+        return (*flex, *((pattern, 1) for pattern in (self._heartbeats.patterns if self._heartbeats is not None else ())))
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The load targets that stand, as grid events."""
+        return () if self._flex is None else self._flex.events
+
+    def hears(self, topic: str) -> bool:
+        """Whether a message is for `answer`."""
+        heartbeats, flex = self._heartbeats, self._flex
+        return (flex is not None and flex.hears(topic)) or (heartbeats is not None and heartbeats.hears(topic))
+
+    def answer(self, message: Message, now: datetime) -> bool:
+        """Take a message in; True where other load targets stand because of it."""
+        if self._heartbeats is not None and self._heartbeats.hears(message.topic):
+            self._heartbeats.hear(message, now)
+            return False
+        return self._flex is not None and self._flex.answer(message, now)
+
+    def follow(self, here: Situation, decision: Decision | None, *, waiting: bool, plans: int) -> bool:
+        """Tell how the load targets are kept while `decision` is in force, `waiting` for read-backs, after so many `plans`; beat.
+
+        True where another target holds from now on.
+        """
+        if self._heartbeats is not None:
+            self._heartbeats.keep_time(here.now)
+        if self._flex is None or decision is None:
+            return False
+        calculated_kw = import_kw(here.site, decision, here.snapshot, here.outdoor_c)
+        return self._flex.look(Seen(here.now, calculated_kw, here.snapshot.import_kw, waiting, plans))
+
+    def republish(self) -> None:
+        """Tell the power state again after a reconnect."""
+        if self._flex is not None:
+            self._flex.republish()
