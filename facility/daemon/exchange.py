@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from facility.bus.interface import Bus, Message
@@ -49,17 +50,22 @@ class Exchange:
             return False
         return self._flex is not None and self._flex.answer(message, now)
 
-    def follow(self, here: Situation, decision: Decision | None, *, waiting: bool, plans: int) -> bool:
+    def follow(
+        self, here: Situation, decision: Decision | None, *, waiting: bool, plans: int, defiant: Mapping[str, tuple[str, ...]]
+    ) -> bool:
         """Tell how the load targets are kept while `decision` is in force, `waiting` for read-backs, after so many `plans`; beat.
 
-        True where another target holds from now on.
+        `defiant` are the pools that enforce more than they were sent, with the names of their GPUs. True where another target holds
+        from now on.
         """
         if self._heartbeats is not None:
             self._heartbeats.keep_time(here.now)
         if self._flex is None or decision is None:
             return False
         calculated_kw = import_kw(here.site, decision, here.snapshot, here.outdoor_c)
-        return self._flex.look(Seen(here.now, calculated_kw, here.snapshot.import_kw, waiting, plans))
+        caps_w = {caps.pool: max([caps.cap_w, *(group.cap_w for group in caps.groups)]) for caps in decision.pools}
+        hints = tuple((gpu, caps_w[pool]) for pool, gpus in defiant.items() if pool in caps_w for gpu in gpus)
+        return self._flex.look(Seen(here.now, calculated_kw, here.snapshot.import_kw, waiting, plans, hints))
 
     def republish(self) -> None:
         """Tell the power state again after a reconnect."""

@@ -28,9 +28,11 @@ from facility.dsx.flex import (
     BreachTarget,
     Enforcement,
     FeedMetadata,
+    Power,
     PowerBreach,
     PowerState,
     SetLoadTarget,
+    ShedHint,
     StateEvent,
     power,
 )
@@ -51,6 +53,9 @@ log = logging.getLogger(__name__)
 TARGETS, BREACH = "dsx targets", "dsx breach"
 """Facts of the journal."""
 T = TypeVar("T")
+
+MOST_HINTS = 100
+"""Resources that a breach names, so that it stays short."""
 
 REFUSED, BREACHED, ENFORCED = "load-target-refused", "load-target-breach", "load-target-enforcement"
 
@@ -115,7 +120,7 @@ class Flex:
         for happened in self._follower.happened(seen, binding):
             self._tell_state(seen, happened, self._begun(), None if happened == "periodic" else correlation)
         if (breach := self._watch.look(seen, binding)) is not None:
-            self._tell_breach(breach, seen.at)
+            self._tell_breach(breach, seen)
             self._journal.put(BREACH, msgspec.json.encode(self._watch.standing))
         self._warn(self._watch.standing, seen.at)
         before, self._limit_kw = self._limit_kw, None if binding is None else binding.constraint.kw
@@ -191,7 +196,7 @@ class Flex:
         data = PowerState(snapshot_time=seen.at, feeds={self._tag: state})
         self._tell("powerstate/status", 1, facts.POWER_STATE, "powerstate", data, seen.at, trace, correlation)
 
-    def _tell_breach(self, breach: Breach, now: datetime) -> None:
+    def _tell_breach(self, breach: Breach, seen: Seen) -> None:
         over, target = breach.status == "resolved", breach.target
         actions = () if over or target.best_effort else self._dsx.infrastructure_actions
         told = PowerBreach(
@@ -202,9 +207,9 @@ class Flex:
             target=BreachTarget(correlation_id=target.correlation, load_constraint=target.constraint),
             measured_load=power(breach.measured_kw),
             infrastructure_actions=actions[:1] if breach.status == "active" else actions,
-            shed_hints=None if over else (),
+            shed_hints=None if over else tuple(_hint(gpu, cap_w) for gpu, cap_w in seen.defiant[:MOST_HINTS]),
         )
-        self._tell("powerbreach", 2, facts.POWER_BREACH, "powerbreach", told, now, self._begun(), target.correlation)
+        self._tell("powerbreach", 2, facts.POWER_BREACH, "powerbreach", told, seen.at, self._begun(), target.correlation)
 
     def _warn(self, standing: Breach | None, now: datetime) -> None:
         """Have an alarm stand as long as a breach does."""
@@ -235,6 +240,11 @@ class Flex:
 
     def _begun(self) -> Trace:
         return Trace(self._new_id().hex)
+
+
+def _hint(gpu: str, cap_w: int) -> ShedHint:
+    """What could be done to a GPU that does not do as it was told."""
+    return ShedHint(resource_id=gpu, resource_type="gpu", action="power_cap", priority=1, target_power=Power(value=cap_w, unit="watt"))
 
 
 def _kept(journal: Journal, fact: str, kind: type[T]) -> T | None:

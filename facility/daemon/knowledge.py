@@ -123,6 +123,10 @@ class Knowledge:
         """What the grid operator ordered."""
         return self._signals.events
 
+    def gpus(self, pool: str) -> tuple[str, ...]:
+        """Name the GPUs of a pool, as far as its agent named them."""
+        return self._telemetry.gpus(pool)
+
     def order(self, events: tuple[Event, ...]) -> None:
         """Know the grid events that were ordered another way than by their topic, all that stand now."""
         self._signals.ordered = events

@@ -285,7 +285,8 @@ class Daemon:
             self._governor.guard(here)
             self._tenants.tell(here, self._governor.in_force)
             waiting = bool(self._actuator.waiting)
-            if self._exchange.follow(here, self._governor.in_force, waiting=waiting, plans=self._concluded):
+            defiant = {pool: self._known.gpus(pool) for pool in self._actuator.too_high}
+            if self._exchange.follow(here, self._governor.in_force, waiting=waiting, plans=self._concluded, defiant=defiant):
                 self._obey(now)
             self._alarms.follow_signals(self._known.amiss(now), now)
             self._watch.look(here.snapshot, self._known.batches)

@@ -24,7 +24,7 @@ EXACT, NEAR = 1e-6, 0.01
 @dataclass(frozen=True)
 class Seen:
     """A feed at an instant: the load that is reckoned with and what the meter shows (None: unknown), kW; whether orders to pools are
-    still under way; how many plans were concluded so far.
+    still under way; how many plans were concluded so far; GPUs that enforce more than they were sent, with the cap that they were, W.
     """
 
     at: datetime
@@ -32,6 +32,7 @@ class Seen:
     measured_kw: float | None
     waiting: bool
     plans: int
+    defiant: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)

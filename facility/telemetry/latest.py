@@ -128,6 +128,12 @@ class Telemetry:
         """Tell how old the latest reading of a sensor is, s; None where it never spoke."""
         return self._readings.age_s(key, now)
 
+    def gpus(self, pool: str) -> tuple[str, ...]:
+        """Name the GPUs of a pool, as far as its agent named them."""
+        report = self._caps.get(pool)
+        told = () if report is None else (report.gpus, *(group.gpus for group in report.groups))
+        return tuple(dict.fromkeys(name for names in told if isinstance(names, tuple) for name in names))
+
     def snapshot(self, now: datetime) -> Snapshot:
         """Gather the site as it is believed to be at `now`; who is not heard is named in `stale`, what is not good in `doubts`."""
         caps_w = {pool: max([r.enforced_cap_w, *(g.cap_w for g in r.groups)]) for pool, r in self._caps.items()}

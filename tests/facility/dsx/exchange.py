@@ -106,6 +106,14 @@ class Exchange:
         self.settle()
         return event
 
+    def defies(self, cap_w: int) -> None:
+        """The pool's agent tells that two of its GPUs enforce more than they were sent."""
+        sent = json.loads(self.broker.retained["facility/v1/s/cap/h/p/desired"])
+        report = {"timestamp": int(self.clock.now().timestamp() * 1000), "epoch": sent["epoch"], "seq": sent["seq"]}
+        report |= {"enforced_cap_w": cap_w, "gpus": ["node-1/0", "node-1/1"]}
+        self.ear.publish(Message("facility/v1/s/cap/h/p/reported", json.dumps(report).encode(), qos=1))
+        self.settle()
+
     def since(self, topic: str) -> list[dict[str, Any]]:
         """The events heard on a topic since the last call."""
         found = [json.loads(m.payload) for m in self.heard if m.topic == topic and m.payload]
@@ -135,6 +143,7 @@ def lived(house: Exchange) -> list[Message]:
     house.passes(10, 3.2)
     house.order(limit(2.0, end=house.clock.now() + timedelta(hours=4)))
     house.passes(10, 1.9)
+    house.defies(400)
     house.passes(600, 2.6)
     house.order({"interval": {}, "load_constraint": None})
     house.passes(300, 1.9)

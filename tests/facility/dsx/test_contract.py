@@ -33,12 +33,15 @@ REQUIRED: dict[str, set[str]] = {
     "powerbreach.target": {"correlation_id", "load_constraint"},
     "powerbreach.target.load_constraint": POWER,
     "powerbreach.measured_load": POWER,
+    "powerbreach.shed_hints.*": {"resource_id", "resource_type", "action", "priority"},
+    "powerbreach.shed_hints.*.target_power": POWER,
 }
 """The fields that must be there, by place in the data of a subject; `*` is any key or index."""
 ALLOWED: dict[str, set[str]] = {
     "": {"tracestate", "correlationid"},
     "powerstate.feeds.*": {"power_event_start_time"},
     "powerbreach": {"shed_hints"},
+    "powerbreach.shed_hints.*": {"target_power"},
     "powerbreach.breach": {"resolved_at"},
     "powerstate.feeds.*.targets.*.interval": {"start_time", "end_time"},
     "powerstate.feeds.*.targets.*.strategy": {"best_effort"},
@@ -49,6 +52,8 @@ ENUMERATED: dict[str, set[str]] = {
     "event": {"target_set", "start_ramp_down", "end_ramp_down", "start_ramp_up", "end_ramp_up", "periodic"},
     "status": {"active", "escalated", "resolved"},
     "severity": {"warning", "critical"},
+    "resource_type": {"node", "gpu", "chassis"},
+    "action": {"power_cap", "throttle", "suspend"},
     "infrastructure_actions": {"SHUTDOWN_NODES", "SHUTDOWN_RACKS", "CUT_DATA_FEEDS", "TRIP_BREAKERS"},
 }
 ENVELOPE = {"powerstate": (facts.POWER_STATE, STATES, 1), "powerbreach": (facts.POWER_BREACH, BREACHES, 2)}

@@ -123,6 +123,18 @@ def test_a_breach_is_told_when_it_lasts_escalates_and_ends_with_one_id(exchange:
     assert "load-target-breach" not in exchange.alarms()
 
 
+def test_gpus_that_enforce_more_than_they_were_sent_are_hints_of_where_to_shed(exchange: Exchange) -> None:
+    exchange.order(limit(2.0))
+    exchange.passes(60, 2.3)
+    exchange.defies(400)
+    exchange.passes(10, 2.3)
+    (event,) = exchange.since(BREACHES)
+    hints = event["data"]["shed_hints"]
+    assert [hint["resource_id"] for hint in hints] == ["node-1/0", "node-1/1"]
+    assert {(hint["resource_type"], hint["action"], hint["priority"]) for hint in hints} == {("gpu", "power_cap", 1)}
+    assert hints[0]["target_power"]["value"] <= exchange.cap_w() < 400
+
+
 def test_a_fifth_above_the_target_is_critical_and_escalates_at_once(exchange: Exchange) -> None:
     exchange.order(limit(2.0))
     exchange.passes(75, 2.5)
