@@ -366,7 +366,7 @@ class Daemon:
                 self._known.ledger.count(here.now, self._governor.in_force)
                 if self._governor.plan is found:
                     self._forecast = forecast
-                self._write_down(made, proposals, rentals, forecast, near_kw, here.now)
+                self._write_down(made, proposals, rentals, forecast, events, near_kw, here.now)
 
     def _find(
         self,
@@ -399,6 +399,7 @@ class Daemon:
         proposals: tuple[Proposal, ...],
         rentals: tuple[Rental, ...],
         forecast: Forecast,
+        events: tuple[Event, ...],
         near_kw: Mapping[str, tuple[float, ...]],
         now: datetime,
     ) -> None:
@@ -419,7 +420,8 @@ class Daemon:
                     proposals,
                     rentals,
                     forecast,
-                    made.asked.position_kw,
+                    made.asked,
+                    events,
                     near_kw,
                     governor.in_force,
                     governor.verdict,

@@ -9,8 +9,10 @@ import msgspec
 
 from facility.daemon.governor import Outcome
 from facility.decision import Decision
+from facility.events import Event
 from facility.forecast import Forecast
 from facility.journal.journal import CycleRecord
+from facility.overrides.arbitrate import Bounds
 from facility.overrides.proposal import Proposal
 from facility.rental.rental import Rental
 from facility.snapshot import Snapshot
@@ -24,7 +26,8 @@ def cycle_record(
     proposals: tuple[Proposal, ...],
     rentals: tuple[Rental, ...],
     forecast: Forecast,
-    position_kw: tuple[float | None, ...],
+    asked: Bounds,
+    events: tuple[Event, ...],
     near_kw: Mapping[str, tuple[float, ...]],
     decision: Decision | None,
     verdict: tuple[Violation, ...],
@@ -37,7 +40,9 @@ def cycle_record(
         "proposals": proposals,
         "rentals": [_told(rental) for rental in rentals],
         "forecast": expected | {"demand_gpus": forecast.demand_gpus, "rented_gpus": forecast.rented_gpus},
-        "position_kw": position_kw,
+        "import_limit_kw": asked.import_limit_kw,
+        "position_kw": asked.position_kw,
+        "events": events,
         "near_kw": near_kw,
     }
     return CycleRecord(

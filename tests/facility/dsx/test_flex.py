@@ -175,6 +175,14 @@ def test_a_silent_meter_neither_begins_nor_ends_a_breach(exchange: Exchange) -> 
     assert not exchange.since(BREACHES)
 
 
+def test_a_cycle_is_in_the_journal_with_the_limit_and_the_events_it_was_planned_for(exchange: Exchange) -> None:
+    exchange.order(limit(2.0))
+    exchange.daemon.cycle()
+    inputs = json.loads(exchange.journal.cycles(1)[0].inputs)
+    assert inputs["import_limit_kw"] == [2.0] * 58
+    assert [(event["target_kw"], event["firm"]) for event in inputs["events"]] == [(2.0, True)]
+
+
 def test_who_ordered_what_stands_in_the_account(exchange: Exchange) -> None:
     taken, refused = exchange.order(limit(2.0)), exchange.order(limit(2.0, end=NOW - timedelta(hours=1)))
     told = [(e.action, e.target, e.actor, e.result, e.id) for e in exchange.journal.account(NOW) if e.sort == "target"]
