@@ -126,7 +126,9 @@ class Exchange:
         return [(feed["event"], feed) for feed in feeds]
 
     def alarms(self) -> set[str]:
-        return {topic.rpartition("/")[2] for topic in self.broker.retained if "/alarm/" in topic}
+        """Those of the exchange that stand; those of sensors, of which only the meter speaks here, are others."""
+        standing = {topic.rpartition("/")[2] for topic in self.broker.retained if "/alarm/" in topic}
+        return {alarm for alarm in standing if alarm.startswith(("load-target", "bms"))}
 
     def cap_w(self) -> int:
         sent = json.loads(self.broker.retained["facility/v1/s/cap/h/p/desired"])
