@@ -47,6 +47,7 @@ class RentalDesk:
         for rental, ended in journal.rentals():
             if rental.contract in site.contracts:
                 continue  # the site file has it now
+            self._standing.pop(rental.contract, None)  # its end may have come without being stored
             if ended is None:
                 self._standing[rental.contract] = rental
             else:
