@@ -75,7 +75,7 @@ def load_site(path: str | Path, overrides: Sequence[str] = ()) -> Site:
     faults += [Fault(_place(path, document, key), what, remedy) for key, what, remedy in found]
     if site is None or faults:
         raise InputError(*faults)
-    return site.model_copy(update={"bus": _at_home(site.bus, Path(path).absolute().parent)})
+    return site.model_copy(update={"bus": _at_home(site.bus, document, path)})
 
 
 def assumed_curves(site: Site) -> tuple[str, ...]:
@@ -112,11 +112,14 @@ def _read(path: str | Path) -> Document:
     return document
 
 
-def _at_home(bus: Bus, home: Path) -> Bus:
-    """Name files from the site file's folder."""
+def _at_home(bus: Bus, document: Document, path: str | Path) -> Bus:
+    """Name files from the folder of the file that names them."""
+    def home(key: str) -> Path:
+        return Path(_file(document, ("bus", key), str(path))).absolute().parent
+
     named = {key: getattr(bus, key) for key in FILES}
-    files = {key: str(home / Path(file).expanduser()) for key, file in named.items() if file is not None}
-    return bus.model_copy(update=files | {"dsx": None if bus.dsx is None else bus.dsx.at_home(home)})
+    files = {key: str(home(key) / Path(file).expanduser()) for key, file in named.items() if file is not None}
+    return bus.model_copy(update=files | {"dsx": None if bus.dsx is None else bus.dsx.at_home(home("dsx"))})
 
 
 def _based(path: str | Path, document: Document, base: Any) -> Document:

@@ -41,8 +41,8 @@ class Format(Part):
 
     each: Text | None = Field(default=None, description="where the items stand, for messages with several; paths then begin at an item")
     captures: dict[Text, Text] = Field(default={}, description="name: path of a text beside the value that is captured")
-    timestamp: Timestamp | None = None
-    quality: Quality | None = None
+    timestamp: Timestamp | None = Field(default=None, description="when it was measured; left out: when it arrives")
+    quality: Quality | None = Field(default=None, description="what the sender thinks of it; left out: every value is used")
     unit: Text | None = Field(default=None, description="W, kW, MW, Wh, kWh, MWh, degC, degF or K; needed unless states are given")
     period_s: Positive | None = Field(default=None, description="expected time between two readings; stale after three, at least 15 s")
 

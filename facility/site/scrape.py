@@ -28,5 +28,5 @@ class Scrape(Part):
     pools: Annotated[dict[Id, dict[Label, str]], Field(min_length=1)] = Field(
         description="pool: {label: pattern}; a GPU is of the first pool whose patterns all fit its labels, * stands for any text"
     )
-    period_s: Positive = 15.0
+    period_s: Positive = Field(default=15.0, description="time from one reading of the pages to the next")
     timeout_s: Positive = Field(default=5.0, description="longest time that one page may take")

@@ -124,6 +124,15 @@ def test_a_file_says_what_is_different_from_the_one_it_is_based_on(tmp_path: Pat
     assert same == base
 
 
+def test_a_file_that_a_base_names_stands_beside_the_base(tmp_path: Path) -> None:
+    (tmp_path / "bases").mkdir()
+    written(tmp_path / "bases", ("jobs:\n", "bus: {broker: mqtts://bus, ca_file: ca.pem, cert_file: own.pem}\njobs:\n"))
+    file = tmp_path / "other.yaml"
+    file.write_text(OVER.replace("site.yaml", "bases/site.yaml") + "bus: {cert_file: own.pem}\n", encoding="utf-8")
+    bus = load_site(file).bus
+    assert (bus.ca_file, bus.cert_file) == (str(tmp_path / "bases" / "ca.pem"), str(tmp_path / "own.pem"))
+
+
 def test_each_fault_names_the_file_in_which_it_stands(tmp_path: Path) -> None:
     found = faults(over(tmp_path, OVER.replace("101", "9"), ("parent: ups", "parent: upps")), "grid.import_limit_kw=-1")
     row = line_of("row:")
