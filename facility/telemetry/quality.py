@@ -84,7 +84,7 @@ class Quality:
         for name, pool in site.pools.items():
             key = f"{pool.hall}/pool/{name}/it_power_kw"
             if not one[key].measured:
-                one[key] = put.pool(one[key], name, caps_w)
+                one[key] = put.pool(one[key], name, caps_w, one.get(f"{pool.hall}/pool/{name}/gpu_power_kw"))
             highs_kw[name] = one[key].high or 0.0
         outdoor_c = one[OUTDOOR].value if one[OUTDOOR].measured else None
         for name in site.cooling_plants:

@@ -3,6 +3,7 @@
 | not measured | stands in | why |
 |---|---|---|
 | pool | every GPU at the highest cap that its agent reports, the highest settable where none does, and the hosts at work | no more can be drawn |
+| | what its GPUs say of themselves, where all do and it is less, and the hosts at work | they measure their own power |
 | cooling plant | its steady power for the worst heat of its halls | |
 | battery | it charges as fast as it can | |
 | feeder, grid meter | what hangs on it, with losses, each part as believed | where all parts are measured nothing is guessed |
@@ -43,9 +44,14 @@ class StandIns:
         model = self._site.gpu_models[pool.gpu_model]
         return pool.gpus * (max(caps_w[pool_id], model.idle_w) + max(pool.host_run_w, pool.host_idle_w)) / 1000
 
-    def pool(self, told: Belief, pool_id: str, caps_w: Mapping[str, int]) -> Belief:
-        """What a pool may draw."""
-        return _at_worst(told, self.worst_kw(pool_id, caps_w), "the sum of its caps, and its hosts")
+    def pool(self, told: Belief, pool_id: str, caps_w: Mapping[str, int], gpus: Belief | None = None) -> Belief:
+        """What a pool may draw; `gpus` is what its GPUs tell of their own power."""
+        worst_kw, pool = self.worst_kw(pool_id, caps_w), self._site.pools[pool_id]
+        if gpus is not None and gpus.measured and gpus.high is not None and gpus.verdict == Verdict.GOOD:
+            told_kw = gpus.high + pool.gpus * max(pool.host_run_w, pool.host_idle_w) / 1000
+            if told_kw < worst_kw:
+                return _at_worst(told, told_kw, "what its GPUs tell, and its hosts at work")
+        return _at_worst(told, worst_kw, "the sum of its caps, and its hosts")
 
     def cooling(self, told: Belief, plant_id: str, pools_kw: Mapping[str, float], outdoor_c: float | None) -> Belief:
         """What a cooling plant may draw while its halls' pools draw `pools_kw`."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from facility.bus.interface import Message
 from facility.config import load_site
-from facility.config.rules.mapping import POINTS, UNITS, points
+from facility.config.rules.mapping import known_sensors
 from facility.errors import InputError
 from facility.sensors import sensors
 from facility.site import Site
@@ -411,11 +411,23 @@ class Everything:
 @pytest.mark.parametrize("name", ["demo", "hamburg", "frankfurt"])
 def test_the_rules_know_every_sensor_of_a_site_and_its_unit(name: str) -> None:
     file = Path(f"site_configs/{name}.yaml")
-    ids = points(Everything(yaml.safe_load(file.read_text(encoding="utf-8"))))
-    for sensor in (sensor for sensor in sensors(load_site(file)) if not sensor.redundant_to):
-        assert sensor.asset in ids[sensor.asset_type]
-        assert sensor.point in POINTS[sensor.asset_type]
-        assert UNITS[sensor.point.rpartition("_")[2]] == sensor.unit
+    units = known_sensors(Everything(yaml.safe_load(file.read_text(encoding="utf-8"))))
+    for sensor in sensors(load_site(file)):
+        assert units[sensor.asset_type, sensor.asset, sensor.point] == sensor.unit
+
+
+def test_a_redundant_sensor_is_mapped_as_any_other() -> None:
+    rule = {"topic": "t/{hall}", "sensor": "hall/{hall}/inlet", "unit": "degF"}
+    redundant = 'sensors={h1/hall/h1/air_temperature_c: {redundant: ["h1/hall/h1/inlet"]}}'
+    telemetry = Telemetry(load_site(DEMO, [redundant, f"bus.mapping={json.dumps([rule])}"]))
+    assert telemetry.accept(Message("t/h1", b"77"), NOW) is None
+    reading = telemetry.reading("h1/hall/h1/inlet", NOW)
+    assert reading is not None
+    assert round(reading.value, 9) == 25.0
+    with pytest.raises(InputError, match="`W` for degC"):
+        load_site(DEMO, [redundant, f"bus.mapping={json.dumps([rule | {'unit': 'W'}])}"])
+    with pytest.raises(InputError, match="no point `inlet` of a hall"):
+        load_site(DEMO, [f"bus.mapping={json.dumps([rule])}"])
 
 
 def test_the_shipped_mapping_of_hamburg_reads_what_its_comments_say() -> None:

@@ -295,3 +295,22 @@ def test_a_sum_older_than_the_pool_is_stale_at_once() -> None:
     for message in messages(house.site, stale):
         house.hear(message)
     assert house.kw(OTHER) is None
+
+
+def test_a_pool_whose_meter_is_lost_draws_what_its_gpus_tell_and_its_hosts_where_that_is_less_than_its_caps() -> None:
+    house = House()
+    scrape = house.site.scrape["dcgm"]
+    caps_only = house.telemetry.snapshot(NOW).doubts
+    for seconds in range(4):
+        house.clock.advance(5)
+        at_ms = NOW_MS + 5000 * (seconds + 1)
+        for message in messages(house.site, summed(house.site, scrape, read(node("h2-00", 100 + seconds), scrape, at_ms))):
+            house.hear(message)
+    both = house.telemetry.snapshot(house.clock.now()).doubts
+    it_power = "h2/pool/h2-a/it_power_kw"
+    assert caps_only[it_power].value == pytest.approx(8 * (300 + 120) / 1000)
+    assert both[it_power].value == pytest.approx(8 * (103 + 120) / 1000)
+    assert both[it_power].stands_in == "what its GPUs tell, and its hosts at work"
+    assert OTHER not in both
+    house.clock.advance(60)
+    assert house.telemetry.snapshot(house.clock.now()).doubts[it_power].value == pytest.approx(8 * (300 + 120) / 1000)

@@ -53,11 +53,23 @@ def mapping(site: Known) -> Iterator[Breach]:
             yield (*second, "sensor"), found, "one rule for a sensor, or `redundant: true` in both: the newest reading counts"
 
 
-def points(site: Known) -> dict[str, tuple[str, ...]]:
-    """Return the ids of each type of asset, as far as they are known."""
-    ids = {kind: site.ids(part) for kind, part in PARTS.items()}
+def known_sensors(site: Known) -> dict[tuple[str, str, str], str]:
+    """Return the unit of each sensor by its type, asset and point, as far as they are known; redundant ones too."""
     feed = site.get("grid", "feed")
-    return {**ids, "meter": () if feed is None else (feed,), "weather": ("outdoor",)}
+    ids = {kind: site.ids(part) for kind, part in PARTS.items()} | {"meter": () if feed is None else (feed,), "weather": ("outdoor",)}
+    units = {(kind, asset, point): UNITS[point.rpartition("_")[2]] for kind in ids for asset in ids[kind] for point in POINTS[kind]}
+    for key in site.ids("sensors"):
+        unit = units.get(_named(key))
+        for other in site.get("sensors", key, "redundant") or ():
+            if unit is not None:
+                units[_named(other)] = unit
+    return units
+
+
+def _named(key: str) -> tuple[str, str, str]:
+    """The type, asset and point of a sensor's key."""
+    kind, asset, point = (*key.split("/"), "", "", "")[1:4]
+    return kind, asset, point
 
 
 def _given(site: Known, rule: KeyPath, key: str) -> Any:
@@ -161,14 +173,16 @@ def sensor(site: Known, rule: KeyPath) -> Iterator[Breach]:
     kind, asset, point = levels
     if HOLE.fullmatch(kind) or HOLE.fullmatch(point):
         yield place, f"`{template}`", "a type and a point as they are; only the asset can be captured"
-    elif template in _redundant(site):
         return
-    elif kind not in POINTS:
+    known = known_sensors(site)
+    spoken = {*POINTS.get(kind, ()), *(its for of, _, its in known if of == kind)}
+    if kind not in POINTS:
         yield place, f"no type `{kind}`", nearest(kind, list(POINTS))
-    elif point not in POINTS[kind]:
-        yield place, f"no point `{point}` of a {kind}", nearest(point, POINTS[kind])
+    elif point not in spoken:
+        yield place, f"no point `{point}` of a {kind}", nearest(point, sorted(spoken))
     else:
-        ids, names = points(site)[kind], {name: site.get(*rule, "names", name) for name in site.ids(*rule, "names")}
+        ids = [its for of, its, what in known if (of, what) == (kind, point)]
+        names = {name: site.get(*rule, "names", name) for name in site.ids(*rule, "names")}
         if HOLE.fullmatch(asset):
             wanted = {(*rule, "names", name): of for name, of in names.items() if of is not None}
         else:
@@ -178,16 +192,10 @@ def sensor(site: Known, rule: KeyPath) -> Iterator[Breach]:
                 yield at, f"no {kind} `{of}`", nearest(of, ids)
 
 
-def _redundant(site: Known) -> set[str]:
-    """What `sensors` names as redundant, as type/asset/point."""
-    named = (key for sensor in site.ids("sensors") for key in site.get("sensors", sensor, "redundant") or ())
-    return {key.partition("/")[2] for key in named}
-
-
 def _unit(site: Known, rule: KeyPath) -> Iterator[Breach]:
     unit, states, template = _given(site, rule, "unit"), site.get(*rule, "states"), site.get(*rule, "sensor")
-    point = (template or "").rpartition("/")[2]
-    into = UNITS.get(point.rpartition("_")[2].partition("-")[0])
+    kind, _, point = (*(template or "").split("/"), "", "", "")[:3]
+    into = next((its for (of, _, what), its in known_sensors(site).items() if (of, what) == (kind, point)), None)
     known = [name for units in QUANTITIES if into in units for name in units]
     if unit is None and not states and not any(site.malformed(*rule, key) for key in ("unit", "states")):
         remedy = f"the sender's unit, one of {', '.join(known)}" if known else "give the sender's unit"
@@ -204,11 +212,8 @@ def _both(site: Known, first: KeyPath, second: KeyPath) -> str | None:
     """Name a sensor that two rules tell for certain, where they do not both say so."""
     if all(site.get(*rule, "redundant") for rule in (first, second)):
         return None
-    for kind, ids in points(site).items():
-        for place in ((kind, asset, point) for asset in ids for point in POINTS[kind]):
-            if all(_certainly(site, rule, place) for rule in (first, second)):
-                return "/".join(place)
-    return None
+    told = (place for place in known_sensors(site) if all(_certainly(site, rule, place) for rule in (first, second)))
+    return next(("/".join(place) for place in told), None)
 
 
 def _certainly(site: Known, rule: KeyPath, sensor: tuple[str, str, str]) -> bool:
