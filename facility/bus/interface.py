@@ -1,22 +1,22 @@
 """The bus as the service sees it: messages by topic, whatever carries them.
 
 `Bus` is the interface, `MemoryBroker` carries it inside one process for rehearsals; `facility.bus.mqtt` carries it over MQTT. All
-share two queues. The inbox is bounded and lets commands (QoS 1) overtake telemetry (QoS 0), so that a flood of samples never
-delays an operator. The outbox keeps what cannot be sent now, only the newest value of each topic, for the next connection.
+share the two queues of `facility.bus.queues`.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
+from msgspec import Struct
+from msgspec.structs import replace
+
+from facility.bus.queues import QUEUE_SIZE, Inbox, Outbox
+
 MAX_PAYLOAD_BYTES = 64 * 1024
-MAX_INBOX_BYTES = 256 * 1024 * 1024
-QUEUE_SIZE = 100_000
 
 
 def utc_now() -> datetime:
@@ -24,8 +24,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True, gc=False):
     """One message. `valid_until` (UTC) is when it loses its meaning: from then on it is not sent; MQTT 5 tells the broker so."""
 
     topic: str
@@ -52,6 +51,9 @@ class Bus(Protocol):
 
     def receive(self, timeout_s: float) -> Message | None:
         """Return the next message that came in, or None when none came within `timeout_s`."""
+
+    def drain(self, timeout_s: float, most: int) -> list[Message]:
+        """Return up to `most` messages that came in, commands first; none when none came within `timeout_s`."""
 
     @property
     def connections(self) -> int:
@@ -99,62 +101,6 @@ def matches(pattern: str, topic: str) -> bool:
         wanted.pop()
         levels = levels[: len(wanted)]
     return len(wanted) == len(levels) and all(want in ("+", level) for want, level in zip(wanted, levels, strict=True))
-
-
-class Inbox:
-    """What came in, bounded in number and bytes. Full, it forgets the oldest telemetry; of commands it refuses the newest."""
-
-    def __init__(self, size: int = QUEUE_SIZE, max_bytes: int = MAX_INBOX_BYTES) -> None:
-        self._size, self._max_bytes, self._bytes = size, max_bytes, 0
-        self._commands: deque[Message] = deque()
-        self._telemetry: deque[Message] = deque()
-        self._ready = threading.Condition()
-        self.dropped = 0
-
-    def put(self, message: Message) -> None:
-        """Take one in."""
-        with self._ready:
-            (self._commands if message.qos else self._telemetry).append(message)
-            self._bytes += len(message.payload)
-            while self._telemetry and (len(self._telemetry) > self._size or self._bytes > self._max_bytes):
-                self._drop(self._telemetry.popleft())
-            while self._commands and (len(self._commands) > self._size or self._bytes > self._max_bytes):
-                self._drop(self._commands.pop())
-            self._ready.notify()
-
-    def get(self, timeout_s: float) -> Message | None:
-        """Take the next one out; return None when none came within `timeout_s`."""
-        with self._ready:
-            if not self._ready.wait_for(lambda: self._commands or self._telemetry, max(timeout_s, 0.0)):
-                return None
-            message = (self._commands or self._telemetry).popleft()
-            self._bytes -= len(message.payload)
-            return message
-
-    def _drop(self, message: Message) -> None:
-        self._bytes -= len(message.payload)
-        self.dropped += 1
-
-
-class Outbox:
-    """What waits for the next connection: of each topic the newest, and QoS 1 only, because telemetry is soon worthless."""
-
-    def __init__(self, size: int = QUEUE_SIZE) -> None:
-        self._size = size
-        self._newest: dict[str, Message] = {}
-
-    def keep(self, message: Message) -> bool:
-        """Keep it in place of an older one of its topic; False when it is not kept."""
-        if not message.qos or (message.topic not in self._newest and len(self._newest) >= self._size):
-            return False
-        self._newest.pop(message.topic, None)
-        self._newest[message.topic] = message
-        return True
-
-    def take(self, now: datetime) -> tuple[Message, ...]:
-        """Everything kept that still means something at `now`, oldest first; it keeps nothing."""
-        kept, self._newest = self._newest, {}
-        return tuple(message for message in kept.values() if not message.expired(now))
 
 
 class MemoryBroker:
@@ -256,6 +202,10 @@ class MemoryBus:
     def receive(self, timeout_s: float) -> Message | None:
         """See `Bus.receive`."""
         return self.inbox.get(timeout_s)
+
+    def drain(self, timeout_s: float, most: int) -> list[Message]:
+        """See `Bus.drain`."""
+        return self.inbox.drain(timeout_s, most)
 
     def reconnect(self) -> None:
         """See `Bus.reconnect`."""

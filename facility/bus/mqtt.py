@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from itertools import count
 from typing import Any, Literal
 
 import paho.mqtt.client as paho
@@ -27,7 +28,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from facility.bus.broker import Broker, parse_broker_url, tls_context
-from facility.bus.interface import MAX_PAYLOAD_BYTES, QUEUE_SIZE, Inbox, Message, Outbox, check_pattern, check_topic, utc_now
+from facility.bus.interface import MAX_PAYLOAD_BYTES, Message, check_pattern, check_topic, utc_now
+from facility.bus.queues import QUEUE_SIZE, Inbox, Outbox
 
 __all__ = ["MqttBus", "parse_broker_url"]
 
@@ -40,6 +42,7 @@ MAX_PACKET_BYTES = 16 * MAX_PAYLOAD_BYTES
 """Of a packet that is longer no more is kept; MQTT 5 tells the broker not to send it."""
 MAX_BYTES_ON_THEIR_WAY = 64 * 1024 * 1024
 READ_BYTES = 64 * 1024
+PACKETS_IN_A_ROW = 100
 VERSIONS = {"3.1.1": paho.MQTTv311, "5": paho.MQTTv5}
 
 
@@ -129,6 +132,10 @@ class MqttBus:
     def receive(self, timeout_s: float) -> Message | None:
         """See `Bus.receive`."""
         return self._inbox.get(timeout_s)
+
+    def drain(self, timeout_s: float, most: int) -> list[Message]:
+        """See `Bus.drain`."""
+        return self._inbox.drain(timeout_s, most)
 
     def reconnect(self) -> None:
         """See `Bus.reconnect`."""
@@ -252,10 +259,12 @@ class MqttBus:
 
     def _on_message(self, _client: paho.Client, _data: Any, arrived: paho.MQTTMessage) -> None:
         try:
-            answer_to = getattr(arrived.properties, "ResponseTopic", None)
-            correlation = getattr(arrived.properties, "CorrelationData", None)
-            payload = bytes(arrived.payload[: MAX_PAYLOAD_BYTES + 1])  # enough to see that it is too long
-            self._inbox.put(Message(arrived.topic, payload, arrived.qos, arrived.retain, answer_to, correlation))
+            payload, told = bytes(arrived.payload[: MAX_PAYLOAD_BYTES + 1]), arrived.properties  # enough to see that it is too long
+            if told is None:
+                self._inbox.put(Message(arrived.topic, payload, arrived.qos, arrived.retain))
+            else:
+                answer_to, correlation = getattr(told, "ResponseTopic", None), getattr(told, "CorrelationData", None)
+                self._inbox.put(Message(arrived.topic, payload, arrived.qos, arrived.retain, answer_to, correlation))
         except Exception:  # such as a topic that is not UTF-8; nothing may get into the library's thread
             self._unreadable += 1
             log.debug("unreadable message", exc_info=True)
@@ -280,10 +289,12 @@ class _Client(paho.Client):
         super().__init__(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=protocol)
         self._before_connect, self._aim, self._failed = before_connect, aim, failed
         self.closing, self.ended = threading.Event(), threading.Event()
+        self._ahead, self._given = b"", 0
 
     def reconnect(self) -> MQTTErrorCode:
         """Try to connect."""
         self._before_connect()
+        self._ahead, self._given = b"", 0
         try:
             return super().reconnect()
         except OSError as error:
@@ -297,8 +308,23 @@ class _Client(paho.Client):
         return outcome
 
     def _sock_recv(self, bufsize: int) -> bytes:
-        """Read one part."""
-        return super()._sock_recv(min(bufsize, READ_BYTES))
+        """Give one part, of what was read ahead while any of it is left: the library asks for each packet three times."""
+        if self._given == len(self._ahead):
+            self._ahead, self._given = super()._sock_recv(READ_BYTES), 0
+        part = self._ahead[self._given : self._given + bufsize]
+        self._given += len(part)
+        return part
+
+    def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
+        """Take every packet that was read ahead; what else there is to do for the connection is done in between."""
+        for packets in count(1):
+            outcome = super().loop_read(max_packets)
+            if outcome or self._given == len(self._ahead):
+                break
+            if packets % PACKETS_IN_A_ROW == 0:
+                self.loop_write()
+                self.loop_misc()
+        return outcome
 
     def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
         """Run the network thread."""

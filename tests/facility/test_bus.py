@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from facility.bus.interface import Inbox, MemoryBroker, MemoryBus, Message, Outbox, check_pattern, check_topic, matches
+from facility.bus import queues
+from facility.bus.interface import MemoryBroker, MemoryBus, Message, check_pattern, check_topic, matches
+from facility.bus.queues import Inbox, Outbox
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
@@ -166,3 +169,38 @@ def test_the_outbox_is_bounded_and_keeps_the_order_of_the_newest() -> None:
     assert kept == [True, True, False, True]
     assert [message.topic for message in outbox.take(NOON)] == ["b", "a"]
     assert outbox.take(NOON) == ()
+
+
+def test_what_came_is_drained_at_once_commands_first() -> None:
+    inbox = Inbox()
+    for number in range(5):
+        inbox.put(Message("tele", b"%d" % number))
+    inbox.put(Message("override", b"stop", qos=1))
+    assert [message.payload for message in inbox.drain(0.0, 4)] == [b"stop", b"0", b"1", b"2"]
+    assert [message.payload for message in inbox.drain(0.0, 4)] == [b"3", b"4"]
+    assert inbox.drain(0.0, 4) == []
+
+
+def test_telemetry_waits_for_more_of_it_and_a_command_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues, "LINGER_S", 5.0)
+    inbox = Inbox()
+    inbox.put(Message("tele", b"0"))
+    later = threading.Timer(0.1, lambda: inbox.put(Message("override", b"stop", qos=1)))
+    later.start()
+    began = time.monotonic()
+    assert [message.payload for message in inbox.drain(10.0, 100)] == [b"stop", b"0"]
+    assert 0.05 < time.monotonic() - began < 2
+    for number in range(3):
+        threading.Timer(0.05 * number, lambda: inbox.put(Message("tele", b"1"))).start()
+    assert len(inbox.drain(10.0, 3)) == 3
+    assert time.monotonic() - began < 4
+
+
+def test_every_message_that_comes_amid_draining_is_drained() -> None:
+    inbox, most = Inbox(), 20_000
+    sender = threading.Thread(target=lambda: [inbox.put(Message("tele", b"%d" % n)) for n in range(most)])
+    sender.start()
+    found: list[bytes] = []
+    while len(found) < most and (some := inbox.drain(2.0, 200)):
+        found += [message.payload for message in some]
+    assert found == [b"%d" % n for n in range(most)]

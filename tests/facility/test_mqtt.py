@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -23,6 +25,7 @@ from facility.bus.interface import MAX_PAYLOAD_BYTES, Message, utc_now
 from facility.bus.messages import Rejected, Sample, decode
 from facility.bus.mqtt import MAX_PACKET_BYTES, READ_BYTES, MqttBus, parse_broker_url
 from facility.errors import InputError
+from tests.bench import flood
 from tests.faults.proxy import Proxy
 from tests.processes import Mosquitto, free_port, needs_mosquitto, until
 
@@ -316,6 +319,55 @@ def test_a_full_inbox_counts_what_it_loses(room: Room) -> None:
         writer.publish(Message("flood", b"%d" % number))
     assert until(lambda: reader.dropped >= 95)
     assert payloads(reader)[-1] == b"99"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_burst_is_received_whole_in_order_and_read_many_at_a_time(
+    own_room: Room, monkeypatch: pytest.MonkeyPatch, version: Version
+) -> None:
+    reads: list[int] = []
+    read = paho.Client._sock_recv
+    monkeypatch.setattr(paho.Client, "_sock_recv", lambda client, size: (reads.append(size), read(client, size))[1])
+    reader, sizes = own_room.reader("a", version=version), [1, 100, 1, 5000, 60_000, 3, 127, 128, 16_383, 16_384] * 30
+    own_room.broker.freeze()
+    with socket.create_connection(("127.0.0.1", own_room.broker.port)) as wire:
+        wire.sendall(flood.packet(0x10, flood.text("MQTT") + b"\x04\x02\x00\x00" + flood.text("burst")))
+        small = b"".join(flood.packet(0x30, flood.text("a") + bytes([65 + n % 50]) * size) for n, size in enumerate(sizes) if size < 200)
+        wire.sendall(small)
+        before = len(reads)
+        own_room.broker.thaw()
+        few = [size for size in sizes if size < 200]
+        found = [message.payload for message in (reader.receive(5) for _ in few) if message is not None]
+        assert len(reads) - before < 3 * len(found) / 2
+        wire.sendall(b"".join(flood.packet(0x30, flood.text("a") + b"x" * size) for size in sizes))
+        assert [len(message.payload) for message in (reader.receive(5) for _ in sizes) if message is not None] == sizes
+    assert [len(payload) for payload in found] == few
+    assert [payload[0] for payload in found] == [65 + n % 50 for n, size in enumerate(sizes) if size < 200]
+
+
+def test_a_flood_that_does_not_end_does_not_keep_the_reader_from_writing(room: Room) -> None:
+    reader, ear, over = room.reader("flood/#"), room.open("ear"), threading.Event()
+    ear.subscribe("answer", qos=1)
+    payload = flood.packet(0x30, flood.text("flood/a") + b"x" * 20) * 500
+    with flood.connected(room.broker.port) as wire:
+
+        def pour() -> None:
+            while not over.is_set():
+                wire.sendall(payload)
+
+        pouring = threading.Thread(target=pour)
+        pouring.start()
+        try:
+            assert reader.receive(5)
+            time.sleep(0.3)
+            began = time.monotonic()
+            reader.publish(Message("answer", b"here", qos=1))
+            assert ear.receive(3) == Message("answer", b"here", qos=1)
+            assert time.monotonic() - began < 3
+        finally:
+            over.set()
+            pouring.join()
+    assert reader.connected
 
 
 def test_bad_topics_and_patterns_are_refused_before_the_library_sees_them(room: Room) -> None:

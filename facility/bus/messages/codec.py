@@ -8,6 +8,7 @@ should see is refused before (`limits`); a repeated field everywhere but in read
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -101,15 +102,22 @@ def decode(payload: bytes, kind: type[T]) -> T:
     >>> decode(b"412.5", Sample).value
     412.5
     """
-    strict = issubclass(kind, Payload)
+    strict, decoder = _way(kind)
     if (why := excess(payload, strict=strict)) is not None:
         raise Rejected(why)
     try:
         if strict or payload.lstrip()[:1] == b"{":
-            return msgspec.json.decode(payload, type=kind)
+            found: T = decoder.decode(payload)
+            return found
         return msgspec.convert({"value": msgspec.json.decode(payload, type=float | None)}, kind)
     except (ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
         raise Rejected(str(error)[:500], _id_in(payload)) from error
+
+
+@cache
+def _way(kind: type[T]) -> tuple[bool, msgspec.json.Decoder[T]]:
+    """Whether a type's payloads are looked at strictly, and what decodes them."""
+    return issubclass(kind, Payload), msgspec.json.Decoder(kind)
 
 
 class _Identified(Struct):
