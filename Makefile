@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check types lint layers bench faults setup lock clean help
+.PHONY: demo test check types lint layers bench ingest faults setup lock clean help
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
@@ -13,7 +13,7 @@ help: ## what can be made
 demo: $(READY) mosquitto ## broker, simulated site, daemon and page; FOR=2min stops by itself, BUILDING=telegraf, plain or nested
 	@$(BIN)/facility demo $(if $(BUILDING),--building $(BUILDING)) $(if $(FOR),--for $(FOR))
 
-test: $(READY) mosquitto ## every test
+test: $(READY) mosquitto postgresql ## every test
 	$(BIN)/python -m pytest
 
 check: $(READY) types lint layers docs test ## types, lint, layers, docs, tests
@@ -37,7 +37,10 @@ faults: $(READY) mosquitto ## every fault with the real parts, then each test wi
 	$(BIN)/python -m pytest tests/faults $(if $(FUZZ),--fuzz $(FUZZ))
 	$(BIN)/python -m pytest tests/faults --no-inject
 
-setup: $(READY) mosquitto ## virtual environment and broker, nothing else
+ingest: $(READY) mosquitto postgresql ## what a reading costs from the broker into the history; FOR=5min
+	@$(BIN)/python -m tests.bench.ingest $(if $(FOR),--for $(FOR))
+
+setup: $(READY) mosquitto postgresql ## virtual environment, broker and database, nothing else
 
 lock: ## pin what pyproject.toml asks for, with hashes
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-strip-extras --no-header --python-version 3.11 \
@@ -56,14 +59,18 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
-.PHONY: mosquitto docs
+.PHONY: mosquitto postgresql docs
 mosquitto:
 	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || { \
 		echo "installing mosquitto through the system's package manager"; $(call install,mosquitto mosquitto-clients); }
 	@command -v mosquitto_pub >/dev/null || { \
 		echo "installing mosquitto-clients through the system's package manager"; $(call install,mosquitto-clients); }
 
-# The tests and the demonstration start brokers of their own on free ports; the one of the package is not needed running.
+postgresql:
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
+		echo "installing postgresql through the system's package manager, for the tests of the history"; $(call install,postgresql); }
+
+# The tests and the demonstration start brokers and databases of their own on free ports; those of the packages are not needed running.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 define install
 $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $(1) >/dev/null

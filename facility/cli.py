@@ -163,6 +163,9 @@ def run(
     site: SiteFile,
     broker: Broker = None,
     state: Annotated[Path | None, typer.Option(metavar="FILE", help="the journal; default: SITE_ID.sqlite here")] = None,
+    history: Annotated[
+        str | None, typer.Option(metavar="FILE|URL|none", help="every reading: a file or postgresql://...; default: SITE_ID.history.sqlite")
+    ] = None,
     mqtt: Annotated[str, typer.Option(help="3.1.1 or 5")] = "3.1.1",
     clock: Annotated[
         str | None, typer.Option(metavar="SPEED@REAL:ISO", help="a faster clock, for rehearsals", hidden=True)
@@ -172,7 +175,7 @@ def run(
     """Run the daemon: read, decide, verify, act, record, every cycle."""
     from facility.commands.run import run_daemon
 
-    raise typer.Exit(run_daemon(site, tuple(settings or ()), broker, state, mqtt, clock))
+    raise typer.Exit(run_daemon(site, tuple(settings or ()), broker, state, mqtt, clock, history))
 
 
 @app.command()
@@ -261,6 +264,27 @@ def audit(
     from facility.commands.audit import run_audit
 
     raise typer.Exit(run_audit(site, tuple(settings or ()), state, since, by, target, as_json=json))
+
+
+@app.command()
+def history(
+    site: SiteFile,
+    place: Annotated[
+        str | None, typer.Option("--history", metavar="FILE|URL", help="a file or postgresql://...; default: SITE_ID.history.sqlite here")
+    ] = None,
+    points: Annotated[str, typer.Option(metavar="PATTERN", help="points, such as 'h1/*/*/it_power_kw'")] = "*",
+    start: Annotated[str | None, typer.Option("--from", metavar="I", help="a bare date or an instant")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="I", help="a bare date or an instant; default: now")] = None,
+    last: Annotated[str | None, typer.Option(metavar="TIME", help="the last of it, such as 6h; default 1h")] = None,
+    every: Annotated[str | None, typer.Option(metavar="TIME", help="means of intervals, such as 1min; one without a reading is a gap")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="F.parquet|F.csv", help="write point, time, value, quality")] = None,
+    settings: Settings = None,
+    json: Json = False,
+) -> None:
+    """Say what each point read, beside the running daemon; or write it into a file."""
+    from facility.commands.history import Span, run_history
+
+    raise typer.Exit(run_history(site, tuple(settings or ()), place, points, Span(start, end, last, every), out, as_json=json))
 
 
 def main() -> None:

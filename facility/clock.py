@@ -60,6 +60,15 @@ class ManualClock:
         self._now += timedelta(seconds=seconds)
 
 
+def milliseconds(instant: datetime) -> int:
+    """Tell an instant as whole ms since 1970.
+
+    >>> milliseconds(datetime(2026, 8, 22, 7, 0, 0, 1000, tzinfo=UTC))
+    1787382000001
+    """
+    return round(instant.timestamp() * 1000)
+
+
 def parse_epoch(text: str) -> tuple[float, datetime]:
     """Read `REALSECONDS:ISO`, such as `1787382000.5:2026-07-15T00:00:00+00:00`, into (seconds since 1970, UTC instant).
 

@@ -25,6 +25,7 @@ from facility.commands.page import Page
 from facility.config import load_site
 from facility.durations import parse_duration, parse_instant
 from facility.errors import Fault, InputError
+from facility.history import default_place
 from facility.simulate.dialects import DIALECTS
 from facility.simulate.reference import Reference
 from facility.site import Site
@@ -93,12 +94,12 @@ def run_demo(site_file: str | None, speed: float, duration: str | None, start: s
         bus = MqttBus(url, "facility-demo")
         stack.callback(bus.close)
         page.subscribe(bus)
-        for line in hints(site, site_file, port, speed):
+        for line in hints(site, site_file, port, speed, folder):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
         return _show(console, page, bus, children, folder, stop, lasts_s)
 
 
-def hints(site: Site, site_file: str, port: int, speed: float) -> Iterator[str]:
+def hints(site: Site, site_file: str, port: int, speed: float, folder: Path) -> Iterator[str]:
     """What to try in a second terminal."""
     pool, hall = next((name, pool.hall) for name, pool in site.pools.items())
     root = f"{site.bus.root}/{site.id}"
@@ -115,6 +116,7 @@ def hints(site: Site, site_file: str, port: int, speed: float) -> Iterator[str]:
     yield f"  .venv/bin/facility tail {site_file} --broker {url}"
     yield f"  .venv/bin/facility override {site_file} list --broker {url}"
     yield f"  .venv/bin/facility status {site_file} --broker {url}"
+    yield f"  .venv/bin/facility history {site_file} --history {default_place(site.id, folder)} --last 6h"
     yield "Ctrl-C ends it."
 
 

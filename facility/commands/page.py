@@ -59,8 +59,7 @@ class Page:
 
     def take(self, message: Message) -> None:
         """Take one message; what cannot be read is not shown."""
-        if self._telemetry.reads(message.topic):
-            self._telemetry.accept(message, self._clock.now())
+        if self._telemetry.hear(message, self._clock.now()):
             return
         found = self._topics.parse(message.topic)
         if found is None:

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC
 from pathlib import Path
 from types import FrameType
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from facility.bus.mqtt import MqttBus
     from facility.daemon.loop import Daemon
+    from facility.history import Nowhere, Recorder
     from facility.site import Site
 
 log = logging.getLogger("facility")
@@ -34,7 +35,13 @@ LAST_CYCLE_S = 1.0
 
 
 def run_daemon(
-    site_file: str, settings: tuple[str, ...], broker: str | None, state: Path | None, mqtt: str, clock_text: str | None
+    site_file: str,
+    settings: tuple[str, ...],
+    broker: str | None,
+    state: Path | None,
+    mqtt: str,
+    clock_text: str | None,
+    history: str | None,
 ) -> int:
     """Run until SIGTERM or SIGINT; 0 after a clean stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -53,12 +60,14 @@ def run_daemon(
 
     clock, speed = _clock(clock_text)
     stop, instance = _asked_to_stop(), instance_name()
-    with Child() as solver, Journal(state or Path(f"{site.id}.sqlite"), clock=clock) as journal:
+    path = state or Path(f"{site.id}.sqlite")
+    with ExitStack() as stack, Child() as solver, Journal(path, clock=clock) as journal:
         if journal.put_aside is not None:
             log.warning("the journal was damaged and lies at %s now; a new one begins", journal.put_aside)
+        recorder = stack.enter_context(closing(_recorder(site, history, path.parent, clock)))
         at, version = reach(site.bus, broker), cast("Literal['3.1.1', '5']", mqtt)
         bus = MqttBus(at, instance, will=last_will(site, instance), version=version, now=clock.now)
-        daemon = Daemon(site, bus, journal, clock, instance=instance, solver_of=solver)
+        daemon = Daemon(site, bus, journal, clock, instance=instance, solver_of=solver, history=recorder)
         daemon.subscribe()
         wanted = threading.Event()
         daemon.wake = wanted.set
@@ -113,6 +122,18 @@ def _scraping(site: Site, daemon: Daemon, clock: Clock, speed: float) -> Iterato
     finally:
         for scraper in scrapers:
             scraper.close()
+
+
+def _recorder(site: Site, place: str | None, folder: Path, clock: Clock) -> Recorder | Nowhere:
+    """What records readings: at a place, beside the journal where none is named, or nowhere."""
+    from facility.history import Nowhere, Recorder, default_place, open_history
+
+    if place == "none":
+        return Nowhere()
+    history = open_history(place or default_place(site.id, folder), site.id, clock)
+    if history.put_aside is not None:
+        log.warning("the history was damaged and lies at %s now; a new one begins", history.put_aside)
+    return Recorder(history, site.history, clock)
 
 
 def _scheduler(wanted: threading.Event, every_s: float) -> BackgroundScheduler:

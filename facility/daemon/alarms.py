@@ -16,6 +16,8 @@ from facility.site import Site
 
 log = logging.getLogger(__name__)
 
+HISTORY = "history"
+
 
 class Alarms:
     """The alarms of this process; to be used under the daemon's lock."""
@@ -60,6 +62,13 @@ class Alarms:
         for alarm in [alarm for alarm in self._standing if alarm.startswith("signal-")]:
             if alarm not in ids.values():
                 self.clear(alarm, now)
+
+    def follow_history(self, cause: str, now: datetime) -> None:
+        """Raise the alarm of a history that cannot be written; clear it when there is no cause any more."""
+        if cause:
+            self.stand(HISTORY, cause, now, place="history", remedy="give it room, or mend its database; nothing else depends on it")
+        else:
+            self.clear(HISTORY, now)
 
     def clear(self, alarm: str, now: datetime) -> None:
         """Take an alarm back, where it stands."""

@@ -15,6 +15,7 @@ from facility.daemon.situation import Situation
 from facility.errors import InputError
 from facility.events import Event
 from facility.forecast import Forecast
+from facility.history import Note
 from facility.journal.journal import Journal
 from facility.overrides.arbitrate import bounds
 from facility.overrides.desk import OverrideDesk
@@ -38,9 +39,9 @@ class Knowledge:
     hours that were used.
     """
 
-    def __init__(self, site: Site, journal: Journal, clock: Clock) -> None:
+    def __init__(self, site: Site, journal: Journal, clock: Clock, note: Note) -> None:
         self._site, self._journal, self._clock = site, journal, clock
-        self._telemetry, self._signals = Telemetry(site), Signals(site)
+        self._telemetry, self._signals = Telemetry(site, note), Signals(site)
         self.desk = OverrideDesk(site, journal, jobs=self._pool_of)
         self.rentals = RentalDesk(site, journal, jobs=self._pool_of)
         self.ledger = Ledger(site, journal, self.rentals.in_force)
@@ -61,10 +62,7 @@ class Knowledge:
 
     def hear(self, message: Message, now: datetime) -> bool:
         """Take in a message of readings; False where it is none."""
-        if not self._telemetry.reads(message.topic):
-            return False
-        self._telemetry.accept(message, now)
-        return True
+        return self._telemetry.hear(message, now)
 
     def accept(self, name: str, feed: str | None, message: Message, now: datetime) -> bool:
         """Take in a signal or a report, `name` being its topic's; True where it is a new limit of the grid."""

@@ -1,7 +1,8 @@
 """Daemon: read, decide, verify, act, record - every cycle, and at once when an operator speaks.
 
-One thread reads the bus and answers people (`attend`); it never solves. Another plans (`cycle`), woken by the scheduler or by
-an override. They meet under one lock that is never held during a solve, so that an override acts while a plan is being made.
+One thread reads the bus, many messages at a time, and answers people (`attend`); it never solves. Another plans (`cycle`), woken by
+the scheduler or by an override. They meet under one lock that is never held during a solve, so that an override acts while a plan is
+being made.
 Neither ends by an exception: a fault is logged once for each place and kind, counted in `faults`, and the next message is read.
 """
 
@@ -21,7 +22,7 @@ from facility import __version__
 from facility.bus.interface import Bus, Message
 from facility.bus.messages import CapReported, Status
 from facility.bus.topics import Topics
-from facility.clock import Clock
+from facility.clock import Clock, milliseconds
 from facility.daemon.account import Account
 from facility.daemon.actuate import Actuator
 from facility.daemon.alarms import Alarms
@@ -32,7 +33,7 @@ from facility.daemon.governor import Governor, Outcome
 from facility.daemon.knowledge import Knowledge
 from facility.daemon.people import People
 from facility.daemon.pulse import Pulse, last_will
-from facility.daemon.record import cycle_record, decision_in
+from facility.daemon.record import cycle_record, decision_in, note_decision, note_plan
 from facility.daemon.rentals import Rentals
 from facility.daemon.rivals import Rivals
 from facility.daemon.situation import Situation
@@ -40,8 +41,10 @@ from facility.daemon.tenants import Tenants
 from facility.daemon.trust import Trust
 from facility.daemon.watch import Watch
 from facility.decide import Decided, Undecided, decide
+from facility.decision import Decision
 from facility.events import Event
 from facility.forecast import Forecast
+from facility.history import Nowhere, Recorder
 from facility.journal.entry import Entry
 from facility.journal.journal import Journal
 from facility.overrides.proposal import Proposal
@@ -60,6 +63,8 @@ FIRST_PLAN_S = 5.0
 """How long the start waits for a plan before fallback caps are sent."""
 LOOK_S = 0.05
 """How often, at most, the bus thread looks at the clock; in between it only reads."""
+AT_ONCE = 200
+"""Messages that are taken before anything else is looked at: some milliseconds of work, also where they are large."""
 GUARD_S = 0.5
 """How often the meter is held against the limit."""
 UNHEARD = "the broker does not answer: what is sent may reach nobody"
@@ -82,14 +87,23 @@ class Daemon:
     """
 
     def __init__(
-        self, site: Site, bus: Bus, journal: Journal, clock: Clock, *, instance: str = "daemon", solver_of: SolverOf = Solver
+        self,
+        site: Site,
+        bus: Bus,
+        journal: Journal,
+        clock: Clock,
+        *,
+        instance: str = "daemon",
+        solver_of: SolverOf = Solver,
+        history: Recorder | Nowhere | None = None,
     ) -> None:
         self._site, self._bus, self._journal, self._clock, self._instance = site, bus, journal, clock, instance
         self._solver_of = solver_of
         self._topics = Topics(site.bus.root, site.id)
         self._lock = threading.RLock()
         self._planning = threading.Lock()
-        self._known = Knowledge(site, journal, clock)
+        self._history = history or Nowhere()
+        self._known = Knowledge(site, journal, clock, self._history.note)
         self._account = Account(journal)
         self._alarms = Alarms(site, bus, self._account)
         self._watch = Watch(site, bus, self._alarms)
@@ -115,6 +129,7 @@ class Daemon:
         self._cycle = self._concluded = self._connections = 0
         self._forecast: Forecast | None = None
         self._plan_told, self._closed = b"", False
+        self._noted: Decision | None = None
         self._began_s = self._look_s = self._guard_s = self._facts_s = time.monotonic()
         self.faults: Counter[str] = Counter()
         self.wake: Callable[[], None] = lambda: None
@@ -145,12 +160,17 @@ class Daemon:
             self._governor.start(self._known.situation(now), at_once=standing or self._journal.put_aside is not None)
 
     def attend(self, timeout_s: float) -> None:
-        """Take one message, if one comes in time, and do what time asks for. The bus thread calls this for ever."""
-        message = self._bus.receive(timeout_s)
-        if message is not None:
-            with self._lock, self._survives("a message", f" on {message.topic[:200]}"):
-                self._take(message)
-        if message is None or time.monotonic() - self._look_s >= LOOK_S:
+        """Take what came, or comes in time, and do what time asks for. The bus thread calls this for ever."""
+        messages = self._bus.drain(timeout_s, AT_ONCE)
+        if messages:
+            with self._lock:
+                for message in messages:
+                    try:
+                        self._take(message)
+                    except Exception as error:
+                        self._count(error, "a message", f" on {message.topic[:200]}")
+                self._history.hand_over()
+        if not messages or time.monotonic() - self._look_s >= LOOK_S:
             self._look_s = time.monotonic()
             with self._lock, self._survives("keeping time"):
                 self._keep_time()
@@ -159,6 +179,7 @@ class Daemon:
         """Take in a message that did not come over the bus; from any thread."""
         with self._lock, self._survives("a message", f" on {message.topic[:200]}"):
             self._take(message)
+            self._history.hand_over()
 
     def cycle(self) -> Outcome:
         """Make a plan and act on it; of two calls the second waits for the first. Never raises."""
@@ -291,6 +312,10 @@ class Daemon:
             self._alarms.follow_signals(self._known.amiss(now), now)
             self._watch.look(here.snapshot, self._known.batches)
         self._rivals.look(now)
+        self._alarms.follow_history(self._history.trouble, now)
+        if self._governor.in_force is not self._noted:
+            self._noted = self._governor.in_force
+            note_decision(self._site, self._noted, milliseconds(now), self._history.note)
         if self._bus.connections != self._connections:
             self._connections = self._bus.connections
             self._pulse.connected()
@@ -366,6 +391,7 @@ class Daemon:
                 self._known.ledger.count(here.now, self._governor.in_force)
                 if self._governor.plan is found:
                     self._forecast = forecast
+                    note_plan(self._site, found.plan, milliseconds(here.now), self._history.note)
                 self._write_down(made, proposals, rentals, forecast, events, near_kw, here.now)
 
     def _find(
@@ -435,10 +461,13 @@ class Daemon:
         try:
             yield
         except Exception as error:
-            kind = f"{type(error).__name__} in {place}"
-            self.faults[kind] += 1
-            if self.faults[kind] == 1:
-                log.exception("a fault in %s%s; from now on it is only counted", place, detail)
+            self._count(error, place, detail)
+
+    def _count(self, error: Exception, place: str, detail: str) -> None:
+        kind = f"{type(error).__name__} in {place}"
+        self.faults[kind] += 1
+        if self.faults[kind] == 1:
+            log.error("a fault in %s%s; from now on it is only counted", place, detail, exc_info=error)
 
 
 def instance_name() -> str:

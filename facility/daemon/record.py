@@ -1,4 +1,4 @@
-"""Record: one cycle as the journal keeps it, everything that went in and came out as JSON."""
+"""Record: one cycle as the journal keeps it, everything that went in and came out as JSON; and what was sent as points of the history."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from facility.daemon.governor import Outcome
 from facility.decision import Decision
 from facility.events import Event
 from facility.forecast import Forecast
+from facility.history import GOOD, Note
 from facility.journal.journal import CycleRecord
 from facility.overrides.arbitrate import Bounds
 from facility.overrides.proposal import Proposal
 from facility.rental.rental import Rental
+from facility.site import Site
 from facility.snapshot import Snapshot
 from facility.verify import Violation
+from models.plan import Plan
 
 
 def cycle_record(
@@ -68,3 +71,21 @@ def decision_in(record: CycleRecord) -> Decision | None:
         return msgspec.json.decode(record.decision, type=Decision | None)
     except (msgspec.MsgspecError, ValueError):
         return None
+
+
+def note_decision(site: Site, decision: Decision | None, at_ms: int, note: Note) -> None:
+    """Note what was sent at an instant beside what is measured: the highest cap of each pool, the power of batteries and gensets."""
+    if decision is None:
+        return
+    for caps in decision.pools:
+        highest_w = max([caps.cap_w, *(group.cap_w for group in caps.groups)])
+        note(f"{site.pools[caps.pool].hall}/pool/{caps.pool}/sent_cap_w", at_ms, float(highest_w), GOOD)
+    for battery in decision.batteries:
+        note(f"site/battery/{battery.battery}/sent_power_kw", at_ms, battery.power_kw, GOOD)
+    for genset in decision.gensets:
+        note(f"site/genset/{genset.genset}/sent_power_kw", at_ms, genset.power_kw, GOOD)
+
+
+def note_plan(site: Site, plan: Plan, at_ms: int, note: Note) -> None:
+    """Note what a plan that is followed from an instant expects to import first."""
+    note(f"site/meter/{site.grid.feed}/planned_import_kw", at_ms, float(plan.account.import_kw[0]), GOOD)

@@ -33,27 +33,40 @@ class StoreBusyError(InputError):
 
 
 class StoreFault(Exception):
-    """The disk is full, read-only or broken: nothing of what was to be written is stored."""
+    """The disk is full, read-only or broken: nothing of what was to be written is stored. `damaged`: the file itself is."""
+
+    def __init__(self, words: str, *, damaged: bool = False) -> None:
+        super().__init__(words)
+        self.damaged = damaged
 
 
 class Store:
     """An open store, safe to share between threads; `put_aside` is where a damaged predecessor lies, None where none was.
 
     `tables` is the SQL that makes version `version` out of an empty file, `migrations` by version that which makes the next one of it.
-    Raises StoreBusyError for a second writer and InputError for a folder that cannot be written, a newer version, and for a reader
-    an older one.
+    A writer looks at every page when it opens, unless it is not `thorough`. Raises StoreBusyError for a second writer and InputError
+    for a folder that cannot be written, a newer version, and for a reader an older one.
     """
 
     def __init__(
-        self, path: Path, tables: str, version: int, migrations: Mapping[int, str], *, read_only: bool, clock: Clock
+        self,
+        path: Path,
+        tables: str,
+        version: int,
+        migrations: Mapping[int, str],
+        *,
+        read_only: bool,
+        clock: Clock,
+        thorough: bool = True,
     ) -> None:
         self.path = path
         self.put_aside: Path | None = None
         self._tables, self._version, self._migrations = tables, version, migrations
+        self._thorough, self._clock = thorough, clock
         self._mutex = threading.RLock()
         self._lock: IO[str] | None = None if read_only else _lock(path)
         try:
-            self._db = self._open_to_read() if read_only else self._open_to_write(clock)
+            self._db = self._open_to_read() if read_only else self._open_to_write()
         except BaseException:
             self._unlock()
             raise
@@ -63,13 +76,13 @@ class Store:
         self._db.close()
         self._unlock()
 
-    def read(self, query: str, *values: str | int) -> list[Any]:
+    def read(self, query: str, *values: str | float) -> list[Any]:
         """Give all rows of a query."""
         with self._mutex:
             try:
                 return self._db.execute(query, values).fetchall()
             except sqlite3.Error as error:
-                raise StoreFault(f"{self.path}: {error}") from error
+                raise self._fault(error) from error
 
     @contextmanager
     def write(self, *, to_disk: bool = True) -> Iterator[sqlite3.Connection]:
@@ -81,14 +94,30 @@ class Store:
                 yield self._db
                 self._db.execute("COMMIT")
             except sqlite3.Error as error:
-                raise StoreFault(f"{self.path}: {error}") from error
+                raise self._fault(error) from error
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
 
+    def begin_anew(self) -> None:
+        """Put this file aside because it is damaged, and go on with an empty one. Raises StoreFault where that cannot be."""
+        with self._mutex:
+            self._db.close()
+            try:
+                self._set_aside()
+                self._db = self._prepared(self._place("rwc"))
+            except (OSError, sqlite3.Error) as error:
+                raise self._fault(error) from error
+
+    def _fault(self, error: Exception) -> StoreFault:
+        return StoreFault(f"{self.path}: {error}", damaged=getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED)
+
+    def _place(self, mode: str) -> str:
+        return f"{self.path.resolve().as_uri()}?mode={mode}"
+
     def _open_to_read(self) -> sqlite3.Connection:
         try:
-            db = self._checked(f"{self.path.resolve().as_uri()}?mode=ro")
+            db = self._checked(self._place("ro"))
             found = _version(db)
         except sqlite3.Error as error:
             raise InputError(
@@ -100,28 +129,32 @@ class Store:
             raise InputError(Fault(str(self.path), what, "start the daemon on it once: it brings the store up to date"))
         return db
 
-    def _open_to_write(self, clock: Clock) -> sqlite3.Connection:
-        place = f"{self.path.resolve().as_uri()}?mode=rwc"
+    def _open_to_write(self) -> sqlite3.Connection:
+        place = self._place("rwc")
         try:
             return self._prepared(place)
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF not in _DAMAGED:
                 raise InputError(Fault(str(self.path), f"cannot be opened ({error})", _REMEDY)) from error
-        self.put_aside = self.path.with_name(f"{self.path.name}.corrupt-{clock.now().astimezone(UTC):%Y%m%dT%H%M%S%fZ}")
+        self._set_aside()
+        return self._prepared(place)
+
+    def _set_aside(self) -> None:
+        self.put_aside = self.path.with_name(f"{self.path.name}.corrupt-{self._clock.now().astimezone(UTC):%Y%m%dT%H%M%S%fZ}")
         for suffix in ("-shm", "-wal", ""):
             if (part := Path(f"{self.path}{suffix}")).exists():
                 part.rename(f"{self.put_aside}{suffix}")
-        return self._prepared(place)
 
     def _prepared(self, place: str) -> sqlite3.Connection:
-        """Open to write: make the tables where there are none, and look at every page where there are."""
+        """Open to write: make the tables where there are none, look at what is there, bring what is older up to date."""
         db = self._checked(place)
         try:
+            db.execute("SELECT count(*) FROM sqlite_schema")
             version = _version(db)
             if version == 0:
                 db.execute("PRAGMA journal_mode = WAL")
                 db.executescript(f"BEGIN; {self._tables} PRAGMA user_version = {self._version}; COMMIT;")
-            elif (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            elif self._thorough and (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
                 raise sqlite3.DatabaseError(found)  # noqa: TRY301 - told like every other damage
             elif version < self._version:
                 steps = "".join(self._migrations[older] for older in range(version, self._version))

@@ -18,6 +18,7 @@ from facility.site.maintenance import Maintenance
 from facility.site.mapping import Format, MappingRule, Quality, Timestamp
 from facility.site.part import Id, Part
 from facility.site.reserve import Reserve, ReserveWindow
+from facility.site.retention import Retention
 from facility.site.scrape import Scrape
 from facility.site.sensors import SensorKey, SensorRules
 from facility.site.service import Bus, Control
@@ -57,6 +58,7 @@ __all__ = [
     "Quality",
     "Reserve",
     "ReserveWindow",
+    "Retention",
     "SampleJob",
     "Scrape",
     "SensorRules",
@@ -103,3 +105,4 @@ class Site(Part):
     sensors: dict[SensorKey, SensorRules] = Field(default={}, description="what is known of single sensors, by `hall/asset_type/asset/point`")
     control: Control = Control()
     bus: Bus = Bus()
+    history: Retention = Retention()

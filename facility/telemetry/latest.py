@@ -7,7 +7,7 @@ range, future, old, job.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -17,7 +17,9 @@ from msgspec import field
 from facility.bus import messages as m
 from facility.bus.interface import Message
 from facility.bus.topics import Topics
+from facility.clock import milliseconds
 from facility.errors import Fault, InputError
+from facility.history import Note, Nowhere
 from facility.sensors import sensors
 from facility.site import Site
 from facility.snapshot import Snapshot
@@ -71,9 +73,13 @@ def meter_of(site: Site, metered: Metered | None = None) -> Meter:
 
 
 class Telemetry:
-    """The latest of everything that a site's sensors, agents and schedulers told. `refused` counts what was not used, by kind."""
+    """The latest of everything that a site's sensors, agents and schedulers told. `refused` counts what was not used, by kind.
 
-    def __init__(self, site: Site) -> None:
+    `note` is told every reading of a sensor of the site, also those that are refused.
+    """
+
+    def __init__(self, site: Site, note: Note | None = None) -> None:
+        self._note = note or Nowhere().note
         self._site, self._topics = site, Topics(site.bus.root, site.id)
         self._routes, self._readings = Routes(sources(site)), Readings(sensors(site))
         self._quality = Quality(site, self._readings)
@@ -90,9 +96,17 @@ class Telemetry:
         """What to subscribe to for readings, whole topics."""
         return self._routes.patterns
 
-    def reads(self, topic: str) -> bool:
-        """Whether a topic carries readings."""
-        return self._routes.of(topic) is not None
+    def hear(self, message: Message, now: datetime) -> bool:
+        """Take in a message of readings at `now`; False where it is none."""
+        route = self._routes.of(message.topic)
+        if route is None:
+            return False
+        self._quality.listen(now)
+        try:
+            self._all(message.topic, route(message.payload, message.retain), now)
+        except Refusal as refusal:
+            self.refused[refusal.kind] += 1
+        return True
 
     def under(self, site: Site) -> None:
         """Take jobs under the contracts of `site`, the one in force, from now on."""
@@ -230,27 +244,32 @@ class Telemetry:
         refusals: list[Refusal] = []
         for fact in facts:
             try:
-                if isinstance(fact, Refusal):
-                    refusals.append(fact)
-                elif isinstance(fact, Told):
+                if isinstance(fact, Told):
                     if len(fact.values) > 1:
                         self._note_batch(topic, fact.values)
-                    self._take(fact, self._instant(fact, now), now, refusals)
+                    at = self._instant(fact, now)
+                    self._take(fact, at, milliseconds(now) if at is now else fact.at_ms or 0, now, refusals)
+                elif isinstance(fact, Refusal):
+                    refusals.append(fact)
                 else:
                     self._readings.describe(fact.key, fact.meta)
             except Refusal as refusal:
+                if isinstance(fact, Told):  # of a time that cannot be
+                    self._note_refused(fact.values, milliseconds(now), refusal)
                 refusals.append(refusal)
         if refusals:
             self.refused.update(refusal.kind for refusal in refusals[1:])
             raise refusals[0]
 
-    def _take(self, told: Told, at: datetime, now: datetime, refusals: list[Refusal]) -> None:
+    def _take(self, told: Told, at: datetime, at_ms: int, now: datetime, refusals: list[Refusal]) -> None:
         for key, value in told.values.items():
             try:
                 reading = self._readings.take(key, value, at, told.quality, told.convert, now)
             except Refusal as refusal:
+                self._note_refused({key: value}, at_ms, refusal)
                 refusals.append(refusal)
                 continue
+            self._note(key, at_ms, reading.value, reading.verdict)
             if key == self._meter_key:
                 self._bill(reading)
 
@@ -281,6 +300,11 @@ class Telemetry:
             if waiting is not None and waiting[1] == track.spikes:
                 self._meter.read(waiting[0].value, waiting[0].at, holds)
             self._meter.read(reading.value, reading.at, holds)
+
+    def _note_refused(self, values: Mapping[str, float | None], at_ms: int, refusal: Refusal) -> None:
+        """Note readings as they were told; of sensors of the site, so that nobody fills the history with names."""
+        for key in values.keys() & self._readings.sensors.keys():
+            self._note(key, at_ms, values[key], refusal.kind)
 
     def _enforced(self, hall: str, pool: str, report: m.CapReported | None) -> None:
         if pool not in self._site.pools or self._site.pools[pool].hall != hall:

@@ -17,6 +17,7 @@ from facility.telemetry.readings import AS_IT_IS, Refusal
 from facility.telemetry.routes import Described, Route, Told
 
 T = TypeVar("T", bound=Struct)
+MOST_KEYS = 10_000
 NAMES = ("tele", "batch", "meta", "battery_reported", "cooling_reported")
 
 
@@ -60,11 +61,27 @@ def _sample(key: str) -> Route:
     return told
 
 
+class _Keys(dict[str, str]):
+    """The keys of a hall's points, made once as far as memory goes."""
+
+    def __init__(self, hall: str) -> None:
+        super().__init__()
+        self._hall = hall
+
+    def __missing__(self, point: str) -> str:
+        key = f"{self._hall}/{point}"
+        if len(self) < MOST_KEYS:
+            self[point] = key
+        return key
+
+
 def _batch(hall: str) -> Route:
+    keys = _Keys(hall)
+
     def told(payload: bytes, retained: bool) -> Iterable[Told]:
         batch = decoded(payload, m.Batch)
         _of_known_age(batch.timestamp, retained)
-        return (Told({f"{hall}/{point}": value for point, value in batch.values.items()}, batch.timestamp, batch.quality),)
+        return (Told({keys[point]: value for point, value in batch.values.items()}, batch.timestamp, batch.quality),)
 
     return told
 

@@ -30,6 +30,7 @@ from facility.daemon.pulse import last_will
 from facility.daemon.standby import no_higher
 from facility.decide import Undecided, decide
 from facility.decision import CapGroup, Decision, PoolCaps
+from facility.history import Nowhere
 from facility.journal.journal import Journal
 from facility.journal.store import StoreFault
 from facility.site import Site
@@ -64,13 +65,14 @@ class House:
         self.broker = MemoryBroker(self.clock.now)
         self.ear: MemoryBus = self.broker.connect()
         self.ear.subscribe(f"{ROOT}/#", 1)
+        self.history = Nowhere()
         self.wanted = 0
         self.open()
 
     def open(self) -> None:
         self.journal = Journal(self.path, clock=self.clock)
         self.bus = self.broker.connect(last_will(self.site, "daemon"))
-        self.daemon = Daemon(self.site, self.bus, self.journal, self.clock, solver_of=self.solver_of)
+        self.daemon = Daemon(self.site, self.bus, self.journal, self.clock, solver_of=self.solver_of, history=self.history)
         self.daemon.wake = self._wake
         self.daemon.subscribe()
         self.settle()
@@ -921,3 +923,15 @@ def test_a_site_without_a_premium_takes_no_position(tmp_path: Path) -> None:
         assert made.retained("position/state") is None
     finally:
         made.kill()
+
+
+def test_a_history_that_cannot_be_written_is_an_alarm_and_nothing_more(planned: House) -> None:
+    planned.history.trouble = "disk is full"
+    planned.settle()
+    alarm = planned.retained("alarm/history")
+    assert alarm is not None
+    assert alarm["cause"] == "disk is full"
+    assert planned.daemon.cycle().outcome == "published"
+    planned.history.trouble = ""
+    planned.settle()
+    assert planned.retained("alarm/history") is None

@@ -52,8 +52,8 @@ class Hall:
 def test_what_the_meters_say_in_a_buildings_own_words_is_read_back_whole(building: str) -> None:
     hall = Hall(building)
     telemetry = Telemetry(hall.site)
-    readings = [message for message in hall.passes(2) if telemetry.reads(message.topic)]
-    assert [refused for message in readings if (refused := telemetry.accept(message, hall.plant.now))] == []
+    assert sum(telemetry.hear(message, hall.plant.now) for message in hall.passes(2)) > 1
+    assert not telemetry.refused
     snapshot, plant = telemetry.snapshot(hall.plant.now), hall.plant
     assert snapshot.stale == ()
     near = {"rel": 0.01, "abs": 0.01}  # the meters spoke a second ago, when the plant was a little different

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 
 from facility.bus.interface import Message
 from facility.commands import status as status_room
@@ -102,6 +103,37 @@ def test_an_import_limit_is_metered_within_ten_seconds(house: House) -> None:
     assert house.order("grid/main", "limit", "import_limit_kw", 640)["status"] == "accepted"
     house.until(lambda: house.metered(began)[-1:] and house.metered(began)[-1] <= 640, 10, "an import of 640 kW")
     house.clear("grid/main", "limit")
+
+
+def test_the_history_tells_what_was_measured_planned_and_sent(house: House) -> None:
+    def facility(*words: str) -> str:
+        command = [sys.executable, "-m", "facility", "history", SITE, "--history", str(house.folder / "demo.history.sqlite"), *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+
+    def told() -> dict[str, Any]:
+        return {point["point"]: point for point in json.loads(facility(*span, "--json"))["points"]}
+
+    span, key = ("--from", "2026-07-15T10:00Z", "--to", "2026-07-15T12:00Z"), "site/meter/main/import_kw"
+    bad = told()[key]["bad"]
+    house.until(lambda: house.mode() == "NORMAL", 5, "a plan")
+    began = time.monotonic()
+    house.publish(METER, json.dumps({"value": -1e9}))
+    house.until(lambda: time.monotonic() - began > 1.5, 3, "the next second of readings")
+    points = told()
+    heard = [value for value in house.metered(0) if value > -1e9]
+    meter = points[key]
+    assert meter["bad"] == bad + 1
+    assert 1 < meter["good"] <= len(heard)
+    assert min(heard) <= meter["low"] <= meter["mean"] <= meter["high"] <= max(heard)
+    planned = [plan["steps"][0]["import_kw"] for plan in house.ear.since(0, f"{ROOT}/plan/current")]
+    assert round(points["site/meter/main/planned_import_kw"]["last"], 3) in planned
+    assert points["h1/pool/h1-b/sent_cap_w"]["last"] == house.highest_cap()
+    table = facility(*span, "--points", "site/meter/*", "--every", "1min")
+    assert key in table
+    assert "gaps of 0:01:00" in table
+    out = house.folder / "f.parquet"
+    assert f"{720 * len(points):,} means" in facility(*span, "--every", "10s", "--out", str(out))
+    assert {row["quality"] for row in parquet.read_table(out).to_pylist()} == {"good", "missing"}
 
 
 def test_a_broker_that_dies_gets_back_what_it_lost(house: House) -> None:

@@ -458,3 +458,31 @@ def test_state_that_cannot_be_read_or_is_another_sites_is_refused() -> None:
     for state in (b"", b"{}", b'{"site": "\xff"}', b"[" * 100_000, other):
         with pytest.raises(InputError):
             Telemetry(SITE).restore(state)
+
+
+def test_every_reading_of_a_sensor_is_noted_with_its_verdict_and_no_stranger_s() -> None:
+    noted: list[tuple[str, int, float | None, str]] = []
+    telemetry = Telemetry(SITE, lambda *reading: noted.append(reading))
+    telemetry.accept(sample(POOL, 2.5), NOW)
+    telemetry.accept(sample(POOL, None), NOW)
+    telemetry.accept(sample(POOL, 2.0, NOW - timedelta(seconds=1)), NOW)
+    telemetry.accept(sample(POOL, 2.0, NOW + timedelta(hours=1)), NOW)
+    telemetry.accept(sample("h/pool/strange/it_power_kw", 2.0), NOW)
+    values = {"pool/p/it_power_kw": 4000.0, "hall/h/air_temperature_c": 25.0, "hall/h/strange": 1.0}
+    telemetry.accept(message("tele/h/batch/gw", {"timestamp": ms(NOW) + 1, "values": values}), NOW + timedelta(seconds=1))
+    assert noted == [
+        (POOL, ms(NOW), 2.5, "good"),
+        (POOL, ms(NOW), None, "quality"),
+        (POOL, ms(NOW) - 1000, 2.0, "old"),
+        (POOL, ms(NOW), 2.0, "future"),
+        (POOL, ms(NOW) + 1, 4000.0, "range"),
+        (HALL, ms(NOW) + 1, 25.0, "good"),
+    ]
+
+
+def test_a_converted_reading_is_noted_in_its_sensor_s_unit() -> None:
+    noted: list[tuple[str, int, float | None, str]] = []
+    telemetry = Telemetry(SITE, lambda *reading: noted.append(reading))
+    telemetry.accept(meta(POOL, "W"), NOW)
+    telemetry.accept(sample(POOL, 2500.0), NOW)
+    assert noted == [(POOL, ms(NOW), 2.5, "good")]

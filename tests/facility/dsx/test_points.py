@@ -286,7 +286,7 @@ def test_only_what_rules_name_is_asked_for() -> None:
 )
 def test_other_topics_are_none_of_the_building_management_systems_values(topic: str) -> None:
     assert parse(topic) is None
-    assert not Telemetry(SITE).reads(topic)
+    assert not Telemetry(SITE).hear(Message(topic, b"{}"), NOW)
 
 
 @given(tag=st.lists(st.text(st.characters(exclude_characters="/+#\0", exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=5).map("/".join))
