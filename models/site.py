@@ -30,7 +30,11 @@ from models.power import battery, feed, feeder, genset, redundancy, solar
 from models.problem import Problem
 from models.solving import stability
 from models.table import table
-from models.work import budget, firm, job, maintenance, minimum_run, movable, pause, pool, workload
+from models.work import budget, firm, job, maintenance, minimum_run, movable, pause, pool, start, workload
+
+WORK = ("workload", "firm", "budget", "job", "movable", "start", "pause", "minimum_run", "maintenance", "stability")
+ROOMS = (*WORK, "grid", "position", "carbon")
+"""The rooms with one block for the whole site; the others have one for each of their assets."""
 
 
 def declare(problem: Problem) -> Any:
@@ -48,8 +52,10 @@ def build(problem: Problem) -> Any:
     budget.add(m.budget, {w: f.budget for w, f in enumerate(problem.firms) if f.budget is not None}, m.workload, m.firm.demand)
     jobs = dict(enumerate(problem.jobs, start=len(problem.firms)))
     job.add(m.job, jobs, m.workload, horizon)
-    pause.add(m.pause, jobs, m.workload, m.job)
-    minimum_run.add(m.minimum_run, jobs, m.workload, problem.cells.share, horizon)
+    share, keeping = problem.cells.share, minimum_run.kept(jobs, problem.cells.share, horizon)
+    start.add(m.start, jobs, pause.cells(jobs, m.workload) | minimum_run.cells(keeping), m.workload)
+    pause.add(m.pause, jobs, m.workload, m.job, m.start)
+    minimum_run.add(m.minimum_run, jobs, m.workload, share, horizon, keeping, m.start)
     movable.add(m.movable, m.workload, m.job)
     stability.add(m.stability, problem.last, problem.cells, m.workload)
     maintenance.add(m.maintenance, problem.maintenances, horizon, problem.free_gpus, m.STEPS)
@@ -126,7 +132,7 @@ def _rooms(problem: Problem) -> Any:
     m = pyo.ConcreteModel(name="site")
     m.STEPS = pyo.RangeSet(0, len(horizon) - 1)
     m.h = table(horizon.h, m.STEPS)
-    for room in ("workload", "firm", "budget", "maintenance", "job", "movable", "pause", "minimum_run", "grid", "carbon", "position", "stability"):
+    for room in ROOMS:
         m.add_component(room, pyo.Block())
     m.demand_charge = pyo.Block([c.id for c in problem.demand_charges])
     m.pool = pyo.Block([p.id for p in problem.pools])

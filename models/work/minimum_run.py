@@ -1,12 +1,11 @@
 """Minimum run: a gang that has started runs on for a while, so that starting was worth it.
 
-    started[w,t] >= gpus[w,0,t] - gpus[w,0,t-1]                                                        starts
     sum of started[w,s] over the steps s whose start keeps it on all through t, and t itself <= gpus[w,0,t]     keeps_on
     h[t] * gpus[w,0,t] + cut_short[w,t] >= size[w] * owed[w,t]                                         goes_on
 
 | symbol    | name                                                                    | unit  |
 |-----------|-------------------------------------------------------------------------|-------|
-| started   | GPUs that start in a step and did not run in the one before             | GPUs  |
+| started   | GPUs that start in a step and did not run in the one before (`start`)   | GPUs  |
 | owed      | of a gang that runs now: how long in a step it is still to run          | h     |
 | cut_short | breach: GPU hours that what is left of its minimum run lacks            | GPU h |
 
@@ -22,7 +21,7 @@ Cost: cut_short * the job's penalty. Source: minimum up time as in Morales-EspaÃ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ from models.breach import TINY, Bill
 from models.horizon import Floats, Horizon
 from models.work.job import Job
 from models.work.pause import NEARLY, inside
+from models.work.start import Cell
 
 
 def quickest_h(job: Job) -> float:
@@ -60,33 +60,37 @@ def recent(job: Job, share: Floats, horizon: Horizon) -> dict[int, list[int]]:
     return found
 
 
-def add(block: Any, jobs: dict[int, Job], workloads: Any, share: Floats, horizon: Horizon) -> None:
-    """Declare the minimum runs of those of `jobs` (by workload index) that have one; `share` has shape (W, T)."""
-    asking = {w: job for w, job in jobs.items() if job.gang and max(job.min_run_h, job.still_h) > 0}
-    kept = {(w, t): its for w, job in asking.items() for t, its in recent(job, share[w], horizon).items()}
-    owed = {(w, t): float(h) for w, job in asking.items() for t, h in enumerate(owed_h(job, share[w], horizon)) if h > 0}
-    starting = sorted({(w, s) for (w, _), its in kept.items() for s in its})
-    block.KEPT = pyo.Set(dimen=2, initialize=list(kept))
-    block.RECENT = pyo.Set(block.KEPT, initialize=kept)
-    block.STARTING = pyo.Set(dimen=2, initialize=starting)
-    block.BEFORE = pyo.Set(block.STARTING, initialize={(w, s): [s - 1] if s and share[w, s - 1] > 0 else [] for w, s in starting})
+def kept(jobs: Mapping[int, Job], share: Floats, horizon: Horizon) -> dict[Cell, list[int]]:
+    """In which cells those of `jobs` (by workload index) run on that started, and by which starts; `share` has shape (W, T)."""
+    asking = {w: job for w, job in jobs.items() if job.gang and job.min_run_h > 0}
+    return {(w, t): its for w, job in asking.items() for t, its in recent(job, share[w], horizon).items()}
+
+
+def cells(keeping: Mapping[Cell, Sequence[int]]) -> set[Cell]:
+    """Where the starts count that keep a gang on in the cells of `keeping` (`kept`)."""
+    return {(w, s) for (w, _), its in keeping.items() for s in its}
+
+
+def add(
+    block: Any, jobs: Mapping[int, Job], workloads: Any, share: Floats, horizon: Horizon, keeping: Mapping[Cell, Sequence[int]], start: Any
+) -> None:
+    """Declare the minimum runs of those of `jobs` (by workload index) that have one; `share` has shape (W, T).
+
+    `keeping` is `kept` of them, `start` holds the starts in its `cells`.
+    """
+    owing = {w: job for w, job in jobs.items() if job.gang and job.still_h > 0}
+    owed = {(w, t): float(h) for w, job in owing.items() for t, h in enumerate(owed_h(job, share[w], horizon)) if h > 0}
+    block.KEPT = pyo.Set(dimen=2, initialize=list(keeping))
+    block.RECENT = pyo.Set(block.KEPT, initialize=dict(keeping))
     block.OWED = pyo.Set(dimen=2, initialize=list(owed))
-    running = {(w, 0): float(job.gpus * job.running) for w, job in asking.items() if (w, 0) in starting}
-    block.was_running = pyo.Param(block.STARTING, default=0.0, initialize=running)
     block.owed_h = pyo.Param(block.OWED, initialize=owed)
-    block.price = pyo.Param(block.OWED, initialize={(w, t): asking[w].unfinished_price_per_gpu_h for w, t in owed})
+    block.price = pyo.Param(block.OWED, initialize={(w, t): owing[w].unfinished_price_per_gpu_h for w, t in owed})
 
-    block.started_gpus = pyo.Var(block.STARTING, bounds=(0, None), dense=False)
     block.cut_short_gpu_h = pyo.Var(block.OWED, bounds=(0, None), dense=False)
-
-    @block.Constraint(block.STARTING)
-    def starts(b: Any, w: int, t: int) -> Any:
-        before = sum(workloads.gpus[w, 0, s] for s in b.BEFORE[w, t])
-        return b.started_gpus[w, t] + before - workloads.gpus[w, 0, t] >= -b.was_running[w, t]
 
     @block.Constraint(block.KEPT)
     def keeps_on(b: Any, w: int, t: int) -> Any:
-        return sum(b.started_gpus[w, s] for s in b.RECENT[w, t]) <= workloads.gpus[w, 0, t]
+        return sum(start.started_gpus[w, s] for s in b.RECENT[w, t]) <= workloads.gpus[w, 0, t]
 
     @block.Constraint(block.OWED)
     def goes_on(b: Any, w: int, t: int) -> Any:

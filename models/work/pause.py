@@ -1,15 +1,14 @@
 """Pause: what it costs to stop a job and start it again.
 
-    started[w,t] >= gpus[w,0,t] - gpus[w,0,t-1]                                                        starts
-    paused[w]    >= running[w] + sum_t started[w,t] - size[w]                                          counts
-    paused[w]    >= running[w] + sum_t started[w,t] - gpus[w,0,T-1] - size[w] * (1 - carried[w] / work_left[w])    leaves
+    paused[w] >= running[w] + sum_t started[w,t] - size[w]                                                      counts
+    paused[w] >= running[w] + sum_t started[w,t] - gpus[w,0,T-1] - size[w] * (1 - carried[w] / work_left[w])    leaves
 
-| symbol    | name                                                         | unit |
-|-----------|--------------------------------------------------------------|------|
-| started   | GPUs that start in a step and did not run in the one before  | GPUs |
-| paused    | GPUs that stop and start again, each as often as it does     | GPUs |
-| running   | size of a job that runs now, else 0                          | GPUs |
-| carried   | work left for after the horizon (`job`)                      | GPU h |
+| symbol    | name                                                          | unit  |
+|-----------|---------------------------------------------------------------|-------|
+| started   | GPUs that start in a step and did not run before (`start`)    | GPUs  |
+| paused    | GPUs that stop and start again, each as often as it does      | GPUs  |
+| running   | size of a job that runs now, else 0                           | GPUs  |
+| carried   | work left for after the horizon (`job`)                       | GPU h |
 
 Cost: paused * pause price, which is a checkpoint's writing, the work since the last one and the restart, in GPU hours, times what
 a GPU hour is worth. Whoever starts stops as often, and the last stop of each GPU is no pause but the end: so `counts` asks for
@@ -21,7 +20,7 @@ counts what happens: each time that a rigid job stops and starts again, all its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ import pyomo.environ as pyo
 from models.breach import TINY, Bill
 from models.horizon import Floats
 from models.work.job import Job
+from models.work.start import Cell
 
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -37,37 +37,34 @@ NEARLY = 1e-6
 """A gang that lacks less than this share of a step runs through it."""
 
 
-def add(block: Any, jobs: dict[int, Job], workloads: Any, work: Any) -> None:
-    """Declare the pauses of those of `jobs` (by workload index) that cost; `workloads` holds `gpus`, `work` what is carried."""
+def cells(jobs: Mapping[int, Job], workloads: Any) -> set[Cell]:
+    """Where the starts of those of `jobs` count whose pauses cost: all of their windows."""
+    return {(w, t) for w, job in jobs.items() if job.pause_price_per_gpu > 0 for t in workloads.WINDOW[w]}
+
+
+def add(block: Any, jobs: Mapping[int, Job], workloads: Any, work: Any, start: Any) -> None:
+    """Declare the pauses of those of `jobs` (by workload index) that cost.
+
+    `workloads` holds `gpus`, `work` what is carried, `start` the starts in `cells`.
+    """
     costly = {w: job for w, job in jobs.items() if job.pause_price_per_gpu > 0}
-    window = {w: list(workloads.WINDOW[w]) for w in costly}
     last = len(workloads.STEPS) - 1
-    cells = [(w, t) for w, steps in window.items() for t in steps]
     block.JOBS = pyo.Set(initialize=list(costly))
-    block.CELLS = pyo.Set(dimen=2, initialize=cells)
-    block.BEFORE = pyo.Set(block.CELLS, initialize={(w, t): [s for s in (t - 1,) if s in window[w]] for w, t in cells})
     block.CARRYING = pyo.Set(initialize=[w for w in costly if work.most_carried_gpu_h[w] > 0])
-    block.LAST = pyo.Set(block.CARRYING, initialize={w: [t for t in window[w] if t == last] for w in block.CARRYING})
+    block.LAST = pyo.Set(block.CARRYING, initialize={w: [t for t in workloads.WINDOW[w] if t == last] for w in block.CARRYING})
     block.running = pyo.Param(block.JOBS, initialize={w: float(job.gpus * job.running) for w, job in costly.items()})
-    block.was_running = pyo.Param(block.CELLS, default=0.0, initialize={(w, t): block.running[w] for w, t in cells if t == 0})
     block.price = pyo.Param(block.JOBS, initialize={w: job.pause_price_per_gpu for w, job in costly.items()})
 
-    block.started_gpus = pyo.Var(block.CELLS, bounds=(0, None), dense=False)
     block.paused_gpus = pyo.Var(block.JOBS, bounds=(0, None), dense=False)
-
-    @block.Constraint(block.CELLS)
-    def starts(b: Any, w: int, t: int) -> Any:
-        before = sum(workloads.gpus[w, 0, s] for s in b.BEFORE[w, t])
-        return b.started_gpus[w, t] + before - workloads.gpus[w, 0, t] >= -b.was_running[w, t]
 
     @block.Constraint(block.JOBS)
     def counts(b: Any, w: int) -> Any:
-        started = sum(b.started_gpus[w, t] for t in workloads.WINDOW[w])
+        started = sum(start.started_gpus[w, t] for t in workloads.WINDOW[w])
         return b.paused_gpus[w] - started >= b.running[w] - workloads.size[w]
 
     @block.Constraint(block.CARRYING)
     def leaves(b: Any, w: int) -> Any:
-        started = sum(b.started_gpus[w, t] for t in workloads.WINDOW[w])
+        started = sum(start.started_gpus[w, t] for t in workloads.WINDOW[w])
         goes_on = sum(workloads.gpus[w, 0, t] for t in b.LAST[w])
         left = workloads.size[w] / work.work_left_gpu_h[w] * work.carried_gpu_h[w]
         return b.paused_gpus[w] - started + goes_on - left >= b.running[w] - workloads.size[w]

@@ -148,5 +148,5 @@ def test_the_program_never_counts_more_than_happens_and_pauses_break_nothing(
 def test_golden_rows(site: Any, job: Any, golden: Any) -> None:
     jobs = (job(8.0, 3.0, pause_price_per_gpu=0.5, running=True), job(8.0, 1.5, id="other", arrival_h=0.5, pause_price_per_gpu=0.2))
     problem = site((0.5, 1.0), jobs=jobs)
-    for family in ("pause.starts", "pause.counts", "pause.leaves"):
+    for family in ("pause.counts", "pause.leaves"):
         golden(problem, family)
