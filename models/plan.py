@@ -1,40 +1,39 @@
-"""Plan: solve, round to what can be sent, and say what it costs beside doing nothing."""
+"""Plan: solve, round to what can be sent, and say what it costs beside doing nothing.
+
+Chosen first are windows for maintenance, levels for set-points, and pools for jobs that may have one of several (`models.choosing`). Then
+
+    solved      the linear program's optimum, the bound                                       models.solving.relaxation
+    sent        the nearest schedule that can be sent, or the site without control             models.sending.sent
+    exactly     where it is asked for, the best there is instead, with its proof               models.sending.exactly
+    told        its account beside that of the site without control, prices of limits, why     models.telling
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
-
 from models.account import Account, account
 from models.baseline import baseline
-from models.heat.supply import find_supply
+from models.choosing.pools import with_pools
+from models.choosing.supply import with_supply
+from models.choosing.windows import with_windows
 from models.problem import Problem
 from models.schedule import Schedule
-from models.sending.cell import Cell
-from models.sending.first_step import fits_at_once, flows_back, hold_back, keep
-from models.sending.sendable import sendable
-from models.sending.tightened import tightened
-from models.site import declare
+from models.sending.exactly import send_exactly
+from models.sending.first_step import fits_at_once
+from models.sending.sent import Sent, send
 from models.solving.attempt import SolverOf
-from models.solving.exact import Exact, Found, Proof, search
-from models.solving.ladders import solve_with_ladders
-from models.solving.outcome import Certificate, Condition, Infeasible, Outcome, Solved, TimedOut
-from models.solving.runs import merge
-from models.solving.session import Session
-from models.solving.settle import settle
+from models.solving.exact import Exact, Proof
+from models.solving.outcome import Certificate, Condition, Infeasible, Solved, TimedOut
+from models.solving.relaxation import Relaxation
 from models.solving.solver import Solver
-from models.solving.tiers import Ranked, is_better
+from models.solving.tiers import is_better
+from models.telling.margin import margin_price
 from models.telling.marginal import Marginal, marginal_prices
 from models.telling.why import Why
-from models.work.placement import placed, spread
-from models.work.windows import find_windows
 
-ROUNDS_AT_ONCE = 3
-"""At most so often the program is solved again around what did not fit at once in the first step."""
 ROUNDED_WORSE = 0.01
 """Rounding that costs more than this share of the objective is told."""
 
@@ -95,212 +94,82 @@ def make_plan(
 ) -> Plan | Infeasible | TimedOut:
     """The plan of `problem`, solved within `budget_s` seconds; the rounded one where `exact` asks for more than time allows.
 
-    Maintenance gets its windows first, then each set-point its levels. Where jobs are movable it is planned with each where it is
-    and with each in the pool that is chosen for it, in a third of the time each, and the better plan is kept; the baseline is the
-    site with each job where it is. `solver_of` says where programs are solved: in this process, or in a `models.solving.child`.
+    Where jobs are movable it is planned with each where it is, in a third of the time, and with each in the pool that is chosen for
+    it, and the better plan is kept; the baseline is the site with each job where it is. `solver_of` says where programs are solved:
+    in this process, or in a `models.solving.child`.
     """
     deadline = time.perf_counter() + budget_s
-    for choose in (_with_windows, _with_supply):
-        now = time.perf_counter()
-        found = choose(problem, now + (deadline - now) / 3, solver_of)
-        if not isinstance(found, Problem):
-            return found
-        problem = found
-    budget_s = deadline - time.perf_counter()
-    parts = spread(problem)
-    if parts is None:
-        return _plan(problem, budget_s, exact, solver_of)
-    stay = _plan(problem, budget_s / 3, exact, solver_of)
-    session = Session(declare(tightened(parts)), solver_of)
-    chosen = solve_with_ladders(session, time.perf_counter() + budget_s / 3)
-    if not isinstance(stay, Plan) or not isinstance(chosen, Solved):
+    for choose in (with_windows, with_supply):
+        chosen = choose(problem, _part(deadline, 1 / 3), solver_of)
+        if not isinstance(chosen, Problem):
+            return chosen
+        problem = chosen
+    if not any(job.elsewhere for job in problem.jobs):
+        return _plan(problem, deadline, exact, solver_of)
+    stay = _plan(problem, _part(deadline, 1 / 3), exact, solver_of)
+    if not isinstance(stay, Plan):
         return stay
-    move = _plan(placed(problem, parts, session), budget_s / 3, exact, solver_of)
-    if not isinstance(move, Plan):
+    moved = with_pools(problem, _part(deadline, 1 / 2), solver_of)
+    move = None if moved is None else _plan(moved, deadline, exact, solver_of)
+    if not isinstance(move, Plan) or not is_better(move.account, stay.account):
         return stay
-    return replace(move, baseline=stay.baseline) if is_better(move.account, stay.account) else stay
+    return replace(move, baseline=stay.baseline)
 
 
-def _plan(problem: Problem, budget_s: float, exact: Exact | None, solver_of: SolverOf) -> Plan | Infeasible | TimedOut:
+def _part(deadline: float, share: float) -> float:
+    """The instant at which `share` of the time until `deadline` is over."""
+    now = time.perf_counter()
+    return now + share * (deadline - now)
+
+
+def _plan(problem: Problem, deadline: float, exact: Exact | None, solver_of: SolverOf) -> Plan | Infeasible | TimedOut:
     """The plan of `problem` with every job in its own pool."""
-    started = time.perf_counter()
-    reserved = tightened(problem)
-    session = Session(declare(reserved), solver_of)
-    build_s = time.perf_counter() - started
-    deadline = time.perf_counter() + budget_s
-
-    ranked = Ranked(session)
-
-    def solve() -> Outcome:
-        return ranked.solve(lambda latest: solve_with_ladders(session, latest), deadline)
-
-    solved = solve()
+    program = Relaxation(problem, deadline, solver_of)
+    solved = program.solve()
     if not isinstance(solved, Solved):
         return solved
-    bound = solved.objective
-    solved = _or(settle(session, problem, solve), solved)
-    if not isinstance(solved, Solved):
-        return solved
-    sent = _sent(ranked, session, problem, solve, solved, deadline)
-    if not isinstance(sent, tuple):
+    sent = send(program, solved)
+    if not isinstance(sent, Sent):
         return sent
-    solved, schedule = sent
-    reference = baseline(problem)
-    reference_account = account(problem, reference)
-    result = account(problem, schedule)
+    bound, reference = solved.objective, baseline(problem)
+    doing_nothing = account(problem, reference)
     commanded = any(w.cap_w or w.order for w in problem.workloads)
-    if is_better(reference_account, result) and not commanded and fits_at_once(problem, reference):
-        schedule, result = reference, reference_account
-    rows, columns = session.shape
-    gap = _share(result.objective - bound, bound)
-    record = SolveRecord(
+    if is_better(doing_nothing, sent.account) and not commanded and fits_at_once(problem, reference):
+        sent = replace(sent, schedule=reference, account=doing_nothing)
+    margin = None if sent.account.is_breached else margin_price(program, bound, solver_of)
+    sent, proof = (sent, None) if exact is None else send_exactly(program, sent, bound, exact, solver_of)
+    record, prices = _record(program, sent, bound, proof), sent.ranked.priced or sent.solved
+    return Plan(
+        problem,
+        sent.schedule,
+        sent.account,
+        doing_nothing,
+        "breached" if sent.account.is_breached else "rounded_worse" if record.gap > ROUNDED_WORSE else "optimal",
+        record,
+        marginal_prices(problem, sent.session, prices),
+        Why(problem, sent.session, prices),
+        margin,
+    )
+
+
+def _record(program: Relaxation, sent: Sent, bound: float, proof: Proof | None) -> SolveRecord:
+    """How `sent` came about: from `program`, or from a search after it."""
+    searched = sent.session is not program.session
+    optimum = sent.solved.objective if searched else bound
+    sessions = [program.session, sent.session][: 1 + searched]
+    rows, columns = sent.session.shape
+    return SolveRecord(
         rows,
         columns,
-        build_s,
-        session.run_seconds,
-        session.runs,
+        program.build_s,
+        sum(session.run_seconds for session in sessions),
+        sum(session.runs for session in sessions),
         bound,
-        gap,
-        solved.certificate,
-        ranked.amounts,
-        ranked.seconds,
-        ranked.weights_stand,
-        session.condition,
+        (sent.account.objective - optimum) / max(1.0, abs(optimum)),
+        sent.solved.certificate,
+        sent.ranked.amounts,
+        program.ranked.seconds + (sent.ranked.seconds if searched else 0.0),
+        sent.ranked.weights_stand,
+        sent.session.condition,
+        proof,
     )
-    prices = ranked.priced or solved
-    rounded = Plan(
-        problem,
-        schedule,
-        result,
-        reference_account,
-        _status(result, gap),
-        record,
-        marginal_prices(problem, session, prices),
-        Why(problem, session, prices),
-        None if result.is_breached or not problem.is_uncertain else _margin_price(problem, bound, deadline, solver_of),
-    )
-    return rounded if exact is None else _exactly(rounded, reserved, session, exact, deadline, solver_of)
-
-
-def _sent(
-    ranked: Ranked, session: Session, problem: Problem, solve: Callable[[], Outcome], solved: Solved, deadline: float
-) -> tuple[Solved, Schedule] | Infeasible | TimedOut:
-    """The schedule to send and the optimum it was rounded from: with runs merged in the program, or only in rounding, whichever is better."""
-    rounded = apart, gave = sendable(problem, session)
-    lower, upper, told = session.lower.copy(), session.upper.copy(), (ranked.priced, ranked.amounts)
-    now = time.perf_counter()
-    merged = merge(session, problem, solve, solved, now + (deadline - now) / 2)
-    if merged is None:
-        return _at_once(session, problem, solve, solved, *rounded)
-    outcome = _or(settle(session, problem, solve), merged)
-    if not isinstance(outcome, Solved):
-        return outcome
-    sent = _at_once(session, problem, solve, outcome, *sendable(problem, session))
-    if gave or flows_back(problem, apart) or not is_better(account(problem, apart), account(problem, sent[1])):
-        return sent
-    changed = np.flatnonzero((session.lower != lower) | (session.upper != upper))
-    session.bound_columns(changed, lower[changed], upper[changed])
-    session.load(solved)
-    ranked.priced, ranked.amounts = told
-    return replace(solved, row_dual=np.pad(solved.row_dual, (0, session.shape[0] - len(solved.row_dual)))), apart
-
-
-def _at_once(
-    session: Session,
-    problem: Problem,
-    solve: Callable[[], Outcome],
-    solved: Solved,
-    schedule: Schedule,
-    gave: Mapping[int, Cell | None],
-) -> tuple[Solved, Schedule]:
-    """The schedule to send, solved again around what `gave` way at once in the first step, and the optimum it was rounded from."""
-    for _ in range(ROUNDS_AT_ONCE):
-        back = flows_back(problem, schedule)
-        if not gave and not back:
-            break
-        keep(session, problem, gave)
-        if back:
-            hold_back(session, back)
-        again = solve()
-        if isinstance(again, Solved):
-            again = _or(settle(session, problem, solve), again)
-        if not isinstance(again, Solved):
-            break
-        solved = again
-        schedule, gave = sendable(problem, session)
-    return solved, schedule
-
-
-def _exactly(rounded: Plan, reserved: Problem, settled: Session, asked: Exact, deadline: float, solver_of: SolverOf) -> Plan:
-    """The exact plan and its proof, or `rounded` and why; `settled` is the program, solved, that `rounded` was rounded from."""
-    bound, problem = rounded.record.bound, rounded.problem
-    from_bound = rounded.account.objective - bound
-    found = search(reserved, settled, asked, deadline, solver_of)
-    if not isinstance(found, Found):
-        return replace(rounded, record=replace(rounded.record, proof=Proof(from_bound, missed=found.reason)))
-    schedule, _ = sendable(problem, found.session)
-    result = account(problem, schedule)
-    if asked.whole_steps == 1 and is_better(rounded.account, result):
-        schedule, result = rounded.schedule, rounded.account
-    gap = _share(result.objective - found.solved.objective, found.solved.objective)
-    rows, columns = found.session.shape
-    record = replace(
-        rounded.record,
-        rows=rows,
-        columns=columns,
-        solve_s=rounded.record.solve_s + found.session.run_seconds,
-        rounds=rounded.record.rounds + found.session.runs,
-        gap=gap,
-        certificate=found.solved.certificate,
-        tiers=found.ranked.amounts,
-        tiers_s=rounded.record.tiers_s + found.ranked.seconds,
-        weights_stand=found.ranked.weights_stand,
-        condition=found.session.condition,
-        proof=Proof(from_bound, result.objective - bound, found.bound, found.gap),
-    )
-    prices = found.ranked.priced or found.solved
-    return replace(
-        rounded,
-        schedule=schedule,
-        account=result,
-        status=_status(result, gap),
-        record=record,
-        marginal=marginal_prices(problem, found.session, prices),
-        why=Why(problem, found.session, prices),
-    )
-
-
-def _or(settled: Outcome | None, solved: Solved) -> Outcome:
-    """What settling came to; `solved`, which the model still holds or nearly so, where nothing was settled or all of it cannot be."""
-    return solved if settled is None or isinstance(settled, Infeasible) else settled
-
-
-def _share(cost: float, objective: float) -> float:
-    return cost / max(1.0, abs(objective))
-
-
-def _status(result: Account, gap: float) -> Status:
-    return "breached" if result.is_breached else "rounded_worse" if gap > ROUNDED_WORSE else "optimal"
-
-
-def _margin_price(problem: Problem, bound: float, deadline: float, solver_of: SolverOf) -> float | None:
-    """How much dearer `bound` is than the optimum of the same program held to its limits at the expected forecast only, money."""
-    session = Session(declare(tightened(problem.certain)), solver_of)
-    outcome = Ranked(session).solve(lambda latest: solve_with_ladders(session, latest), deadline)
-    return bound - outcome.objective if isinstance(outcome, Solved) else None
-
-
-def _with_windows(problem: Problem, deadline: float, solver_of: SolverOf) -> Problem | Infeasible | TimedOut:
-    """The problem with every maintenance in its window, or why none was found by `deadline`."""
-    if not problem.maintenances:
-        return problem
-    session = Session(declare(tightened(problem)), solver_of)
-    return find_windows(session, problem, lambda: solve_with_ladders(session, deadline))
-
-
-def _with_supply(problem: Problem, deadline: float, solver_of: SolverOf) -> Problem | Infeasible | TimedOut:
-    """The problem with every set-point at one level in each step, the best that were found by `deadline`."""
-    if not problem.open_set_points:
-        return problem
-    session = Session(declare(tightened(problem)), solver_of)
-    return find_supply(session, problem, lambda: solve_with_ladders(session, deadline))

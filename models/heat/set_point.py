@@ -11,7 +11,7 @@ each with its own share of the step and its own curve, scaled by the share (its 
     power_kw[l,t] <= chord_intercept[l,t] * share[l,t] + chord_slope[l,t] * part_kw[l,t]     burns_no_more
     power[t] of the plant = sum_l power_kw[l,t]                                              adds_up
 
-Relaxed: shares are fractions, and only the mean supply binds a hall. `models.heat.supply` then gives each step one level, and the
+Relaxed: shares are fractions, and only the mean supply binds a hall. `models.choosing.supply` then gives each step one level, and the
 program is built again with that level's curve alone.
 
 | symbol   | name                                                            | unit |

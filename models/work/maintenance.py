@@ -13,7 +13,7 @@
 
 A GPU that leaves or returns inside a step does no work in it and still draws its idle power. A window is open only where the
 GPUs it takes are kept by no firm workload; jobs make room by not starting. The program may share a maintenance out among
-windows; `models.work.windows` gives each to the one with the largest share, one after another, each in sight of those before, and the GPUs
+windows; `models.choosing.windows` gives each to the one with the largest share, one after another, each in sight of those before, and the GPUs
 of the pools are then what is left: everything that follows knows of maintenance by `Pool.available` and `Pool.powered` only.
 
 Cost: unserviced * penalty.

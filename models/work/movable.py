@@ -7,7 +7,7 @@
 | parts  | the job as it would be in each of its pools, itself the first           | -    |
 
 All parts together do the job's work (`job.finishes`). The program lets a job run a part in each pool, at any time; in a plan it
-keeps one. So only the program that `models.work.placement` chooses pools by has these rows.
+keeps one. So only the program that `models.choosing.pools` chooses pools by has these rows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Movable and placement: a job that may run in one of several pools runs where its work is done best, and only there."""
+"""Movable and pools: a job that may run in one of several pools runs where its work is done best, and only there."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from models.choosing.pools import placed, spread
 from models.plan import Plan
 from models.power.feeder import Feeder
 from models.problem import Problem
 from models.solving.tiers import breaks_less
 from models.work.job import Job
-from models.work.placement import placed, spread
 
 
 @pytest.fixture
@@ -84,7 +84,8 @@ def test_choosing_does_not_change_what_is_asked(two_pools: Any, movable: Any, op
 
 
 def test_a_problem_without_movable_jobs_is_left_as_it_is(site: Any, job: Any) -> None:
-    assert spread(site(jobs=(job(8.0),))) is None
+    problem = site(jobs=(job(8.0),))
+    assert spread(problem).jobs == problem.jobs
 
 
 @pytest.mark.parametrize("seed", range(8))

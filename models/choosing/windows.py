@@ -1,24 +1,23 @@
-"""Windows: one for each maintenance that has a choice, one maintenance after another."""
+"""Windows: one for each maintenance that has a choice, one maintenance after another, each where the solution before it leans to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from models.problem import Problem
-from models.solving.outcome import Infeasible, Outcome, Solved, TimedOut
-from models.solving.session import Session
+from models.solving.attempt import SolverOf
+from models.solving.ladders import solve_with_ladders
+from models.solving.outcome import Infeasible, Solved, TimedOut
+from models.solving.relaxation import program_of
 from models.work.maintenance import Window, likeliest, open_starts
 
 
-def find_windows(session: Session, problem: Problem, solve: Callable[[], Outcome]) -> Problem | Infeasible | TimedOut:
-    """The problem with all its maintenances placed, each where the solution before it leans to; or an outcome that is none.
-
-    `session` is that of `problem`; `solve` solves it and loads the solution.
-    """
-    model = session.model
-    block, horizon = model.maintenance, problem.horizon
+def with_windows(problem: Problem, deadline: float, solver_of: SolverOf) -> Problem | Infeasible | TimedOut:
+    """The problem with all its maintenances placed, or why that was not done by `deadline`."""
+    if not problem.maintenances:
+        return problem
+    session, horizon = program_of(problem, solver_of), problem.horizon
+    block = session.model.maintenance
     for maintenance in problem.maintenances:
-        outcome = solve()
+        outcome = solve_with_ladders(session, deadline)
         if not isinstance(outcome, Solved):
             return outcome
         mine = [s for m, s in block.WINDOWS if m == maintenance.id]

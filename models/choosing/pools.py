@@ -1,4 +1,4 @@
-"""Placement: in which of its pools each movable job runs.
+"""Pools: in which of its pools each movable job runs.
 
 The program of `spread` gives a job a part in every pool it may have (`models.work.movable`) and so says how much work of such jobs is
 best done in which pool. Each job then gets one pool, once: of those that do any of its work the one with most of that amount not
@@ -16,14 +16,24 @@ import numpy as np
 from models.breach import TINY
 from models.horizon import Floats
 from models.problem import Problem
+from models.solving.attempt import SolverOf
+from models.solving.ladders import solve_with_ladders
+from models.solving.outcome import Solved
+from models.solving.relaxation import program_of
 from models.solving.session import Session
 from models.work.job import Job
 
 
-def spread(problem: Problem) -> Problem | None:
-    """The problem in which each movable job has a part in each of its pools, behind the jobs; None where no job is movable."""
-    if not any(job.elsewhere for job in problem.jobs):
-        return None
+def with_pools(problem: Problem, deadline: float, solver_of: SolverOf) -> Problem | None:
+    """The problem with one pool for each movable job; None where none was chosen by `deadline`."""
+    parts = spread(problem)
+    session = program_of(parts, solver_of)
+    outcome = solve_with_ladders(session, deadline)
+    return placed(problem, parts, session) if isinstance(outcome, Solved) else None
+
+
+def spread(problem: Problem) -> Problem:
+    """The problem in which each movable job has a part in each of its pools, behind the jobs."""
     jobs = [_free_to_stop(job) if job.elsewhere else job for job in problem.jobs]
     parts = [replace(_free_to_stop(part), part_of=i) for i, job in enumerate(problem.jobs) for part in job.elsewhere]
     return replace(problem, jobs=(*jobs, *parts))

@@ -6,14 +6,15 @@ mixture. Each is fixed in the program of the mixture, and kept is the first that
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from models.breach import TINY
 from models.horizon import Floats
 from models.problem import Problem
-from models.solving.outcome import Infeasible, Outcome, Solved
+from models.solving.attempt import SolverOf
+from models.solving.ladders import solve_with_ladders
+from models.solving.outcome import Infeasible, Solved
+from models.solving.relaxation import program_of
 from models.solving.session import Session
 from models.solving.settle import broken
 
@@ -21,16 +22,15 @@ Supply = dict[str, Floats]
 """The level of each step, degC, shape (T,), by plant."""
 
 
-def find_supply(session: Session, problem: Problem, solve: Callable[[], Outcome]) -> Problem | Infeasible:
-    """The problem with one level for each step of each set-point; the usual one where there was no time to find better.
-
-    `session` is that of `problem`; `solve` solves it and loads the solution.
-    """
+def with_supply(problem: Problem, deadline: float, solver_of: SolverOf) -> Problem | Infeasible:
+    """The problem with one level for each step of each set-point; the usual one where there was no time until `deadline` to find better."""
+    if not problem.open_set_points:
+        return problem
+    session, usual = program_of(problem, solver_of), problem.usual_supply_c
     model = session.model
-    outcome = solve()
+    outcome = solve_with_ladders(session, deadline)
     if isinstance(outcome, Infeasible):
         return outcome
-    usual = problem.usual_supply_c
     if not isinstance(outcome, Solved):
         return problem.supplied(usual)
     patterns: list[Supply] = [usual, {}, {}]
@@ -43,7 +43,7 @@ def find_supply(session: Session, problem: Problem, solve: Callable[[], Outcome]
     best, rank = usual, (np.inf, np.inf)
     for pattern in patterns:
         _fix(session, problem, pattern)
-        outcome = solve()
+        outcome = solve_with_ladders(session, deadline)
         if not isinstance(outcome, Solved):
             break
         now = round(broken(session)[0], 5), outcome.objective

@@ -1,0 +1,87 @@
+"""Sent: the schedule to send, and the optimum that it was rounded from.
+
+Gangs may be merged into whole runs in the program (`models.solving.runs`) or only in rounding, whichever comes out better; and what
+gave way because it would not fit at once is kept out of the first step, where the program is solved again around it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from models.account import Account, account
+from models.schedule import Schedule
+from models.sending.cell import Cell
+from models.sending.first_step import flows_back, hold_back, keep
+from models.sending.sendable import sendable
+from models.solving.outcome import Infeasible, Solved, TimedOut
+from models.solving.relaxation import Relaxation
+from models.solving.runs import merge
+from models.solving.session import Session
+from models.solving.tiers import Ranked, is_better
+
+ROUNDS_AT_ONCE = 3
+"""At most so often the program is solved again around what did not fit at once in the first step."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A schedule and its account; `session` holds `solved`, which it was rounded from, and `ranked` how that was found."""
+
+    schedule: Schedule
+    account: Account
+    solved: Solved
+    session: Session
+    ranked: Ranked
+
+
+def send(program: Relaxation, solved: Solved) -> Sent | Infeasible | TimedOut:
+    """The schedule nearest to `solved`, the optimum that `program` holds; `program` then holds what it was rounded from."""
+    problem, session, ranked = program.problem, program.session, program.ranked
+    settled = program.settle(solved)
+    if not isinstance(settled, Solved):
+        return settled
+    rounded = apart, gave = sendable(problem, session)
+    lower, upper, told = session.lower.copy(), session.upper.copy(), (ranked.priced, ranked.amounts)
+    now = time.perf_counter()
+    merged = merge(session, problem, program.solve, settled, now + (program.deadline - now) / 2)
+    if merged is None:
+        return _fitted(program, settled, *rounded)
+    outcome = program.settle(merged)
+    if not isinstance(outcome, Solved):
+        return outcome
+    sent = _fitted(program, outcome, *sendable(problem, session))
+    if gave or flows_back(problem, apart) or not is_better(account(problem, apart), sent.account):
+        return sent
+    changed = np.flatnonzero((session.lower != lower) | (session.upper != upper))
+    session.bound_columns(changed, lower[changed], upper[changed])
+    session.load(settled)
+    ranked.priced, ranked.amounts = told
+    return _sent(program, replace(settled, row_dual=np.pad(settled.row_dual, (0, session.shape[0] - len(settled.row_dual)))), apart)
+
+
+def _fitted(program: Relaxation, solved: Solved, schedule: Schedule, gave: Mapping[int, Cell | None]) -> Sent:
+    """What is sent, solved again around what `gave` way at once in the first step."""
+    problem, session = program.problem, program.session
+    for _ in range(ROUNDS_AT_ONCE):
+        back = flows_back(problem, schedule)
+        if not gave and not back:
+            break
+        keep(session, problem, gave)
+        if back:
+            hold_back(session, back)
+        again = program.solve()
+        if isinstance(again, Solved):
+            again = program.settle(again)
+        if not isinstance(again, Solved):
+            break
+        solved = again
+        schedule, gave = sendable(problem, session)
+    return _sent(program, solved, schedule)
+
+
+def _sent(program: Relaxation, solved: Solved, schedule: Schedule) -> Sent:
+    return Sent(schedule, account(program.problem, schedule), solved, program.session, program.ranked)
