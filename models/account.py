@@ -14,7 +14,7 @@ import numpy as np
 
 from models.breach import TINY, Bill
 from models.grid import carbon, demand_charge, grid_connection, position, reserve, reserve_down, reserve_up, uncertainty
-from models.heat import approach, cooling_plant, hall, liquid_loop, thermal_store
+from models.heat import cooling_plant, hall, liquid_loop, thermal_store
 from models.horizon import Floats
 from models.power import battery, feed, feeder, genset, redundancy
 from models.problem import Problem
@@ -114,7 +114,6 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         maintenance.bill(problem.windows),
         budget.bill([f.budget for f in problem.firms], _stack([f.demanded(steps) for f in problem.firms], steps), work[:firms], h),
         hall.bill(problem.zones, cooled.hall_c, h),
-        _set_points(problem, cooled.hall_c),
         liquid_loop.bill(cooled.uncooled_kw, h),
         thermal_store.bill(list(problem.thermal_stores.values()), cooled.store_kwh),
         cooling_plant.bill(problem.cooling_plants, heat_kw, problem.outdoor_c, h),
@@ -200,14 +199,6 @@ def _cool(problem: Problem, schedule: Schedule, pool_kw: Floats) -> _Cooled:
         _stack([did.store_kwh for did in tanks], steps),
         _stack([removed[z.id] for z in problem.zones], steps),
     )
-
-
-def _set_points(problem: Problem, hall_c: Floats) -> Bill:
-    """What halls below their supply cost."""
-    chosen, temperature_c = problem.supply_c, dict(zip([z.id for z in problem.zones], hall_c, strict=True))
-    zones = [z for z in problem.zones if z.cooling_plant in chosen]
-    supply_c = [chosen[c.id] for z in zones for c in problem.cooling_plants if c.id == z.cooling_plant]
-    return approach.bill(zones, supply_c, [temperature_c[z.id] for z in zones], problem.horizon.h)
 
 
 def _reserves(problem: Problem, schedule: Schedule, battery_kw: Floats) -> Floats:

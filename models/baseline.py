@@ -2,8 +2,8 @@
 
 Jobs that run go on; the others start in the order they arrived as soon as their pool has enough GPUs for the whole of their run,
 as a scheduler with reservations has it, for maintenance and the demand of services are known; all run until they finish or reach
-their deadline. Halls are kept at the temperature they have, tanks as full as they are, supplies as warm as usual; batteries rest,
-the sun gives what it can, gensets stay off, or run at their least until what they began is over.
+their deadline. Halls are kept at the temperature they have, or what their supply makes of it, tanks as full as they are, supplies as
+warm as usual; batteries rest, the sun gives what it can, gensets stay off, or run at their least until what they began is over.
 """
 
 from __future__ import annotations
@@ -47,7 +47,15 @@ def baseline(problem: Problem) -> Schedule:
         thermal_store_kw={plant: store.holds_kw(horizon.h) for plant, store in problem.thermal_stores.items()},
         supply_c=problem.usual_supply_c,
     )
-    return _running_on(problem, schedule)
+    return _running_on(problem, _as_supplied(problem, schedule))
+
+
+def _as_supplied(problem: Problem, schedule: Schedule) -> Schedule:
+    """`schedule` with the halls whose supply has a set-point as warm as it makes them."""
+    if not problem.supplied_halls:
+        return schedule
+    reached_c = dict(zip([z.id for z in problem.zones], account(problem, schedule).hall_c, strict=True))
+    return replace(schedule, hall_c={**schedule.hall_c, **{z.id: reached_c[z.id] for z in problem.supplied_halls}})
 
 
 def _running_on(problem: Problem, schedule: Schedule) -> Schedule:

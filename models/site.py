@@ -97,7 +97,6 @@ def build(problem: Problem) -> Any:
             + sum(liquid_loop.cost(m.liquid_loop[z.id], m.h, m.STEPS) for z in problem.loops)
             + sum(thermal_store.cost(m.thermal_store[plant_id]) for plant_id in problem.thermal_stores)
             + sum(cooling_plant.cost(m.cooling_plant[c.id], c, problem.outdoor_c, m.h, m.STEPS) for c in problem.wet_plants)
-            + sum(approach.cost(m.approach[z.id], z, m.h, m.STEPS) for z in problem.supplied_halls)
         )
 
     return m
@@ -123,7 +122,9 @@ def _add_thermal(m: Any, problem: Problem) -> None:
             if plant.is_open:
                 set_point.add(mixed, plant.set_point, plant.curves(problem.outdoor_c), m.STEPS, block, most_kw)
             for z in zones:
-                approach.add(m.approach[z.id], plant.set_point, mixed, z, m.hall[z.id], problem.horizon.h, m.STEPS, problem.outdoor_c)
+                idle_c = approach.idle_c(z, problem.horizon.h, problem.outdoor_c, wiring.least_heat_kw(problem, z))
+                more_kw = plant.store.discharge_kw if plant.store else 0.0
+                approach.add(m.approach[z.id], plant.set_point, mixed, m.hall[z.id], m.STEPS, idle_c, most_kw + more_kw)
 
 
 def _rooms(problem: Problem) -> Any:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from models.grid import reserve
 from models.grid.reserve_down import Reach
 from models.heat import cooling_plant
 from models.heat.hall import Hall
+from models.horizon import Floats
 from models.power import feeder, genset
 from models.power.battery import Battery
 from models.power.feeder import Feeder, Load
@@ -90,6 +93,21 @@ def heat_kw(m: Any, problem: Problem, zone: Hall) -> Load:
     """What heats the air of a hall, kW by step."""
     air = [(m.pool[p.id].draw_kw, 1 - p.liquid_share) for p in problem.pools if p.hall == zone.id]
     return lambda t: m.base_kw[zone.id, t] + sum(share * draw_kw[t] for draw_kw, share in air)
+
+
+def least_heat_kw(problem: Problem, zone: Hall) -> Floats:
+    """What heats the air of a hall whatever is planned, kW, shape (T,): base load, idle GPUs, what firm workloads draw at least."""
+    steps, index = len(problem.horizon), problem.cells
+    heat_kw = zone.base(steps).copy()
+    for p in problem.pools:
+        if p.hall == zone.id:
+            gone = sum(m.gpus for m in problem.maintenances if m.pool == p.id)
+            least_w = np.maximum(np.asarray(p.powered or p.available) - gone, 0.0) * p.host.idle_total_w
+            for w, firm in enumerate(problem.firms):
+                if firm.pool == p.id and not firm.pausable:
+                    least_w = least_w + firm.gpus * index.share[w] * index.draw_steps_w[index.ladder_of[w], 0]
+            heat_kw += (1 - p.liquid_share) * least_w / 1000
+    return heat_kw
 
 
 def liquid_kw(m: Any, problem: Problem, zone: Hall) -> Load:

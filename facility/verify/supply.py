@@ -2,7 +2,7 @@
 
     COP at 25 degC, each chiller's = its figure + gain * (supply - usual)
     thresholds of free cooling     = theirs + shift * (supply - usual)
-    temperature of a hall         >= supply + approach * heat removed from it
+    temperature of a hall         >= supply + approach * heat removed from it, or what it is with none removed
 
 Figures and levels are the site file's.
 """
@@ -10,9 +10,10 @@ Figures and levels are the site file's.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import exp
 
 from facility.decision import Decision
-from facility.site import CoolingPlant, Site
+from facility.site import CoolingPlant, Site, Thermal
 from facility.verify.violation import Violation, over
 
 
@@ -42,14 +43,24 @@ def _at(plant: CoolingPlant, supply_c: float | None) -> CoolingPlant:
 
 
 def cold(site: Site, decision: Decision, removed_kw: Mapping[str, float], warmer_k: float) -> Iterator[Violation]:
-    """Find halls that are ordered more than `warmer_k` colder than their supply and `removed_kw`, by hall, allow."""
+    """Find halls that are ordered more than `warmer_k` colder than their supply and `removed_kw`, by hall, allow.
+
+    Where that is warmer than a hall gets by the step's end with nothing removed, it gets no warmer than that.
+    """
     for order in decision.cooling:
         point = site.cooling_plants[order.plant].set_point
         if point is None or order.supply_c is None:
             continue
         for hall_id, wanted_c in order.hall_c:
-            heat_kw = removed_kw.get(hall_id, 0.0)
-            if heat_kw > 0:
+            heat_kw, thermal = removed_kw.get(hall_id, 0.0), site.halls[hall_id].thermal
+            if heat_kw > 0 and thermal is not None:
                 says = "its supply leaves the hall warmer than ordered"
-                least_c = order.supply_c + point.approach_k_per_kw * heat_kw
+                by_itself_c = wanted_c + heat_kw * _warms_k_per_kw(thermal, decision.first_step_s)
+                least_c = min(order.supply_c + point.approach_k_per_kw * heat_kw, by_itself_c)
                 yield from over(Violation("cooling.supply", hall_id, least_c, "degC", wanted_c + warmer_k, says, "plant"))
+
+
+def _warms_k_per_kw(thermal: Thermal, seconds: float | None) -> float:
+    """How much warmer a hall is after `seconds` for a kW of heat that stays in it; in the end where no length is told."""
+    constant_h = thermal.resistance_k_per_kw * thermal.heat_capacity_kwh_per_k
+    return thermal.resistance_k_per_kw * (1 - exp(-seconds / 3600 / constant_h) if seconds else 1.0)

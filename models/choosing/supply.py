@@ -1,7 +1,8 @@
 """Supply: one level of each set-point for each step, out of a mixture of them.
 
 Tried are the usual one; the warmest level no warmer than the mixture, which no hall is too cold for; and the level with most of the
-mixture. Each is fixed in the program of the mixture, and kept is the first that breaks least and then costs least.
+mixture. Each is fixed in the program of the mixture, with no hall cooled that is too cold for it (`models.solving.cold`), and kept is the
+first that breaks least and then costs least.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from models.breach import TINY
 from models.horizon import Floats
 from models.problem import Problem
 from models.solving.attempt import SolverOf
+from models.solving.cold import ColdHalls
 from models.solving.ladders import solve_with_ladders
-from models.solving.outcome import Infeasible, Solved
+from models.solving.outcome import Infeasible, Outcome, Solved
 from models.solving.relaxation import program_of
 from models.solving.session import Session
 from models.solving.settle import broken
@@ -42,8 +44,7 @@ def with_supply(problem: Problem, deadline: float, solver_of: SolverOf) -> Probl
         patterns[2][plant] = levels[share.argmax(axis=0)]
     best, rank = usual, (np.inf, np.inf)
     for pattern in patterns:
-        _fix(session, problem, pattern)
-        outcome = solve_with_ladders(session, deadline)
+        outcome = _solve_at(session, problem, pattern, deadline)
         if not isinstance(outcome, Solved):
             break
         now = round(broken(session)[0], 5), outcome.objective
@@ -52,9 +53,15 @@ def with_supply(problem: Problem, deadline: float, solver_of: SolverOf) -> Probl
     return problem.supplied(best)
 
 
-def _fix(session: Session, problem: Problem, pattern: Supply) -> None:
-    model = session.model
+def _solve_at(session: Session, problem: Problem, pattern: Supply, deadline: float) -> Outcome:
+    """The optimum with all levels as in `pattern`."""
     for plant, point in problem.open_set_points.items():
-        share = model.set_point[plant].share
+        share = session.model.set_point[plant].share
         at = list(share.index_set())
         session.fix([share[i, t] for i, t in at], [float(point.levels_c[i] == pattern[plant][t]) for i, t in at])
+    halls = ColdHalls(session, problem)
+    outcome = solve_with_ladders(session, deadline)
+    while isinstance(outcome, Solved) and (too_cold := halls.cooled(pattern | problem.supply_c)):
+        outcome = halls.solve(too_cold, lambda: solve_with_ladders(session, deadline))
+    halls.lift()
+    return outcome

@@ -1,78 +1,72 @@
 """Approach: the air of a hall stays above the supply that cools it, by more the more heat is removed.
 
-    temperature[t] >= supply[t] + approach * removed[t] - colder_k[t]        keeps_above
+    temperature[t] >= supply[t] + approach * removed[t]      or      removed[t] = 0
 
-Checked at the end of a step; removal is constant within it. A hall that nothing heats but its base load may drift below any supply:
-`colder_k` is at most what it then lacks, and it is discomfort.
+is not convex: a hall that starts colder than its supply, or that little heats, is below it, and is cooled by nothing. So where it would
+be so with the least heat there is and never cooled, at `idle`, the row is the convex hull of both, and `models.solving.cold` settles
+what that leaves between:
 
-| symbol   | name                                                            | unit |
-|----------|-----------------------------------------------------------------|------|
-| supply   | temperature of the supply, chosen or still a mixture of levels  | degC |
-| approach | what the air stays above the supply, per heat removed           | K/kW |
-| removed  | heat removed from the hall                                      | kW   |
-| colder_k | discomfort: the hall is below its supply                        | K    |
+    temperature[t] >= least[t] + (approach + lacks[t] / most removed[t]) * removed[t]        keeps_above
+    least[t] = min(supply[t], idle[t]),   lacks[t] = supply[t] - least[t]
 
-Source: effectiveness of a coil at constant flow, as in ASHRAE Handbook, HVAC Systems and Equipment.
+Elsewhere nothing is lacking, and the row asks for a temperature above the supply even where nothing is removed, as a hall has that was
+never cooled. While levels are mixed, `least` is the mixture of theirs and `lacks` the coldest one's. Checked at the end of a step;
+removal is constant within it.
+
+| symbol       | name                                                            | unit |
+|--------------|-----------------------------------------------------------------|------|
+| supply       | temperature of the supply, chosen or still a mixture of levels  | degC |
+| approach     | what the air stays above the supply, per heat removed           | K/kW |
+| removed      | heat removed from the hall                                      | kW   |
+| most removed | what its plant and its tank together can remove                 | kW   |
+| idle         | temperature of the hall, heated least and never cooled          | degC |
+
+Source: effectiveness of a coil at constant flow, as in ASHRAE Handbook, HVAC Systems and Equipment; hull of a disjunction: Balas, SIAM
+Journal on Algebraic and Discrete Methods 6 (1985) 466.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyomo.environ as pyo
 
-from models.breach import COMFORT_PRICE_PER_KWH_H, Bill
 from models.heat.hall import Hall
 from models.heat.set_point import SetPoint
 from models.horizon import Floats
 from models.table import table
 
 
-def idle_c(zone: Hall, h: Floats, outdoor_c: Floats) -> Floats:
-    """Temperature of a hall that its base load alone heats and nothing cools, at the end of each step, degC, shape (T,)."""
-    memory, base_kw = zone.memory(h), zone.base(len(h))
+def idle_c(zone: Hall, h: Floats, outdoor_c: Floats, least_kw: Floats) -> Floats:
+    """Temperature of a hall that `least_kw` alone heats and nothing cools, at the end of each step, degC; all of shape (T,)."""
+    memory = zone.memory(h)
     reached, now_c = np.zeros(len(h)), zone.start_c
     for t in range(len(h)):
-        now_c = float(memory[t] * now_c + (1 - memory[t]) * (outdoor_c[t] + zone.resistance_k_per_kw * base_kw[t]))
+        now_c = float(memory[t] * now_c + (1 - memory[t]) * (outdoor_c[t] + zone.resistance_k_per_kw * least_kw[t]))
         reached[t] = now_c
     return reached
 
 
-def add(block: Any, set_point: SetPoint, mixed: Any, zone: Hall, hall: Any, h: Floats, steps: Any, outdoor_c: Floats) -> None:
-    """Declare on `block` the approach of `zone`, on block `hall`; `mixed` is the block of the set-point while its levels are mixed."""
-    coldest_c = np.asarray(set_point.supply_c or (min(set_point.levels_c),) * len(h))
-    lacks_k = np.maximum(coldest_c - idle_c(zone, h, outdoor_c), 0.0)
-    block.most_colder_k = table(lacks_k, steps)
-    block.supply_c = table(set_point.supply_c, steps)
+def add(block: Any, set_point: SetPoint, mixed: Any, hall: Any, steps: Any, never_below_c: Floats, most_kw: Floats) -> None:
+    """Declare on `block` the approach of a hall, on block `hall`, from which at most `most_kw` are removed.
 
-    def lacks(b: Any, t: int) -> Any:
-        return 0, b.most_colder_k[t]
+    `mixed` is the block of the set-point while its levels are mixed; `never_below_c` is the hall's `idle_c`. All of shape (T,).
+    """
+    levels_c = np.array([set_point.supply_c] if set_point.supply_c else [[c] * len(most_kw) for c in set_point.levels_c])
+    least_c = np.minimum(levels_c, never_below_c)
+    lacks_k = (levels_c - least_c).min(axis=0)
+    block.least_c = table(least_c, mixed.LEVELS, steps) if not set_point.supply_c else table(least_c[0], steps)
+    slope_k_per_kw = set_point.approach_k_per_kw + np.divide(lacks_k, most_kw, out=np.zeros(len(most_kw)), where=most_kw > 0)
+    block.rises_k_per_kw = table(slope_k_per_kw, steps)
 
-    block.colder_k = pyo.Var(steps, bounds=lacks, dense=False)
-
-    def mixed_c(_b: Any, t: int) -> Any:
-        return sum(mixed.level_c[i] * mixed.share[i, t] for i in mixed.LEVELS)
+    def mixed_c(b: Any, t: int) -> Any:
+        return sum(b.least_c[i, t] * mixed.share[i, t] for i in mixed.LEVELS)
 
     def chosen_c(b: Any, t: int) -> Any:
-        return b.supply_c[t]
+        return b.least_c[t]
 
     supply_c = chosen_c if set_point.supply_c else mixed_c
 
     @block.Constraint(steps)
     def keeps_above(b: Any, t: int) -> Any:
-        return hall.temperature_c[t] >= supply_c(b, t) + (set_point.approach_k_per_kw * hall.removed_kw[t] - b.colder_k[t])
-
-
-def cost(block: Any, zone: Hall, h: Any, steps: Any) -> Any:
-    """Money for a hall below its supply; per kWh of heat that its capacity holds per K, and hour."""
-    return sum(COMFORT_PRICE_PER_KWH_H * zone.heat_capacity_kwh_per_k * h[t] * block.colder_k[t] for t in steps)
-
-
-def bill(zones: Sequence[Hall], supply_c: Sequence[Floats], hall_c: Sequence[Floats], h: Floats) -> Bill:
-    """What `zones` cost below their supply, each with shape (T,), at `hall_c`; nothing where there are none."""
-    if not zones:
-        return Bill()
-    below = [z.heat_capacity_kwh_per_k * float(np.maximum(s - c, 0.0) @ h) for z, s, c in zip(zones, supply_c, hall_c, strict=True)]
-    return Bill({"below_supply": COMFORT_PRICE_PER_KWH_H * sum(below)})
+        return hall.temperature_c[t] >= supply_c(b, t) + b.rises_k_per_kw[t] * hall.removed_kw[t]

@@ -1,7 +1,8 @@
 """Settle: what the program leaves between and reality does not.
 
 The program lets a genset run for a share of a step, a battery charge and discharge at once, a grid connection import and
-export, a feeder draw and return, a cooling plant burn up to its chord at a negative price, and a gang run on part of its GPUs.
+export, a feeder draw and return, a cooling plant burn up to its chord at a negative price or cool a hall that is colder than its
+supply (`models.solving.cold`), and a gang run on part of its GPUs.
 A plan's genset is on or off all through, in the best of a few patterns; its power goes one way; a plant that burnt keeps to
 the segment of its curve it was on; and in the first step, which is what is sent, a rigid job runs, waits, or finishes inside
 it. Each is fixed to the side its solution leans to and the program is solved again, until nothing is left between. Where that
@@ -23,6 +24,7 @@ from models.heat.cooling_plant import CoolingPlant, secants
 from models.horizon import Floats
 from models.power.genset import committed, whole
 from models.problem import Problem
+from models.solving.cold import ColdHalls
 from models.solving.outcome import Outcome, Solved, TimedOut
 from models.solving.session import Session
 from models.solving.tiers import breach_columns
@@ -41,16 +43,19 @@ def settle(session: Session, problem: Problem, solve: Callable[[], Outcome]) -> 
     if outcome is not None and not isinstance(outcome, Solved):
         return outcome
     settled: dict[int, float] = {}
+    halls = ColdHalls(session, problem)
     while True:
         torn, burning = both_ways(problem, session), burns(problem, session)
-        gangs = {} if torn or burning else _gangs(session, problem, settled)
-        if not torn and not burning and not gangs:
+        too_cold = halls.cooled(problem.supply_c)
+        gangs = {} if torn or burning or too_cold else _gangs(session, problem, settled)
+        if not torn and not burning and not too_cold and not gangs:
             return outcome
         before = broken(session)
         settled |= gangs
         session.fix(torn, [0.0] * len(torn))
         _keep_to_the_curve(session, model, burning)
-        outcome = _solve_at(session, gangs, solve)
+        _fix(session, gangs)
+        outcome = halls.solve(too_cold, solve)
         if isinstance(outcome, Solved) and gangs:
             outcome = _turn(session, problem, solve, outcome, list(gangs), settled, before)
         if not isinstance(outcome, Solved):

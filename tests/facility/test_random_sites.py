@@ -233,7 +233,7 @@ def a_climate(some: Some, all_kw: float, *, liquid: bool) -> dict[str, Any]:
     return {
         "heat_capacity_kwh_per_k": some.between(0.02, 0.1) * all_kw,
         "resistance_k_per_kw": some.between(10, 1000) / all_kw,
-        "start_c": some.between(20, 30),
+        "start_c": some.between(12, 30),
         "cooling_plant": "air",
         **({"liquid_plant": "water"} if liquid else {}),
         **some.of(0.2, recommended_min_c=some.between(15, 20), recommended_max_c=some.between(23, 28), allowable_max_c=some.between(29, 36)),
@@ -261,9 +261,9 @@ def a_plant(some: Some, all_kw: float) -> dict[str, Any]:
 
 
 def a_set_point(some: Some, heat_kw: float) -> dict[str, Any]:
-    """Levels below the temperature at which any hall starts: one that starts colder than its supply is let off more heat than there is."""
+    """Levels below and above the temperature at which halls start."""
     return {
-        "levels_c": [12, 16, 20], "usual_c": some.any(12, 16), "cop_gain_per_k": some.between(0, 0.2),
+        "levels_c": [12, 16, some.any(20, 24)], "usual_c": some.any(12, 16), "cop_gain_per_k": some.between(0, 0.2),
         "approach_k_per_kw": some.between(1, 8) / heat_kw,
         **some.of(0.5, free_cooling_shift_per_k=some.between(0, 2)),
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -156,3 +157,11 @@ def test_a_plant_draws_what_its_ordered_supply_says(supply_c: Any, share: float,
 def test_a_hall_is_no_colder_than_its_supply_and_its_heat_allow(supply_c: float, approach: float, rules: set[str]) -> None:
     """3.38 kW leave the hall; half a K more than the 24 degC ordered may stay."""
     assert broken(*chosen(supply_c, approach)) == rules
+
+
+@pytest.mark.parametrize(("longer_s", "rules"), [(-10.0, set()), (10.0, {"cooling.supply"})])
+def test_a_hall_that_nothing_can_be_removed_from_gets_no_warmer_than_it_does_by_itself(longer_s: float, rules: set[str]) -> None:
+    """3.38 kW that stay in the hall warm it by 14 K/kW * (1 - exp(-h / 140)): by half a K once h = -140 * ln(1 - 0.5 / (14 * 3.38))."""
+    half_a_kelvin_s = -3600 * 140 * math.log(1 - 0.5 / (14 * 3.38))
+    site, made = chosen(20, 100.0, first_step_s=half_a_kelvin_s + longer_s)
+    assert broken(site, made) == rules
