@@ -30,6 +30,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyomo.environ as pyo
 
 from models.heat.hall import Hall
 from models.heat.set_point import SetPoint
@@ -56,6 +57,8 @@ def add(block: Any, set_point: SetPoint, mixed: Any, hall: Any, steps: Any, neve
     least_c = np.minimum(levels_c, never_below_c)
     lacks_k = (levels_c - least_c).min(axis=0)
     block.least_c = table(least_c, mixed.LEVELS, steps) if not set_point.supply_c else table(least_c[0], steps)
+    block.lacks_k, block.most_kw = table(lacks_k, steps), table(most_kw, steps)
+    block.approach_k_per_kw = pyo.Param(initialize=set_point.approach_k_per_kw)
     slope_k_per_kw = set_point.approach_k_per_kw + np.divide(lacks_k, most_kw, out=np.zeros(len(most_kw)), where=most_kw > 0)
     block.rises_k_per_kw = table(slope_k_per_kw, steps)
 

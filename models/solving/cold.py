@@ -28,6 +28,8 @@ from models.solving.session import Session
 class Cold(NamedTuple):
     """A hall that is cooled too far in a step: the variable of what is removed, the row that `least_c` bounds, and if it is warm by itself."""
 
+    hall: str
+    step: int
     removed_kw: Any
     row: sp.csr_matrix
     least_c: float
@@ -55,7 +57,7 @@ class ColdHalls:
             for t in np.flatnonzero((removed_kw > TINY) & (lacks_k > TINY)).tolist():
                 row = session.row([(block.temperature_c[t], 1.0), (block.removed_kw[t], -approach_k)])
                 least_c = float(supply_c[plant][t])
-                found.append(Cold(block.removed_kw[t], row, least_c, bool(by_itself_c[t] > least_c + TINY)))
+                found.append(Cold(zone.id, t, block.removed_kw[t], row, least_c, bool(by_itself_c[t] > least_c + TINY)))
         return found
 
     def solve(self, found: list[Cold], solve: Callable[[], Outcome]) -> Outcome:

@@ -1,9 +1,9 @@
 """Exact: the best plan that can be sent, by mixed-integer programming, with the proof of how good it is in money.
 
 The program of `models.solving.whole` is searched for an optimum; the whole numbers found are then fixed and the linear program that is
-left is solved again, for its duals and its certificate. Gensets are on or off. What may go two ways, and plants, get whole
-numbers only where a solution is between: at a negative price from the start, elsewhere once it happens, and the search begins
-anew.
+left is solved again, for its duals and its certificate. Gensets are on or off. What may go two ways, plants, and halls that are colder
+than their supply get whole numbers only where a solution is between: at a negative price from the start, elsewhere once it happens,
+and the search begins anew.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from models.power import genset
 from models.problem import Problem
 from models.solving import settle, whole
 from models.solving.attempt import SolverOf
+from models.solving.cold import ColdHalls
 from models.solving.ladders import add_all_climbs
 from models.solving.outcome import Infeasible, Outcome, Solved, TimedOut
 from models.solving.session import Session
@@ -77,18 +78,22 @@ def search(
     negative = [t for t, price in enumerate(problem.grid.price_per_kwh) if price < 0]
     torn = {(i, t) for i, (_, out) in enumerate(settle.two_ways(problem, settled.model)) for t in negative if t in out.index_set()}
     burning = {(c.id, t) for c in problem.cooling_plants for t in negative}
+    chilled: set[whole.Chilled] = set()
     while True:
-        found = _search(problem, settled, asked, deadline, solver_of, torn, burning)
+        found = _search(problem, settled, asked, deadline, solver_of, torn, burning, chilled)
         if not isinstance(found, Found):
             return found
         lesser = {id(v) for v in settle.both_ways(problem, found.session)}
         ways = settle.two_ways(problem, found.model)
         more_torn = {(i, t) for i, (into, out) in enumerate(ways) for t in out.index_set() if lesser & {id(into[t]), id(out[t])}}
         more_burning = {(plant.id, t) for plant, t, _ in settle.burns(problem, found.session)}
-        if more_torn <= torn and more_burning <= burning:
+        too_cold = ColdHalls(found.session, problem).cooled(problem.supply_c)
+        more_chilled = {(each.hall, each.step) for each in too_cold}
+        if more_torn <= torn and more_burning <= burning and more_chilled <= chilled:
             return found
         torn |= more_torn
         burning |= more_burning
+        chilled |= more_chilled
 
 
 def _search(
@@ -99,8 +104,9 @@ def _search(
     solver_of: SolverOf,
     torn: set[whole.Torn],
     burning: set[whole.Burning],
+    chilled: set[whole.Chilled],
 ) -> Found | Infeasible | TimedOut:
-    model = whole.declare_whole(problem, asked.whole_steps, torn, burning)
+    model = whole.declare_whole(problem, asked.whole_steps, torn, burning, chilled)
     session = Session(model, solver_of)
     add_all_climbs(session)
     gpus = model.workload.gpus
@@ -153,6 +159,9 @@ def _start(problem: Problem, settled: Session, model: Any, numbers: list[Any]) -
         ends = list(plant.to_kw.values())
         heat_kw = settled.values(settled.model.cooling_plant[i].heat_kw)
         begun |= {id(plant.on[int(np.searchsorted(ends[:-1], heat_kw[t] - TINY)), t]): 1.0 for t in plant.STEPS}
+    for i, hall in model.chill.items():
+        removed_kw = settled.values(settled.model.hall[i].removed_kw)
+        begun |= {id(chills): float(removed_kw[t] > TINY) for t, chills in hall.chills.items()}
     for g in problem.gensets:
         on = settled.values(settled.model.genset[g.id].on)
         begun |= {id(v): float(on[t]) for t, v in model.genset[g.id].on.items()}

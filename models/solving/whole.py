@@ -9,8 +9,8 @@ it with its work done. In later steps a fraction of a step is a time, as in roun
     sum of later gpus[w,0,t] <= most after * (1 - ended[w,last])                   rests_after
     unfinished[w] + carried[w] + forgone[w] <= work_left[w] * (1 - ended[w,last])  owes_nothing
     running[w,t] - running[w,t-1] <= running[w,s] + ended[w,s+1]                   runs_on (s > t in its minimum run)
-Wherever a solution of the program did otherwise, power goes one way (`models.solving.flow`), and a cooling plant draws what its
-curve says (`models.solving.segment`).
+Wherever a solution of the program did otherwise, power goes one way (`models.solving.flow`), a cooling plant draws what its
+curve says (`models.solving.segment`), and no hall is cooled that is colder than its supply (`models.solving.chill`).
 
 | symbol   | name                                           | unit |
 |----------|------------------------------------------------|------|
@@ -37,7 +37,7 @@ from models.breach import TINY
 from models.compile import unexpanded
 from models.problem import Problem
 from models.site import build
-from models.solving import flow, segment
+from models.solving import chill, flow, segment
 from models.solving.settle import two_ways
 from models.work.job import Job, undone_gpu_h
 
@@ -45,37 +45,56 @@ Torn = tuple[int, int]
 """Position in `models.solving.settle.two_ways` and step."""
 Burning = tuple[str, int]
 """A plant and a step."""
+Chilled = tuple[str, int]
+"""A hall and a step."""
 
 
-def declare_whole(problem: Problem, whole_steps: int, torn: Collection[Torn], burning: Collection[Burning]) -> Any:
-    """The program of `problem` with all that must be whole; `torn` is what goes one way, `burning` what keeps to the curve."""
+def declare_whole(
+    problem: Problem, whole_steps: int, torn: Collection[Torn], burning: Collection[Burning], chilled: Collection[Chilled]
+) -> Any:
+    """The program of `problem` with all that must be whole.
+
+    `torn` is what goes one way, `burning` what keeps to its curve, `chilled` what is cooled by its supply or not at all.
+    """
     with unexpanded():
-        return build_whole(problem, whole_steps, torn, burning)
+        return build_whole(problem, whole_steps, torn, burning, chilled)
 
 
-def build_whole(problem: Problem, whole_steps: int, torn: Collection[Torn], burning: Collection[Burning]) -> Any:
+def build_whole(
+    problem: Problem, whole_steps: int, torn: Collection[Torn], burning: Collection[Burning], chilled: Collection[Chilled]
+) -> Any:
     """The same, row by row."""
     model = build(problem)
     model.whole = pyo.Block()
     add(model.whole, problem, model.workload, model.job, min(whole_steps, len(problem.horizon)))
-    steps: dict[Any, list[int]] = {}
-    for i, t in sorted(torn) + sorted(burning):
-        steps.setdefault(i, []).append(t)
+    flowing, burning_at, chilled_at = (_by_place(cells) for cells in (torn, burning, chilled))
     ways, all_kw = two_ways(problem, model), flow.all_kw(problem)
-    model.flow = pyo.Block([i for i in steps if isinstance(i, int)])
-    for i in model.flow:
+    model.flow = pyo.Block(list(flowing))
+    for i, steps in flowing.items():
         into, out = ways[i]
-        flow.add(model.flow[i], into, out, steps[i], all_kw)
+        flow.add(model.flow[i], into, out, steps, all_kw)
     ends_kw = {c.id: c.chiller.breakpoints_kw()[1:].tolist() for c in problem.cooling_plants}
-    model.segment = pyo.Block([c.id for c in problem.cooling_plants if c.id in steps])
-    for i in model.segment:
-        segment.add(model.segment[i], model.cooling_plant[i], ends_kw[i], steps[i])
+    model.segment = pyo.Block(list(burning_at))
+    for i, steps in burning_at.items():
+        segment.add(model.segment[i], model.cooling_plant[i], ends_kw[i], steps)
+    model.chill = pyo.Block(list(chilled_at))
+    for i, steps in chilled_at.items():
+        chill.add(model.chill[i], model.hall[i], model.approach[i], steps)
     return model
+
+
+def _by_place(cells: Collection[tuple[Any, int]]) -> dict[Any, list[int]]:
+    """The steps of each place."""
+    found: dict[Any, list[int]] = {}
+    for place, t in sorted(cells):
+        found.setdefault(place, []).append(t)
+    return found
 
 
 def whole(model: Any) -> list[Any]:
     """The variables of `model` that must be 0 or 1."""
     families = [model.whole.running, model.whole.ended, *(b.draws for b in model.flow.values()), *(b.on for b in model.segment.values())]
+    families += [b.chills for b in model.chill.values()]
     return [v for family in families for v in family.values()]
 
 

@@ -325,11 +325,12 @@ def lp_of(problem: Problem, family: str) -> str:
     """The rows of one family, `room.constraint`, as a linear program in LP format, with costs and bounds of their variables."""
     model = build(problem)
     room, name = family.split(".")
-    if room in {"whole", "flow", "segment"}:
+    if room in {"whole", "flow", "segment", "chill"}:
         steps = list(model.STEPS)
         torn = {(i, t) for i, (_, out) in enumerate(two_ways(problem, model)) for t in out.index_set()}
         burning = {(c.id, t) for c in problem.cooling_plants for t in steps}
-        model = whole.build_whole(problem, len(steps) - 1, torn, burning)
+        chilled = {(z.id, t) for z in problem.supplied_halls for t in steps if problem.supply_c}
+        model = whole.build_whole(problem, len(steps) - 1, torn, burning, chilled)
     block = {"grid_connection": "grid"}.get(room, room)
     costs = {id(v): c for v, c in _terms(model.cost.expr)}
     rows: list[str] = []

@@ -4,39 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 from models.heat.approach import idle_c
-from models.heat.chiller import Chiller
-from models.heat.cooling_plant import CoolingPlant
 from models.heat.hall import Hall
 from models.heat.set_point import SetPoint
 from models.plan import Plan
 from models.problem import Problem
 from models.solving.cold import ColdHalls
 from models.solving.session import Session
-
-FIFTH = Chiller(20, 20, 5, 0, 1, 0, -99, -98, 0, 0, 0, 0, 0)
-"""Draws a fifth of the heat it removes, up to 20 kW, whatever the weather."""
-
-AT_20 = SetPoint((20.0,), 20.0, cop_gain_per_k=0.0, free_shift_per_k=0.0, approach_k_per_kw=0.5)
-TIGHT = {"heat_capacity_kwh_per_k": 1.0, "resistance_k_per_kw": 1e6, "recommended_min_c": 15.0, "recommended_max_c": 20.0}
-"""A hall that loses nothing and warms by a kelvin an hour for each kW."""
+from tests.models.cold import AT_20, with_a_cold_hall
 
 
 @pytest.fixture
 def cold(site: Any) -> Callable[..., Problem]:
-    """Ten GPUs in a hall at 16 degC, cooled at 20; `figures` of the hall."""
-
-    def made(hours: tuple[float, ...], base_kw: float, point: SetPoint = AT_20, figures: Any = None, **assets: Any) -> Problem:
-        zone = Hall("hall", "root", base_kw, "plant", start_c=16.0, **(TIGHT | (figures or {})))
-        plant = CoolingPlant("plant", "root", FIFTH, set_point=point)
-        return site(hours, (0.1,) * len(hours), **({"halls": (zone,), "cooling_plants": (plant,)} | assets))
-
-    return made
+    """Ten GPUs in a hall at 16 degC that is cooled at 20: see `with_a_cold_hall`."""
+    return partial(with_a_cold_hall, site)
 
 
 def test_nothing_is_removed_from_a_hall_that_is_colder_than_its_supply(
