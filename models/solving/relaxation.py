@@ -25,17 +25,18 @@ def program_of(problem: Problem, solver_of: SolverOf) -> Session:
 
 
 class Relaxation:
-    """The program of `problem`, solved until the instant `deadline` (s, of `perf_counter`).
+    """The program of `problem`, solved until the instant `deadline` (s, of `perf_counter`), later by the time that making it takes.
 
     `reserved` is the problem that it holds the limits of; `build_s` is what making it took.
     """
 
     def __init__(self, problem: Problem, deadline: float, solver_of: SolverOf) -> None:
         started = time.perf_counter()
-        self.problem, self.reserved, self.deadline = problem, tightened(problem), deadline
+        self.problem, self.reserved = problem, tightened(problem)
         self.session = Session(declare(self.reserved), solver_of)
         self.ranked = Ranked(self.session)
         self.build_s = time.perf_counter() - started
+        self.deadline = deadline + self.build_s
 
     def solve(self) -> Outcome:
         """The optimum, which `session` then holds."""
