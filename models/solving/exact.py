@@ -17,7 +17,7 @@ import numpy as np
 from models.breach import TINY
 from models.power import genset
 from models.problem import Problem
-from models.solving import settle, whole
+from models.solving import blocks, settle, stops, whole
 from models.solving.attempt import SolverOf
 from models.solving.cold import ColdHalls
 from models.solving.ladders import add_all_climbs
@@ -27,6 +27,8 @@ from models.solving.solver import Solver
 from models.solving.tiers import Ranked
 from models.work.job import Job
 
+SEARCHED = 0.85
+"""The share of the time left that is searched for whole numbers; the rest is for the linear program that they leave."""
 AMOUNT_GAP = 1e-4
 """The least that a tier of breaches can be is proven to this much of its unit."""
 
@@ -127,7 +129,7 @@ def _search(
         left_s = latest - time.perf_counter()
         if left_s <= 0:
             return TimedOut(0.0, "no time was left")
-        point = session.solve_whole(numbers, start, gap, left_s)
+        point = session.solve_whole(numbers, start, gap, SEARCHED * left_s)
         if isinstance(point, (Infeasible, TimedOut)):
             return point
         bound = point.bound if in_money else bound
@@ -153,6 +155,9 @@ def _start(problem: Problem, settled: Session, model: Any, numbers: list[Any]) -
         begun[id(block.running[w, t])] = float(now >= full * (1 - TINY))
         if TINY < now < full * (1 - TINY):
             begun |= {id(block.ended[w, later]): 1.0 for later in block.STEPS if later > t}
+    carried = settled.model.job.carried_gpu_h
+    costly = {w: blocks.shares(problem, settled, w) for w in model.stops.GANGS}
+    begun |= stops.start(model.stops, costly, share, {w: settled.value(carried[w]) for w in costly})
     ways = settle.two_ways(problem, settled.model)
     begun |= {id(draws): float(settled.value(ways[i][0][t]) > TINY) for i, flow in model.flow.items() for t, draws in flow.draws.items()}
     for i, plant in model.segment.items():

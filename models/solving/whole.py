@@ -10,7 +10,8 @@ it with its work done. In later steps a fraction of a step is a time, as in roun
     unfinished[w] + carried[w] + forgone[w] <= work_left[w] * (1 - ended[w,last])  owes_nothing
     running[w,t] - running[w,t-1] <= running[w,s] + ended[w,s+1]                   runs_on (s > t in its minimum run)
 Wherever a solution of the program did otherwise, power goes one way (`models.solving.flow`), a cooling plant draws what its
-curve says (`models.solving.segment`), and no hall is cooled that is colder than its supply (`models.solving.chill`).
+curve says (`models.solving.segment`), and no hall is cooled that is colder than its supply (`models.solving.chill`). Pauses that cost
+are those of whole gangs (`models.solving.stops`).
 
 | symbol   | name                                           | unit |
 |----------|------------------------------------------------|------|
@@ -37,7 +38,7 @@ from models.breach import TINY
 from models.compile import unexpanded
 from models.problem import Problem
 from models.site import build
-from models.solving import chill, flow, segment
+from models.solving import chill, flow, segment, stops
 from models.solving.settle import two_ways
 from models.work.job import Job, undone_gpu_h
 
@@ -67,6 +68,9 @@ def build_whole(
     model = build(problem)
     model.whole = pyo.Block()
     add(model.whole, problem, model.workload, model.job, min(whole_steps, len(problem.horizon)))
+    model.stops = pyo.Block()
+    costly = {w: job for w, job in enumerate(problem.workloads) if isinstance(job, Job) and job.gang and job.pause_price_per_gpu > 0}
+    stops.add(model.stops, costly, model.workload, model.job, model.pause)
     flowing, burning_at, chilled_at = (_by_place(cells) for cells in (torn, burning, chilled))
     ways, all_kw = two_ways(problem, model), flow.all_kw(problem)
     model.flow = pyo.Block(list(flowing))
@@ -95,7 +99,7 @@ def whole(model: Any) -> list[Any]:
     """The variables of `model` that must be 0 or 1."""
     families = [model.whole.running, model.whole.ended, *(b.draws for b in model.flow.values()), *(b.on for b in model.segment.values())]
     families += [b.chills for b in model.chill.values()]
-    return [v for family in families for v in family.values()]
+    return [v for family in families for v in family.values()] + stops.whole(model.stops)
 
 
 def add(block: Any, problem: Problem, workloads: Any, jobs: Any, last: int) -> None:

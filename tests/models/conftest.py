@@ -325,7 +325,7 @@ def lp_of(problem: Problem, family: str) -> str:
     """The rows of one family, `room.constraint`, as a linear program in LP format, with costs and bounds of their variables."""
     model = build(problem)
     room, name = family.split(".")
-    if room in {"whole", "flow", "segment", "chill"}:
+    if room in {"whole", "flow", "segment", "chill", "stops"}:
         steps = list(model.STEPS)
         torn = {(i, t) for i, (_, out) in enumerate(two_ways(problem, model)) for t in out.index_set()}
         burning = {(c.id, t) for c in problem.cooling_plants for t in steps}
