@@ -40,14 +40,14 @@ class Sent:
 
 def send(program: Relaxation, solved: Solved) -> Sent | Infeasible | TimedOut:
     """The schedule nearest to `solved`, the optimum that `program` holds; `program` then holds what it was rounded from."""
-    problem, session, ranked = program.problem, program.session, program.ranked
+    problem, session = program.problem, program.session
     settled = program.settle(solved)
     if not isinstance(settled, Solved):
         return settled
     rounded = apart, gave = sendable(problem, session)
-    lower, upper, told = session.lower.copy(), session.upper.copy(), (ranked.priced, ranked.amounts)
+    lower, upper, told = session.lower.copy(), session.upper.copy(), program.ranked.told
     now = time.perf_counter()
-    merged = merge(session, problem, program.solve, settled, now + (program.deadline - now) / 2)
+    merged = merge(program, settled, now + (program.deadline - now) / 2)
     if merged is None:
         return _fitted(program, settled, *rounded)
     outcome = program.settle(merged)
@@ -59,7 +59,7 @@ def send(program: Relaxation, solved: Solved) -> Sent | Infeasible | TimedOut:
     changed = np.flatnonzero((session.lower != lower) | (session.upper != upper))
     session.bound_columns(changed, lower[changed], upper[changed])
     session.load(settled)
-    ranked.priced, ranked.amounts = told
+    program.ranked.told = told
     return _sent(program, replace(settled, row_dual=np.pad(settled.row_dual, (0, session.shape[0] - len(settled.row_dual)))), apart)
 
 

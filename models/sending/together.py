@@ -27,6 +27,8 @@ from models.work.job import Job
 from models.work.minimum_run import runs, too_short
 from models.work.pause import NEARLY, times_each
 
+PASSES = 5
+"""At most so often all gangs are gone through."""
 ROUNDS = 10
 """At most so often one gang is laid out anew."""
 TRIES = 30
@@ -34,14 +36,25 @@ TRIES = 30
 
 
 def put_together(problem: Problem, cells: dict[int, list[Cell]], room: Room) -> None:
-    """Lay out gangs anew, in place; `room` is what is left, and is kept up to date."""
-    for w, mine in cells.items():
-        job = problem.workloads[w]
-        if isinstance(job, Job) and job.gang and (job.pause_price_per_gpu > 0 or job.min_run_h > 0) and len(problem.horizon) > 1:
-            gang = _Gang(problem, job, w, mine)
-            if gang.is_apart:
-                gang.settle(room)
-                mine[:] = gang.cells()
+    """Lay out gangs anew, in place, and again where others have made room since; `room` is what is left, and is kept up to date."""
+    if len(problem.horizon) == 1:
+        return
+    for _ in range(PASSES):
+        moved = [w for w, mine in cells.items() if _put_together(problem, w, mine, room)]
+        if not moved:
+            break
+
+
+def _put_together(problem: Problem, w: int, mine: list[Cell], room: Room) -> bool:
+    """Lay out workload `w` anew where it is a gang that is apart; whether it was."""
+    job = problem.workloads[w]
+    if not (isinstance(job, Job) and job.gang and (job.pause_price_per_gpu > 0 or job.min_run_h > 0)):
+        return False
+    gang = _Gang(problem, job, w, mine)
+    moves = gang.is_apart and gang.settle(room)
+    if moves:
+        mine[:] = gang.cells()
+    return moves
 
 
 class _Gang:
@@ -78,8 +91,9 @@ class _Gang:
         found = (replace(cell, share=float(share)) for cell, share in zip(self._cells, self._share, strict=True))
         return [cell for cell in found if cell.share > SNAP]
 
-    def settle(self, room: Room) -> None:
-        """Take what is better, again and again, as long as `room` allows."""
+    def settle(self, room: Room) -> bool:
+        """Take what is better, again and again, as long as `room` allows; whether anything was."""
+        before = self._share
         for _ in range(ROUNDS):
             fits = self._share + room.fits(self._job.pool, self._job.gpus, self._draw_kw, self._cap_kw) * (1 - SNAP)
             self._full = np.where(fits > self._most - NEARLY, self._most, fits)
@@ -92,6 +106,7 @@ class _Gang:
             if found is None:
                 break
             self._share = found
+        return self._share is not before
 
     def _worth(self, share: Floats) -> tuple[Floats, Floats]:
         """What runs lack of their minimum, h, and what they cost, money, each shape (N,); infinite where too much is left undone."""

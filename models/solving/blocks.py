@@ -22,10 +22,15 @@ from models.work.job import Job
 from models.work.minimum_run import too_short
 from models.work.pause import NEARLY
 
-At = tuple[int, int]
-"""A workload and a step."""
+At = tuple[int, int | None]
+"""A workload and a step, or None: its work that is left for after the horizon."""
 Patch = dict[At, float]
-"""On how many GPUs, mean over the step, a job is to run in a cell."""
+"""On how many GPUs, mean over the step, a job is to run in a cell, or how much work it is to leave, GPU h."""
+
+
+def change_gpu_h(patch: Patch, gpus: Floats, h: Floats) -> float:
+    """How much `patch` changes of a job that runs on `gpus`, shape (T,), GPU h."""
+    return sum(abs(float(to - gpus[t]) * float(h[t])) for (_, t), to in patch.items() if t is not None)
 
 
 def shares(problem: Problem, session: Session, w: int) -> Floats:
@@ -52,9 +57,9 @@ def patches(problem: Problem, session: Session) -> dict[int, list[Patch]]:
         behind = np.flatnonzero(horizon.ends[last] - horizon.starts[: first + 1] > job.min_run_h - TINY)
         spans = [range(first, first + int(ahead[0]) + 1 if len(ahead) else len(share))]
         spans += [range(int(behind[-1]), last + 1)] if len(behind) else []
-        mine = [{(w, t): float(job.gpus * most[t]) for t in span} for span in spans if (most[span.start : span.stop] > TINY).all()]
+        mine: list[Patch] = [{(w, t): float(job.gpus * most[t]) for t in span} for span in spans if (most[span.start : span.stop] > TINY).all()]
         mine.append({(w, t): 0.0 for t in range(first, last + 1)})
-        found[w] = sorted(mine, key=lambda patch: sum(abs(gpus - job.gpus * share[t]) * horizon.h[t] for (_, t), gpus in patch.items()))
+        found[w] = sorted(mine, key=lambda patch: change_gpu_h(patch, job.gpus * share, horizon.h))
     return found
 
 

@@ -86,6 +86,15 @@ class Ranked:
                 self._breaches[columns] = True
                 self._weights.append((tier.name, weights))
 
+    @property
+    def told(self) -> tuple[Solved | None, tuple[tuple[str, float], ...]]:
+        """What is told of the last optimum: `priced` and `amounts`; put back with the optimum that it was told of."""
+        return self.priced, self.amounts
+
+    @told.setter
+    def told(self, told: tuple[Solved | None, tuple[tuple[str, float], ...]]) -> None:
+        self.priced, self.amounts = told
+
     def solve(self, solve: Callable[[float], Outcome], deadline: float) -> Outcome:
         """The optimum in order, or the priced one where nothing is broken or time is short; `solve(deadline)` solves the session.
 

@@ -169,8 +169,28 @@ def test_settling_and_rounding_a_large_site_costs_about_a_hundredth_at_most(
     problem = priced(with_a_first_step(large_site(seed), first_h), pause_price)
     plan = planned(problem)
     assert not plan.account.is_breached
-    most = 0.0125 if pause_price else 0.01
+    most = 0.012 if pause_price else 0.01
     assert plan.account.objective - plan.record.bound < most * abs(plan.baseline.cost["energy"])
+
+
+@pytest.mark.parametrize(("seed", "most"), [(6, 0.0005), (178, 0.0005), (216, 0.007)])
+def test_a_gang_is_laid_out_so_that_it_pauses_less(large_site: Any, planned: Any, seed: int, most: float) -> None:
+    """Of what the energy costs without control; the best plans are proven to cost 0.00, 0.00 and 0.20 % more than the bound."""
+    plan = planned(priced(with_a_first_step(large_site(seed), 1 / 12), 0.02))
+    assert plan.account.objective - plan.record.bound < most * abs(plan.baseline.cost["energy"])
+
+
+@pytest.mark.parametrize("seed", [23, 50, 78, 216])
+@pytest.mark.parametrize("first_h", [1 / 12, 1.0])
+def test_what_pauses_cost_beyond_the_bound_is_mostly_proven_to_be_the_least(large_site: Any, seed: int, first_h: float) -> None:
+    """An exact plan counts each pause of a whole gang, and costs no more than 0.1 % above what it proves."""
+    plan = make_plan(priced(with_a_first_step(large_site(seed), first_h), 0.02), 20.0, Exact(1e-3))
+    assert isinstance(plan, Plan)
+    assert plan.record.proof is not None
+    assert plan.record.proof.bound is not None
+    energy = abs(plan.baseline.cost["energy"])
+    assert plan.account.objective - plan.record.proof.bound < 0.001 * energy
+    assert plan.account.objective - plan.record.bound < 0.01 * energy
 
 
 @pytest.mark.parametrize("seed", [6, 23, 50, 78, 146, 156, 178, 186, 216, 218])
