@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from facility.bus.messages import JobDesired
+from facility.sensors import Sensor
 from facility.simulate.plant import Plant
 from facility.site import Site
 
@@ -20,6 +21,15 @@ class Reference:
     def import_kw(self) -> float:
         """Power at the grid meter, kW."""
         return self._plant.import_kw
+
+    @property
+    def sensors(self) -> tuple[Sensor, ...]:
+        """What can be read there."""
+        return self._plant.sensors
+
+    def read(self, sensor: Sensor) -> float:
+        """Read one instrument, noise included, in the sensor's unit."""
+        return self._plant.read(sensor)
 
     @property
     def now(self) -> datetime:

@@ -4,7 +4,7 @@
 |---|---|---|
 | pool | every GPU at the highest cap that its agent reports, the highest settable where none does, and the hosts at work | no more can be drawn |
 | | what its GPUs say of themselves, where all do and it is less, and the hosts at work | they measure their own power |
-| cooling plant | its steady power for the worst heat of its halls | |
+| cooling plant | its steady power for the worst heat of its halls, at its coldest supply | |
 | battery | it charges as fast as it can | |
 | feeder, grid meter | what hangs on it, with losses, each part as believed | where all parts are measured nothing is guessed |
 | air of a hall | the last value, rising as if every GPU drew its most and nothing cooled; unknown from the allowable maximum on | |
@@ -26,13 +26,14 @@ from facility.telemetry.balance import Balance
 from facility.telemetry.belief import Belief
 from facility.verdict import Verdict, worst
 from facility.verify.loads import most_heat_kw, plant_heat_kw, steady_cooling_kw
+from facility.verify.supply import supplied
 
 
 class StandIns:
     """What stands in on one site."""
 
     def __init__(self, site: Site) -> None:
-        self._site = site
+        self._site, self._coldest = site, supplied(site)
         self._hottest_outdoors_c = max(site.weather.outdoor_by_hour_c)
         self._rise_k_per_h = {name: self._rise(name) for name, hall in site.halls.items() if hall.thermal is not None}
 
@@ -58,7 +59,7 @@ class StandIns:
         outdoor_c = self._hottest_outdoors_c if outdoor_c is None else outdoor_c
         plant = self._site.cooling_plants[plant_id]
         heat_kw = min(plant_heat_kw(self._site, pools_kw, outdoor_c)[plant_id], most_heat_kw(plant, outdoor_c))
-        return _at_worst(told, steady_cooling_kw(self._site, plant_id, heat_kw, outdoor_c), "its steady power for that heat")
+        return _at_worst(told, steady_cooling_kw(self._coldest, plant_id, heat_kw, outdoor_c), "its steady power for that heat")
 
     def battery(self, told: Belief, battery_id: str) -> Belief:
         """What a battery may draw."""

@@ -57,7 +57,10 @@ class Track:
         self._digit, self._change, self._longest = inf, 0.0, 0.0
 
     def take(self, value: float, at: datetime, patience: timedelta) -> None:
-        """Add a reading that is not older than the newest; after a silence of more than `patience` the past counts no more."""
+        """Add a reading that is not older than the newest; after a silence of more than `patience` the past counts no more.
+
+        One that comes twice confirms nothing: the same value of the same instant is the same reading.
+        """
         last, last_at = self.newest, self.newest_at
         if last_at is None or at - last_at > patience:
             self.newest = self.before = self.earlier = value
@@ -65,6 +68,8 @@ class Track:
             self._still, self.leapt_from = 0, None
             return
         change = abs(value - last)
+        if not change and at == last_at:
+            return
         if not change:
             self._still += 1
         else:

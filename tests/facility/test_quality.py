@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from facility.bus.interface import Message
+from facility.config import load_site
+from facility.simulate.reference import Reference
 from facility.site import Site
 from facility.snapshot import Snapshot
 from facility.telemetry import Telemetry
@@ -194,6 +196,18 @@ def test_a_pool_that_is_not_heard_may_draw_its_caps_and_its_hosts_but_no_value_i
     assert seen.pool_kw.keys() == {"b"}
 
 
+def test_of_a_pool_whose_gpus_tell_their_own_power_that_is_what_they_may_draw() -> None:
+    """12 kW of the GPUs and 100 W for each host; of GPUs that tell more than their caps allow, the caps."""
+    rule = {"topic": "dcgm/a", "sensor": "pool/a/gpu_power_kw", "unit": "kW"}
+    meters = Meters(Site.model_validate(RAW | {"bus": {"mapping": [rule]}}))
+    for gpus_kw, worst_kw in ((12.0, 22.0), (45.0, 50.0)):
+        meters.pass_by(60, without=(A,))
+        for seconds in (1, 2, 3):
+            at = meters.at + timedelta(seconds=seconds)
+            meters.telemetry.accept(Message("dcgm/a", str(gpus_kw).encode()), at)
+        assert meters.telemetry.snapshot(at).doubts[A].value == pytest.approx(worst_kw)
+
+
 def test_a_meter_that_falls_silent_is_what_hangs_on_it_as_long_as_that_is_measured() -> None:
     meters = Meters()
     meters.pass_by(60)
@@ -296,3 +310,21 @@ def test_after_a_restart_a_hall_that_stays_silent_goes_on_warming_up_and_a_meter
     assert seen.hall_c == {"h": pytest.approx(24 + 11 * 0.5, abs=0.01)}
     assert (kinds(seen)[METER][1], kinds(seen)[A][1]) == ("silent", "unheard")
     assert Telemetry(SITE).restore(b'{"site":"s","metered":{},"specs":{},"reports":{}}') == (), "what an older version wrote"
+
+
+def test_two_hours_of_a_sound_site_with_jobs_that_come_and_go_raise_no_doubt() -> None:
+    """Every GPU uncapped, so that steps are as large as they get; with each instrument's noise. (So do days: `Reference` for 24 h.)"""
+    site = load_site("site_configs/demo.yaml")
+    plant, telemetry, at = Reference(site, NOW, seed=1), Telemetry(site), NOW
+    due = dict.fromkeys(plant.sensors, at)
+    doubts: set[tuple[str, str]] = set()
+    for _ in range(1440):
+        at += timedelta(seconds=5)
+        plant.advance(at)
+        for sensor in due:
+            if at >= due[sensor]:
+                due[sensor] = at + timedelta(seconds=sensor.period_s)
+                payload = json.dumps({"value": plant.read(sensor), "timestamp": round(at.timestamp() * 1000)}).encode()
+                assert telemetry.accept(Message(f"facility/v1/demo/tele/{sensor.key}", payload), at) is None
+        doubts |= {(key, doubt.kind) for key, doubt in telemetry.snapshot(at).doubts.items()}
+    assert {kind for _, kind in doubts} <= {"awaited", "unconfirmed"}

@@ -40,6 +40,13 @@ def test_a_spike_is_seen_by_the_guard_at_once_and_never_by_a_plan() -> None:
     assert (track.used, track.doubtful) == (51, False)
 
 
+def test_a_spike_that_is_delivered_twice_is_still_one_reading() -> None:
+    track = told(POOL, 50, 51, 140)
+    assert track.newest_at is not None
+    track.take(140, track.newest_at, timedelta(seconds=15))
+    assert (track.used, track.doubtful) == (51, True)
+
+
 def test_a_step_that_stands_reaches_the_plan_one_period_later() -> None:
     """Training that starts: from 50 to 90 kW."""
     track = told(POOL, 50, 50.5, 90)
