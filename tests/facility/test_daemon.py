@@ -316,7 +316,9 @@ def test_while_the_meter_shows_too_much_nothing_that_is_sent_raises_a_cap(
 
 def test_what_gave_way_rises_again_when_the_meter_has_been_within_the_limit_for_a_minute(planned: House) -> None:
     meter(planned, 4.4)
+    planned.clock.advance(1)
     meter(planned, 3.9)
+    planned.clock.advance(1)
     for kw, seconds, cap_w in ((3.9, 59, 343), (3.9, 1, 400)):
         meter(planned, kw)
         planned.clock.advance(seconds)
