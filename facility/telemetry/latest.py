@@ -8,25 +8,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
-from msgspec import field
 
 from facility.bus import messages as m
 from facility.bus.interface import Message
 from facility.bus.topics import Topics
 from facility.clock import milliseconds
-from facility.errors import Fault, InputError
 from facility.history import Note, Nowhere
 from facility.sensors import sensors
 from facility.site import Site
 from facility.snapshot import Snapshot
-from facility.tariff import billing_interval, charges, in_window
+from facility.tariff import charges
 from facility.telemetry.balance import meter_key
 from facility.telemetry.belief import Belief
-from facility.telemetry.meter import Meter, Metered
+from facility.telemetry.billing import Billing
+from facility.telemetry.memory import Memory, recalled
 from facility.telemetry.own_tree import decoded
 from facility.telemetry.quality import OUTDOOR, Quality
 from facility.telemetry.readings import Reading, Readings, Refusal, instant
@@ -50,28 +49,6 @@ STAND_IN = frozenset({"hall_c", "battery_kwh", "thermal_store_kwh"})
 R = TypeVar("R", m.CapReported, m.JobReported)
 
 
-class Memory(msgspec.Struct, frozen=True):
-    """What outlives a restart."""
-
-    site: str
-    metered: Metered
-    specs: dict[str, m.JobSpec]
-    reports: dict[str, m.JobReported]
-    running_since: dict[str, datetime] = field(default_factory=dict)
-    heard: dict[str, tuple[float, datetime]] = field(default_factory=dict)
-
-
-def meter_of(site: Site, metered: Metered | None = None) -> Meter:
-    """The billing meter of `site`, by its tariff's intervals and windows."""
-    return Meter(
-        site.timezone,
-        metered,
-        begin=lambda instant: billing_interval(site, instant),
-        length=timedelta(minutes=site.tariff.billing_interval_min),
-        charged=lambda interval: [name for name, charge in charges(site).items() if in_window(site, charge, interval)],
-    )
-
-
 class Telemetry:
     """The latest of everything that a site's sensors, agents and schedulers told. `refused` counts what was not used, by kind.
 
@@ -85,10 +62,9 @@ class Telemetry:
         self._quality = Quality(site, self._readings)
         self._caps: dict[str, m.CapReported] = {}
         self._meter_key = meter_key(site)
-        self._work, self._meter = Work(site), meter_of(site)
+        self._work, self._billing = Work(site), Billing(site)
         self.batches: dict[str, frozenset[str]] = {}
         """The sensors that came together, by topic."""
-        self._unconfirmed: tuple[Reading, int] | None = None
         self.refused: Counter[str] = Counter()
 
     @property
@@ -162,7 +138,8 @@ class Telemetry:
             elif it.value is not None and (it.measured or field in STAND_IN):
                 values[field][sensor.asset] = it.value
         meter, outdoor = single[self._meter_key], single[OUTDOOR]
-        interval_kwh, interval_s = self._meter.running(now)
+        billed = self._billing.meter
+        interval_kwh, interval_s = billed.running(now)
         return Snapshot(
             at=now,
             jobs=self._work.jobs(),
@@ -175,8 +152,8 @@ class Telemetry:
             import_kw=meter.value if meter.measured else None,
             import_high_kw=meter.high if meter.measured else None,
             outdoor_c=outdoor.value if outdoor.measured else None,
-            peak_so_far_kw=self._meter.peak_so_far_kw(now),
-            peaks_so_far_kw=dict.fromkeys(charges(self._site), 0.0) | self._meter.peaks_so_far_kw(now),
+            peak_so_far_kw=billed.peak_so_far_kw(now),
+            peaks_so_far_kw=dict.fromkeys(charges(self._site), 0.0) | billed.peaks_so_far_kw(now),
             interval_kwh=interval_kwh,
             interval_s=interval_s,
             enforced_cap_w=caps_w,
@@ -188,22 +165,15 @@ class Telemetry:
         """Write what a restart must not lose: the month's peak, the jobs, and what was heard last of all that is careful when it is silent."""
         work = self._work
         heard = {key: (track.used, at) for key, track in self._lasting() if (at := track.newest_at) is not None}
-        return msgspec.json.encode(Memory(self._site.id, self._meter.metered, work.specs, work.reports, work.running_since, heard))
+        return msgspec.json.encode(Memory(self._site.id, self._billing.meter.metered, work.specs, work.reports, work.running_since, heard))
 
     def restore(self, state: bytes) -> tuple[str, ...]:
         """Read what `dump` wrote; the answer names each job that the site file no longer allows, and why.
 
         Raises InputError where it cannot be read or is another site's.
         """
-        try:
-            memory = msgspec.json.decode(state, type=Memory)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise InputError(
-                Fault("telemetry's state", str(error), "start without it; jobs come again from their scheduler")
-            ) from error
-        if memory.site != self._site.id:
-            raise InputError(Fault("telemetry's state", f"it is of site {memory.site!r}", f"give that of {self._site.id!r}"))
-        self._work, self._meter = Work(self._work.site), meter_of(self._site, memory.metered)
+        memory = recalled(state, self._site.id)
+        self._work, self._billing = Work(self._work.site), Billing(self._site, memory.metered)
         self._work.reports.update(memory.reports)
         self._work.running_since.update(memory.running_since)
         for key, track in self._lasting():
@@ -271,7 +241,7 @@ class Telemetry:
                 continue
             self._note(key, at_ms, reading.value, reading.verdict)
             if key == self._meter_key:
-                self._bill(reading)
+                self._billing.take(reading, self._readings.tracks[key], self._readings.patience(key))
 
     def _instant(self, told: Told, now: datetime) -> datetime:
         """When something was measured; of senders whose clock is ahead it is known why they are not heard."""
@@ -288,18 +258,6 @@ class Telemetry:
         known = self.batches.get(topic, frozenset())
         if len(known) < len(keys) and len(self.batches) < MOST_TOPICS:
             self.batches[topic] = known | self._readings.sensors.keys() & frozenset(keys)
-
-    def _bill(self, reading: Reading) -> None:
-        """Count the meter's reading for the billing interval; one that leapt only when the next one confirms it, one that is stuck never."""
-        track, waiting = self._readings.tracks[self._meter_key], self._unconfirmed
-        self._unconfirmed = None
-        if track.leapt_from is not None:
-            self._unconfirmed = (reading, track.spikes)
-        elif not track.stuck:
-            holds = self._readings.patience(self._meter_key)
-            if waiting is not None and waiting[1] == track.spikes:
-                self._meter.read(waiting[0].value, waiting[0].at, holds)
-            self._meter.read(reading.value, reading.at, holds)
 
     def _note_refused(self, values: Mapping[str, float | None], at_ms: int, refusal: Refusal) -> None:
         """Note readings as they were told; of sensors of the site, so that nobody fills the history with names."""
