@@ -43,7 +43,7 @@ class Sensor:
     Between two readings it moves by `step` and `per_s` for each second beside, at most; one that is `inertial` cannot leap at all.
     `still_after` readings without a change, where they are above `idle` in size, are not believed; None: it may stand still.
     `worse` is the direction that endangers the plant. `tolerance` is how far sensors of one quantity may differ. `redundant_to` is the
-    key of the sensor that it stands beside, empty for one by itself.
+    key of the sensor that it stands beside, empty for one by itself. One that is `absent` may be heard, but nobody waits for it.
     """
 
     hall: str
@@ -62,6 +62,7 @@ class Sensor:
     inertial: bool = False
     worse: Literal["high", "low"] = "high"
     redundant_to: str = ""
+    absent: bool = False
 
     @property
     def key(self) -> str:

@@ -28,7 +28,7 @@ NAMED = 5
 REMEDIES = {
     "lost": "see what they have in common: gateway, switch, supply, the clock or the unit they send in",
     "silent": "see whether the sensor and its gateway have power and reach the broker",
-    "unheard": "see whether it is there, and what its gateway calls it; `facility check SITE --listen` shows what is told",
+    "unheard": "see what its gateway calls it (`facility check SITE --listen`); where there is none, say `absent` of it in the site file",
     "late": "set the sender's clock",
     "refused": "mend its unit, its range or its quality where it is sent",
     "stuck": "restart or exchange it; where the value rightly stands still, set `still_after` of it in the site file",
@@ -54,9 +54,10 @@ class Groups:
     """What the sensors of a site have in common by its plan."""
 
     def __init__(self, site: Site) -> None:
-        self.all = tuple(sensor.key for sensor in sensors(site))
+        there = [sensor for sensor in sensors(site) if not sensor.absent]
+        self.all = tuple(sensor.key for sensor in there)
         members: dict[str, list[str]] = {"site": list(self.all)}
-        for sensor in sensors(site):
+        for sensor in there:
             hall = sensor.hall if sensor.asset_type in ("pool", "hall") else None
             if hall is not None:
                 members.setdefault(f"hall {hall}", []).append(sensor.key)
@@ -72,10 +73,11 @@ def lost(doubts: Collection[Doubt]) -> frozenset[str]:
 
 def causes(groups: Groups, doubts: Mapping[str, Doubt], batches: Mapping[str, frozenset[str]]) -> Iterator[Cause]:
     """Tell what is behind `doubts`; `batches` are the sensors that ever came together, by their topic."""
-    left = set(lost(doubts.values()))
+    gone = lost(doubts.values())
+    left = set(gone)
     known = {**groups.members, **{f"gateway {topic}": keys for topic, keys in batches.items()}}
     for name, keys in sorted(known.items(), key=lambda item: (-len(item[1]), item[0])):
-        if len(keys) >= FEWEST and keys <= lost(doubts.values()) and len(keys & left) >= FEWEST:
+        if len(keys) >= FEWEST and keys <= gone and len(keys & left) >= FEWEST:
             yield _group(name, keys & left, f"all {len(keys)} sensors of {name} are lost", doubts)
             left -= keys
     for name, keys in groups.members.items():

@@ -19,10 +19,9 @@ from facility.decision import Decision, PoolCaps
 from facility.site import Site
 from facility.snapshot import Snapshot
 from facility.telemetry.balance import meter_key
+from facility.telemetry.quality import NEVER
 from facility.verdict import Verdict
 from facility.verify import fallback_caps
-
-NEVER = frozenset({"awaited", "unheard"})
 
 
 def meter_lost(site: Site, snapshot: Snapshot) -> bool:

@@ -17,6 +17,9 @@ class SensorRules(Part):
     redundant: tuple[SensorKey, ...] = Field(
         default=(), description="keys of sensors of the same quantity: of three the median counts, of two that agree the mean"
     )
+    absent: bool = Field(
+        default=False, description="true: the building has no such sensor; nobody waits for it, and what stands in for it is no alarm"
+    )
     tolerance: Positive | None = Field(default=None, description="how far sensors of one quantity may differ, in its unit")
     step: Positive | None = Field(default=None, description="most that it may leap between two readings unconfirmed, in its unit")
     per_s: NonNegative | None = Field(default=None, description="most that it may move beside for each second between them, in its unit")

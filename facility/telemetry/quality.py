@@ -21,6 +21,7 @@ from facility.telemetry.redundancy import agreed, astray
 from facility.telemetry.stand_in import StandIns
 from facility.verdict import Doubt, Verdict
 
+NEVER = frozenset({"awaited", "unheard"})
 OUTDOOR = "site/weather/outdoor/temperature_c"
 
 
@@ -57,7 +58,7 @@ class Quality:
         began = self._began or now
         readings = self._readings
         own = {key: belief(track, now, readings.patience(key), began) for key, track in readings.tracks.items()}
-        stale = tuple(key for key, it in own.items() if it.value is None)
+        stale = tuple(key for key, it in own.items() if it.value is None and not self._absent(key, it))
         one = {key: it for key, it in own.items() if not readings.sensors[key].redundant_to}
         for key, twins in self._twins.items():
             sensor, told = readings.sensors[key], {name: own[name] for name in (key, *twins)}
@@ -73,9 +74,13 @@ class Quality:
         doubts = {}
         for key, it in seen.items():
             since = self._since.since(key, now, holds=it.verdict != Verdict.GOOD)
-            if since is not None:
+            if since is not None and not self._absent(key, it):
                 doubts[key] = Doubt(key, it.verdict, it.kind, it.says, since, it.value, it.stands_in, it.measured, it.about)
         return Believed(one, doubts, stale)
+
+    def _absent(self, key: str, it: Belief) -> bool:
+        """Whether there is no such sensor, as the site file says, so that its silence is no doubt."""
+        return self._readings.sensors[key].absent and it.kind in NEVER
 
     def _stand_in(self, one: dict[str, Belief], now: datetime, caps_w: Mapping[str, int]) -> None:
         """Put in what stands in, from the leaves of the tree to the meter."""

@@ -116,7 +116,8 @@ class Survey:
 
     def findings(self, lasted_s: float) -> tuple[Finding, ...]:
         """Judge every sensor after `lasted_s` of listening, the worst first."""
-        found = [Finding(self._sensors[key], heard, *self._judged(key, heard, lasted_s)) for key, heard in self._heard.items()]
+        there = ((self._sensors[key], heard) for key, heard in self._heard.items() if heard.told or not self._sensors[key].absent)
+        found = [Finding(sensor, heard, *self._judged(sensor.key, heard, lasted_s)) for sensor, heard in there]
         order = ("missing", "refused", "wrong unit", "range", "clock", "slow", "doubled", "fine")
         return tuple(sorted(found, key=lambda finding: order.index(finding.verdict)))
 

@@ -287,6 +287,14 @@ FAULTS = [
         "h1/pool/p1/it_power_kw is another sensor already",
         "a point of its own",
     ),
+    (
+        "jobs:\n  curve",
+        "sensors: {h1/hall/h1/air_temperature_c: {absent: true}}\njobs:\n  curve",
+        "sensors.h1/hall/h1/air_temperature_c.absent",
+        "jobs:",
+        "a hall without this cannot be run",
+        "leave out its thermal",
+    ),
     # contracts
     (
         "gpus: 60, curve: train",

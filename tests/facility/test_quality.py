@@ -19,6 +19,7 @@ from facility.site import Site
 from facility.snapshot import Snapshot
 from facility.telemetry import Telemetry
 from facility.telemetry.balance import balances
+from facility.telemetry.survey import Survey
 from facility.verdict import Verdict, worst
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -272,6 +273,17 @@ def test_with_every_sensor_lost_all_is_named_and_nothing_is_made_up() -> None:
     assert seen.doubts[METER].value == pytest.approx(seen.doubts[ROOT].value)
     assert not any(doubt.measured for doubt in seen.doubts.values())
     assert seen.doubts[OUTDOOR].value == pytest.approx(28.0, abs=1e-3)
+
+
+def test_a_sensor_that_the_building_does_not_have_is_no_doubt_but_counts_at_worst() -> None:
+    meters = Meters(Site.model_validate(RAW | {"sensors": {BUS_A: {"absent": True}, A: {"absent": True}}}))
+    seen = meters.pass_by(60, without=(A, BUS_A, UPS, ROOT, METER))
+    assert {A, BUS_A}.isdisjoint(seen.doubts)
+    assert {A, BUS_A}.isdisjoint(seen.stale)
+    assert {A, BUS_A}.isdisjoint(finding.sensor.key for finding in Survey(meters.telemetry._site).findings(60))
+    assert seen.doubts[UPS].value == pytest.approx((50 + 40 + 4) * 1.02)
+    meters.pass_by(10)
+    assert meters.pass_by(60, without=(A,)).doubts[A].kind == "silent", "it is there after all"
 
 
 def test_what_is_refused_is_bad_and_says_why_and_what_was_never_heard_is_awaited_first() -> None:

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 from facility.config.rules.parts import Breach, Known, nearest
 
+NEEDED = {"hall": "leave out its thermal, or measure its air", "meter": "measure it; where it is the sum of feeders, map that"}
+"""What of a site must be measured, and what to do where it is not."""
+
 
 def sensors(site: Known) -> Iterator[Breach]:
     """Keys of sensors that the site does not have, or that stand for two."""
@@ -14,6 +17,9 @@ def sensors(site: Known) -> Iterator[Breach]:
     for key in site.ids("sensors"):
         if own and key not in own:
             yield ("sensors", key), "the site has no such sensor", nearest(key, sorted(own))
+        kind = str(key).partition("/")[2].partition("/")[0]
+        if site.get("sensors", key, "absent") and kind in NEEDED:
+            yield ("sensors", key, "absent"), f"a {kind} without this cannot be run", NEEDED[kind]
         for i, other in enumerate(site.get("sensors", key, "redundant") or ()):
             if other in own or other in named:
                 yield ("sensors", key, "redundant", i), f"{other} is another sensor already", "give it a point of its own"
