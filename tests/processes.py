@@ -33,6 +33,8 @@ SITE = "site_configs/demo.yaml"
 ROOT = "facility/v1/demo"
 SPEED = 20
 POOL = "pool/h1/h1-b"
+DAEMONS = f"{ROOT}/svc/facility-"
+"""How the topics of daemons' statuses begin; tests speak below `svc` too."""
 CAPS = f"{ROOT}/cap/h1/h1-b/desired"
 METER = f"{ROOT}/tele/site/meter/main/import_kw"
 
@@ -200,11 +202,11 @@ class House:
         return log.read_text() if log.exists() else ""
 
     def statuses(self) -> list[Any]:
-        return [json.loads(payload) for topic, payload in self.ear.newest.items() if topic.startswith(f"{ROOT}/svc/") and payload]
+        return [json.loads(payload) for topic, payload in self.ear.newest.items() if topic.startswith(DAEMONS) and payload]
 
     def mode(self) -> str | None:
         """What the living daemon says of itself, once it has said anything since it was started."""
-        last = [m for at, m in list(self.ear.heard) if at >= self.began and m.topic.startswith(f"{ROOT}/svc/") and m.payload]
+        last = [m for at, m in list(self.ear.heard) if at >= self.began and m.topic.startswith(DAEMONS) and m.payload]
         return str(json.loads(last[-1].payload)["mode"]) if last else None
 
     def until(self, holds: Callable[[], Any], seconds: float, what: str) -> float:
