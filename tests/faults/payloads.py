@@ -125,6 +125,8 @@ class Payloads:
                 return (self._clock.now() + timedelta(seconds=r.uniform(-4000, 90_000))).isoformat()
             case inspect.LiteralType(values=values):
                 return r.choice(values)
+            case inspect.EnumType(cls=several):
+                return r.choice(list(several)).value
             case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
                 return [self.valid(item) for _ in range(r.choice((0, 1, 3)))]
             case inspect.DictType(key_type=key, value_type=value):

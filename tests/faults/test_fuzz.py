@@ -9,6 +9,7 @@ import math
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,9 @@ class Target:
         known, now = self.daemon._known, self.clock.now()
         signals = list(known._signals._series.items())
         caps = {pool: tuple(sent) for pool, sent in self.daemon._actuator._in_force.items()}
-        return known.situation(now), known.rentals.standing(now), known.desk.standing(now), known.events, caps, signals, self.daemon._committed._state
+        here = known.situation(now)
+        believed = replace(here, snapshot=replace(here.snapshot, doubts={}))  # of what is refused only the doubts may tell
+        return believed, known.rentals.standing(now), known.desk.standing(now), known.events, caps, signals, self.daemon._committed._state
 
 
 def same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
