@@ -66,7 +66,7 @@ class Scraper:
         sums = summed(self._site, self._scrape, gpus)
         for one in sums:
             self._say(one.pool, "" if one.whole else f"{one}; their sum is not used")
-        for message in messages(self._site, sums):
+        for message in () if self._stop.is_set() else messages(self._site, sums):
             self._hear(message)
 
     def _run(self) -> None:

@@ -9,16 +9,20 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from facility.bus.interface import Message
-from facility.clock import ManualClock
+from facility.bus.interface import MemoryBroker, Message
+from facility.clock import ManualClock, SystemClock
+from facility.commands.run import _scraping
 from facility.config import load_site
 from facility.daemon import scraper
+from facility.daemon.loop import Daemon
 from facility.daemon.scraper import Scraper
 from facility.errors import InputError
+from facility.journal.journal import Journal
 from facility.site import Site
 from facility.telemetry import Telemetry
 from facility.telemetry.prometheus import messages, read, summed
@@ -132,11 +136,13 @@ class Exporter:
 
     def __init__(self) -> None:
         self.pages: dict[str, str | Callable[[BaseHTTPRequestHandler], None]] = {}
+        self.asked = 0
         exporter = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 page = exporter.pages.get(self.path)
+                exporter.asked += 1
                 if callable(page):
                     page(self)
                 elif page is None:
@@ -268,6 +274,23 @@ def test_the_thread_asks_again_every_period_and_ends_when_it_is_told(exporter: E
     house.scraper.close()
     assert len(house.heard) >= 3
     assert not house.scraper._thread.is_alive()
+
+
+def test_the_daemon_hears_its_exporters_while_it_runs(exporter: Exporter, tmp_path: Path) -> None:
+    exporter.pages = {"/a": node("h2-00", 50)}
+    here, clock = site(exporter.url("/a")), SystemClock()
+    with Journal(tmp_path / "journal.sqlite", clock=clock) as journal:
+        daemon = Daemon(here, MemoryBroker().connect(), journal, clock)
+        with _scraping(here, daemon, clock, 1.0):
+            until = time.monotonic() + 5
+            while (told := daemon._known._telemetry.reading(OTHER, clock.now())) is None and time.monotonic() < until:
+                time.sleep(0.01)
+        assert told is not None
+        assert round(told.value, 9) == 0.4
+        asked = exporter.asked
+        time.sleep(0.5)
+        assert exporter.asked <= asked + 1
+        daemon.close()
 
 
 def test_an_exception_of_who_hears_does_not_end_the_thread(exporter: Exporter, caplog: pytest.LogCaptureFixture) -> None:
