@@ -21,6 +21,7 @@ from facility.bus.messages import (
     OverrideState,
     PlanCurrent,
     PlanStep,
+    Quality,
     Rejected,
     Sample,
     Status,
@@ -31,12 +32,13 @@ from facility.commands.client import heard, visit
 from facility.config import load_site
 from facility.overrides.arbitrate import limit_at
 from facility.report.sentences import SAYS, Place
+from facility.report.sentences.readings import quality
 from facility.report.sentences.state import plan_end
 from facility.site import Site
 from facility.windows import minutes
 
 LISTEN_S: Final = 2.5
-KEPT: Final = ("plan", "status", "cap_desired", "override_state", "contract_state", "alarm")
+KEPT: Final = ("plan", "status", "cap_desired", "override_state", "contract_state", "alarm", "quality")
 """Names of the topics of which the newest message is kept."""
 
 
@@ -73,6 +75,7 @@ class Seen:
     contracts: dict[str, ContractState] = field(default_factory=dict)
     alarms: dict[str, Alarm] = field(default_factory=dict)
     plan: PlanCurrent | None = None
+    quality: Quality | None = None
     metered_kw: float | None = None
 
     def daemon(self) -> Status | None:
@@ -96,6 +99,8 @@ def gather(site: Site, messages: Iterable[Message]) -> Seen:
         match name, told:
             case "plan", PlanCurrent() | None:
                 seen.plan = told
+            case "quality", Quality() | None:
+                seen.quality = told
             case "status", Status():
                 seen.daemons[told.instance] = told
                 if not message.retain:
@@ -131,6 +136,7 @@ def as_fields(site: Site, daemon: Status, seen: Seen) -> dict[str, Any]:
         "overrides": {target: state.overrides for target, state in seen.overrides.items()},
         "contracts": seen.contracts,
         "alarms": list(seen.alarms.values()),
+        "sensors": seen.quality,
         "metered_kw": seen.metered_kw,
         "plan_id": plan.plan_id if plan else None,
         "plan_age_s": round((now - plan.issued_at).total_seconds(), 1) if plan else None,
@@ -167,6 +173,8 @@ def as_lines(site: Site, daemon: Status, seen: Seen) -> Iterator[str]:
         until = f", until {place.at(plan_end(plan))}" if plan.steps else ""
         yield f"plan {plan.plan_id}: {_age(now, plan.issued_at)} old{until}"
         yield from (f"plan breaks {b.family} of {b.asset} by {b.amount:g} {b.unit} {place.span(b.start, b.end)}: {b.remedy}" for b in plan.breaches)
+    if seen.quality is not None:
+        yield quality(seen.quality, place)
     for name, told_by in (("cap_desired", seen.caps), ("contract_state", seen.contracts), ("override_state", seen.overrides), ("alarm", seen.alarms)):
         hole = BY_NAME[name].pattern.split("{")[-1].split("}")[0]
         for key, payload in sorted(told_by.items()):

@@ -15,14 +15,17 @@ from facility.commands.override import _told
 from facility.commands.status import Seen, as_fields, as_lines, gather, next_limit
 from facility.commands.targets import complete
 from facility.config import load_site
+from facility.daemon import loop
 from facility.errors import InputError
 from tests.facility.test_daemon import NOW, ROOT, House
 
+METER = "site/meter/main/import_kw"
 DEMO = load_site("site_configs/demo.yaml")
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    monkeypatch.setattr(loop, "GUARD_S", 0.0)
     made = House(tmp_path / "journal.sqlite")
     yield made
     made.kill()
@@ -56,12 +59,14 @@ def test_a_status_tells_mode_reason_caps_overrides_rentals_alarms_and_the_plan(h
     assert daemon is not None
     assert told.plan is not None
     why = "cap 250 W on pool/h/p by ann (priority 8) from 2026-07-01 12:00 until 2026-07-01 12:10 UTC: busbar warm"
+    others = "; ".join(f"{key} is substituted since 12:00: not heard yet" for key in ("h/pool/p/it_power_kw", "site/feeder/main/power_kw", METER))
     hint = "see who sends it: times, gaps, unit and range; an empty message withdraws it"
     assert list(as_lines(house.site, daemon, told)) == [
         f"s: NORMAL since 12:00, cycle 1: {daemon.reason}",
         f"import: metered 2.1 kW, planned {told.plan.steps[0].import_kw:.1f} kW, limit 4 kW",
         "next limit: 2 kW from 13:00",
         f"plan {told.plan.plan_id}: 60 s old, until 02 Jul 12:00",
+        f"sensors: 3 substituted, 1 missing of 4: site/weather/outdoor/temperature_c is missing since 12:00: not heard yet; {others}",
         f"pool p: 250 W for c (6 GPUs), 250 W for burst (3 GPUs), 250 W else, until 12:15; {why}",
         "contract burst: 3 GPUs of p for t (spot) from 12:00 until 14:00",
         "in force on pool/h/p: a cap of 250 W by ann until 12:10",
@@ -73,6 +78,7 @@ def test_a_status_tells_mode_reason_caps_overrides_rentals_alarms_and_the_plan(h
     assert [override["by"] for override in fields["overrides"]["pool/h/p"]] == ["ann"]
     assert [alarm["id"] for alarm in fields["alarms"]] == ["signal-weather"]
     assert list(fields["contracts"]) == ["burst"]
+    assert (fields["sensors"]["counts"]["missing"], fields["sensors"]["not_good"][0]["key"]) == (1, "site/weather/outdoor/temperature_c")
 
 
 def test_what_is_over_is_not_told(house: House) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from facility.bus import messages as m
 from facility.report.sentences.place import Place, Says, between
+from facility.verdict import Verdict
+
+MOST_NAMED = 5
+"""Sensors that a sentence names."""
 
 
 def _sample(told: m.Sample, place: Place) -> str:
@@ -41,10 +45,21 @@ def _event(told: m.GridEvent, place: Place) -> str:
     return f"grid {place.ids['feed']} asks for {asked} {place.span(told.start, told.end)}{ramp}"
 
 
+def quality(told: m.Quality, place: Place) -> str:
+    """How sensors are believed: how many are not, and the worst of them by name."""
+    doubted = [f"{count} {verdict}" for verdict, count in told.counts.items() if verdict != Verdict.GOOD and count]
+    if not doubted:
+        return f"sensors: all {sum(told.counts.values())} good"
+    named = "; ".join(f"{d.key} is {d.verdict} since {place.at(d.since)}: {d.reason}" for d in told.not_good[:MOST_NAMED])
+    left = len(told.not_good) - min(len(told.not_good), MOST_NAMED) + told.left_out
+    return f"sensors: {', '.join(doubted)} of {sum(told.counts.values())}: {named}{f'; and {left} more' if left else ''}"
+
+
 READINGS: dict[type, Says] = {
     m.Sample: _sample,
     m.Batch: _batch,
     m.Meta: _meta,
+    m.Quality: quality,
     m.GridLimit: _series("grid limit"),
     m.GridPrice: _series("price of energy"),
     m.GridCarbon: _series("carbon intensity"),
