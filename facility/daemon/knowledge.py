@@ -43,7 +43,7 @@ class Knowledge:
         self._site, self._journal, self._clock = site, journal, clock
         self._telemetry, self._signals = Telemetry(site, note), Signals(site)
         self.desk = OverrideDesk(site, journal, jobs=self._pool_of)
-        self.rentals = RentalDesk(site, journal, jobs=self._pool_of)
+        self.rentals = RentalDesk(site, journal, self._pool_of, clock.now())
         self.ledger = Ledger(site, journal, self.rentals.in_force)
         self._telemetry.under(self.rentals.in_force(clock.now()))
         state = journal.get(FACT)

@@ -7,6 +7,7 @@ id supersedes the one before.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
@@ -30,14 +31,18 @@ MAX_STANDING: Final = 1_000
 TERMS_KEPT: Final = timedelta(days=30)
 """How long after its end the terms of a rental are kept for the jobs that were taken under it."""
 
+log = logging.getLogger(__name__)
+
 _LONGEST_REASON: Final = 1000
 RETAINED: Final = "it arrived retained, so it may be old; send it not retained"
 
 
 class RentalDesk:
-    """Takes commands and keeps them in the journal; to be used by one thread. `jobs` tells the names of known jobs. Instants are UTC."""
+    """Takes commands and keeps them in the journal; to be used by one thread. `jobs` tells the names of known jobs, `now` is when
+    it begins. Instants are UTC.
+    """
 
-    def __init__(self, site: Site, journal: Journal, jobs: Callable[[], Collection[str]]) -> None:
+    def __init__(self, site: Site, journal: Journal, jobs: Callable[[], Collection[str]], now: datetime) -> None:
         self._site, self._journal, self._jobs = site, journal, jobs
         self._standing: dict[str, Rental] = {}
         self._past: dict[str, tuple[Rental, datetime]] = {}
@@ -45,13 +50,21 @@ class RentalDesk:
         self._notices: deque[tuple[str, OverrideResult]] = deque(maxlen=MAX_STANDING)
         self._made: tuple[object, Site] = ((), site)
         for rental, ended in journal.rentals():
-            if rental.contract in site.contracts:
-                continue  # the site file has it now
-            self._standing.pop(rental.contract, None)  # its end may have come without being stored
-            if ended is None:
-                self._standing[rental.contract] = rental
-            else:
-                self._past[rental.contract] = (rental, ended)
+            self._resume(rental, ended, now)
+
+    def _resume(self, rental: Rental, ended: datetime | None, now: datetime) -> None:
+        """Take in a rental of an earlier process; one that the site file has no room for does not stand as long as that is so."""
+        self._standing.pop(rental.contract, None)  # its end may have come without being stored
+        if ended is not None:
+            self._past[rental.contract] = (rental, ended)
+        elif rental.end <= now:
+            self._end(rental, now)
+        elif found := misfits(self._site, self._standing.values(), rental, ()):
+            told = f"it does not stand as long as the site file is as it is: {'; '.join(found)}"
+            log.warning("contract %s: %s", rental.contract, told)
+            self._notices.append((rental.contract, _answer(rental.id, "rejected", told)))
+        else:
+            self._standing[rental.contract] = rental
 
     def set(self, contract: str, request: ContractSet, now: datetime, *, retained: bool = False) -> OverrideResult:
         """Answer a command; where it is accepted, it is stored when this returns."""
@@ -76,6 +89,7 @@ class RentalDesk:
             self._notices.append((contract, _answer(before.id, "superseded", f"replaced by {rental.id}: {describe(rental)}")))
         self._standing[contract] = rental
         self._past.pop(contract, None)
+        self._store_ends()
         return answer
 
     def clear(self, contract: str, request: ContractClear, now: datetime, *, retained: bool = False) -> OverrideResult:
@@ -101,6 +115,9 @@ class RentalDesk:
     def expire(self, now: datetime) -> None:
         """End what came to its end, and store that it did; a failing disk is tried again next time."""
         self._sweep(now)
+        self._store_ends()
+
+    def _store_ends(self) -> None:
         try:
             for rental, (at, how) in list(self._unstored.items()):
                 self._journal.end_rental(rental, at, how)
@@ -173,11 +190,14 @@ class RentalDesk:
         """Take out what ended. It never comes back, even when the clock does."""
         for rental in [rental for rental in self._standing.values() if rental.end <= now]:
             del self._standing[rental.contract]
-            self._past[rental.contract] = (rental, now)
-            self._unstored[rental.id] = (now, "expired")
-            self._notices.append((rental.contract, _answer(rental.id, "expired", f"its end came: {describe(rental)}")))
+            self._end(rental, now)
         for contract in [contract for contract, (_, ended) in self._past.items() if now - ended > TERMS_KEPT]:
             del self._past[contract]
+
+    def _end(self, rental: Rental, now: datetime) -> None:
+        self._past[rental.contract] = (rental, now)
+        self._unstored[rental.id] = (now, "expired")
+        self._notices.append((rental.contract, _answer(rental.id, "expired", f"its end came: {describe(rental)}")))
 
 
 def _answer(

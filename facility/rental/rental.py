@@ -55,9 +55,9 @@ def describe(rental: Rental) -> str:
 
 
 def leased(site: Site, rentals: Iterable[Rental], holding: Iterable[Rental]) -> Site:
-    """The site with the terms of `rentals`, and the GPUs of those that are `holding` them."""
+    """The site with the terms of `rentals`, and the GPUs of those that are `holding` them; a contract of the site file is the file's."""
     contracts = {r.contract: r.terms.model_copy(update={"gpus": 0}) for r in rentals} | {r.contract: r.terms for r in holding}
-    return site.model_copy(update={"contracts": {**site.contracts, **contracts}}) if contracts else site
+    return site.model_copy(update={"contracts": {**site.contracts, **contracts, **site.contracts}}) if contracts else site
 
 
 def rented_gpus(rentals: Iterable[Rental], edges: Edges) -> Mapping[str, tuple[int, ...]]:

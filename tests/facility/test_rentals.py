@@ -280,13 +280,32 @@ def test_the_hours_that_a_rental_is_slowed_are_counted_while_it_is_there(house: 
     assert rows == {("slow", "burst", "2026-07-01"): pytest.approx(0.8)}
 
 
-def test_a_contract_that_the_site_file_has_by_now_is_the_files(house: House) -> None:
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_contract_that_the_site_file_has_by_now_is_the_files(house: House, ended: bool) -> None:
     ask(house)
+    if ended:
+        ask(house, verb="clear")
     house.kill()
     mine = WHOLE["contracts"]["c"] | {"gpus": 2}
     house.site = Site.model_validate(WHOLE | {"contracts": WHOLE["contracts"] | {"burst": mine}})
     house.open()
     assert run(house) == {"c": 6, "burst": 2}
+
+
+def test_a_rental_that_the_site_file_has_no_room_for_does_not_stand_until_it_has(house: House) -> None:
+    ask(house)
+    house.kill()
+    house.site = Site.model_validate(WHOLE | {"pools": {"p": WHOLE["pools"]["p"] | {"gpus": 8}}})
+    house.heard("")
+    house.open()
+    told = house.heard("contract/burst/result")[0]
+    assert (told["status"], told["reason"][:77]) == ("rejected", "it does not stand as long as the site file is as it is: 3 GPUs of p are not f")
+    assert house.retained("contract/burst/state") is None
+    assert run(house) == {"c": 6}
+    house.kill()
+    house.site = SITE
+    house.open()
+    assert run(house) == {"c": 6, "burst": 3}
 
 
 def test_what_a_rental_may_say_is_what_the_site_file_says_of_a_contract() -> None:
@@ -314,7 +333,7 @@ class _Desk:
 
     def __init__(self, path: Path) -> None:
         self.journal = Journal(path)
-        self.desk = RentalDesk(WIDER, self.journal, jobs=tuple)
+        self.desk = RentalDesk(WIDER, self.journal, tuple, NOW)
 
 
 STARTS = st.integers(-2, 12)
@@ -346,8 +365,9 @@ def test_no_more_gpus_are_ever_let_than_a_pool_has(tmp_path_factory: pytest.Temp
                 assert let["p"] <= 4
                 assert let["q"] <= 4 - away
                 assert made.desk.in_force(now).contracts["c"].gpus == 6
-        again = RentalDesk(WIDER, made.journal, jobs=tuple)
-        assert again.standing(now) == made.desk.standing(now)
+        for end_stored in (False, True):
+            assert RentalDesk(WIDER, made.journal, tuple, now).standing(now) == made.desk.standing(now), end_stored
+            made.desk.expire(now)
 
 
 def test_the_least_that_is_free_counts() -> None:
