@@ -74,8 +74,7 @@ class Flex:
         self._infra = parties(dsx.infra_agents, "infra_agents", "infra", "powerbreach/enforcement")
         self._source = f"//grid/v1/dsx-flex-agent/{dsx.agent}"
         self._topic = f"grid/v1/dsx-flex-agent/{dsx.agent}"
-        self._schedule = _kept(journal, TARGETS, Schedule) or Schedule()
-        self._schedule = self._schedule.only(dsx.isvs)
+        self._before = self._schedule = (_kept(journal, TARGETS, Schedule) or Schedule()).only(dsx.isvs)
         self._follower = Follower(timedelta(seconds=dsx.status_every_s))
         after, escalates_after = (timedelta(seconds=s) for s in (dsx.breach_after_s, dsx.breach_escalates_after_s))
         self._watch = Watch(new_id, after, escalates_after, _kept(journal, BREACH, Breach))
@@ -114,6 +113,8 @@ class Flex:
 
     def look(self, seen: Seen) -> bool:
         """Tell what has to be told of the feed; True where another constraint holds from now on."""
+        if self._seen is None:
+            self._follower.resume(self._before.binding(seen.at))
         self._seen, binding = seen, self._schedule.binding(seen.at)
         self._tell_owed(seen.at)
         correlation = None if binding is None else binding.correlation

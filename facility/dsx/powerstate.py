@@ -71,6 +71,10 @@ class Follower:
         self._told: datetime | None = None
         self._since: datetime | None = None
 
+    def resume(self, binding: Target | None) -> None:
+        """Know what held already when an earlier process told of it."""
+        self._limit_kw, self._since = (None, None) if binding is None else (binding.constraint.kw, binding.start)
+
     def happened(self, seen: Seen, binding: Target | None) -> list[StateEvent]:
         """What is to be told now, in its order."""
         found: list[StateEvent] = []

@@ -43,7 +43,7 @@ class Dsx(Part):
     """The site's part in NVIDIA DSX Exchange."""
 
     agent: Level = Field(description="our identifier as a flex agent, as registered with the exchange")
-    feed_tag: Level | None = Field(default=None, description="what the exchange calls the grid connection; absent: grid.feed")
+    feed_tag: Level | None = Field(default=None, description="what the exchange calls the grid connection, all feeds together; absent: grid.feed")
     signing_key_file: File | None = Field(
         default=None, description="file of our private key, a JWK, for nobody but us to read: what we send is signed; absent: it is not"
     )

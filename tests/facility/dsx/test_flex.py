@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -197,7 +197,11 @@ def test_orders_survive_a_restart_of_the_daemon(exchange: Exchange) -> None:
     exchange.states()
     exchange.open()
     exchange.passes(5, 1.9)
-    assert exchange.states()[0][1]["targets"][0]["correlation_id"] == order["correlationid"]
+    told = exchange.states()
+    assert {name for name, _ in told} == {"periodic"}
+    state = told[0][1]
+    assert state["targets"][0]["correlation_id"] == order["correlationid"]
+    assert datetime.fromisoformat(state["power_event_start_time"]) == datetime.fromisoformat(state["targets"][0]["interval"]["start_time"])
     assert exchange.cap_w() < 400
     again = exchange.order(limit(3.0), id=order["id"], time=order["time"])
     assert again["id"] == order["id"]
