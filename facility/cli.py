@@ -186,7 +186,7 @@ def demo(
     start: Annotated[str | None, typer.Option(help="instant at which the site's clock starts; default: now")] = None,
     building: Annotated[
         str | None,
-        typer.Option(help="how its meters speak: telegraf, plain or nested, read by the mapping of site_configs/demo-BUILDING.yaml"),
+        typer.Option(help="how its meters speak: telegraf, plain, nested or dsx, read by the rules of site_configs/demo-BUILDING.yaml"),
     ] = None,
 ) -> None:
     """Rehearse: a broker, a simulated site, the daemon and a page that shows them, all on this machine."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from facility.bus.interface import Bus, Message
 from facility.daemon.account import Account
 from facility.daemon.alarms import Alarms
 from facility.daemon.flex import Flex
+from facility.daemon.governor import SETTLE
 from facility.daemon.heartbeats import Heartbeats
 from facility.daemon.overrule import import_kw
 from facility.daemon.situation import Situation
@@ -25,6 +26,8 @@ class Exchange:
     def __init__(self, site: Site, bus: Bus, journal: Journal, alarms: Alarms, account: Account) -> None:
         dsx = site.bus.dsx if site.bus.profile == "dsx" else None
         self._flex = None if dsx is None else Flex(site, dsx, bus, journal, alarms, account)
+        self._decision: Decision | None = None
+        self._since, self._expected_kw = datetime.min.replace(tzinfo=UTC), 0.0
         self._heartbeats = None if dsx is None else Heartbeats(bus, alarms, dsx.integration)
 
     @property
@@ -62,10 +65,18 @@ class Exchange:
             self._heartbeats.keep_time(here.now)
         if self._flex is None or decision is None:
             return False
-        calculated_kw = import_kw(here.site, decision, here.snapshot, here.outdoor_c)
+        calculated_kw = self._calculated_kw(here, decision, waiting=waiting)
         caps_w = {caps.pool: max([caps.cap_w, *(group.cap_w for group in caps.groups)]) for caps in decision.pools}
         hints = tuple((gpu, caps_w[pool]) for pool, gpus in defiant.items() if pool in caps_w for gpu in gpus)
         return self._flex.look(Seen(here.now, calculated_kw, here.snapshot.import_kw, waiting, plans, hints))
+
+    def _calculated_kw(self, here: Situation, decision: Decision, *, waiting: bool) -> float:
+        """The load that is reckoned with: what `decision` was expected to draw when it came, and once it has settled what the meter shows."""
+        if decision is not self._decision:
+            self._decision, self._since = decision, here.now
+            self._expected_kw = import_kw(here.site, decision, here.snapshot, here.outdoor_c)
+        measured_kw, settled = here.snapshot.import_kw, not waiting and not self._since <= here.now < self._since + SETTLE
+        return self._expected_kw if measured_kw is None or not settled else measured_kw
 
     def republish(self) -> None:
         """Tell the power state again after a reconnect."""

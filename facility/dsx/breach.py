@@ -16,7 +16,7 @@ from uuid import UUID
 
 from facility.dsx.facts import CRITICAL_EXCESS
 from facility.dsx.flex import BreachStatus, Severity
-from facility.dsx.powerstate import Seen, metered
+from facility.dsx.powerstate import Seen, within
 from facility.dsx.schedule import Target
 
 
@@ -58,7 +58,7 @@ class Watch:
         self._limit_kw = limit_kw
         if seen.measured_kw is None:
             return None
-        if metered(seen.measured_kw, limit_kw):
+        if within(seen.measured_kw, limit_kw):
             self._above_since, self._within_since = None, self._within_since or seen.at
             return self._resolve(seen) if seen.at - self._within_since >= self._after else None
         self._above_since, self._within_since = self._above_since or seen.at, None

@@ -5,7 +5,8 @@
     start_ramp_up     it rose, or went                                       end_ramp_up     a plan was made since, and is in force
     periodic          nothing of that for a while
 
-A feed is compliant where the load that we reckon with is within the constraint, whatever the meter shows: that is for the breach.
+A feed is compliant where the load that is reckoned with is within the constraint. While orders to pools are under way that is what they
+were expected to make of it, and later what the meter shows; what the meter shows meanwhile is for the breach.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from typing import Literal
 from facility.dsx.flex import FeedMetadata, FeedState, FeedTarget, Interval, StateEvent, Strategy, power
 from facility.dsx.schedule import ALWAYS, Schedule, Target
 
-EXACT, NEAR = 1e-6, 0.01
-"""The share of a constraint by which the load that we reckon with, and the meter, may lie above it and count as within."""
+NEAR = 0.01
+"""The share of a constraint by which a load may lie above it and count as within: meters are no better."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +49,12 @@ class Ramp:
             return False
         if self.way == "up" or limit_kw is None:
             return seen.plans > self.plans
-        return reckoned(seen.calculated_kw, limit_kw) and (seen.measured_kw is None or metered(seen.measured_kw, limit_kw))
+        return within(seen.calculated_kw, limit_kw) and (seen.measured_kw is None or within(seen.measured_kw, limit_kw))
 
 
-def reckoned(kw: float, limit_kw: float | None) -> bool:
-    """Whether the load that we reckon with keeps a constraint, None being none."""
-    return limit_kw is None or kw <= limit_kw * (1 + EXACT)
-
-
-def metered(kw: float, limit_kw: float) -> bool:
-    """Whether the meter shows that a constraint is kept."""
-    return kw <= limit_kw * (1 + NEAR)
+def within(kw: float, limit_kw: float | None) -> bool:
+    """Whether a power keeps a constraint, None being none."""
+    return limit_kw is None or kw <= limit_kw * (1 + NEAR)
 
 
 class Follower:
@@ -102,7 +98,7 @@ class Follower:
             calculated_load=power(seen.calculated_kw),
             in_flight=moving,
             event=event,
-            compliant=reckoned(seen.calculated_kw, limit_kw),
+            compliant=within(seen.calculated_kw, limit_kw),
             power_event_start_time=self._since,
         )
 

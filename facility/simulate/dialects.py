@@ -1,10 +1,11 @@
-"""Dialects: how a building says what its meters read - in our own tree, or as one of three kinds of gateway that are found in halls.
+"""Dialects: how a building says what its meters read - in our own tree, or as one of four kinds of gateway that are found in halls.
 
 | dialect | topics | payload |
 |---|---|---|
 | telegraf | `telegraf/GATEWAY/MEASUREMENT` | Telegraf's JSON batches: fields in base units, tags, seconds |
 | plain | `bms/HALL/SYSTEM/ASSET/QUANTITY` | one number and nothing else, in W, degF, or kWh; no time |
 | nested | `iot/HALL` | an object for each device with its quality, and ISO 8601 |
+| dsx | `BMS/v1/PUB/...` | NVIDIA DSX Exchange: `facility.simulate.exchange` |
 
 The foreign ones leave to an exporter what GPUs say of themselves, and know nothing of `facility.telemetry`:
 what they say is read back by the mapping of a site file, or not at all.
@@ -22,6 +23,7 @@ from facility.bus.interface import Message
 from facility.bus.messages import Sample, encode
 from facility.bus.topics import Topics
 from facility.sensors import Sensor
+from facility.simulate.exchange import Exchange
 from facility.simulate.reports import describe, milliseconds
 from facility.site import Site
 
@@ -131,7 +133,7 @@ class Nested(Foreign):
             yield _message(f"iot/{hall}", {"sent": at.isoformat(timespec="milliseconds"), "devices": told})
 
 
-DIALECTS: Mapping[str, Callable[[], Dialect]] = {"telegraf": Telegraf, "plain": Plain, "nested": Nested}
+DIALECTS: Mapping[str, Callable[[], Dialect]] = {"telegraf": Telegraf, "plain": Plain, "nested": Nested, "dsx": Exchange}
 
 
 def _message(topic: str, payload: Any) -> Message:
