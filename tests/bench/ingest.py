@@ -77,14 +77,13 @@ def bare(url: str) -> None:
 
     host, port = url.removeprefix("mqtt://").split(":")
     sample, batch = msgspec.json.Decoder(Sample), msgspec.json.Decoder(Batch)
-    values = messages = 0
+    values = 0
 
     def on_message(_client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        nonlocal values, messages
-        messages += 1
+        nonlocal values
         if "/batch/" in message.topic:
             values += len(batch.decode(message.payload).values)
-        elif sample.decode(message.payload).value is not None:
+        elif "/meter/" not in message.topic and sample.decode(message.payload).value is not None:
             values += 1
 
     client = paho.Client(CallbackAPIVersion.VERSION2)
@@ -95,7 +94,7 @@ def bare(url: str) -> None:
     sys.stdin.read()
     client.disconnect()
     client.loop_stop()
-    print(json.dumps({"rows": values, "messages": messages}))
+    print(json.dumps({"rows": values}))
 
 
 def daemon(folder: str, url: str, place: str) -> None:

@@ -455,6 +455,7 @@ FAULTS = [
         "an id of its own",
     ),
     ("b1: {", "b1: {start_share: 0.05, ", "batteries.b1.start_share", "b1", "0.05", "at least min_share, 0.1"),
+    ("batteries:", "history: {raw_days: 9, minute_days: 5}\nbatteries:", "history.minute_days", "batteries:", "5", "at least raw_days, 9"),
 ]
 
 

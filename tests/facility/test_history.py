@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import re
 import resource
@@ -19,6 +18,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
+import psycopg
 import pytest
 from pyarrow import parquet
 
@@ -50,7 +50,7 @@ Place = Callable[[], tuple[str, str]]
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[postgres.Server]:
-    if importlib.util.find_spec("psycopg") is None or postgres.find("initdb") is None:
+    if postgres.find("initdb") is None:
         pytest.skip("no PostgreSQL here")
     with closing(postgres.Server()) as server:
         yield server
@@ -148,6 +148,23 @@ def test_what_fails_leaves_nothing_behind_not_even_the_names(history: History, d
         history.write(readings((T0, "a", 1.0, "good"), (2**70, "b", 1.0, "good")))
     history.write(readings((T0, "b", 2.0, "good")))
     assert everything(database) == [Value("b", T0, 2.0, "good")]
+
+
+def test_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Path, server: postgres.Server) -> None:
+    path, site = tmp_path / "h.sqlite", next(SITES)
+    for place in (str(path), server.url):
+        with closing(open_history(place, site)) as history:
+            history.write(readings((T0, "a", 1.0, "good")))
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("PRAGMA user_version = 99")
+    with psycopg.connect(server.url, autocommit=True) as db:
+        db.execute(f"UPDATE facility_{site.replace('-', '_')}.version SET n = 99")
+    with pytest.raises(InputError, match=r"version 99, newer than 1.*use the newer facility"):
+        open_history(str(path), site)
+    later = open_history(server.url, site)  # it is connected when it is first needed
+    with pytest.raises(InputError, match=r"version 99, newer than 1.*use the newer facility"):
+        later.write(readings((T0, "a", 1.0, "good")))
+    assert list(tmp_path.glob("*.corrupt-*")) == []
 
 
 # --- it grows old --------------------------------------------------------------------------------------------------------
@@ -408,7 +425,7 @@ while True:
     time.sleep(0.002)
 """
     child = subprocess.Popen([sys.executable, "-c", program, tmp_path / "h.sqlite"])
-    time.sleep(2.5)
+    time.sleep(1.6)
     killed_ms = int(time.time() * 1000)
     child.send_signal(signal.SIGKILL)
     child.wait()

@@ -43,6 +43,7 @@ ORDERED: tuple[tuple[KeyPath, tuple[str, ...], str], ...] = (
     (("grid", "reserves", "*", "committed", "*"), ("from_local", "to_local"), "above"),
     (("bus", "mapping", "*"), ("low", "high"), "above"),
     (("control",), ("override_default_s", "override_ceiling_s"), "at least"),
+    (("history",), ("raw_days", "minute_days", "quarter_days"), "at least"),
 )
 """Keys of one part in the order in which their values rise, and whether each must be above the one before or at least it."""
 
