@@ -108,5 +108,9 @@ def test_fault_28_after_two_hours_without_a_broker_only_the_newest_is_sent_and_n
             inside.until(lambda looked=inside.daemon._guard_s: inside.daemon._guard_s > looked, what="a look at them")
         assert "caps give way" not in inside.daemon.outcome.reason
         assert inside.cycle() == "NORMAL"
+        for _ in range(5):  # while nothing is metered, and a minute longer, caps give way
+            inside.clock.advance(60)
+            inside.go_on(0.7)
+            inside.cycle()
         inside.until(lambda: agent.enforced_cap_w > 200, what="what the brief override forbade")
         assert agent.enforced_cap_w <= 350
