@@ -54,6 +54,16 @@ def test_a_gang_that_leaves_work_for_after_the_horizon_goes_on_up_to_its_last_st
     assert plan.account.objective == pytest.approx(0.4 + 0.15 + 0.06)
 
 
+def test_a_gang_that_leaves_work_has_stopped_unless_it_runs_for_a_moment_of_the_last_step(site: Any, job: Any, optimum: Any, best: Best) -> None:
+    """The same at a price of 0.02, and 8 GPU h at most are left: to the program those, for 0.08, and a third of the gang pauses.
+
+    Whole, ten GPUs do, or a thousandth of the last hour is run, for 0.0006: then 7.992 GPU h are left, and 10 * 7.992 / 24 - 0.01 pause.
+    """
+    problem = site((1.0,) * 3, (0.1, 0.1, 0.3), jobs=(job(24.0, 3.8, carry_price_per_gpu_h=0.01, pause_price_per_gpu=0.02),))
+    assert optimum(problem).objective == pytest.approx(0.4 + 0.08 + 0.2 / 3)
+    assert best(problem, 1).solved.objective == pytest.approx(0.4006 + 0.07992 + 0.02 * 3.32)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_no_rounded_plan_costs_less_than_the_best_is_proven_to(random_site: Callable[..., Problem], seed: int) -> None:
     free = random_site(seed, cooled=False, lowest_price=0.01)
