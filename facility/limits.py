@@ -60,6 +60,8 @@ OTHERS = {
     "demand_charge.peaks": "the demand charge {asset}",
     "workload.gpus": "the price of waiting",
     "start.starts": "the price of starting and stopping",
+    "stops.is_on": "the price of starting and stopping",
+    "stops.goes_through": "the price of starting and stopping",
     "minimum_run.keeps_on": "the minimum run of those that started",
     "minimum_run.goes_on": "the minimum run that it is in",
     "position.settles": "the position that was committed",

@@ -158,7 +158,7 @@ class Member:
     key: Any
 
 
-BY_WORKLOAD = frozenset({"workload", "firm", "budget", "job", "start", "pause", "minimum_run"})
+BY_WORKLOAD = frozenset({"workload", "firm", "budget", "job", "start", "pause", "minimum_run", "stops"})
 """Blocks whose rows and columns begin their index with a workload."""
 
 

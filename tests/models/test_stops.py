@@ -11,6 +11,7 @@ import pytest
 from models.plan import Plan, make_plan
 from models.problem import Problem
 from models.solving.exact import Exact, Found
+from models.telling.why import Cause
 
 Best = Callable[..., Found]
 CHEAP_DEAR_CHEAP = ((1.0, 1.0, 1.0), (0.1, 0.15, 0.1))
@@ -39,6 +40,14 @@ def test_a_gang_that_runs_now_has_stopped_where_it_waits(
     found = best(site(price_per_kwh=(0.15, 0.1), jobs=(job(8.0, pause_price_per_gpu=0.02, running=running),)), 1)
     assert found.session.values(found.model.workload.gpus)[0, 0, 0] == pytest.approx(first)
     assert found.solved.objective == pytest.approx(cost)
+
+
+def test_why_a_gang_waits_for_the_dear_hour_to_pass_is_told_of_it_and_its_step(site: Any, job: Any) -> None:
+    """A GPU hour costs 0.03 of energy there; 0.025 more keep the gang off, and are told as its own."""
+    plan = make_plan(site(*CHEAP_DEAR_CHEAP, jobs=(job(16.0, 3.0, pause_price_per_gpu=0.004),)), 10.0, Exact(1e-4))
+    assert isinstance(plan, Plan)
+    causes = {cause for cause in plan.why.gpu(0, 0, 1) if cause.family.startswith("stops")}
+    assert causes == {Cause("stops.is_on", "job", 1)}
 
 
 def test_a_gang_that_leaves_work_for_after_the_horizon_goes_on_up_to_its_last_step(site: Any, job: Any, best: Best) -> None:
