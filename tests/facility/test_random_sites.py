@@ -483,7 +483,7 @@ def keys_set(part: Any) -> set[tuple[str, str]]:
     return set().union(*(keys_set(value) for value in inside))
 
 
-SERVICE = {"bus", "sensors", "history", "scrape"}
+SERVICE = {"based_on", "bus", "sensors", "history", "scrape"}
 """Keys of a site file that no plan reads."""
 
 
