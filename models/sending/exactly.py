@@ -27,4 +27,5 @@ def send_exactly(program: Relaxation, rounded: Sent, bound: float, asked: Exact,
     sent = Sent(schedule, account(program.problem, schedule), found.solved, found.session, found.ranked)
     if asked.whole_steps == 1 and is_better(rounded.account, sent.account):
         sent = replace(sent, schedule=rounded.schedule, account=rounded.account)
-    return sent, Proof(from_bound, sent.account.objective - bound, found.bound, found.gap)
+    gap = max(0.0, min(found.gap, sent.account.objective - found.bound))
+    return sent, Proof(from_bound, sent.account.objective - bound, found.bound, gap)

@@ -59,7 +59,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Proof:
-    """How good a plan is, money. `bound`: nothing that can be sent costs less; `gap`: how far the plan's program is above it.
+    """How good a plan is, money. `bound`: nothing that can be sent costs less; `gap`: how far the plan, or its program, is above it.
 
     Both are None where no point was found in time; `missed` then says why. `rounded` and `exact` are how far the rounded plan and
     the exact one cost more than the linear program's bound, after rounding to watts; a hair less than nothing is possible, the
