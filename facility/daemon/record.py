@@ -2,54 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from facility.daemon.governor import Outcome
+from facility.daemon.question import Question
 from facility.decision import Decision
-from facility.events import Event
-from facility.forecast import Forecast
 from facility.history import GOOD, Note
 from facility.journal.journal import CycleRecord
-from facility.overrides.arbitrate import Bounds
-from facility.overrides.proposal import Proposal
 from facility.rental.rental import Rental
 from facility.site import Site
-from facility.snapshot import Snapshot
 from facility.verify import Violation
 from models.plan import Plan
 
 
 def cycle_record(
-    cycle: int,
-    outcome: Outcome,
-    snapshot: Snapshot,
-    proposals: tuple[Proposal, ...],
-    rentals: tuple[Rental, ...],
-    forecast: Forecast,
-    asked: Bounds,
-    events: tuple[Event, ...],
-    near_kw: Mapping[str, tuple[float, ...]],
-    decision: Decision | None,
-    verdict: tuple[Violation, ...],
+    cycle: int, outcome: Outcome, asked: Question, decision: Decision | None, verdict: tuple[Violation, ...]
 ) -> CycleRecord:
-    """The record of a cycle that began at the snapshot's instant; `forecast` for `facility.steps.rolling` of that instant."""
+    """The record of a cycle: what it asked, what was in force after it, and what the second opinion said of that."""
     arrays = ("price_per_mwh", "outdoor_c", "carbon_g_per_kwh", "load_kw", "load_high_kw")
+    forecast, made = asked.forecast, asked.made
     expected = {name: None if (told := getattr(forecast, name)) is None else told.tolist() for name in arrays}
     inputs = {
-        "snapshot": snapshot,
-        "proposals": proposals,
-        "rentals": [_told(rental) for rental in rentals],
+        "snapshot": made.snapshot,
+        "proposals": asked.proposals,
+        "rentals": [_told(rental) for rental in asked.rentals],
         "forecast": expected | {"demand_gpus": forecast.demand_gpus, "rented_gpus": forecast.rented_gpus},
-        "import_limit_kw": asked.import_limit_kw,
-        "position_kw": asked.position_kw,
-        "events": events,
-        "near_kw": near_kw,
+        "import_limit_kw": made.asked.import_limit_kw,
+        "position_kw": made.asked.position_kw,
+        "events": asked.events,
+        "near_kw": asked.near_kw,
     }
     return CycleRecord(
-        at=snapshot.at,
+        at=made.snapshot.at,
         cycle=cycle,
         mode=outcome.mode,
         outcome=outcome.outcome,

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -100,24 +101,24 @@ def bare(url: str) -> None:
 def daemon(folder: str, url: str, place: str) -> None:
     """`facility run`, with a watch on the steps in which the guard looks at the meter."""
     from facility.commands.run import run_daemon
-    from facility.daemon import loop
     from facility.daemon.governor import Governor
+    from facility.daemon.upkeep import GUARD_S, Upkeep
 
-    look, step, took_s, at_s = Governor.guard, loop.Daemon._keep_time, [], []
+    look, step, took_s, at_s = Governor.guard, Upkeep.keep, [], []
 
     def guard(self: Governor, here: Any) -> None:
         at_s.append(time.perf_counter())
         look(self, here)
 
-    def keep_time(self: loop.Daemon) -> None:
+    def keep(self: Upkeep, now: datetime) -> None:
         began, looks = time.perf_counter(), len(at_s)
-        step(self)
+        step(self, now)
         if len(at_s) > looks:
             took_s.append(time.perf_counter() - began)
 
-    Governor.guard, loop.Daemon._keep_time = guard, keep_time  # type: ignore[method-assign]
+    Governor.guard, Upkeep.keep = guard, keep  # type: ignore[method-assign]
     run_daemon(f"{folder}/site.yaml", (), url, Path(folder) / "journal.sqlite", "3.1.1", None, place)
-    late_s = [later - earlier - loop.GUARD_S for earlier, later in pairwise(at_s)]
+    late_s = [later - earlier - GUARD_S for earlier, later in pairwise(at_s)]
     print(json.dumps({"guard_ms": _p99(took_s), "late_ms": _p99(late_s)}))
 
 

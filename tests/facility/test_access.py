@@ -159,7 +159,7 @@ def test_fault_40_a_certificate_that_ends_is_an_alarm_of_the_daemon_until_there_
     assert told is not None
     assert (told["place"], "ends in 7 days" in told["cause"], "new one signed" in told["remedy"]) == ("bus.cert_file", True, True)
     certificate(tmp_path, 400)
-    house.daemon._facts_s -= 60
+    house.daemon.upkeep.facts_s -= 60
     house.settle()
     assert house.retained("alarm/certificates") is None
     house.kill()

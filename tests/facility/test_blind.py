@@ -72,7 +72,7 @@ class Blind(House):
 
     def look(self) -> None:
         """Let the guard look now."""
-        self.daemon._guard_s -= 1
+        self.daemon.upkeep.guard_s -= 1
         self.settle()
 
     def limit(self, kw: float) -> None:
@@ -254,7 +254,7 @@ def test_whichever_sensors_are_lost_or_bad_no_cap_that_depends_on_them_rises(
         house.pass_by(30)
         house.daemon.cycle()
         house.pass_by(35, without=gone, bad=bad)
-        known = house.daemon._known.situation(house.clock.now()).snapshot
+        known = house.daemon.rooms.known.situation(house.clock.now()).snapshot
         held = {pool for pool, hall in (("a", "h"), ("b", "k")) if f"{hall}/hall/{hall}/air_temperature_c" in gone or known.import_high_kw is None}
         before = house.highest()
         for what, number in [*events, ("limit", 150), ("cycle", 0)]:

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 import pytest
 
-import facility.daemon.loop as room
+import facility.daemon.question as room
 from facility.bus.interface import MemoryBroker, MemoryBus, Message
 from facility.clock import ManualClock
 from facility.daemon import rivals
@@ -245,7 +245,7 @@ def test_a_limit_of_the_grid_sheds_at_once_too(planned: House) -> None:
 def meter(house: House, kw: float) -> None:
     sample = {"value": kw, "timestamp": int(house.clock.now().timestamp() * 1000)}
     house.say("tele/site/meter/main/import_kw", sample)
-    house.daemon._guard_s -= 1
+    house.daemon.upkeep.guard_s -= 1
     house.settle()
 
 
@@ -255,7 +255,7 @@ def test_the_next_plan_keeps_to_a_grid_event_as_far_as_it_can_and_is_sent(planne
     told = {"start": NOW.isoformat(), "end": (NOW + timedelta(hours=1)).isoformat(), "target_kw": target_kw}
     planned.say("grid/main/event", told, retain=True)
     assert planned.daemon.cycle().outcome == "published"
-    plan = planned.daemon._governor.plan
+    plan = planned.daemon.rooms.governor.plan
     assert plan is not None
     assert plan.decision.event_target_kw == target_kw
     assert (plan.plan.account.import_kw[0] <= target_kw) == (target_kw > 0)
@@ -521,7 +521,7 @@ def test_a_solver_that_never_answers_is_killed_in_time_and_the_next_cycle_is_nor
 def test_no_plan_at_the_start_means_fallback_caps(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     no_plan(monkeypatch)
     assert house.retained("cap/h/p/desired") is None
-    house.daemon._began_s -= 6
+    house.daemon.upkeep.began_s -= 6
     house.settle()
     assert (house.mode(), house.caps()) == ("SAFE", {"": 400, "c": 400})
 
@@ -614,7 +614,7 @@ def test_a_pool_that_reports_more_than_was_sent_is_told_until_it_reports_what_wa
 
 def test_a_report_that_is_refused_confirms_nothing(planned: House) -> None:
     planned.order("pool/h/p", "cap_w", 100)
-    sent, actuator = planned.retained("cap/h/p/desired"), planned.daemon._actuator
+    sent, actuator = planned.retained("cap/h/p/desired"), planned.daemon.rooms.actuator
     assert sent is not None
     before = list(actuator._in_force["p"])
     assert len(before) > 1
@@ -663,11 +663,11 @@ def test_a_pool_that_obeys_a_later_epoch_tells_of_a_second_daemon(planned: House
 
 
 def test_what_could_not_be_sent_is_not_taken_to_be_in_force(planned: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = planned.daemon._governor.in_force
+    before = planned.daemon.rooms.governor.in_force
     with monkeypatch.context() as broken:
-        broken.setattr(planned.daemon._actuator, "send", lambda *_: 1 / 0)
+        broken.setattr(planned.daemon.rooms.actuator, "send", lambda *_: 1 / 0)
         planned.order("pool/h/p", "cap_w", 250)
-    assert planned.daemon._governor.in_force is before
+    assert planned.daemon.rooms.governor.in_force is before
 
 
 def test_a_reason_tells_three_violations_with_their_numbers_and_how_many_more() -> None:
@@ -688,7 +688,7 @@ def test_garbage_is_answered_and_stops_nothing(planned: House, payload: bytes) -
 
 def test_a_fault_in_one_message_is_counted_and_the_next_is_read(planned: House, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(planned.daemon._known, "hear", lambda *_: 1 / 0)
+        broken.setattr(planned.daemon.rooms.known, "hear", lambda *_: 1 / 0)
         for _ in range(3):
             planned.say("tele/site/meter/main/import_kw", b"1")
     assert planned.daemon.faults == {"ZeroDivisionError in a message": 3}
@@ -722,7 +722,7 @@ def test_an_answer_also_goes_to_the_response_topic_but_never_into_our_own_tree(p
 
 
 def test_while_nothing_shows_that_the_broker_hears_no_plan_is_followed_and_then_one_is_made_at_once(planned: House) -> None:
-    pulse, wanted, caps = planned.daemon._pulse, planned.wanted, planned.caps()
+    pulse, wanted, caps = planned.daemon.rooms.pulse, planned.wanted, planned.caps()
     pulse._wait_s = pulse._every_s = 0.05
     planned.broker.stop()
 

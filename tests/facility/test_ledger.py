@@ -53,7 +53,7 @@ def test_slow_hours_are_counted_from_the_caps_that_were_sent_and_the_next_plan_h
     assert seen(slow)["slow_hours_used"] == {"c": 0.0}
     slow.order("pool/h/p", "cap_w", 250, ttl_s=7200)
     cycles(slow, 3)
-    plan = slow.daemon._governor.plan
+    plan = slow.daemon.rooms.governor.plan
     assert plan is not None
     budget = plan.plan.problem.firms[0].budget
     assert budget is not None
@@ -139,7 +139,7 @@ def test_the_hours_that_a_genset_ran_are_taken_from_its_permit(fuelled: House) -
     price(fuelled, 50.0, hours=1)
     fuelled.daemon.cycle()
     cycles(fuelled, 3)
-    plan = fuelled.daemon._governor.plan
+    plan = fuelled.daemon.rooms.governor.plan
     assert plan is not None
     genset = plan.plan.problem.gensets[0]
     assert genset.hours_left == pytest.approx(0.5)
@@ -190,7 +190,7 @@ def test_a_job_that_was_started_runs_its_minimum_also_across_a_crash_and_then_ma
     a_started_job(kept)
     cycles(kept, 3)
     assert order(kept) == "run"
-    kept.daemon._known.remember()
+    kept.daemon.rooms.known.remember()
     restart(kept, 600)
     report(kept, "running")
     assert datetime.fromisoformat(seen(kept)["jobs"][0]["running_since"]) == NOW

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from facility.daemon import loop
+from facility.daemon import upkeep
 from tests.facility.test_daemon import NOW, SITE, House
 
 HOUR = timedelta(hours=1)
@@ -25,7 +25,7 @@ def points(*values: float, start: float = 0.0) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    monkeypatch.setattr(loop, "GUARD_S", 0.0)
+    monkeypatch.setattr(upkeep, "GUARD_S", 0.0)
     made = House(tmp_path / "journal.sqlite", NARROW)
     yield made
     made.kill()
@@ -34,7 +34,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
 def first_step(house: House) -> dict[str, Any]:
     """Make a plan that the verifier has nothing against, and give its first step."""
     assert house.daemon.cycle().outcome == "published"
-    assert house.daemon._governor.verdict == ()
+    assert house.daemon.rooms.governor.verdict == ()
     plan = house.retained("plan/current")
     assert plan is not None
     step: dict[str, Any] = plan["steps"][0]
@@ -71,10 +71,10 @@ def test_the_verifier_reckons_with_the_base_load_that_is_told(house: House) -> N
     first_step(house)
     house.say("signal/load", {"points": points(1)})
     now = house.clock.now()
-    here = house.daemon._known.situation(now)
+    here = house.daemon.rooms.known.situation(now)
     assert here.site.halls["h"].base_kw == 1
-    house.daemon._governor.enforce(here)
-    assert house.daemon._governor.verdict == ()
+    house.daemon.rooms.governor.enforce(here)
+    assert house.daemon.rooms.governor.verdict == ()
     assert max(house.caps().values()) < 400
 
 

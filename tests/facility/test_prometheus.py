@@ -283,7 +283,7 @@ def test_the_daemon_hears_its_exporters_while_it_runs(exporter: Exporter, tmp_pa
         daemon = Daemon(here, MemoryBroker().connect(), journal, clock)
         with _scraping(here, daemon, clock, 1.0):
             until = time.monotonic() + 5
-            while (told := daemon._known._telemetry.reading(OTHER, clock.now())) is None and time.monotonic() < until:
+            while (told := daemon.rooms.known._telemetry.reading(OTHER, clock.now())) is None and time.monotonic() < until:
                 time.sleep(0.01)
         assert told is not None
         assert round(told.value, 9) == 0.4

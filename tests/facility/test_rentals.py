@@ -67,7 +67,7 @@ def wider(tmp_path: Path) -> Iterator[House]:
 def run(house: House) -> dict[str, int]:
     """Make a plan that the verifier has nothing against; the GPUs of each workload that it sends."""
     assert house.daemon.cycle().outcome == "published"
-    assert house.daemon._governor.verdict == ()
+    assert house.daemon.rooms.governor.verdict == ()
     sent = house.retained("cap/h/p/desired")
     assert sent is not None
     gpus: Counter[str] = Counter()
@@ -81,7 +81,7 @@ def test_a_rental_is_answered_shown_and_in_the_next_plan(house: House) -> None:
     answer = ask(house)
     assert (answer["status"], answer["effective"], answer["until"]) == ("accepted", 3, "2026-07-01T13:00:00Z")
     assert house.wanted
-    assert ("firm.gpus", "burst") in {(v.rule, v.asset) for v in house.daemon._governor.verdict}
+    assert ("firm.gpus", "burst") in {(v.rule, v.asset) for v in house.daemon.rooms.governor.verdict}
     state = house.retained("contract/burst/state")
     assert state is not None
     assert (state["gpus"], state["tenant"], state["by"], state["end"]) == (3, "t", "desk", "2026-07-01T13:00:00Z")
@@ -143,7 +143,7 @@ def test_a_rental_to_come_leaves_its_gpus_to_jobs_until_then(house: House) -> No
     assert ask(house, starts=1, hours=2)["status"] == "accepted"
     assert house.retained("contract/burst/state") is not None
     assert run(house) == {"c": 6, "j": 4}
-    found = house.daemon._governor.plan
+    found = house.daemon.rooms.governor.plan
     assert found is not None
     plan = found.plan
     burst_at = [firm.id for firm in plan.problem.firms].index("burst")
@@ -253,7 +253,7 @@ def test_jobs_run_under_the_terms_of_a_rental_also_after_its_end(house: House) -
     assert run(house) == {"c": 6, "j": 2}
 
     def penalty() -> float:
-        plan = house.daemon._governor.plan
+        plan = house.daemon.rooms.governor.plan
         assert plan is not None
         return plan.plan.problem.jobs[0].unfinished_price_per_gpu_h
 
@@ -276,7 +276,7 @@ def test_the_hours_that_a_rental_is_slowed_are_counted_while_it_is_there(house: 
     for _ in range(9):
         house.clock.advance(600)
         house.daemon.cycle()
-    rows = {key: hours for key, hours in house.daemon._known.ledger._hours.items() if key[1] == "burst"}
+    rows = {key: hours for key, hours in house.daemon.rooms.known.ledger._hours.items() if key[1] == "burst"}
     assert rows == {("slow", "burst", "2026-07-01"): pytest.approx(0.8)}
 
 
@@ -414,7 +414,7 @@ def test_whatever_is_rented_and_ended_in_whichever_order_the_plan_keeps_it_and_n
                 start = house.clock.now() + starts * HOUR
                 ask(house, name, id=f"{step}", gpus=gpus, start=start.isoformat(), end=(start + hours * HOUR).isoformat())
             case "clear":
-                standing = house.daemon._known.rentals.standing(house.clock.now())
+                standing = house.daemon.rooms.known.rentals.standing(house.clock.now())
                 if standing:
                     ended = rng.choice(standing)
                     assert ask(house, ended.contract, "clear", id=ended.id)["status"] == "cleared"
@@ -427,15 +427,15 @@ def test_whatever_is_rented_and_ended_in_whichever_order_the_plan_keeps_it_and_n
                 house.daemon.start()
         for _ in range(2):
             assert house.daemon.cycle().outcome == "published"
-            verdict = house.daemon._governor.verdict
+            verdict = house.daemon.rooms.governor.verdict
             assert not [v for v in verdict if v.tier == "plant" or v.rule.startswith("firm")], verdict
-            there = {r.contract: r.terms.gpus for r in house.daemon._known.rentals.standing(house.clock.now()) if r.active(house.clock.now())}
+            there = {r.contract: r.terms.gpus for r in house.daemon.rooms.known.rentals.standing(house.clock.now()) if r.active(house.clock.now())}
             sent = Counter[str]()
             for group in (house.retained("cap/h/p/desired") or {})["groups"]:
                 sent[group["workload"]] += group["gpus"]
             assert {name: gpus for name, gpus in sent.items() if name in "xyz"} == there
             house.clock.advance(rng.choice((60, 240, 1200)))
             house.settle()
-            now_there = {r.contract for r in house.daemon._known.rentals.standing(house.clock.now()) if r.active(house.clock.now())}
+            now_there = {r.contract for r in house.daemon.rooms.known.rentals.standing(house.clock.now()) if r.active(house.clock.now())}
             assert {name for name in house.caps() if name in ("x", "y", "z")} <= now_there
     house.kill()

@@ -98,6 +98,6 @@ def test_a_plan_that_is_held_discharges_a_battery_no_further_than_its_ride_throu
         house.daemon.cycle()
         assert house.mode() == "HOLD"
         assert ordered_kw() == pytest.approx(-1.02)
-        assert not house.daemon._governor.verdict
+        assert not house.daemon.rooms.governor.verdict
     finally:
         house.kill()

@@ -15,7 +15,7 @@ from facility.commands.override import _told
 from facility.commands.status import Seen, as_fields, as_lines, gather, next_limit
 from facility.commands.targets import complete
 from facility.config import load_site
-from facility.daemon import loop
+from facility.daemon import upkeep
 from facility.errors import InputError
 from tests.facility.test_daemon import NOW, ROOT, House
 
@@ -25,7 +25,7 @@ DEMO = load_site("site_configs/demo.yaml")
 
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    monkeypatch.setattr(loop, "GUARD_S", 0.0)
+    monkeypatch.setattr(upkeep, "GUARD_S", 0.0)
     made = House(tmp_path / "journal.sqlite")
     yield made
     made.kill()
@@ -35,7 +35,7 @@ def seen(house: House, *more: Message) -> Seen:
     """What a visitor hears: everything retained, and the heartbeat that comes while it listens."""
     visitor = house.broker.connect()
     visitor.subscribe(f"{ROOT}/#", 1)
-    house.daemon._pulse.beat(house.daemon._status(house.clock.now()))
+    house.daemon.rooms.pulse.beat(house.daemon.upkeep.status(house.clock.now()))
     for message in more:
         house.ear.publish(message)
     found: list[Message] = []

@@ -52,7 +52,7 @@ def submit(house: House, whose: str, job: str, **changed: Any) -> None:
 
 def look(house: House) -> None:
     """Let the daemon look at its clock and tell what there is."""
-    house.daemon._guard_s -= 1
+    house.daemon.upkeep.guard_s -= 1
     house.settle()
 
 
@@ -150,7 +150,7 @@ def test_what_crosses_is_refused_and_the_answer_tells_of_nobody(house: House, jo
     assert view(house, "tina")["jobs"] == []
     assert view(house, "ursa")["jobs"] == before
     assert view(house, "ursa")["refused"] == []
-    assert house.daemon._tenants.refused == {"tina": 1}
+    assert house.daemon.rooms.tenants.refused == {"tina": 1}
 
 
 def test_nobody_removes_another_s_job_and_learns_nothing_by_trying(house: House) -> None:

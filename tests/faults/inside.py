@@ -79,11 +79,11 @@ class Inside:
 
     def jobs(self) -> tuple[Job, ...]:
         """The jobs that the daemon knows."""
-        return self.daemon._known.situation(self.clock.now()).snapshot.jobs
+        return self.daemon.rooms.known.situation(self.clock.now()).snapshot.jobs
 
     def stale(self) -> tuple[str, ...]:
         """The sensors that the daemon does not hear."""
-        return self.daemon._known.situation(self.clock.now()).snapshot.stale
+        return self.daemon.rooms.known.situation(self.clock.now()).snapshot.stale
 
     def cycle(self) -> str:
         self.daemon.cycle()

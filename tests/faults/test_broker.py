@@ -93,7 +93,7 @@ def test_fault_28_after_two_hours_without_a_broker_only_the_newest_is_sent_and_n
 
         back = time.monotonic()
         inside.broker.start()
-        inside.until(lambda: inside.ear.told(STATE) and not inside.daemon._pulse.silent, 10, "the end of the silence")
+        inside.until(lambda: inside.ear.told(STATE) and not inside.daemon.rooms.pulse.silent, 10, "the end of the silence")
         inside.until(lambda: inside.ear.messages(back, STATE), 5, "what was retained")
         heard = [message for at, message in inside.ear.heard if at >= back]
         assert not lapsed & {message.topic for message in heard}
@@ -105,7 +105,7 @@ def test_fault_28_after_two_hours_without_a_broker_only_the_newest_is_sent_and_n
         for _ in range(8):  # what was not measured in the meantime is, and the guard waits a minute before caps may rise
             inside.clock.advance(10)
             inside.until(lambda: not inside.stale(), what="readings")
-            inside.until(lambda looked=inside.daemon._guard_s: inside.daemon._guard_s > looked, what="a look at them")
+            inside.until(lambda looked=inside.daemon.upkeep.guard_s: inside.daemon.upkeep.guard_s > looked, what="a look at them")
         assert "caps give way" not in inside.daemon.outcome.reason
         assert inside.cycle() == "NORMAL"
         for _ in range(5):  # while nothing is metered, and a minute longer, caps give way

@@ -91,12 +91,12 @@ class Target:
             pass
 
     def state(self) -> tuple[Any, ...]:
-        known, now = self.daemon._known, self.clock.now()
+        known, now = self.daemon.rooms.known, self.clock.now()
         signals = list(known._signals._series.items())
-        caps = {pool: tuple(sent) for pool, sent in self.daemon._actuator._in_force.items()}
+        caps = {pool: tuple(sent) for pool, sent in self.daemon.rooms.actuator._in_force.items()}
         here = known.situation(now)
         believed = replace(here, snapshot=replace(here.snapshot, doubts={}))  # of what is refused only the doubts may tell
-        return believed, known.rentals.standing(now), known.desk.standing(now), known.events, caps, signals, self.daemon._committed._state
+        return believed, known.rentals.standing(now), known.desk.standing(now), known.events, caps, signals, self.daemon.rooms.committed._state
 
 
 def same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:

@@ -103,7 +103,7 @@ def test_fault_31_a_broker_with_a_limit_does_not_even_pass_it_on(tmp_path: Path,
         inside.go_on(1.5)
         assert not inside.ear.messages(began, f"{ROOT}/override/site/set")
         assert inside.wire.down.carried - carried < 100_000
-        assert not inside.daemon._pulse.silent
+        assert not inside.daemon.rooms.pulse.silent
 
 
 def test_fault_32_an_override_amid_ten_thousand_messages_a_second_is_answered_within_two_seconds(house: WiredHouse, fault: Fault) -> None:

@@ -40,7 +40,7 @@ class Sensors(Blind):
     def go_on(self, seconds: float) -> Snapshot:
         """Let time pass; what is known then."""
         self.pass_by(seconds, without=frozenset(self.silent), exact=frozenset(self.exact), **self.spoilt)
-        return self.daemon._known.situation(self.clock.now()).snapshot
+        return self.daemon.rooms.known.situation(self.clock.now()).snapshot
 
     def on_the_bus(self, seconds: float) -> dict[str, list[float]]:
         """What an ear at the broker hears of each sensor while time passes."""
@@ -102,7 +102,7 @@ def test_fault_12_a_spike_of_the_meter_is_cut_at_once_and_one_of_a_thermometer_r
     fault(lambda: room.spoilt.update({METER: 250.0, COOL: 34.0}))
     fault.proven(lambda: room.on_the_bus(5)[METER][-1] > 200, "the meter shows what it did", within_s=0)
     assert set(room.highest().values()) == {100}
-    seen = room.daemon._known.situation(room.clock.now()).snapshot
+    seen = room.daemon.rooms.known.situation(room.clock.now()).snapshot
     assert (seen.import_kw, seen.import_high_kw) == (pytest.approx(65, abs=0.1), pytest.approx(250, abs=0.1))
     assert seen.hall_c["h"] == pytest.approx(24.0, abs=0.1)
 
@@ -162,7 +162,7 @@ def test_fault_17_a_fifth_of_a_zone_lost_is_told_and_stops_nothing(room: Sensors
 def test_fault_56_500_sensors_that_are_lost_are_one_alarm(tmp_path: Path, fault: Fault) -> None:
     many = Sensors(tmp_path / "journal.sqlite", MANY)
     try:
-        telemetry = many.daemon._known._telemetry
+        telemetry = many.daemon.rooms.known._telemetry
         many.truth = {key: sensor.low + 0.3 * (sensor.high - sensor.low) for key, sensor in telemetry._readings.sensors.items()}
         many.go_on(30)
         assert len(many.truth) > 500

@@ -67,10 +67,10 @@ def test_fault_29_a_bad_wire_is_noticed_blocks_nothing_and_is_replaced(
     inside.until(lambda: inside.daemon.outcome.mode == "HOLD", DEAD_S + 1, "a plan that is held")
     assert inside.cycle() == "HOLD"
     inside.go_on(1.0)
-    assert inside.daemon._pulse.silent
+    assert inside.daemon.rooms.pulse.silent
     assert len(inside.bus._on_its_way) + len(inside.bus._outbox._newest) < 100
     wire.mend()
-    inside.until(lambda: not inside.daemon._pulse.silent, 12, "the end of the silence")
+    inside.until(lambda: not inside.daemon.rooms.pulse.silent, 12, "the end of the silence")
     assert inside.bus.connections >= 2
     assert inside.cycle() == "NORMAL"
     assert inside.order(POOL, "afterwards", "cap_w", 250, ttl_s=600)["status"] == "accepted"
@@ -117,6 +117,6 @@ def test_fault_30_an_exception_in_a_callback_of_the_network_thread_is_got_over(i
     inside.until(client.is_connected, 5, "the library's connection")
     inside.go_on(0.5)
     fault.proven(lambda: raised, f"{callback} did not raise")
-    inside.until(lambda: inside.bus.connected and not inside.daemon._pulse.silent, 8, "a heartbeat that comes back")
+    inside.until(lambda: inside.bus.connected and not inside.daemon.rooms.pulse.silent, 8, "a heartbeat that comes back")
     assert client._thread.is_alive()
     assert inside.order(POOL, "afterwards", "cap_w", 250, ttl_s=600)["status"] == "accepted"

@@ -72,7 +72,7 @@ class Exchange:
         while (message := self.bus.receive(0.0)) is not None:
             self.bus.inbox.put(message)
             self.daemon.attend(0.0)
-        self.daemon._guard_s = self.daemon._look_s = 0.0  # half a second of real time has passed
+        self.daemon.upkeep.guard_s = self.daemon._look_s = 0.0  # half a second of real time has passed
         self.daemon.attend(0.0)
         while (message := self.ear.receive(0.0)) is not None:
             self.heard.append(message)

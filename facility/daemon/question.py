@@ -1,0 +1,74 @@
+"""Question: all that a cycle's plan is made from, and what it comes to. The solve itself needs no lock and no bus."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from facility.daemon.commitment import Commitment
+from facility.daemon.governor import Governor
+from facility.daemon.knowledge import Knowledge
+from facility.daemon.situation import Situation
+from facility.decide import Decided, Undecided, decide
+from facility.events import Event
+from facility.forecast import Forecast
+from facility.overrides.proposal import Proposal
+from facility.problem import called
+from facility.rental.rental import Rental
+from facility.site import Site
+from facility.steps import Edges
+from models.solving.attempt import SolverOf
+
+log = logging.getLogger(__name__)
+
+UNHEARD = "the broker does not answer: what is sent may reach nobody"
+
+
+@dataclass(frozen=True)
+class Question:
+    """The steps between `edges`, the situation at their beginning, and what is foreseen, ordered, commanded and rented in them.
+
+    `site` is the one foreseen, with every rental of those steps; `near_kw` is what the last plan has each workload draw.
+    """
+
+    edges: Edges
+    made: Situation
+    site: Site
+    forecast: Forecast
+    events: tuple[Event, ...]
+    proposals: tuple[Proposal, ...]
+    rentals: tuple[Rental, ...]
+    near_kw: Mapping[str, tuple[float, ...]]
+    unheard: bool
+
+
+def ask(known: Knowledge, governor: Governor, committed: Commitment, edges: Edges, *, unheard: bool) -> Question:
+    """Gather what is known for the steps between `edges`; under the daemon's lock. `unheard`: the broker does not answer."""
+    now = edges[0]
+    proposals = known.desk.standing(now)
+    made = governor.tightened(known.situation(now, proposals, edges))
+    made = replace(made, asked=replace(made.asked, position_kw=committed.kw(edges)))
+    site, forecast = known.foreseen(edges)
+    forecast.outdoor_c[0] = made.outdoor_c
+    rentals, near_kw = known.rentals.standing(now), governor.near_kw(edges)
+    return Question(edges, made, site, forecast, known.events, proposals, rentals, near_kw, unheard)
+
+
+def answer(asked: Question, solver_of: SolverOf) -> Decided | Undecided:
+    """Solve; what goes wrong in there is an outcome, not the end."""
+    made, site = asked.made, asked.site
+    if made.asked.mode != "normal":
+        return Undecided(f"an operator drives: {made.asked.mode}")
+    if asked.unheard:
+        return Undecided(UNHEARD)
+    try:
+        bounds = called(site, made.snapshot, asked.forecast, made.asked, asked.events, asked.edges)
+        budget_s = site.control.solver_budget_s
+        found = decide(site, made.snapshot, asked.forecast, bounds, asked.edges, budget_s, None, asked.near_kw, solver_of)
+    except Exception as error:
+        log.exception("the planner failed")
+        return Undecided(f"the planner failed: {type(error).__name__}: {error}")
+    if isinstance(found, Decided):  # the decision has its reasons by now
+        found.plan.why.forget()
+    return found

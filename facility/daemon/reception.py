@@ -1,0 +1,125 @@
+"""Reception: every message finds the room it is for, and what it changes comes into force at once. Under the daemon's lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from facility.bus.interface import Message
+from facility.bus.messages import CapReported
+from facility.bus.topics import Topics
+from facility.daemon.rooms import Rooms
+from facility.overrides.proposal import Proposal
+from facility.signals import NAMES
+from facility.site import Site
+
+PATTERNS = (
+    "grid/#", "signal/#", "override/#", "alarm/+", "job/+/spec", "job/+/reported", "cap/+/+/reported", "svc/+/status", "position/set",
+    "contract/+/set", "contract/+/clear", "contract/+/state",
+)  # fmt: skip
+"""What is read beside readings, below the site's root."""
+STRANGERS = "tenant/+/job/+/spec"
+"""What others than our own send: it must not overtake readings, as commands do."""
+
+
+class Reception:
+    """`wake` is called when a new plan is wanted before the next cycle."""
+
+    def __init__(self, site: Site, rooms: Rooms, instance: str, wake: Callable[[], None]) -> None:
+        self._site, self._rooms, self._instance, self._wake = site, rooms, instance, wake
+        self._topics = Topics(site.bus.root, site.id)
+
+    @property
+    def patterns(self) -> tuple[tuple[str, int], ...]:
+        """What to subscribe to, and with which quality of service."""
+        root = f"{self._site.bus.root}/{self._site.id}"
+        own = (*(f"{root}/{pattern}" for pattern in PATTERNS), *self._rooms.known.patterns)
+        return (*((pattern, 1) for pattern in own), (f"{root}/{STRANGERS}", 0), *self._rooms.exchange.patterns)
+
+    def take(self, message: Message, now: datetime) -> None:
+        """Take one message in."""
+        rooms = self._rooms
+        if rooms.known.hear(message, now):
+            return
+        if rooms.exchange.hears(message.topic):
+            if rooms.exchange.answer(message, now):
+                rooms.known.order(rooms.exchange.events)
+                self.obey(now)
+            return
+        found = self._topics.parse(message.topic)
+        if found is None:
+            return
+        name, ids = found
+        match name:
+            case "override_set" | "override_clear":
+                if rooms.people.answer(name, ids["target"], message, now, lambda asked: self._limits(asked, now)):
+                    self.act(now)
+            case "contract_set" | "contract_clear":
+                if rooms.rentals.answer(name, ids["contract"], message, now):
+                    self.act(now)
+            case "contract_state":
+                rooms.rentals.correct(ids["contract"], message, now)
+            case "position_set":
+                if rooms.committed.answer(message, now):
+                    self._wake()
+            case "override_state":
+                rooms.people.correct(ids["target"], message, now)
+            case "alarm":
+                rooms.alarms.correct(ids["alarm"], message)
+            case "status" if ids["instance"] == self._instance:
+                if not message.retain and rooms.pulse.echo(message.payload):
+                    self._wake()
+            case "status":
+                rooms.rivals.hear(ids["instance"], message.payload, now, retained=message.retain)
+            case "tenant_job_spec":
+                rooms.tenants.submit(ids["tenant"], ids["job"], message, now)
+            case "override_result":
+                pass
+            case "cap_reported":
+                report = rooms.known.reported(ids["pool"], message, now)
+                if report is not None:
+                    self._read_back(ids["pool"], report, message, now)
+            case _:
+                if rooms.known.accept(name, ids.get("feed"), message, now):
+                    self.obey(now)
+                if name in NAMES:
+                    rooms.alarms.follow_signals(rooms.known.amiss(now), now)
+
+    def act(self, now: datetime) -> None:
+        """What is commanded has changed: bring it into force now, and ask for a plan around it."""
+        self._wake()
+        self._rooms.governor.enforce(self._rooms.known.situation(now))
+
+    def obey(self, now: datetime) -> None:
+        """The grid allows less or more: before the first plan that is for the plan to know."""
+        self._wake()
+        if self._rooms.governor.in_force is not None:
+            self._rooms.governor.enforce(self._rooms.known.situation(now))
+
+    def _read_back(self, pool: str, report: CapReported, message: Message, now: datetime) -> None:
+        rooms = self._rooms
+        rooms.rivals.see(pool, report, now)
+        told = rooms.actuator.read_back(pool, report, retained=message.retain)
+        rooms.alarms.follow_cap(pool, rooms.actuator.too_high.get(pool), now, place=message.topic)
+        if told and rooms.actuator.waiting:
+            here = rooms.known.situation(now)
+            rooms.actuator.release(here.site, here.snapshot, here.outdoor_c, now)
+
+    def _limits(self, proposal: Proposal, now: datetime) -> tuple[float | None, str]:
+        """The highest cap that every feeder carries, as things are; other kinds are not limited further."""
+        if proposal.kind != "cap_w" or proposal.value is None:
+            return None, ""
+        known = self._rooms.known
+
+        def holds(cap_w: int) -> bool:
+            tried = replace(proposal, value=float(cap_w), start=now, end=now + timedelta(hours=1))
+            return self._rooms.governor.accepts(known.situation(now, (*known.desk.standing(now), tried)))
+
+        low, high = min(model.min_cap_w for model in self._site.gpu_models.values()), int(proposal.value)
+        if low >= high or holds(high):
+            return None, ""
+        while low < high - 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if holds(middle) else (low, middle)
+        return float(low), f"above {low} W the sum of caps would not fit under the feeders"

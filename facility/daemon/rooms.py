@@ -1,0 +1,106 @@
+"""Rooms: the parts of a daemon, each with one task, and how they know each other. To be used under the daemon's lock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from facility import __version__
+from facility.bus.interface import Bus
+from facility.clock import Clock
+from facility.daemon.account import Account
+from facility.daemon.actuate import Actuator
+from facility.daemon.alarms import Alarms
+from facility.daemon.answers import Answers
+from facility.daemon.commitment import Commitment
+from facility.daemon.exchange import Exchange
+from facility.daemon.governor import Governor, Outcome
+from facility.daemon.knowledge import Knowledge
+from facility.daemon.notice_board import NoticeBoard
+from facility.daemon.people import People
+from facility.daemon.pulse import Pulse
+from facility.daemon.record import decision_in
+from facility.daemon.rentals import Rentals
+from facility.daemon.rivals import Rivals
+from facility.daemon.tenants import Tenants
+from facility.daemon.trust import Trust
+from facility.daemon.watch import Watch
+from facility.history import Note
+from facility.journal.entry import Entry
+from facility.journal.journal import Journal
+from facility.site import Site
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """What is known, who is answered, what is watched, and what is sent."""
+
+    epoch: int
+    known: Knowledge
+    account: Account
+    alarms: Alarms
+    watch: Watch
+    people: People
+    rentals: Rentals
+    committed: Commitment
+    tenants: Tenants
+    trust: Trust
+    exchange: Exchange
+    rivals: Rivals
+    actuator: Actuator
+    governor: Governor
+    pulse: Pulse
+    board: NoticeBoard
+
+    def republish(self, now: datetime) -> None:
+        """Tell everything that is retained again: the broker is a cable, not a memory."""
+        self.pulse.connected()
+        self.actuator.republish(now)
+        self.people.republish(now)
+        self.rentals.republish(now)
+        self.committed.republish()
+        self.exchange.republish()
+        self.alarms.republish()
+        self.tenants.republish()
+        self.watch.republish()
+        self.board.republish()
+
+
+def rooms(site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, note: Note) -> Rooms:
+    """The rooms of a daemon that begins, with what an earlier process published last; `note` takes values for the history."""
+    known, account = Knowledge(site, journal, clock, note), Account(journal)
+    alarms = Alarms(site, bus, account)
+    answers = Answers(site, bus, alarms, account)
+    epoch = journal.next_epoch()
+    actuator = Actuator(site, bus, journal, epoch)
+    lost = f"the journal was damaged and lies at {journal.put_aside}; " if journal.put_aside is not None else ""
+    account.note(Entry(clock.now(), "service", "started", instance, f"{lost}version {__version__}, epoch {epoch}"), to_disk=True)
+
+    def entered(before: Outcome, now: datetime) -> None:
+        outcome = governor.outcome
+        account.note(Entry(now, "mode", outcome.mode, "site", outcome.reason, result=before.mode))
+
+    governor = Governor(site, actuator, clock.now(), f"{lost}no plan yet", entered)
+    last = journal.last_published()
+    if last is not None and (decision := decision_in(last)) is not None:
+        governor.resume(decision)
+        actuator.resume(decision, clock.now())
+        known.ledger.resume(decision)
+    return Rooms(
+        epoch=epoch,
+        known=known,
+        account=account,
+        alarms=alarms,
+        watch=Watch(site, bus, alarms),
+        people=People(site, bus, known.desk, answers),
+        rentals=Rentals(site, bus, known.rentals, answers),
+        committed=Commitment(site, bus, journal, answers),
+        tenants=Tenants(site, bus, known),
+        trust=Trust(site, alarms),
+        exchange=Exchange(site, bus, journal, alarms, account),
+        rivals=Rivals(alarms, epoch),
+        actuator=actuator,
+        governor=governor,
+        pulse=Pulse(site, bus, instance),
+        board=NoticeBoard(site, bus),
+    )

@@ -1,0 +1,118 @@
+"""Upkeep: what time asks for, whether or not anything comes in. Under the daemon's lock.
+
+| every          | what                                                                                        |
+|----------------|---------------------------------------------------------------------------------------------|
+| look           | hours are counted, overrides and rentals begin and end, what has lapsed goes on or falls back |
+| `GUARD_S`      | the meter is held against the limit, sensors are looked at, load targets and tenants are told |
+| heartbeat      | the status is told, and the broker's silence noticed                                        |
+| `FACTS_EVERY_S`| what a restart must not lose is written down                                                |
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from facility import __version__
+from facility.bus.interface import Bus
+from facility.bus.messages import Status
+from facility.clock import milliseconds
+from facility.daemon.question import UNHEARD
+from facility.daemon.reception import Reception
+from facility.daemon.record import note_decision
+from facility.daemon.rooms import Rooms
+from facility.decision import Decision
+from facility.history import Nowhere, Recorder
+from facility.site import Site
+
+FIRST_PLAN_S = 5.0
+"""How long the start waits for a plan before fallback caps are sent."""
+GUARD_S = 0.5
+"""How often the meter is held against the limit."""
+FACTS_EVERY_S = 60.0
+
+
+class Upkeep:
+    """`cycles` tells how many cycles began and how many of them concluded."""
+
+    def __init__(
+        self,
+        site: Site,
+        bus: Bus,
+        rooms: Rooms,
+        reception: Reception,
+        history: Recorder | Nowhere,
+        *,
+        instance: str,
+        cycles: Callable[[], tuple[int, int]],
+        wake: Callable[[], None],
+    ) -> None:
+        self._site, self._bus, self._rooms, self._reception = site, bus, rooms, reception
+        self._history, self._instance, self._cycles, self._wake = history, instance, cycles, wake
+        self._connections = 0
+        self._noted: Decision | None = None
+        self.began_s = self.guard_s = self.facts_s = time.monotonic()
+
+    def keep(self, now: datetime) -> None:
+        """Do what is due."""
+        rooms, real_s = self._rooms, time.monotonic()
+        governor = rooms.governor
+        rooms.known.ledger.count(now, governor.in_force)
+        if rooms.people.keep_up(now) | rooms.rentals.keep_up(now):
+            self._reception.act(now)
+        if governor.in_force is None and real_s - self.began_s > FIRST_PLAN_S:
+            governor.safe(rooms.known.situation(now), governor.outcome.reason)
+        elif governor.lapsed(now):
+            governor.keep(rooms.known.situation(now))
+        if real_s - self.guard_s >= GUARD_S:
+            self.guard_s = real_s
+            self._guard(now)
+        rooms.rivals.look(now)
+        rooms.alarms.follow_history(self._history.trouble, now)
+        if governor.in_force is not self._noted:
+            self._noted = governor.in_force
+            note_decision(self._site, self._noted, milliseconds(now), self._history.note)
+        if self._bus.connections != self._connections:
+            self._connections = self._bus.connections
+            rooms.republish(now)
+        was_silent, due = rooms.pulse.silent, rooms.pulse.due()
+        if rooms.pulse.silent and not was_silent:
+            governor.unheard(rooms.known.situation(now), UNHEARD)
+        if due:
+            rooms.pulse.beat(self.status(now))
+        if real_s - self.facts_s >= FACTS_EVERY_S:
+            self.facts_s = real_s
+            rooms.known.remember()
+            rooms.trust.look(now)
+
+    def _guard(self, now: datetime) -> None:
+        rooms = self._rooms
+        governor, here = rooms.governor, rooms.known.situation(now)
+        if governor.look(here):
+            self._wake()
+        governor.guard(here)
+        rooms.tenants.tell(here, governor.in_force)
+        waiting = bool(rooms.actuator.waiting)
+        defiant = {pool: rooms.known.gpus(pool) for pool in rooms.actuator.too_high}
+        if rooms.exchange.follow(here, governor.in_force, waiting=waiting, plans=self._cycles()[1], defiant=defiant):
+            self._reception.obey(now)
+        rooms.alarms.follow_signals(rooms.known.amiss(now), now)
+        rooms.watch.look(here.snapshot, rooms.known.batches)
+
+    def status(self, now: datetime) -> Status:
+        """Tell how the service is."""
+        outcome = self._rooms.governor.outcome
+        return Status(
+            instance=self._instance,
+            mode=outcome.mode,
+            cycle=self._cycles()[0],
+            heartbeat=int(now.timestamp() * 1000),
+            since=outcome.since,
+            reason=outcome.reason[:1000],
+            version=__version__,
+            epoch=self._rooms.epoch,
+            seq=self._rooms.actuator.seq,
+            plan_id=self._rooms.governor.plan_id or None,
+            alarms=self._rooms.alarms.ids,
+        )
