@@ -88,9 +88,12 @@ def _print(findings: tuple[Finding, ...], strays: tuple[Stray, ...], survey: Sur
     console.print(table)
     if silent := [found.sensor.key for found in findings if found.verdict == "missing"]:
         print(f"missing: {', '.join(silent)}: nothing was heard; write a rule under bus.mapping, or ask why nobody sends")
+    said: dict[str, list[str]] = {}
     for found in findings:
         if found.verdict not in {"missing", "fine"}:
-            print(f"{found.sensor.key}: {found.verdict}: {found.words}")
+            said.setdefault(f"{found.verdict}: {found.words}", []).append(found.sensor.key)
+    for words, keys in said.items():
+        print(f"{', '.join(keys) if len(keys) < len(findings) else 'every sensor'}: {words}")
     for words, times in survey.refused.most_common(5):
         print(f"refused {times} times: {words}")
     rules = [(stray, rule) for stray in strays for rule in stray.rules]

@@ -335,7 +335,8 @@ def _told(verdict: Sequence[Violation]) -> str:
     def numbers(v: Violation) -> str:
         if v.amount is None:
             return ""
-        return f" ({v.amount:g}{f' of {v.allowed:g}' if v.allowed is not None else ''} {v.unit})"
+        unit = "" if v.unit == "1" else f" {v.unit}"
+        return f" ({v.amount:g}{f' of {v.allowed:g}' if v.allowed is not None else ''}{unit})"
 
     told = [f"{v.asset}: {v.says}{numbers(v)}" for v in verdict[:AMOUNTS_TOLD]]
     return "; ".join(told) + (f"; and {len(verdict) - AMOUNTS_TOLD} more" if len(verdict) > AMOUNTS_TOLD else "")
