@@ -10,10 +10,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from facility.bus.interface import Message
+from facility.bus.interface import Message
 
 MAX_INBOX_BYTES = 256 * 1024 * 1024
 QUEUE_SIZE = 100_000

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facility.bus.interface import MemoryBroker, MemoryBus
+from facility.bus.memory import MemoryBroker, MemoryBus
 from facility.bus.messages import CapGroup as Reported
 from facility.bus.messages import CapReported
 from facility.daemon.actuate import MOST_IN_FORCE, Actuator

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from facility.bus import queues
-from facility.bus.interface import MemoryBroker, MemoryBus, Message, check_pattern, check_topic, matches
+from facility.bus.interface import Message, check_pattern, check_topic, matches
+from facility.bus.memory import MemoryBroker, MemoryBus
 from facility.bus.queues import Inbox, Outbox
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)

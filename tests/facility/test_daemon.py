@@ -21,7 +21,8 @@ import msgspec
 import pytest
 
 import facility.daemon.question as room
-from facility.bus.interface import MemoryBroker, MemoryBus, Message
+from facility.bus.interface import Message
+from facility.bus.memory import MemoryBroker, MemoryBus
 from facility.clock import ManualClock
 from facility.daemon import rivals
 from facility.daemon.governor import _told

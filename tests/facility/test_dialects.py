@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from facility.bus.interface import MemoryBroker, Message
+from facility.bus.interface import Message
+from facility.bus.memory import MemoryBroker
 from facility.clock import ManualClock
 from facility.commands.demo import run_demo
 from facility.config import load_site

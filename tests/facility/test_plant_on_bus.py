@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from facility.bus.interface import MemoryBroker, MemoryBus, Message
+from facility.bus.interface import Message
+from facility.bus.memory import MemoryBroker, MemoryBus
 from facility.bus.messages import (
     BatteryDesired,
     BatteryReported,

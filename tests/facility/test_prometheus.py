@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from facility.bus.interface import MemoryBroker, Message
+from facility.bus.interface import Message
+from facility.bus.memory import MemoryBroker
 from facility.clock import ManualClock, SystemClock
 from facility.commands.run import _scraping
 from facility.config import load_site

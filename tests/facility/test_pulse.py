@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from facility.bus.interface import MemoryBroker, MemoryBus
+from facility.bus.memory import MemoryBroker, MemoryBus
 from facility.bus.messages import Status
 from facility.config import load_site
 from facility.daemon import pulse as room

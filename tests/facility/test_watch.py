@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from facility.bus.interface import MemoryBroker, Message
+from facility.bus.interface import Message
+from facility.bus.memory import MemoryBroker
 from facility.bus.messages import Alarm, Quality, decode
 from facility.clock import ManualClock
 from facility.daemon.account import Account

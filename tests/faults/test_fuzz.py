@@ -17,7 +17,8 @@ import msgspec
 import pytest
 
 import facility.daemon.loop as room
-from facility.bus.interface import MemoryBroker, Message
+from facility.bus.interface import Message
+from facility.bus.memory import MemoryBroker
 from facility.bus.topics import TABLE, Topics
 from facility.clock import ManualClock
 from facility.config import load_site

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from facility.bus.interface import MemoryBroker, Message
+from facility.bus.interface import Message
+from facility.bus.memory import MemoryBroker
 from facility.clock import ManualClock
 from facility.daemon.loop import Daemon
 from facility.daemon.pulse import last_will
