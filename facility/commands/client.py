@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from facility.bus.broker import Broker
 from facility.bus.interface import Message
@@ -16,6 +19,8 @@ from facility.errors import Fault, InputError
 
 CONNECT_S = 5.0
 ANSWER_S = 5.0
+LOOK_S = 0.1
+"""How long a Ctrl-C waits to be noticed."""
 
 
 @contextmanager
@@ -30,6 +35,22 @@ def visit(broker: Broker) -> Iterator[MqttBus]:
         yield bus
     finally:
         bus.close()
+
+
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets: an exception amid a lock could leave it held for ever. The second is an exception."""
+    stop = threading.Event()
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, ask_to_stop)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def answer(broker: Broker, site_id: str, request: Message, result_topic: str, request_id: str) -> OverrideResult | None:
@@ -48,10 +69,10 @@ def answer(broker: Broker, site_id: str, request: Message, result_topic: str, re
     return None
 
 
-def heard(bus: MqttBus, seconds: float) -> Iterator[Message]:
-    """The messages that arrive within `seconds`."""
+def heard(bus: MqttBus, seconds: float, stop: threading.Event | None = None) -> Iterator[Message]:
+    """The messages that arrive within `seconds`, or until `stop` is set."""
     until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
-        message = bus.receive(left)
+    while (left := until - time.monotonic()) > 0 and not (stop is not None and stop.is_set()):
+        message = bus.receive(left if stop is None else min(left, LOOK_S))
         if message is not None:
             yield message

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from facility.bus.broker import reach
 from facility.bus.interface import utc_now
-from facility.commands.client import heard, visit
+from facility.commands.client import heard, interruptible, visit
 from facility.durations import parse_duration
 from facility.site import Site
 from facility.telemetry.strays import Stray
@@ -25,13 +25,15 @@ def run_listen(site: Site, lasts: str, broker: str | None, *, as_json: bool) -> 
     """Listen and tell; 0 where every sensor told something usable, 1 where one did not. Raises InputError."""
     seconds = parse_duration(lasts, "--listen").total_seconds()
     survey = Survey(site)
-    with visit(reach(site.bus, broker)) as bus:
+    with interruptible() as stop, visit(reach(site.bus, broker)) as bus:
         for pattern in survey.patterns:
             bus.subscribe(pattern, qos=1)
         if not as_json and sys.stderr.isatty():
             print(f"listening for {lasts}", file=sys.stderr)
-        for message in heard(bus, seconds):
+        for message in heard(bus, seconds, stop):
             survey.hear(message, utc_now())
+    if stop.is_set():
+        raise KeyboardInterrupt
     findings, strays = survey.findings(seconds), survey.strays()
     if as_json:
         print(json.dumps(_facts(site, seconds, findings, strays, dict(survey.refused)), indent=2))

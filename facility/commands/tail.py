@@ -21,7 +21,7 @@ import msgspec
 from facility.bus.broker import reach
 from facility.bus.interface import Message, check_pattern, matches
 from facility.bus.topics import Topics
-from facility.commands.client import visit
+from facility.commands.client import LOOK_S, interruptible, visit
 from facility.config import load_site
 from facility.durations import parse_duration
 from facility.errors import Fault, InputError
@@ -37,7 +37,6 @@ MOST_LINES: Final = 100
 """Lines a second that are still said; of more only the number is."""
 TOPICS_KEPT: Final = 50_000
 """Topics whose last sentence is remembered; more are all said."""
-LOOK_S: Final = 0.1
 LAST_MS: Final = 4_102_444_800_000
 """The year 2100, beyond which no heartbeat is believed."""
 
@@ -49,25 +48,22 @@ def run_tail(
     site = load_site(site_file, settings)
     ear = Ear(site, _pattern(site, topic), each=readings)
     until = time.monotonic() + parse_duration(lasting, "--for").total_seconds() if lasting is not None else None
-    try:
-        with visit(reach(site.bus, broker)) as bus:
-            for pattern in ear.patterns:
-                bus.subscribe(pattern, qos=1)
-            connected, lost = True, 0
-            while until is None or time.monotonic() < until:
-                message = bus.receive(LOOK_S if until is None else max(min(LOOK_S, until - time.monotonic()), 0.0))
-                now = datetime.now(UTC)
-                _print(ear.take(message, now) if message is not None else (), as_json=as_json)
-                _print(ear.keep_time(now), as_json=as_json)
-                if bus.connected != connected:
-                    connected = bus.connected
-                    _print([Line(now, "the broker answers again" if connected else "the broker is gone")], as_json=as_json)
-                if bus.dropped > lost:
-                    _print([Line(now, f"{bus.dropped - lost} messages were lost: more came than could be read")], as_json=as_json)
-                    lost = bus.dropped
-            _print(ear.rest(datetime.now(UTC)), as_json=as_json)
-    except KeyboardInterrupt:
-        _print(ear.rest(datetime.now(UTC)), as_json=as_json)
+    with interruptible() as stop, visit(reach(site.bus, broker)) as bus:
+        for pattern in ear.patterns:
+            bus.subscribe(pattern, qos=1)
+        connected, lost = True, 0
+        while not stop.is_set() and (until is None or time.monotonic() < until):
+            message = bus.receive(LOOK_S if until is None else max(min(LOOK_S, until - time.monotonic()), 0.0))
+            now = datetime.now(UTC)
+            _print(ear.take(message, now) if message is not None else (), as_json=as_json)
+            _print(ear.keep_time(now), as_json=as_json)
+            if bus.connected != connected:
+                connected = bus.connected
+                _print([Line(now, "the broker answers again" if connected else "the broker is gone")], as_json=as_json)
+            if bus.dropped > lost:
+                _print([Line(now, f"{bus.dropped - lost} messages were lost: more came than could be read")], as_json=as_json)
+                lost = bus.dropped
+    _print(ear.rest(datetime.now(UTC)), as_json=as_json)
     return 0
 
 

@@ -80,7 +80,7 @@ def test_a_thousand_solves_do_not_use_up_the_budget_of_one(site: Any, job: Any) 
     """The solver's clock runs on from call to call, so by the end it shows more than any one of them was given."""
     jobs = tuple(job(5.0, 48.0, id=f"job{i}") for i in range(8))
     model = build(site((1.0,) * 48, tuple(0.1 + 0.01 * t for t in range(48)), jobs=jobs))
-    session, budget_s = Session(model), 0.25
+    session, budget_s = Session(model), 0.1
     for i in range(1000):
         session.fix([model.workload.gpus[0, 0, 0]], [i % 7 / 2])
         assert isinstance(session.solve(budget_s), Solved)
