@@ -50,6 +50,7 @@ class Page:
         self._overrides: dict[str, OverrideState] = {}
         self._status: Status | None = None
         self._cost = self._reference_cost = 0.0
+        self._stored_first_kwh: float | None = None
 
     def subscribe(self, bus: Bus) -> None:
         """Ask for what is shown."""
@@ -102,6 +103,8 @@ class Page:
             self._cost += price * metered * hours
             self._reference_cost += price * self._reference.import_kw * hours
         self._counted = now
+        if self._stored_first_kwh is None:
+            self._stored_first_kwh = self._stored_kwh()
 
     def line(self) -> str:
         """Everything in one line, for where there is no terminal."""
@@ -198,9 +201,17 @@ class Page:
         return running, sum(job.state == "waiting" for job in self._jobs.values())
 
     def _money(self) -> str:
-        saved = self._reference_cost - self._cost
-        share = f", {100 * saved / abs(self._reference_cost):.1f} % less" if self._reference_cost else ""
+        saved, share, stored_kwh = self._reference_cost - self._cost, "", self._stored_kwh()
+        if self._reference_cost:
+            share = f", {100 * abs(saved / self._reference_cost):.1f} % {'less' if saved >= 0 else 'more'}"
+        if stored_kwh is not None and self._stored_first_kwh is not None and self._site.batteries:
+            share += f", {stored_kwh - self._stored_first_kwh:+,.0f} kWh in store"
         return f"{self._cost:,.2f} {self._site.currency} so far, without us {self._reference_cost:,.2f}{share}"
+
+    def _stored_kwh(self) -> float | None:
+        """The energy in all batteries; None where one does not tell."""
+        told = [self._value(f"site/battery/{battery}/energy_kwh") for battery in self._site.batteries]
+        return sum(kwh for kwh in told if kwh is not None) if None not in told else None
 
     def _value(self, key: str) -> float | None:
         """The latest reading of a sensor; None where it is stale."""
