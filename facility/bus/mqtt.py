@@ -16,7 +16,7 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from itertools import count
@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.matcher import MQTTMatcher
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -270,6 +271,14 @@ class MqttBus:
             log.debug("unreadable message", exc_info=True)
 
 
+class _NoFilters(MQTTMatcher):
+    """Topics with callbacks of their own: none, and so nothing to look through for each message."""
+
+    def iter_match(self, topic: str) -> Iterator[Any]:  # noqa: ARG002 - the library's own signature
+        """Give nothing."""
+        return iter(())
+
+
 class _Client(paho.Client):
     """The library's client with a network thread that outlives any exception; `ended` is set when it is over.
 
@@ -290,6 +299,7 @@ class _Client(paho.Client):
         self._before_connect, self._aim, self._failed = before_connect, aim, failed
         self.closing, self.ended = threading.Event(), threading.Event()
         self._ahead, self._given = b"", 0
+        self._on_message_filtered = _NoFilters()  # type: ignore[no-untyped-call]
 
     def reconnect(self) -> MQTTErrorCode:
         """Try to connect."""

@@ -15,7 +15,7 @@ from facility.bus.interface import Message
 
 MAX_INBOX_BYTES = 256 * 1024 * 1024
 QUEUE_SIZE = 100_000
-LINGER_S = 0.005
+LINGER_S = 0.02
 """How long telemetry waits for more of it, at most."""
 
 
