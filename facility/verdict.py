@@ -48,10 +48,9 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
 class Doubt:
     """Why the sensor `key` is not believed as it is, since when (UTC), and what is used in its place.
 
-    `kind` is one word to count and to group by: awaited, unheard, silent, late, refused, stuck,
-    unconfirmed, leap, drift, disagrees, alone, balance. `value` is
-    what is used, in the sensor's unit, None where there is nothing; `measured` says whether sensors that are believed tell it, so that nothing is
-    guessed. `about` names what several doubts have in common, such as a balance.
+    `kind` is one word to count and to group by: awaited, unheard, silent, late, refused, stuck, unconfirmed, leap, drift, disagrees, alone,
+    balance. `value` is what is used, in the sensor's unit, None where there is nothing; `measured` says whether sensors that are believed
+    tell it, so that nothing is guessed. `about` names what several doubts have in common, such as a balance.
     """
 
     key: str

@@ -282,11 +282,20 @@ def _parameter(name: str, topic: Topic, site: Site | None) -> dict[str, Any]:
     return parameter
 
 
-def _operation(topic: Topic) -> dict[str, Any]:
+def operation(
+    name: str, message: str, direction: Literal["in", "out"], summary: str, *, qos: int, retained: bool
+) -> dict[str, Any]:
+    """Describe what the service does on the channel `name`, which carries `message`, as an AsyncAPI operation."""
     return {
-        "action": "receive" if topic.direction == "in" else "send",
-        "channel": {"$ref": f"#/channels/{topic.name}"},
-        "summary": topic.summary,
-        "messages": [{"$ref": f"#/channels/{topic.name}/messages/{topic.payload.__name__}"}],
-        "bindings": {"mqtt": {"qos": topic.qos, "retain": topic.retained, "bindingVersion": "0.2.0"}},
+        "action": "receive" if direction == "in" else "send",
+        "channel": {"$ref": f"#/channels/{name}"},
+        "summary": summary,
+        "messages": [{"$ref": f"#/channels/{name}/messages/{message}"}],
+        "bindings": {"mqtt": {"qos": qos, "retain": retained, "bindingVersion": "0.2.0"}},
     }
+
+
+def _operation(topic: Topic) -> dict[str, Any]:
+    return operation(
+        topic.name, topic.payload.__name__, topic.direction, topic.summary, qos=topic.qos, retained=topic.retained
+    )

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from facility.bus.topics import operation
 from facility.dsx import facts
 from facility.dsx.bms import Metadata, Value, pattern
 from facility.dsx.cloudevents import CloudEvent
@@ -105,13 +106,9 @@ def _channel(channel: Channel) -> dict[str, Any]:
 
 
 def _operation(channel: Channel) -> dict[str, Any]:
-    return {
-        "action": "receive" if channel.direction == "in" else "send",
-        "channel": {"$ref": f"#/channels/{channel.name}"},
-        "summary": channel.summary,
-        "messages": [{"$ref": f"#/channels/{channel.name}/messages/{channel.name}"}],
-        "bindings": {"mqtt": {"qos": channel.qos, "retain": channel.retained, "bindingVersion": "0.2.0"}},
-    }
+    return operation(
+        channel.name, channel.name, channel.direction, channel.summary, qos=channel.qos, retained=channel.retained
+    )
 
 
 def _message(channel: Channel) -> dict[str, Any]:
