@@ -1,5 +1,8 @@
 """What time it is, asked of an object that is handed in: the wall clock, a faster one for rehearsals, one that tests move.
 
+A clock tells two things: the instant, which people and other machines share and which may be set forward or back, and the seconds
+that really pass, which only go forward and are nobody's business but this process's.
+
     simulated = epoch_sim + (real - epoch_real) * speed
 
 Two processes that are given the same epoch and speed agree on the simulated instant, as long as their wall clocks do.
@@ -23,6 +26,10 @@ class Clock(Protocol):
         """Tell the present instant, UTC and aware."""
         ...
 
+    def elapsed_s(self) -> float:
+        """Tell real seconds since some beginning; they never go back, whatever happens to the instant."""
+        ...
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -30,6 +37,10 @@ class SystemClock:
     def now(self) -> datetime:
         """Tell the wall clock's instant, UTC."""
         return datetime.now(UTC)
+
+    def elapsed_s(self) -> float:
+        """Tell the machine's stopwatch, s."""
+        return time.monotonic()
 
 
 @dataclass(frozen=True)
@@ -44,12 +55,20 @@ class ScaledClock:
         """Tell the simulated instant, UTC."""
         return self.epoch_sim + timedelta(seconds=(time.time() - self.epoch_real_s) * self.speed)
 
+    def elapsed_s(self) -> float:
+        """Tell the machine's stopwatch, s: what really passes is not scaled."""
+        return time.monotonic()
+
 
 class ManualClock:
-    """A clock that stands still until it is told to advance."""
+    """A clock whose instant stands still until it is told to advance; real seconds are the machine's."""
 
     def __init__(self, start: datetime) -> None:
         self._now = start.astimezone(UTC)
+
+    def elapsed_s(self) -> float:
+        """Tell the machine's stopwatch, s."""
+        return time.monotonic()
 
     def now(self) -> datetime:
         """Tell the instant it was moved to, UTC."""
@@ -58,6 +77,27 @@ class ManualClock:
     def advance(self, seconds: float) -> None:
         """Move on by `seconds`."""
         self._now += timedelta(seconds=seconds)
+
+
+class VirtualClock(ManualClock):
+    """A clock in which real seconds pass only by `advance` too; `jump` sets the instant as somebody sets a machine's clock."""
+
+    def __init__(self, start: datetime) -> None:
+        super().__init__(start)
+        self._elapsed_s = 0.0
+
+    def elapsed_s(self) -> float:
+        """Tell the seconds that it was advanced by."""
+        return self._elapsed_s
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        super().advance(seconds)
+        self._elapsed_s += seconds
+
+    def jump(self, seconds: float) -> None:
+        """Set the instant forward or back; no time passes."""
+        super().advance(seconds)
 
 
 def milliseconds(instant: datetime) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from facility.decision import BatteryOrder, CapGroup, CoolingOrder, Decision, GensetOrder, JobOrder, PoolCaps, SolarOrder
 from facility.forecast import Forecast
 from facility.overrides.arbitrate import Bounds
+from facility.owning_up import broken_rules, silent_stops
 from facility.problem import problem_of
 from facility.reasons import job_reason, pool_reason
 from facility.site import Site
@@ -29,11 +30,23 @@ from models.solving.solver import Solver
 
 @dataclass(frozen=True)
 class Decided:
-    """A plan and the part of it that is sent now."""
+    """What is to be sent now, for the first of the steps between `edges`, and what it owns up to.
 
-    plan: Plan
+    `broken` names the verifier's rules of the grid that it breaks and says so, `stopped` the jobs that it holds without saying that it
+    cuts them short.
+    """
+
     decision: Decision
     edges: Edges
+    broken: frozenset[str] = frozenset()
+    stopped: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Optimised(Decided):
+    """A decision that is the first step of a plan."""
+
+    plan: Plan = field(kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,7 @@ def decide(
     exact: Exact | None = None,
     last_kw: Mapping[str, tuple[float, ...]] | None = None,
     solver_of: SolverOf = Solver,
-) -> Decided | Undecided:
+) -> Optimised | Undecided:
     """Plan the steps between `edges`, `exact` if asked, and decide what is sent at the first of them.
 
     The plan stays near `last_kw`, what the last one had each workload draw over idle GPUs in the first steps. `solver_of` says
@@ -62,7 +75,9 @@ def decide(
     outcome = make_plan(problem_of(site, snapshot, forecast, bounds, edges, last_kw), budget_s, exact, solver_of)
     match outcome:
         case Plan():
-            return Decided(outcome, decision_of(site, snapshot, bounds, outcome, edges), edges)
+            decision = decision_of(site, snapshot, bounds, outcome, edges)
+            held = {order.job for order in decision.jobs if order.action == "hold"}
+            return Optimised(decision, edges, broken_rules(outcome), silent_stops(outcome, held), plan=outcome)
         case Infeasible(reason):
             return Undecided(f"the solver found no feasible point ({reason})")
         case TimedOut(seconds, reason):

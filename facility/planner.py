@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from facility.config import assumed_curves, load_site
 from facility.config.rules import nearest
-from facility.decide import Decided, Undecided, decide
+from facility.decide import Optimised, Undecided, decide
 from facility.durations import parse_duration, parse_instant
 from facility.errors import Fault, InputError
 from facility.events import Event
@@ -71,7 +71,7 @@ class Planned:
     """A plan with everything needed to tell of it."""
 
     site: Site
-    decided: Decided
+    decided: Optimised
     forecast: Forecast
     jobs: tuple[Job, ...]
     left_out: tuple[LeftOut, ...]

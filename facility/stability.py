@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from facility.decide import Decided
+from facility.decide import Optimised
 from facility.steps import Edges
 from models.horizon import Floats
 from models.solving.stability import drawn_kw
@@ -16,7 +16,7 @@ NEAR = timedelta(hours=1)
 """How far ahead a new plan stays near the last one; what is later is free."""
 
 
-def last_kw(last: Decided, edges: Edges) -> Mapping[str, tuple[float, ...]]:
+def last_kw(last: Optimised, edges: Edges) -> Mapping[str, tuple[float, ...]]:
     """What each workload of `last` draws over idle GPUs in the first steps between `edges`, kW, as far as it covers them whole."""
     problem = last.plan.problem
     kw = drawn_kw(problem.pools, problem.workloads, last.plan.schedule.groups, len(problem.horizon))

@@ -25,7 +25,7 @@ from facility.daemon.lid import Lid, meter_lost
 from facility.daemon.overrule import commanded, import_kw, overrule, shed, worst_import_kw
 from facility.daemon.situation import Situation
 from facility.daemon.standby import fallback, goes_on, lowest, no_higher, present, still_there
-from facility.decide import Decided, Undecided
+from facility.decide import Decided, Optimised, Undecided
 from facility.decision import Decision
 from facility.site import Site
 from facility.stability import last_kw
@@ -211,7 +211,7 @@ class Governor:
 
     def near_kw(self, edges: Edges) -> Mapping[str, tuple[float, ...]]:
         """What the plan that is followed has each workload draw in the first steps between `edges`; {} where none is followed."""
-        return last_kw(self.plan, edges) if self.plan is not None and self.outcome.mode in ("NORMAL", "HOLD") else {}
+        return last_kw(self.plan, edges) if isinstance(self.plan, Optimised) and self.outcome.mode in ("NORMAL", "HOLD") else {}
 
     def safe(self, here: Situation, reason: str) -> None:
         """Send the fallback caps, with what operators command laid over them as far as the verifier accepts it."""
@@ -346,27 +346,8 @@ def _fatal(verdict: tuple[Violation, ...], found: Decided) -> list[Violation]:
     """What must not be sent: anything that endangers the plant, and what the plan breaks and does not own up to of the grid's limits
     and of minimum runs.
     """
-    breach = found.plan.account.breach
-    hot = bool((breach["too_hot_k"][:, :1] > 0).any())
-    told = {"grid.limit": hot or breach["over_limit_kw"][0] > 0, "grid.event": hot or breach["over_event_kw"][0] > 0}
-    for product, short_kw in zip(found.plan.problem.reserves, breach["short_reserve_kw"], strict=True):
-        rule = f"grid.reserve_{product.direction}"
-        told[rule] = told.get(rule, False) or short_kw[0] > 0
-    stopped = _stopped(found)
     return [
         v
         for v in verdict
-        if v.tier == "plant" or (v.tier == "grid" and not told.get(v.rule, False)) or (v.rule == "job.min_run" and v.asset in stopped)
+        if v.tier == "plant" or (v.tier == "grid" and v.rule not in found.broken) or (v.rule == "job.min_run" and v.asset in found.stopped)
     ]
-
-
-def _stopped(found: Decided) -> frozenset[str]:
-    """The jobs that the plan itself holds, though nobody ordered it and their pools have the GPUs, without saying that it cuts them short."""
-    problem, first = found.plan.problem, len(found.plan.problem.firms)
-    cut_short = found.plan.account.breach.get("cut_short_gpu_h")
-    held = {order.job for order in found.decision.jobs if order.action == "hold"}
-    return frozenset(
-        job.id
-        for i, job in enumerate(problem.jobs)
-        if job.id in held and problem.cells.share[first + i, 0] > 0 and (cut_short is None or not cut_short[i, 0] > 0)
-    )

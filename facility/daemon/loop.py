@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 
 from facility.bus.interface import Bus, Message
 from facility.clock import Clock, milliseconds
@@ -26,7 +26,7 @@ from facility.daemon.reception import Reception
 from facility.daemon.record import cycle_record, note_plan
 from facility.daemon.rooms import rooms
 from facility.daemon.upkeep import Upkeep
-from facility.decide import Decided, Undecided
+from facility.decide import Decided, Optimised, Undecided
 from facility.history import Nowhere, Recorder
 from facility.journal.entry import Entry
 from facility.journal.journal import Journal
@@ -43,12 +43,15 @@ AT_ONCE = 200
 """Messages that are taken before anything else is looked at: some milliseconds of work, also where they are large."""
 CYCLES_KEPT = timedelta(days=30)
 
+Planner = Callable[[Question], Decided | Undecided]
+"""What a cycle is to do, for what it asked."""
+
 
 class Daemon:
     """One instance of the service on one site. `bus` must have been made with `facility.daemon.pulse.last_will` as its will.
 
-    `solver_of` says where programs are solved. Where that is a `models.solving.child`, a solver that hangs or dies ends its cycle in
-    time, with the last plan.
+    `planner` answers what a cycle asks, without the lock; without one it is `facility.daemon.question.answer`, and `solver_of` says where
+    programs are solved: where that is a `models.solving.child`, a solver that hangs or dies ends its cycle in time, with the last plan.
     """
 
     def __init__(
@@ -60,17 +63,19 @@ class Daemon:
         *,
         instance: str = "daemon",
         solver_of: SolverOf = Solver,
+        planner: Planner | None = None,
         history: Recorder | Nowhere | None = None,
     ) -> None:
         self._site, self._bus, self._journal, self._clock, self._instance = site, bus, journal, clock, instance
-        self._solver_of, self._history = solver_of, history or Nowhere()
+        self._planner = planner or partial(answer, solver_of=solver_of)
+        self._history = history or Nowhere()
         self._lock, self._planning = threading.RLock(), threading.Lock()
         self._begun = self._concluded = 0
-        self._closed, self._look_s = False, time.monotonic()
+        self._closed, self._look_s = False, clock.elapsed_s()
         self.rooms = rooms(site, bus, journal, clock, instance, self._history.note)
         self._reception = Reception(site, self.rooms, instance, self._wake)
         self.upkeep = Upkeep(
-            site, bus, self.rooms, self._reception, self._history,
+            site, bus, clock, self.rooms, self._reception, self._history,
             instance=instance, cycles=lambda: (self._begun, self._concluded), wake=self._wake,
         )  # fmt: skip
         self.faults: Counter[str] = Counter()
@@ -108,8 +113,8 @@ class Daemon:
                     except Exception as error:
                         self._count(error, "a message", f" on {message.topic[:200]}")
                 self._history.hand_over()
-        if not messages or time.monotonic() - self._look_s >= LOOK_S:
-            self._look_s = time.monotonic()
+        if not messages or self._clock.elapsed_s() - self._look_s >= LOOK_S:
+            self._look_s = self._clock.elapsed_s()
             with self._lock, self._survives("keeping time"):
                 self.upkeep.keep(self._clock.now())
 
@@ -128,7 +133,7 @@ class Daemon:
                 known, governor = self.rooms.known, self.rooms.governor
                 known.ledger.count(edges[0], governor.in_force)
                 asked = ask(known, governor, self.rooms.committed, edges, unheard=self.rooms.pulse.silent)
-            found = answer(asked, self._solver_of)
+            found = self._planner(asked)
             with self._lock:
                 if not self._closed:
                     self._conclude(asked, found)
@@ -165,7 +170,8 @@ class Daemon:
             known.ledger.count(here.now, governor.in_force)
             if governor.plan is found:
                 self.rooms.board.made_for(asked.forecast)
-                note_plan(self._site, found.plan, milliseconds(here.now), self._history.note)
+                if isinstance(found, Optimised):
+                    note_plan(self._site, found.plan, milliseconds(here.now), self._history.note)
             self._write_down(asked, here.now)
 
     def _write_down(self, asked: Question, now: datetime) -> None:

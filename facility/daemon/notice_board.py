@@ -7,6 +7,7 @@ from datetime import datetime
 from facility.bus.interface import Bus, Message
 from facility.bus.topics import Topics
 from facility.daemon.governor import Governor
+from facility.decide import Optimised
 from facility.forecast import Forecast
 from facility.report.current import plan_payload
 from facility.site import Site
@@ -26,7 +27,7 @@ class NoticeBoard:
 
     def tell(self, governor: Governor, now: datetime) -> None:
         """Show the plan that is followed, where there is one, and the mode."""
-        if governor.plan is not None and self._forecast is not None:
+        if isinstance(governor.plan, Optimised) and self._forecast is not None:
             mode, reason = governor.outcome.mode, governor.outcome.reason
             self._payload = plan_payload(self._site, governor.plan, self._forecast, governor.plan_id, now, mode, reason)
             self.republish()

@@ -9,11 +9,11 @@ again. Only an echo ends the silence.
 from __future__ import annotations
 
 import logging
-import time
 
 from facility.bus.interface import Bus, Message
 from facility.bus.messages import Status, encode
 from facility.bus.topics import Topics
+from facility.clock import Clock
 from facility.site import Site
 
 log = logging.getLogger(__name__)
@@ -28,12 +28,12 @@ MOST_BEATS = 100
 class Pulse:
     """`instance` names this process; its status is retained, and `last_will` stands there once it is gone."""
 
-    def __init__(self, site: Site, bus: Bus, instance: str) -> None:
-        self._bus, self._every_s, self._instance = bus, site.control.heartbeat_s, instance
+    def __init__(self, site: Site, bus: Bus, clock: Clock, instance: str) -> None:
+        self._bus, self._clock, self._every_s, self._instance = bus, clock, site.control.heartbeat_s, instance
         self.topic = Topics(site.bus.root, site.id).status(instance)
         self.silent = False
         """Whether nothing shows that the broker hears us: then nobody else may either."""
-        self._looked_s = self._beat_s = time.monotonic()
+        self._looked_s = self._beat_s = clock.elapsed_s()
         self._listened_s = 0.0
         self._alive_s, self._wait_s = 0.0, DEAD_S
         self._beats: dict[bytes, float] = {}
@@ -56,7 +56,7 @@ class Pulse:
 
     def due(self) -> bool:
         """Whether it is time for a beat; notices, and logs, that the broker has fallen silent."""
-        now_s = time.monotonic()
+        now_s = self._clock.elapsed_s()
         self._listened_s += min(now_s - self._looked_s, self._every_s)
         self._looked_s = now_s
         if self._listened_s - self._alive_s > self._wait_s:

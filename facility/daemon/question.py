@@ -10,7 +10,7 @@ from facility.daemon.commitment import Commitment
 from facility.daemon.governor import Governor
 from facility.daemon.knowledge import Knowledge
 from facility.daemon.situation import Situation
-from facility.decide import Decided, Undecided, decide
+from facility.decide import Decided, Optimised, Undecided, decide
 from facility.events import Event
 from facility.forecast import Forecast
 from facility.overrides.proposal import Proposal
@@ -69,6 +69,6 @@ def answer(asked: Question, solver_of: SolverOf) -> Decided | Undecided:
     except Exception as error:
         log.exception("the planner failed")
         return Undecided(f"the planner failed: {type(error).__name__}: {error}")
-    if isinstance(found, Decided):  # the decision has its reasons by now
+    if isinstance(found, Optimised):  # the decision has its reasons by now
         found.plan.why.forget()
     return found

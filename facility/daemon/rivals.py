@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
 
 from facility.bus.messages import CapReported, Rejected, Status, decode
+from facility.clock import Clock
 from facility.daemon.alarms import Alarms
 
 TWO_DAEMONS = "two-daemons"
@@ -16,8 +16,8 @@ SILENT_S = 10.0
 class Rivals:
     """Other instances, heard by their heartbeats or seen by orders of theirs that agents obey."""
 
-    def __init__(self, alarms: Alarms, epoch: int) -> None:
-        self._alarms, self._epoch = alarms, epoch
+    def __init__(self, alarms: Alarms, clock: Clock, epoch: int) -> None:
+        self._alarms, self._clock, self._epoch = alarms, clock, epoch
         self._heard_s: dict[str, float] = {}
         self._obeying: set[str] = set()
 
@@ -31,7 +31,7 @@ class Rivals:
             self._heard_s.pop(instance, None)
             self.look(now)
         elif not retained:
-            self._heard_s[instance] = time.monotonic()
+            self._heard_s[instance] = self._clock.elapsed_s()
             self._stand(f"another daemon runs this site: {instance}", f"svc/{instance}/status", now)
 
     def see(self, pool: str, report: CapReported, now: datetime) -> None:
@@ -46,7 +46,7 @@ class Rivals:
 
     def look(self, now: datetime) -> None:
         """Forget those that have fallen silent, and take the alarm back when none is left."""
-        now_s = time.monotonic()
+        now_s = self._clock.elapsed_s()
         self._heard_s = {name: heard_s for name, heard_s in self._heard_s.items() if now_s - heard_s < SILENT_S}
         if not self._heard_s and not self._obeying:
             self._alarms.clear(TWO_DAEMONS, now)

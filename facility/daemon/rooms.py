@@ -98,9 +98,9 @@ def rooms(site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, n
         tenants=Tenants(site, bus, known),
         trust=Trust(site, alarms),
         exchange=Exchange(site, bus, journal, alarms, account),
-        rivals=Rivals(alarms, epoch),
+        rivals=Rivals(alarms, clock, epoch),
         actuator=actuator,
         governor=governor,
-        pulse=Pulse(site, bus, instance),
+        pulse=Pulse(site, bus, clock, instance),
         board=NoticeBoard(site, bus),
     )

@@ -10,14 +10,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import datetime
 
 from facility import __version__
 from facility.bus.interface import Bus
 from facility.bus.messages import Status
-from facility.clock import milliseconds
+from facility.clock import Clock, milliseconds
 from facility.daemon.question import UNHEARD
 from facility.daemon.reception import Reception
 from facility.daemon.record import note_decision
@@ -40,6 +39,7 @@ class Upkeep:
         self,
         site: Site,
         bus: Bus,
+        clock: Clock,
         rooms: Rooms,
         reception: Reception,
         history: Recorder | Nowhere,
@@ -48,15 +48,15 @@ class Upkeep:
         cycles: Callable[[], tuple[int, int]],
         wake: Callable[[], None],
     ) -> None:
-        self._site, self._bus, self._rooms, self._reception = site, bus, rooms, reception
+        self._site, self._bus, self._clock, self._rooms, self._reception = site, bus, clock, rooms, reception
         self._history, self._instance, self._cycles, self._wake = history, instance, cycles, wake
         self._connections = 0
         self._noted: Decision | None = None
-        self.began_s = self.guard_s = self.facts_s = time.monotonic()
+        self.began_s = self.guard_s = self.facts_s = clock.elapsed_s()
 
     def keep(self, now: datetime) -> None:
         """Do what is due."""
-        rooms, real_s = self._rooms, time.monotonic()
+        rooms, real_s = self._rooms, self._clock.elapsed_s()
         governor = rooms.governor
         rooms.known.ledger.count(now, governor.in_force)
         if rooms.people.keep_up(now) | rooms.rentals.keep_up(now):

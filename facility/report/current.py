@@ -9,7 +9,7 @@ import msgspec
 
 from facility.bus.interface import MAX_PAYLOAD_BYTES
 from facility.bus.messages import PlanCurrent, PlanStep, encode
-from facility.decide import Decided
+from facility.decide import Optimised
 from facility.forecast import Forecast
 from facility.site import Site
 
@@ -17,7 +17,7 @@ DETAILED_STEPS = 12
 """Steps that still name every pool's cap where the whole would not fit into one message: the first hour."""
 
 
-def plan_payload(site: Site, decided: Decided, forecast: Forecast, plan_id: str, now: datetime, mode: str, reason: str) -> bytes:
+def plan_payload(site: Site, decided: Optimised, forecast: Forecast, plan_id: str, now: datetime, mode: str, reason: str) -> bytes:
     """The message on `plan/current`. A site of very many pools tells their caps for the first hour only."""
     told = plan_current(site, decided, forecast, plan_id, now, mode, reason)
     payload = encode(told)
@@ -28,7 +28,7 @@ def plan_payload(site: Site, decided: Decided, forecast: Forecast, plan_id: str,
 
 
 def plan_current(
-    site: Site, decided: Decided, forecast: Forecast, plan_id: str, now: datetime, mode: str, reason: str
+    site: Site, decided: Optimised, forecast: Forecast, plan_id: str, now: datetime, mode: str, reason: str
 ) -> PlanCurrent:
     """The plan as `plan/current` carries it."""
     plan, edges = decided.plan, decided.edges

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
 
 from facility.bus.memory import MemoryBroker, MemoryBus
 from facility.bus.messages import Status
+from facility.clock import VirtualClock
 from facility.config import load_site
-from facility.daemon import pulse as room
-from facility.daemon.pulse import LONGEST_WAIT_S, Pulse
+from facility.daemon.pulse import LONGEST_WAIT_S, MOST_BEATS, Pulse
 
 SITE = load_site("site_configs/demo.yaml")
 
@@ -19,31 +20,30 @@ SITE = load_site("site_configs/demo.yaml")
 class Listener:
     """A pulse that is looked at ten times a second, and what it sent."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.s, self.heartbeat = 100.0, 0
-        monkeypatch.setattr(room.time, "monotonic", lambda: self.s)
+    def __init__(self) -> None:
+        self.clock, self.heartbeat = VirtualClock(datetime(2026, 7, 15, 10, tzinfo=UTC)), 0
         self.broker = MemoryBroker()
         self.bus: MemoryBus = self.broker.connect()
-        self.pulse = Pulse(SITE, self.bus, "daemon")
+        self.pulse = Pulse(SITE, self.bus, self.clock, "daemon")
         self.bus.subscribe(self.pulse.topic, 1)
 
     def passes(self, seconds: float, *, answers: bool = True, late_s: float = 0.0) -> None:
-        until = self.s + seconds
+        until = self.clock.elapsed_s() + seconds
         pending: list[tuple[float, bytes]] = []
-        while self.s < until - 0.05:
-            self.s += 0.1
+        while self.clock.elapsed_s() < until - 0.05:
+            self.clock.advance(0.1)
             if self.pulse.due():
                 self.heartbeat += 1
                 self.pulse.beat(Status(instance="daemon", mode="NORMAL", heartbeat=self.heartbeat))
             while (message := self.bus.receive(0.0)) is not None:
-                pending.append((self.s, message.payload))
-            while answers and pending and pending[0][0] <= self.s - late_s:
+                pending.append((self.clock.elapsed_s(), message.payload))
+            while answers and pending and pending[0][0] <= self.clock.elapsed_s() - late_s:
                 self.pulse.echo(pending.pop(0)[1])
 
 
 @pytest.fixture
-def listener(monkeypatch: pytest.MonkeyPatch) -> Listener:
-    return Listener(monkeypatch)
+def listener() -> Listener:
+    return Listener()
 
 
 def test_a_broker_that_answers_is_never_silent(listener: Listener) -> None:
@@ -74,7 +74,7 @@ def test_each_connection_that_brings_no_echo_is_given_twice_the_time(listener: L
         before = listener.bus.connections
         listener.passes(0.1, answers=False)
         if listener.bus.connections > before:
-            at.append(listener.s - 100)
+            at.append(listener.clock.elapsed_s())
     assert at[:4] == pytest.approx([5, 15, 35, 75], abs=1)
     assert [later - sooner for sooner, later in pairwise(at[3:])] == pytest.approx([LONGEST_WAIT_S] * 2, abs=1)
 
@@ -98,11 +98,11 @@ def test_a_beat_of_somebody_else_or_twice_the_same_is_no_echo(listener: Listener
 
 def test_time_in_which_nobody_listened_is_not_held_against_the_broker(listener: Listener) -> None:
     listener.passes(3)
-    listener.s += 600
+    listener.clock.advance(600)
     listener.passes(3, answers=False)
     assert not listener.pulse.silent
 
 
 def test_what_is_remembered_of_beats_is_bounded(listener: Listener) -> None:
     listener.passes(300, answers=False)
-    assert len(listener.pulse._beats) <= room.MOST_BEATS
+    assert len(listener.pulse._beats) <= MOST_BEATS

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facility.config import load_site
-from facility.decide import Decided, decide
+from facility.decide import Optimised, decide
 from facility.events import Event
 from facility.forecast import Forecast, expect
 from facility.overrides.arbitrate import Bounds, bounds
@@ -403,7 +403,7 @@ class Case:
 
     site: Site
     snapshot: Snapshot
-    made: Decided
+    made: Optimised
 
 
 def decided(rng: Random) -> Case:
@@ -416,7 +416,7 @@ def decided(rng: Random) -> Case:
     snapshot = measured(rng, site, some_jobs(rng, site, sum(hours)))
     forecast = expected(rng, site, edges)
     made = decide(site, snapshot, forecast, asked(rng, site, snapshot, forecast, edges), edges, 20.0)
-    assert isinstance(made, Decided), made
+    assert isinstance(made, Optimised), made
     return Case(site, snapshot, made)
 
 
