@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from facility.decision import CapGroup, Decision, PoolCaps
 from facility.site import Site
 from facility.snapshot import Snapshot
-from facility.verify.loads import carriers, drifts, expected_it_kw, feeder_kw, tanks_kw
+from facility.verify.cooling import drifts, tanks_kw
+from facility.verify.draw import expected_it_kw
+from facility.verify.loads import carriers, feeder_kw
 from facility.verify.supply import supplied
 from facility.verify.violation import SLACK
 

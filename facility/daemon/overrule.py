@@ -10,7 +10,9 @@ from facility.overrides.arbitrate import Bounds
 from facility.site import Site
 from facility.snapshot import Snapshot
 from facility.verify import expected_kw
-from facility.verify.loads import drifts, expected_it_kw, feeder_kw, tanks_kw, worst_pool_kw
+from facility.verify.cooling import drifts, tanks_kw
+from facility.verify.draw import expected_it_kw, worst_pool_kw
+from facility.verify.loads import feeder_kw
 from facility.verify.supply import supplied
 
 FINENESS = 1024

@@ -16,7 +16,7 @@ from facility.decision import CapGroup, Decision, JobOrder
 from facility.overrides.arbitrate import Bounds
 from facility.site import Contract, Curve, Site
 from facility.snapshot import Job
-from facility.verify.loads import at_cap
+from facility.verify.draw import at_cap
 
 FULL: Final = 0.999
 """The relative speed from which on nobody would call it slow."""

@@ -25,7 +25,7 @@ from facility.site import Site
 from facility.telemetry.balance import Balance
 from facility.telemetry.belief import Belief
 from facility.verdict import Verdict, worst
-from facility.verify.loads import most_heat_kw, plant_heat_kw, steady_cooling_kw
+from facility.verify.cooling import most_heat_kw, plant_heat_kw, steady_cooling_kw
 from facility.verify.supply import supplied
 
 

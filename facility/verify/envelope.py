@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from facility.decision import Decision, PoolCaps
 from facility.site import Site
+from facility.verify.draw import worst_pool_kw
 from facility.verify.form import pool_form
-from facility.verify.loads import carriers, feeder_kw, worst_pool_kw
+from facility.verify.loads import carriers, feeder_kw
 from facility.verify.supply import supplied
 from facility.verify.violation import Violation, finite, over
 

@@ -16,7 +16,7 @@ from itertools import combinations
 from facility.decision import Decision, PoolCaps
 from facility.site import Curve, Site
 from facility.snapshot import Job, Snapshot
-from facility.verify.loads import at_cap, work_of
+from facility.verify.draw import at_cap, work_of
 from facility.verify.tenancy import needed_gpus
 from facility.verify.violation import Violation, under
 

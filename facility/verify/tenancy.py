@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from facility.decision import Decision
 from facility.site import Contract, Site
 from facility.snapshot import Snapshot
-from facility.verify.loads import at_cap
+from facility.verify.draw import at_cap
 from facility.verify.violation import SLACK, Violation, over, under
 
 

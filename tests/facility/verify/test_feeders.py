@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from facility.decision import BatteryOrder, CapGroup, PoolCaps
 from facility.site import Pool
 from facility.verify import expected_kw, fallback_caps, fits, highest_cap, verify
-from facility.verify.loads import worst_pool_kw
+from facility.verify.draw import worst_pool_kw
 from tests.facility.verify.by_hand import FIGURES, SNAPSHOT, backed, broken, decision, site_with
 
 

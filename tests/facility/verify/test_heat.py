@@ -10,7 +10,7 @@ import pytest
 
 from facility.site import Site
 from facility.verify import expected_kw, steady_cooling_kw
-from facility.verify.loads import most_heat_kw
+from facility.verify.cooling import most_heat_kw
 from tests.facility.verify.by_hand import FIGURES, SNAPSHOT, at_its_limit, broken, chosen, decision, site_with, tanked, warming
 
 
