@@ -9,7 +9,7 @@ from facility.bus.interface import Bus, Message
 from facility.daemon.account import Account
 from facility.daemon.alarms import Alarms
 from facility.daemon.flex import Flex
-from facility.daemon.governor import SETTLE
+from facility.daemon.guard import SETTLE
 from facility.daemon.heartbeats import Heartbeats
 from facility.daemon.overrule import import_kw
 from facility.daemon.situation import Situation

@@ -7,9 +7,8 @@
 
 In every mode what operators command is laid over it at once, without a solver. Nothing is sent that makes anything worse for
 the plant than what is in force already, in the verifier's eyes. When an operator lets go, what was in force goes on until the
-next plan, so that no cap jumps in between. And whatever was expected: where the meter shows more than the limit, caps give way,
-and nothing that is sent raises them again before the meter has been within the limit for `CALM`. Where what caps depend on is not measured
-any more, they do not rise (`lid`).
+next plan, so that no cap jumps in between. And whatever was expected: where meters show more than they may, caps give way (`guard`), and
+where what caps depend on is not measured any more, they do not rise (`lid`).
 """
 
 from __future__ import annotations
@@ -21,8 +20,9 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from facility.daemon.actuate import Actuator
-from facility.daemon.lid import Lid, meter_lost
-from facility.daemon.overrule import commanded, import_kw, overrule, shed, worst_import_kw
+from facility.daemon.guard import Guard
+from facility.daemon.lid import Lid
+from facility.daemon.overrule import commanded, import_kw, overrule
 from facility.daemon.situation import Situation
 from facility.daemon.standby import fallback, goes_on, lowest, no_higher, present, still_there
 from facility.decide import Decided, Optimised, Undecided
@@ -35,31 +35,11 @@ from facility.verify.violation import SLACK
 
 log = logging.getLogger(__name__)
 
-AIM_SHARE = 0.99
-"""Share of the import limit that is aimed at when the meter showed more than the limit."""
-SETTLE = timedelta(seconds=15)
-"""How long lower caps are given to show on the meter before it is believed again."""
-CALM = timedelta(seconds=60)
-"""How long the meter must have been within the limit before what was cut may rise again."""
 AMOUNTS_TOLD = 3
 """Violations that a reason spells out."""
 
 Mode = Literal["NORMAL", "HOLD", "SAFE", "MANUAL"]
 How = Literal["published", "held", "safe"]
-
-
-@dataclass(frozen=True)
-class Cut:
-    """What the meter made give way: by how much it showed more than was expected, and the caps that were sent therefore.
-
-    `commanded` are the pools whose caps were then an operator's: once the command ends, only the excess holds there.
-    """
-
-    excess_kw: float
-    caps: Decision
-    says: str
-    commanded: frozenset[str]
-    calm_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -86,9 +66,8 @@ class Governor:
         self._base: Decision | None = None
         self.in_force: Decision | None = None
         self.verdict: tuple[Violation, ...] = ()
-        self._cut: Cut | None = None
+        self._guard = Guard(site)
         self._lid = Lid(site)
-        self._lowered_at: datetime | None = None
         self._reason = reason
         self.plan: Decided | None = None
         self.plan_id = ""
@@ -158,38 +137,14 @@ class Governor:
             self._go_on(here, reason)
 
     def guard(self, here: Situation) -> None:
-        """Lower caps at once by what the meter shows above the limit, until it stays within; plans only expect, meters know.
-
-        Where it is lost, the sum of the caps in force counts, for any of it may be drawn.
-        """
-        measured_kw, limit_kw = here.snapshot.import_high_kw, here.asked.import_limit_kw[0]
+        """Lower caps at once where the guard says so, until it lets go."""
         if self.in_force is None:
             return
-        if dark := measured_kw is None and meter_lost(self._site, here.snapshot):
-            measured_kw = worst_import_kw(here.site, self.in_force, here.snapshot, here.outdoor_c)
-            says = f"nothing measures the power at the grid, where caps allow {measured_kw:.1f} of {limit_kw:g} kW"
-        if measured_kw is None:
-            return
-        if not dark:
-            says = f"the meter showed {measured_kw:.1f} of {limit_kw:g} kW"
-        if measured_kw <= limit_kw:
-            if not dark:
-                self._calm(here)
-            return
-        cut = self._cut
-        if cut is not None:
-            cut = self._cut = replace(cut, calm_since=None)
-        if self.lapsed(here.now) or (self._lowered_at is not None and here.now - SETTLE < self._lowered_at <= here.now):
-            return
-        now = goes_on(here.site, self.in_force, here.snapshot, here.now, self.in_force.until, here.outdoor_c)
-        expected_kw = import_kw(here.site, now, here.snapshot, here.outdoor_c)
-        target_kw = expected_kw - (measured_kw - AIM_SHARE * limit_kw)
-        less = shed(here.site, here.snapshot, now, target_kw, here.outdoor_c, last=commanded(here.asked))
-        decision = replace(less, pools=tuple(replace(pool, reason=says) for pool in less.pools))
-        log.log(logging.WARNING if cut is None else logging.DEBUG, "%s, %.1f kW were expected: caps give way", says, expected_kw)
-        self._cut, self._lowered_at = Cut(limit_kw - target_kw, decision, says, commanded(here.asked)), here.now
-        self._send(decision, verify(here.site, here.snapshot, decision, outdoor_c=here.outdoor_c), here)
-        self._enter(here, self.outcome.mode, self.outcome.outcome, self._reason)
+        before, less = self._guard.says, self._guard.look(here, self.in_force)
+        if less is not None:
+            self._send(less, verify(here.site, here.snapshot, less, outdoor_c=here.outdoor_c), here)
+        if less is not None or self._guard.says != before:
+            self._enter(here, self.outcome.mode, self.outcome.outcome, self._reason)
 
     def look(self, here: Situation) -> bool:
         """See what is measured and what is not; where caps are above what that allows, lower them now. True where a plan may raise some again."""
@@ -202,12 +157,8 @@ class Governor:
         return not self._lid.says
 
     def tightened(self, here: Situation) -> Situation:
-        """What to plan with: the limit of the first step lowered by what the meter shows above what is expected."""
-        if self._cut is None:
-            return here
-        first_kw, *later_kw = here.asked.import_limit_kw
-        limits_kw = (max(first_kw - self._cut.excess_kw, 0.0), *later_kw)
-        return replace(here, asked=replace(here.asked, import_limit_kw=limits_kw))
+        """What to plan with: less, where the guard made caps give way."""
+        return self._guard.tightened(here)
 
     def near_kw(self, edges: Edges) -> Mapping[str, tuple[float, ...]]:
         """What the plan that is followed has each workload draw in the first steps between `edges`; {} where none is followed."""
@@ -229,29 +180,12 @@ class Governor:
         base = self._standing(here) or fallback(here.site, here.snapshot, here.now, here.now + self._ttl)
         return not self._judged(base, here, heed_meter=False)[2]
 
-    def _calm(self, here: Situation) -> None:
-        """The meter is within the limit: after a while what gave way may rise again."""
-        cut = self._cut
-        if cut is None:
-            return
-        since = cut.calm_since or here.now
-        self._cut = replace(cut, calm_since=since)
-        if here.now - since >= CALM:
-            self._cut = None
-            log.info("the meter stayed within the limit: caps may rise again")
-            self._enter(here, self.outcome.mode, self.outcome.outcome, self._reason)
-
     def _ruled(self, base: Decision, here: Situation, *, heed_meter: bool = True) -> Decision:
-        """`base` with the commands laid over it, no higher than what is measured and what the meter allows."""
-        decision, cut = overrule(here.site, here.snapshot, base, here.asked, here.outdoor_c), self._cut
+        """`base` with the commands laid over it, no higher than what is measured and what the guard allows."""
+        decision = overrule(here.site, here.snapshot, base, here.asked, here.outdoor_c)
         if not heed_meter:
             return decision
-        decision = no_higher(decision, self._lid.over(without=commanded(here.asked)))
-        if cut is None:
-            return decision
-        limit_kw, last = here.asked.import_limit_kw[0] - cut.excess_kw, commanded(here.asked)
-        kept = tuple(pool for pool in cut.caps.pools if pool.pool not in cut.commanded - last)
-        return no_higher(shed(here.site, here.snapshot, decision, limit_kw, here.outdoor_c, last=last), kept)
+        return self._guard.bounded(no_higher(decision, self._lid.over(without=commanded(here.asked))), here)
 
     def _heed(self, here: Situation) -> bool:
         """Follow what is measured; pools keep what they have, those that somebody commands what they had before."""
@@ -302,15 +236,13 @@ class Governor:
         self._actuator.send(decision, here.site, here.snapshot, here.outdoor_c, here.now, self.plan_id)
         if self.in_force is not None:
             was_kw, is_kw = (import_kw(here.site, d, here.snapshot, here.outdoor_c) for d in (self.in_force, decision))
-            self._lowered_at = here.now if is_kw < was_kw - SLACK else self._lowered_at
+            if is_kw < was_kw - SLACK:
+                self._guard.lowered(here.now)
         self.in_force, self.verdict = decision, verdict
 
     def _enter(self, here: Situation, mode: Mode, how: How, reason: str) -> None:
         self._reason, changed = reason, mode != self.outcome.mode
-        if self._cut is not None:
-            reason = f"{reason}; {self._cut.says}: caps give way"
-        if self._lid.says:
-            reason = f"{reason}; {self._lid.says}"
+        reason = "; ".join(filter(None, (reason, self._guard.says, self._lid.says)))
         before = self.outcome
         self.outcome = Outcome(mode, how, reason, here.now if changed else before.since)
         if changed:
