@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -53,4 +54,4 @@ def horizon(edges: Edges) -> Horizon:
 
 def as_datetime64(edges: Sequence[datetime]) -> np.ndarray:
     """UTC instants as numpy's datetime64 in seconds, shape (n,)."""
-    return np.array([edge.astimezone(UTC).replace(tzinfo=None) for edge in edges], dtype="datetime64[s]")
+    return np.array([math.floor(edge.timestamp()) for edge in edges], "int64").view("datetime64[s]")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -39,12 +40,17 @@ def holds(window: Window, local: datetime) -> bool:
 
 def quarters(site: Site, edges: Edges, value: Callable[[datetime], float]) -> Series:
     """`value`, a function of the site's local time, at every quarter of an hour of `edges`."""
-    zone = ZoneInfo(site.timezone)
     first = edges[0].astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    start = [first + i * QUARTER for i in range(int((edges[-1] - first) / QUARTER) + 1)]
-    begins, ends = as_datetime64(start), as_datetime64([s + QUARTER for s in start])
-    shape = np.array([value(s.astimezone(zone)) for s in start], float)
-    return Series("site file", "", begins, ends, shape)
+    local, begins, ends = _quarters(first, int((edges[-1] - first) / QUARTER) + 1, site.timezone)
+    return Series("site file", "", begins, ends, np.array([value(instant) for instant in local], float))
+
+
+@lru_cache(maxsize=8)
+def _quarters(first: datetime, count: int, timezone: str) -> tuple[tuple[datetime, ...], np.ndarray, np.ndarray]:
+    """`count` quarters of an hour from `first` on: their beginnings by the local clock, and both ends; a cycle asks for the same ones often."""
+    zone, start = ZoneInfo(timezone), [first + i * QUARTER for i in range(count)]
+    begins = as_datetime64(start)
+    return tuple(instant.astimezone(zone) for instant in start), begins, begins + np.timedelta64(QUARTER)
 
 
 def by_quarter(site: Site, edges: Edges, value: Callable[[datetime], float]) -> Floats:

@@ -11,6 +11,9 @@ from msgspec.structs import replace
 from facility.bus.interface import Message, check_pattern, check_topic, matches, utc_now
 from facility.bus.queues import QUEUE_SIZE, Inbox, Outbox
 
+MOST_TOPICS = 10_000
+"""Topics of which a client remembers whether it asked for them."""
+
 
 class MemoryBroker:
     """A broker in this process: patterns, retained messages, last wills, and outages on demand. Safe among threads."""
@@ -58,8 +61,9 @@ class MemoryBroker:
                 self._retained.pop(message.topic, None)
                 if message.payload:
                     self._retained[message.topic] = message
+            told = replace(message, retain=False) if message.retain else message
             for bus in tuple(self.buses):
-                bus.deliver(replace(message, retain=False))
+                bus.deliver(told)
 
     def replay(self, bus: MemoryBus, pattern: str, qos: int) -> None:
         """Hand the retained messages of a pattern to one who has just asked for it."""
@@ -78,6 +82,7 @@ class MemoryBus:
         self._broker, self._will, self._closed = broker, will, False
         self._outbox = Outbox(broker.queue_size)
         self._patterns: dict[str, int] = {}
+        self._asked: dict[str, int | None] = {}
 
     @property
     def connected(self) -> bool:
@@ -105,6 +110,7 @@ class MemoryBus:
         check_pattern(pattern)
         with self._broker.lock:
             self._patterns[pattern] = qos
+            self._asked.clear()
             if self.connected:
                 self._broker.replay(self, pattern, qos)
 
@@ -147,6 +153,14 @@ class MemoryBus:
 
     def deliver(self, message: Message) -> None:
         """Take a message in once, at the highest QoS among the patterns that asked for it."""
-        asked = [qos for pattern, qos in self._patterns.items() if matches(pattern, message.topic)]
-        if asked:
-            self.inbox.put(replace(message, qos=min(message.qos, max(asked))))
+        qos = self._asked_for(message.topic)
+        if qos is not None:
+            self.inbox.put(message if message.qos <= qos else replace(message, qos=qos))
+
+    def _asked_for(self, topic: str) -> int | None:
+        """The highest QoS at which a topic was asked for, None where it was not; told once for each of `MOST_TOPICS` topics."""
+        if topic not in self._asked:
+            if len(self._asked) >= MOST_TOPICS:
+                self._asked.clear()
+            self._asked[topic] = max((qos for pattern, qos in self._patterns.items() if matches(pattern, topic)), default=None)
+        return self._asked[topic]

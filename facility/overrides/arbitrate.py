@@ -118,6 +118,8 @@ def rank(proposal: Proposal) -> tuple[int, float, str]:
 
 def limit_at(site: Site, instant: datetime) -> float:
     """Tell the site's own import limit at an instant, kW: the connection's, lowered by the windows of the local clock."""
+    if not site.grid.limit_windows:
+        return site.grid.import_limit_kw
     local = instant.astimezone(ZoneInfo(site.timezone)).strftime("%H:%M:%S")
     return min([site.grid.import_limit_kw, *(w.import_limit_kw for w in site.grid.limit_windows if inside(w, local))])
 
@@ -143,9 +145,9 @@ class _Steps:
             return [p for p in proposals if p.active(self.now)]
         return [p for p in proposals if p.start < self.edges[i + 1] and p.end > self.edges[i]]
 
-    def first(self, i: int, proposals: Iterable[Proposal]) -> Proposal | None:
+    def first(self, i: int, proposals: Sequence[Proposal]) -> Proposal | None:
         """Tell which of them decides in step i."""
-        return min(self.touching(i, proposals), key=rank, default=None)
+        return min(self.touching(i, proposals), key=rank, default=None) if proposals else None
 
 
 @dataclass(frozen=True)
