@@ -1,8 +1,9 @@
-"""`facility audit`: who changed what, when, why and what came of it, from the journal, beside a running daemon."""
+"""`facility audit`: who changed what, when, why and what came of it, from the journal, beside a running daemon, and whether it is as written."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,20 +23,24 @@ ENDS = frozenset({"expired", "superseded", "cleared"})
 def run_audit(
     site_file: str, settings: tuple[str, ...], state: Path | None, since: str, by: str | None, target: str | None, *, as_json: bool
 ) -> int:
-    """Print the account, oldest first; 0 also where it has nothing. InputError for a store that cannot be read."""
+    """Print the account, oldest first; 0 also where it has nothing, 1 where a chain is broken. InputError for a store that cannot be read."""
     site = load_site(site_file, settings)
     with Journal(state or Path(f"{site.id}.sqlite"), read_only=True) as journal:
         start = _start(journal, since, ZoneInfo(site.timezone))
         entries = journal.account(start, by=by, target=target)
         ended = ends(journal.account(start))
+        chains = journal.check()
     if as_json:
         print(json.dumps([_shown(entry, ended) for entry in entries]))
-        return 0
-    for entry in entries:
-        print(f"{entry.at:%Y-%m-%d %H:%M:%S} UTC  {said(entry, ended)}")
-    if not entries:
-        print(f"nothing since {start:%Y-%m-%d %H:%M:%S} UTC")
-    return 0
+    else:
+        for entry in entries:
+            print(f"{entry.at:%Y-%m-%d %H:%M:%S} UTC  {said(entry, ended)}")
+        if not entries:
+            print(f"nothing since {start:%Y-%m-%d %H:%M:%S} UTC")
+    for checked in chains:
+        if checked.broken is not None or not as_json:
+            print(checked, file=sys.stderr if as_json else sys.stdout)
+    return int(any(checked.broken is not None for checked in chains))
 
 
 def ends(entries: Sequence[Entry]) -> dict[str, Entry]:

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC
 from pathlib import Path
@@ -43,7 +43,8 @@ class StoreFault(Exception):
 class Store:
     """An open store, safe to share between threads; `put_aside` is where a damaged predecessor lies, None where none was.
 
-    `tables` is the SQL that makes version `version` out of an empty file, `migrations` by version that which makes the next one of it.
+    `tables` is the SQL that makes version `version` out of an empty file, `migrations` by version that which makes the next one of it, and
+    `finished` what is to be computed after all of them, in the same transaction.
     A writer looks at every page when it opens, unless it is not `thorough`. Raises StoreBusyError for a second writer and InputError
     for a folder that cannot be written, a newer version, and for a reader an older one.
     """
@@ -58,11 +59,12 @@ class Store:
         read_only: bool,
         clock: Clock,
         thorough: bool = True,
+        finished: Mapping[int, Callable[[sqlite3.Connection], None]] | None = None,
     ) -> None:
         self.path = path
         self.put_aside: Path | None = None
         self._tables, self._version, self._migrations = tables, version, migrations
-        self._thorough, self._clock = thorough, clock
+        self._thorough, self._clock, self._finished = thorough, clock, finished or {}
         self._mutex = threading.RLock()
         self._lock: IO[str] | None = None if read_only else _lock(path)
         try:
@@ -83,6 +85,16 @@ class Store:
                 return self._db.execute(query, values).fetchall()
             except sqlite3.Error as error:
                 raise self._fault(error) from error
+
+    @contextmanager
+    def look(self) -> Iterator[sqlite3.Connection]:
+        """A connection to read by, for which the store stays as it is now while the writer goes on. Raises StoreFault."""
+        try:
+            with closing(self._checked(self._place("ro"))) as db:
+                db.execute("BEGIN")
+                yield db
+        except sqlite3.Error as error:
+            raise self._fault(error) from error
 
     @contextmanager
     def write(self, *, to_disk: bool = True) -> Iterator[sqlite3.Connection]:
@@ -157,8 +169,12 @@ class Store:
             elif self._thorough and (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
                 raise sqlite3.DatabaseError(found)  # noqa: TRY301 - told like every other damage
             elif version < self._version:
-                steps = "".join(self._migrations[older] for older in range(version, self._version))
-                db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {self._version}; COMMIT;")
+                older = range(version, self._version)
+                db.executescript(f"BEGIN IMMEDIATE; {''.join(self._migrations[one] for one in older)}")
+                for finish in (self._finished[one] for one in older if one in self._finished):
+                    finish(db)
+                db.execute(f"PRAGMA user_version = {self._version}")
+                db.execute("COMMIT")
                 log.info("%s was of version %d and is of version %d now", self.path, version, self._version)
         except BaseException:
             db.close()

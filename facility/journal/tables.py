@@ -4,16 +4,21 @@
 |---|---|
 | 1 | counters, facts, answers, overrides, cycles |
 | 2 | the account of events, rentals |
+| 3 | the chains of cycles and of the account |
 
 What an older store knows of the account is carried over: its overrides with their answers and ends, refused commands, and the
-changes of mode between its cycles.
+changes of mode between its cycles. Its rows are chained as they are found.
 """
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable, Mapping
 from typing import Final
 
-VERSION: Final = 2
+from facility.journal.chain import link_all
+
+VERSION: Final = 3
 
 _ACCOUNT_AND_RENTALS: Final = """
 CREATE TABLE event (
@@ -23,6 +28,14 @@ CREATE INDEX event_at ON event (at_ms);
 CREATE TABLE rental (
     n INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, contract TEXT NOT NULL, terms BLOB NOT NULL, start_ms INTEGER NOT NULL,
     end_ms INTEGER NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL, ended_ms INTEGER, how TEXT);
+"""
+
+_CHAINS: Final = """
+ALTER TABLE cycle ADD COLUMN hash BLOB NOT NULL DEFAULT x'';
+ALTER TABLE event ADD COLUMN hash BLOB NOT NULL DEFAULT x'';
+CREATE TABLE chain (
+    name TEXT PRIMARY KEY, pruned_n INTEGER NOT NULL, pruned_hash BLOB NOT NULL, newest_n INTEGER NOT NULL,
+    newest_hash BLOB NOT NULL) WITHOUT ROWID;
 """
 
 TABLES: Final = f"""
@@ -39,7 +52,7 @@ CREATE TABLE cycle (
     reason TEXT NOT NULL, inputs BLOB NOT NULL, decision BLOB NOT NULL, verdict BLOB NOT NULL);
 CREATE INDEX cycle_at ON cycle (at_ms);
 CREATE INDEX cycle_published ON cycle (n) WHERE outcome = 'published';
-{_ACCOUNT_AND_RENTALS}"""
+{_ACCOUNT_AND_RENTALS}{_CHAINS}"""
 """What makes this version out of an empty file."""
 
 _CARRIED_OVER: Final = """
@@ -60,5 +73,8 @@ SELECT * FROM (
 ) ORDER BY 1;
 """
 
-MIGRATIONS: Final = {1: _ACCOUNT_AND_RENTALS + _CARRIED_OVER}
+MIGRATIONS: Final[Mapping[int, str]] = {1: _ACCOUNT_AND_RENTALS + _CARRIED_OVER, 2: _CHAINS}
 """By version, what makes the next one of it."""
+
+FINISHED: Final[Mapping[int, Callable[[sqlite3.Connection], None]]] = {2: link_all}
+"""By version, what must be computed after its migration, in the same transaction."""

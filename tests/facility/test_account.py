@@ -16,7 +16,7 @@ from facility.bus.interface import Message
 from facility.cli import app
 from facility.daemon.account import MOST_REFUSED, Account
 from facility.errors import InputError
-from facility.journal import journal as journal_module
+from facility.journal import entries
 from facility.journal.entry import Entry
 from facility.journal.journal import IDS_KEPT, Journal
 from facility.journal.store import StoreFault
@@ -125,7 +125,7 @@ def test_a_migration_that_fails_leaves_the_older_store_as_it_was(older: Path) ->
 
 def test_a_reader_of_an_older_store_is_told_to_start_the_daemon_once(older: Path) -> None:
     before = older.read_bytes()
-    with pytest.raises(InputError, match="version 1, older than 2; start the daemon on it once"):
+    with pytest.raises(InputError, match="version 1, older than 3; start the daemon on it once"):
         Journal(older, read_only=True)
     assert older.read_bytes() == before
 
@@ -177,6 +177,22 @@ def test_restarts_are_told_with_their_epochs(house: House) -> None:
     assert int(epochs[2]) == int(epochs[0]) + 1
 
 
+def test_the_audit_tells_whether_the_account_is_as_it_was_written(house: House) -> None:
+    house.order("pool/h/p", "cap_w", 250, id="x-1")
+    whole = audit(house).splitlines()
+    assert [line.partition(", head")[0] for line in whole[-2:]] == [
+        "0 cycles are chained and whole", f"{len(whole) - 2} entries of the account are chained and whole",
+    ]  # fmt: skip
+    with closing(sqlite3.connect(house.path)) as db:
+        db.execute("UPDATE event SET actor = 'eve' WHERE id = 'x-1'")
+        db.commit()
+    for option in ((), ("--json",)):
+        command = ["audit", str(house.path.with_name("site.yaml")), "--state", str(house.path), *option]
+        told = CliRunner().invoke(app, command)
+        assert told.exit_code == 1
+        assert "the chain of entries of the account breaks at row 2: it is not as it was written" in told.output
+
+
 def test_an_audit_without_a_journal_is_bad_input(house: House) -> None:
     told = CliRunner().invoke(app, ["audit", "site_configs/demo.yaml", "--state", str(house.path) + "-none"])
     assert isinstance(told.exception, InputError)
@@ -220,7 +236,7 @@ def test_a_flood_of_refused_commands_is_written_down_as_a_number_and_what_acts_b
 
 
 def test_the_account_is_bounded_in_number_and_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "MOST_ENTRIES", 3)
+    monkeypatch.setattr(entries, "MOST_ENTRIES", 3)
     with Journal(tmp_path / "journal.sqlite") as journal:
         for i in range(5):
             journal.note(Entry(NOW + timedelta(days=i), "alarm", "raised", "a", str(i)))

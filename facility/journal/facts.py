@@ -1,0 +1,25 @@
+"""Facts: small things by key, of which only the newest counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from facility.journal.part import Part
+
+
+class Facts(Part):
+    """What is known by key."""
+
+    def put(self, key: str, json: bytes) -> None:
+        """Store a small fact under a key, in place of the one before, on the disk."""
+        self.put_all({key: json})
+
+    def put_all(self, facts: Mapping[str, bytes]) -> None:
+        """Store several facts by key, all of them or none, on the disk."""
+        with self._store.write() as db:
+            db.executemany("INSERT INTO fact VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET json = excluded.json", facts.items())
+
+    def get(self, key: str) -> bytes | None:
+        """Give the fact under a key; None where there is none."""
+        rows = self._store.read("SELECT json FROM fact WHERE key = ?", key)
+        return bytes(rows[0][0]) if rows else None

@@ -1,0 +1,49 @@
+"""Rentals: contracts that came over the bus, on the disk before whoever sent them is told."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from facility.bus.messages import OverrideResult
+from facility.journal.overrides import How, save_answer, save_end
+from facility.journal.part import Part, instant, ms
+from facility.rental.rental import Rental
+from facility.site import Contract
+
+log = logging.getLogger(__name__)
+
+
+class Rentals(Part):
+    """The rentals that came."""
+
+    def save_rental(self, rental: Rental, answer: OverrideResult, *, at: datetime, superseded: str | None = None) -> None:
+        """Store a rental together with its answer and the end of the one that it replaces, on the disk."""
+        terms = rental.terms.model_dump_json(exclude_unset=True).encode()
+        row = (rental.id, rental.contract, terms, ms(rental.start), ms(rental.end), rental.by, rental.reason)
+        with self._store.write() as db:
+            if superseded is not None:
+                save_end(db, "rental", superseded, at, "superseded")
+            db.execute("INSERT INTO rental VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row)
+            save_answer(db, answer, at)
+
+    def end_rental(self, rental: str, at: datetime, how: How) -> None:
+        """Store that a rental ended, on the disk; the first end counts."""
+        with self._store.write() as db:
+            save_end(db, "rental", rental, at, how)
+
+    def rentals(self) -> list[tuple[Rental, datetime | None]]:
+        """List the rentals that are kept, oldest first, each with the instant at which it was told to have ended."""
+        rows = self._store.read("SELECT id, contract, terms, start_ms, end_ms, by, reason, ended_ms FROM rental ORDER BY n")
+        found: list[tuple[Rental, datetime | None]] = []
+        for key, contract, terms, start_ms, end_ms, by, reason, ended_ms in rows:
+            try:
+                told = Contract.model_validate_json(terms)
+            except ValidationError as error:
+                log.warning("contract %s cannot be read by this version: %s", contract, error)
+                continue
+            rental = Rental(key, contract, told, instant(start_ms), instant(end_ms), by, reason)
+            found.append((rental, None if ended_ms is None else instant(ended_ms)))
+        return found
