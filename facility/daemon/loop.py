@@ -31,7 +31,7 @@ from facility.history import Nowhere, Recorder
 from facility.journal.entry import Entry
 from facility.journal.journal import Journal
 from facility.site import Site
-from facility.steps import rolling
+from facility.steps import Edges, rolling
 from models.solving.attempt import SolverOf
 from models.solving.solver import Solver
 
@@ -125,18 +125,19 @@ class Daemon:
             self._history.hand_over()
 
     def cycle(self) -> Outcome:
-        """Make a plan and act on it; of two calls the second waits for the first. Never raises."""
+        """Make a plan and act on it; of two calls the second waits for the first. Never raises.
+
+        It ends as published, held or safe, with a reason, whatever fails in it.
+        """
         with self._planning, self._survives("a cycle"):
-            edges = rolling(self._clock.now())
             with self._lock:
                 self._begun += 1
-                known, governor = self.rooms.known, self.rooms.governor
-                known.ledger.count(edges[0], governor.in_force)
-                asked = ask(known, governor, self.rooms.committed, edges, unheard=self.rooms.pulse.silent)
-            found = self._planner(asked)
-            with self._lock:
-                if not self._closed:
-                    self._conclude(asked, found)
+                asked = self._ask(rolling(self._clock.now()))
+            if asked is not None:
+                found = self._answered(asked)
+                with self._lock:
+                    if not self._closed:
+                        self._conclude(asked, found)
         return self.outcome
 
     def close(self) -> None:
@@ -151,6 +152,25 @@ class Daemon:
 
     def _wake(self) -> None:
         self.wake()
+
+    def _ask(self, edges: Edges) -> Question | None:
+        """What to plan from; None where that cannot be told, and then what was sent goes on without."""
+        known, governor = self.rooms.known, self.rooms.governor
+        try:
+            known.ledger.count(edges[0], governor.in_force)
+            return ask(known, governor, self.rooms.committed, edges, unheard=self.rooms.pulse.silent)
+        except Exception as error:
+            self._count(error, "a question")
+            here = known.situation(edges[0])
+            governor.conclude(_failed("what a plan is made from could not be gathered", error), "", here, here)
+            return None
+
+    def _answered(self, asked: Question) -> Decided | Undecided:
+        try:
+            return self._planner(asked)
+        except Exception as error:
+            self._count(error, "the planner")
+            return _failed("the planner failed", error)
 
     def _conclude(self, asked: Question, found: Decided | Undecided) -> None:
         """Follow what was found, or what goes on without it, and write it down."""
@@ -169,7 +189,7 @@ class Daemon:
         finally:
             known.ledger.count(here.now, governor.in_force)
             if governor.plan is found:
-                self.rooms.board.made_for(asked.forecast)
+                self.rooms.board.made_for(asked.made.snapshot.jobs, asked.forecast)
                 if isinstance(found, Optimised):
                     note_plan(self._site, found.plan, milliseconds(here.now), self._history.note)
             self._write_down(asked, here.now)
@@ -191,11 +211,15 @@ class Daemon:
         except Exception as error:
             self._count(error, place, detail)
 
-    def _count(self, error: Exception, place: str, detail: str) -> None:
+    def _count(self, error: Exception, place: str, detail: str = "") -> None:
         kind = f"{type(error).__name__} in {place}"
         self.faults[kind] += 1
         if self.faults[kind] == 1:
             log.error("a fault in %s%s; from now on it is only counted", place, detail, exc_info=error)
+
+
+def _failed(what: str, error: Exception) -> Undecided:
+    return Undecided(f"{what}: {type(error).__name__}: {error}")
 
 
 def instance_name() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from facility.bus.interface import Bus, Message
@@ -11,6 +12,7 @@ from facility.decide import Optimised
 from facility.forecast import Forecast
 from facility.report.current import plan_payload
 from facility.site import Site
+from facility.snapshot import Job
 
 
 class NoticeBoard:
@@ -18,18 +20,19 @@ class NoticeBoard:
 
     def __init__(self, site: Site, bus: Bus) -> None:
         self._site, self._bus, self._topic = site, bus, Topics(site.bus.root, site.id).plan()
-        self._forecast: Forecast | None = None
+        self._made: tuple[Sequence[Job], Forecast] | None = None
         self._payload = b""
 
-    def made_for(self, forecast: Forecast) -> None:
+    def made_for(self, jobs: Sequence[Job], forecast: Forecast) -> None:
         """Know what the plan that is followed from now on was made for."""
-        self._forecast = forecast
+        self._made = jobs, forecast
 
     def tell(self, governor: Governor, now: datetime) -> None:
         """Show the plan that is followed, where there is one, and the mode."""
-        if isinstance(governor.plan, Optimised) and self._forecast is not None:
+        if isinstance(governor.plan, Optimised) and self._made is not None:
             mode, reason = governor.outcome.mode, governor.outcome.reason
-            self._payload = plan_payload(self._site, governor.plan, self._forecast, governor.plan_id, now, mode, reason)
+            jobs, forecast = self._made
+            self._payload = plan_payload(self._site, governor.plan, jobs, forecast, governor.plan_id, now, mode, reason)
             self.republish()
 
     def republish(self) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from facility.planner import Planned
+from facility.decide import Optimised
 from facility.reasons import caps_reason, unfinished_reason
 from facility.report.tables import instant
+from facility.site import Site
+from facility.snapshot import Job
 from models.account import Account
 from models.breach import TINY
 from models.horizon import Floats
@@ -41,13 +43,14 @@ SUMMED = frozenset({"short_gpu_h", "over_budget_h", "over_carbon_kg", "stopped_e
 """Families whose amounts add up over the steps of a stretch; of the others the largest is told."""
 
 
-def breaches(planned: Planned, state: Account) -> Iterator[dict[str, Any]]:
-    """Each broken limit as one entry per asset and unbroken stretch of steps; the amount is the largest, or a sum of work.
+def breaches(site: Site, decided: Optimised, jobs: Sequence[Job], state: Account, *, explained: bool = True) -> Iterator[dict[str, Any]]:
+    """Each broken limit of `state`, the plan's account or its baseline's, as one entry per asset and unbroken stretch of steps.
 
-    `cause` names what else stood in the way of a promise that the plan breaks, None of a limit and of the baseline.
+    `jobs` are those it was made for. The amount is the largest, or a sum of work. `cause` names what else stood in the way of a promise that
+    the plan breaks; None of a limit, of the baseline, and where it is not `explained`, as a plan that has forgotten why cannot be.
     """
-    plan, edges, site = planned.decided.plan, planned.edges, planned.site
-    problem = plan.problem
+    plan, edges = decided.plan, decided.edges
+    problem, explained = plan.problem, explained and state is plan.account
     zones = [z.id for z in problem.halls if z.cooling_plant is not None]
     feeders = [f.id for f in problem.feeders]
     groups = [g.id for g in problem.redundancies]
@@ -70,24 +73,24 @@ def breaches(planned: Planned, state: Account) -> Iterator[dict[str, Any]]:
         unit, remedy = UNITS[family]
         if family == "unfinished_gpu_h":
             for i in np.flatnonzero(amount > TINY).tolist():
-                job = planned.jobs[i]
-                cause = unfinished_reason(plan, len(problem.firms) + i, site.currency) if state is plan.account else None
+                job = jobs[i]
+                cause = unfinished_reason(plan, len(problem.firms) + i, site.currency) if explained else None
                 yield _breach(family, job.id, instant(job.submit), instant(job.deadline), float(amount[i]), unit, remedy, cause)
             continue
         if family == "unserviced_gpu_h":
             for window in problem.windows:
                 if window.start is None:
-                    m = planned.site.maintenance[window.maintenance.id]
+                    m = site.maintenance[window.maintenance.id]
                     begins, ends = (instant(at) for at in (m.earliest, m.latest) if at)
                     yield _breach(family, window.maintenance.id, begins, ends, window.unserviced_gpu_h, unit, remedy, None)
             continue
         for i, by_step in enumerate(np.atleast_2d(amount)):
-            asset = assets[family][i] if family in assets else planned.site.grid.feed
+            asset = assets[family][i] if family in assets else site.grid.feed
             for first, last in _stretches(by_step > TINY):
                 part = by_step[first : last + 1]
                 total = float(part.sum() if family in SUMMED else part.max())
                 cause = None
-                if family == "short_gpu_h" and state is plan.account:
+                if family == "short_gpu_h" and explained:
                     cause = caps_reason(plan, [i], first + int(part.argmax()), site.currency) or None
                 yield _breach(family, asset, instant(edges[first]), instant(edges[last + 1]), total, unit, remedy, cause)
 

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Literal, cast
 
 import msgspec
 
 from facility.bus.interface import MAX_PAYLOAD_BYTES
-from facility.bus.messages import PlanCurrent, PlanStep, encode
+from facility.bus.messages import Breach, PlanCurrent, PlanStep, encode
 from facility.decide import Optimised
 from facility.forecast import Forecast
+from facility.report.breaches import breaches
 from facility.site import Site
+from facility.snapshot import Job
+from models.breach import FAMILIES
 
 DETAILED_STEPS = 12
 """Steps that still name every pool's cap where the whole would not fit into one message: the first hour."""
+MOST_BREACHES = 50
+"""Broken limits that are told, those of the highest rank first."""
 
 
-def plan_payload(site: Site, decided: Optimised, forecast: Forecast, plan_id: str, now: datetime, mode: str, reason: str) -> bytes:
+def plan_payload(
+    site: Site, decided: Optimised, jobs: Sequence[Job], forecast: Forecast, plan_id: str, now: datetime, mode: str, reason: str
+) -> bytes:
     """The message on `plan/current`. A site of very many pools tells their caps for the first hour only."""
-    told = plan_current(site, decided, forecast, plan_id, now, mode, reason)
+    told = plan_current(site, decided, jobs, forecast, plan_id, now, mode, reason)
     payload = encode(told)
     if len(payload) <= MAX_PAYLOAD_BYTES:
         return payload
@@ -28,9 +37,9 @@ def plan_payload(site: Site, decided: Optimised, forecast: Forecast, plan_id: st
 
 
 def plan_current(
-    site: Site, decided: Optimised, forecast: Forecast, plan_id: str, now: datetime, mode: str, reason: str
+    site: Site, decided: Optimised, jobs: Sequence[Job], forecast: Forecast, plan_id: str, now: datetime, mode: str, reason: str
 ) -> PlanCurrent:
-    """The plan as `plan/current` carries it."""
+    """The plan, which was made for `jobs`, as `plan/current` carries it."""
     plan, edges = decided.plan, decided.edges
     state, problem, h = plan.account, plan.problem, plan.problem.horizon.h
     groups = plan.schedule.groups
@@ -67,5 +76,20 @@ def plan_current(
         saving_pct=100 * (base - ours) / abs(base) if base else None,
         peak_kw=float(state.import_kw.max()),
         carbon_kg=float((state.import_kw * h) @ forecast.carbon_g_per_kwh) / 1000 + float(problem.burnt_kg(state.given_kw).sum()),
+        breaches=tuple(islice(_breaches(site, decided, jobs), MOST_BREACHES)),
         reason=reason[:1000],
     )
+
+
+def _breaches(site: Site, decided: Optimised, jobs: Sequence[Job]) -> Iterator[Breach]:
+    found = breaches(site, decided, jobs, decided.plan.account, explained=False)
+    for told in sorted(found, key=lambda breach: FAMILIES.index(breach["family"])):
+        yield Breach(
+            family=told["family"],
+            asset=told["asset"],
+            start=datetime.fromisoformat(told["from"]),
+            end=datetime.fromisoformat(told["to"]),
+            amount=told["amount"],
+            unit=told["unit"],
+            remedy=told["remedy"],
+        )

@@ -45,14 +45,14 @@ def summary(planned: Planned) -> dict[str, Any]:
         "status": plan.status,
         **ours,
         "standing_charge": standing_charge(site, planned.edges),
-        "baseline": {**base, "breaches": list(breaches(planned, plan.baseline))},
+        "baseline": {**base, "breaches": list(breaches(planned.site, planned.decided, planned.jobs, plan.baseline))},
         "saving_pct": 100 * (base_cost - ours["energy_cost"]) / abs(base_cost) if base_cost else None,
         "events": list(events(planned)),
         "maintenance": list(maintenances(planned)),
         "reserves": list(reserves(plan)),
         "position": position(plan),
         **job_losses(planned),
-        "breaches": list(breaches(planned, plan.account)),
+        "breaches": list(breaches(planned.site, planned.decided, planned.jobs, plan.account)),
         "marginal_prices": plan.marginal_prices,
         "marginal_prices_by_step": [
             {

@@ -67,15 +67,15 @@ def test_the_remedy_is_true(planned: Planned, request_: Request) -> None:
 
 
 def test_a_breach_names_what_stood_in_the_way_of_the_promise(planned: Planned) -> None:
-    (late,) = [breach for breach in breaches(planned, planned.decided.plan.account) if breach["asset"] == "late"]
+    (late,) = [breach for breach in breaches(planned.site, planned.decided, planned.jobs, planned.decided.plan.account) if breach["asset"] == "late"]
     assert late["cause"].startswith("76.000 GPU h are left at its deadline: what pool h1-a holds (512 GPU) costs up to ")
-    assert all(breach["cause"] is None for breach in breaches(planned, planned.decided.plan.baseline))
+    assert all(breach["cause"] is None for breach in breaches(planned.site, planned.decided, planned.jobs, planned.decided.plan.baseline))
 
 
 def test_a_rental_below_its_floor_names_the_limit_that_keeps_its_caps_low() -> None:
     made = plan(Request(SITE, "2023-07-02T14:00Z", "2h", "1h", settings=("grid.import_limit_kw=350",)))
     assert not isinstance(made, Undecided)
-    short = [b["cause"] for b in breaches(made, made.decided.plan.account) if b["family"] == "short_gpu_h"]
+    short = [b["cause"] for b in breaches(made.site, made.decided, made.jobs, made.decided.plan.account) if b["family"] == "short_gpu_h"]
     assert short
     assert all(cause.startswith("the import limit (350 kW) keeps caps low: 1 kW of it is worth ") for cause in short)
 

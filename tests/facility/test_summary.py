@@ -113,7 +113,7 @@ def test_carbon_has_a_price_and_a_cap_that_is_broken_by_what_must_run() -> None:
 
 def test_a_breach_is_told_once_for_each_stretch_of_time(demo: Planned) -> None:
     over = with_breach(demo, "over_limit_kw", np.array([5.0, 9.0, 0.0, 0.0, 2.0, 0.0]))
-    first, second = breaches(over, over.decided.plan.account)
+    first, second = breaches(over.site, over.decided, over.jobs, over.decided.plan.account)
     assert (first["asset"], first["from"], first["to"]) == ("main", "2023-07-01T22:00:00Z", "2023-07-02T00:00:00Z")
     assert (first["amount"], second["amount"], first["unit"]) == (9.0, 2.0, "kW")
     assert (second["from"], second["to"]) == ("2023-07-02T02:00:00Z", "2023-07-02T03:00:00Z")
@@ -125,7 +125,7 @@ def test_work_short_of_a_floor_is_summed_and_named_for_its_contract(demo: Planne
     amount = np.zeros((len(problem.firms), len(problem.horizon)))
     amount[1, 2:4] = 3.0
     short = with_breach(demo, "short_gpu_h", amount)
-    (breach,) = breaches(short, short.decided.plan.account)
+    (breach,) = breaches(short.site, short.decided, short.jobs, short.decided.plan.account)
     assert breach["asset"] == problem.firms[1].id
     assert (breach["amount"], breach["unit"]) == (6.0, "GPU h")
 
@@ -135,7 +135,7 @@ def test_a_breach_names_the_hall_or_feeder_that_it_is_in(demo: Planned, family: 
     amount = np.zeros((2 if family == "too_hot_k" else len(demo.decided.plan.problem.feeders), 6))
     amount[1, 5] = 1.5
     over = with_breach(demo, family, amount)
-    (breach,) = breaches(over, over.decided.plan.account)
+    (breach,) = breaches(over.site, over.decided, over.jobs, over.decided.plan.account)
     assert (breach["asset"], breach["to"]) == (asset, "2023-07-02T04:00:00Z")
 
 

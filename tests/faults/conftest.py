@@ -13,7 +13,8 @@ from tests.processes import MOSQUITTO, ROOT, House
 
 HEARD = [f"{ROOT}/{part}/#" for part in ("alarm", "cap", "grid", "job", "override", "plan", "svc", "tele/site")]
 """All but the halls' sensors, which a test floods."""
-QUICK = ("control.cycle_s=60", "control.cap_ttl_s=200")
+SOLVER_S = 4
+QUICK = ("control.cycle_s=60", "control.cap_ttl_s=200", f"control.solver_budget_s={SOLVER_S}")
 """At 20 times the clock's speed a plan every 3 s, and caps that last 10 s."""
 
 
