@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "breaks_invariants: a message that breaks an invariant is meant to reach the gate")
     family = config.getoption("--without")
     if family:
         _take_out(*family.split("."))
+
+
+@pytest.fixture(autouse=True)
+def nothing_breaks_an_invariant(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every daemon of every test sends nothing that breaks an invariant, but where a test makes it do so (`breaks_invariants`)."""
+    gate = sys.modules.get("facility.daemon.gate")
+    if gate is None or request.node.get_closest_marker("breaks_invariants"):
+        yield
+        return
+    found: list[str] = []
+    passes = gate.Gate._passes
+
+    def noted(self: Any, message: Any, broken: tuple[Any, ...], **more: Any) -> bool:
+        found.extend(f"{message.topic}: {one}" for one in broken)
+        return bool(passes(self, message, broken, **more))
+
+    monkeypatch.setattr(gate.Gate, "_passes", noted)
+    yield
+    assert not found
 
 
 def _take_out(room: str, constraint: str) -> None:

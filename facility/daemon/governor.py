@@ -55,13 +55,15 @@ class Outcome:
 class Governor:
     """To be used under the daemon's lock. `verdict` is what the second opinion said of what is `in_force`.
 
-    `entered` is told of every change of mode, after what it sends was sent: how it was before, and when it changed.
+    `entered` is told of every change of mode, after what it sends was sent: how it was before, and when it changed. `accepted` is told
+    of every decision before it is sent.
     """
 
     def __init__(
-        self, site: Site, actuator: Actuator, now: datetime, reason: str, entered: Callable[[Outcome, datetime], None] = lambda _outcome, _now: None
+        self, site: Site, actuator: Actuator, now: datetime, reason: str, entered: Callable[[Outcome, datetime], None] = lambda _outcome, _now: None,
+        accepted: Callable[[Decision, Situation], None] = lambda _decision, _here: None,
     ) -> None:
-        self._site, self._actuator, self._entered = site, actuator, entered
+        self._site, self._actuator, self._entered, self._accepted = site, actuator, entered, accepted
         self._ttl = timedelta(seconds=site.control.cap_ttl_s)
         self._base: Decision | None = None
         self.in_force: Decision | None = None
@@ -233,6 +235,7 @@ class Governor:
         return decision, verdict, _worse(broken, verify(here.site, here.snapshot, before, outdoor_c=here.outdoor_c))
 
     def _send(self, decision: Decision, verdict: tuple[Violation, ...], here: Situation) -> None:
+        self._accepted(decision, here)
         self._actuator.send(decision, here.site, here.snapshot, here.outdoor_c, here.now, self.plan_id)
         if self.in_force is not None:
             was_kw, is_kw = (import_kw(here.site, d, here.snapshot, here.outdoor_c) for d in (self.in_force, decision))

@@ -148,7 +148,7 @@ class Daemon:
                 self.rooms.known.remember()
             ended = Entry(self._clock.now(), "service", "stopped", self._instance, f"epoch {self.rooms.epoch}")
             self.rooms.account.note(ended, to_disk=True)
-            self._bus.publish(last_will(self._site, self._instance, "stopped"))
+            self.rooms.gate.publish(last_will(self._site, self._instance, "stopped"))
 
     def _wake(self) -> None:
         self.wake()

@@ -100,10 +100,12 @@ class Reception:
     def _read_back(self, pool: str, report: CapReported, message: Message, now: datetime) -> None:
         rooms = self._rooms
         rooms.rivals.see(pool, report, now)
+        rooms.gate.read_back(pool, report, retained=message.retain)
         told = rooms.actuator.read_back(pool, report, retained=message.retain)
         rooms.alarms.follow_cap(pool, rooms.actuator.too_high.get(pool), now, place=message.topic)
         if told and rooms.actuator.waiting:
             here = rooms.known.situation(now)
+            rooms.gate.see(here)
             rooms.actuator.release(here.site, here.snapshot, here.outdoor_c, now)
 
     def _limits(self, proposal: Proposal, now: datetime) -> tuple[float | None, str]:

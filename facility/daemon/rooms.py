@@ -12,8 +12,10 @@ from facility.daemon.account import Account
 from facility.daemon.actuate import Actuator
 from facility.daemon.alarms import Alarms
 from facility.daemon.answers import Answers
+from facility.daemon.breaches import Breaches
 from facility.daemon.commitment import Commitment
 from facility.daemon.exchange import Exchange
+from facility.daemon.gate import Gate
 from facility.daemon.governor import Governor, Outcome
 from facility.daemon.knowledge import Knowledge
 from facility.daemon.notice_board import NoticeBoard
@@ -33,7 +35,7 @@ from facility.site import Site
 
 @dataclass(frozen=True)
 class Rooms:
-    """What is known, who is answered, what is watched, and what is sent."""
+    """What is known, who is answered, what is watched, and what is sent - all of it through `gate`."""
 
     epoch: int
     known: Knowledge
@@ -47,6 +49,8 @@ class Rooms:
     trust: Trust
     exchange: Exchange
     rivals: Rivals
+    gate: Gate
+    breaches: Breaches
     actuator: Actuator
     governor: Governor
     pulse: Pulse
@@ -68,10 +72,11 @@ class Rooms:
 
 def rooms(site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, note: Note) -> Rooms:
     """The rooms of a daemon that begins, with what an earlier process published last; `note` takes values for the history."""
+    epoch = journal.next_epoch()
+    bus = gate = Gate(site, bus, clock, epoch)
     known, account = Knowledge(site, journal, clock, note), Account(journal)
     alarms = Alarms(site, bus, account)
     answers = Answers(site, bus, alarms, account)
-    epoch = journal.next_epoch()
     actuator = Actuator(site, bus, journal, epoch)
     lost = f"the journal was damaged and lies at {journal.put_aside}; " if journal.put_aside is not None else ""
     account.note(Entry(clock.now(), "service", "started", instance, f"{lost}version {__version__}, epoch {epoch}"), to_disk=True)
@@ -80,11 +85,12 @@ def rooms(site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, n
         outcome = governor.outcome
         account.note(Entry(now, "mode", outcome.mode, "site", outcome.reason, result=before.mode))
 
-    governor = Governor(site, actuator, clock.now(), f"{lost}no plan yet", entered)
+    governor = Governor(site, actuator, clock.now(), f"{lost}no plan yet", entered, gate.accept)
     last = journal.last_published()
     if last is not None and (decision := decision_in(last)) is not None:
         governor.resume(decision)
         actuator.resume(decision, clock.now())
+        gate.resume(decision, clock.now())
         known.ledger.resume(decision)
     return Rooms(
         epoch=epoch,
@@ -99,6 +105,8 @@ def rooms(site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, n
         trust=Trust(site, alarms),
         exchange=Exchange(site, bus, journal, alarms, account),
         rivals=Rivals(alarms, clock, epoch),
+        gate=gate,
+        breaches=Breaches(gate, alarms),
         actuator=actuator,
         governor=governor,
         pulse=Pulse(site, bus, clock, instance),

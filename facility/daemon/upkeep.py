@@ -2,7 +2,8 @@
 
 | every          | what                                                                                        |
 |----------------|---------------------------------------------------------------------------------------------|
-| look           | hours are counted, overrides and rentals begin and end, what has lapsed goes on or falls back |
+| look           | hours are counted, overrides and rentals begin and end, what has lapsed goes on or falls back, |
+|                | and so does what breaks an invariant                                                        |
 | `GUARD_S`      | the meter is held against the limit, sensors are looked at, load targets and tenants are told |
 | heartbeat      | the status is told, and the broker's silence noticed                                        |
 | `FACTS_EVERY_S`| what a restart must not lose is written down                                                |
@@ -68,6 +69,8 @@ class Upkeep:
         if real_s - self.guard_s >= GUARD_S:
             self.guard_s = real_s
             self._guard(now)
+        if (reason := rooms.breaches.look(now)) and governor.outcome.mode != "SAFE":
+            governor.safe(rooms.known.situation(now), reason)
         rooms.rivals.look(now)
         rooms.alarms.follow_history(self._history.trouble, now)
         if governor.in_force is not self._noted:

@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from facility.bus.memory import MemoryBroker, MemoryBus
 from facility.bus.messages import CapGroup as Reported
 from facility.bus.messages import CapReported
-from facility.daemon.actuate import MOST_IN_FORCE, Actuator
-from facility.daemon.ceiling import caps_of, ceiling, lower_part, sum_w
+from facility.daemon.actuate import Actuator
+from facility.daemon.in_force import MOST_IN_FORCE
 from facility.decision import BatteryOrder, CapGroup, Decision, GensetOrder, JobOrder, PoolCaps, SolarOrder
+from facility.invariants.ceiling import caps_of, ceiling, part, sum_w, ways
 from facility.journal.journal import Journal
 from facility.site import Site
 from facility.snapshot import Snapshot
@@ -65,7 +66,7 @@ class Desk:
         return found
 
     def confirm(self, pool: str, seq: int | None = None, epoch: int = 7, cap_w: int = 100, **more: Any) -> list[tuple[str, int]]:
-        sent = self.actuator._sent_seq.get(pool) if seq is None else seq
+        sent = self.actuator.in_force._seq.get(pool) if seq is None else seq
         retained = more.pop("retained", False)
         report = CapReported(timestamp=0, epoch=epoch, seq=sent, enforced_cap_w=cap_w, **more)
         self.actuator.read_back(pool, report, retained=retained)
@@ -111,7 +112,7 @@ def test_a_report_of_higher_caps_than_were_sent_confirms_nothing_and_counts_as_i
     assert desk.confirm("p", cap_w=400) == []
     assert desk.actuator.waiting == ("q",)
     assert desk.actuator.too_high == {"p": "pool p reports 400 W enforced, 200 W was sent"}
-    assert sum_w(desk.actuator._before()["p"]) == 4000
+    assert sum_w(desk.actuator.in_force.most("p")) == 4000
     assert desk.confirm("p", cap_w=200) == [("q", 300)]
     assert desk.actuator.too_high == {}
 
@@ -142,10 +143,10 @@ def test_after_a_restart_reports_of_earlier_orders_end_the_assumption_of_the_wor
     restarted(desk, 200, 200)
     for pool in ("p", "q"):
         desk.confirm(pool, seq=3, epoch=6, cap_w=200, retained=True)
-    assert sum_w(desk.actuator._before()["p"]) == 4000
+    assert sum_w(desk.actuator.in_force.most("p")) == 4000
     for pool in ("p", "q"):
         desk.confirm(pool, seq=3, epoch=6, cap_w=200)
-    assert sum_w(desk.actuator._before()["p"]) == 2000
+    assert sum_w(desk.actuator.in_force.most("p")) == 2000
     assert desk.send(200, 300) == [("p", 200), ("q", 300)]
 
 
@@ -188,9 +189,9 @@ def test_within_a_pool_what_one_workload_gives_the_other_gets_only_after_the_rep
     desk.send(one, 250)
     desk.confirm("p")
     desk.send(other, 250)
-    assert desk.actuator._in_force["p"][-1].caps.groups == (CapGroup("x", 5, 100), CapGroup("w", 5, 100))
+    assert desk.actuator.in_force.last("p")[0].groups == (CapGroup("w", 5, 100), CapGroup("x", 5, 100))
     desk.confirm("p")
-    assert desk.actuator._in_force["p"][-1].caps.groups == other.groups
+    assert desk.actuator.in_force.last("p")[0].groups == other.groups
 
 
 def test_a_message_that_both_lowers_and_raises_lowers_at_once(desk: Desk) -> None:
@@ -213,7 +214,7 @@ def test_what_lapsed_counts_no_higher_than_the_fallback(desk: Desk) -> None:
 def test_what_may_be_in_force_stays_a_short_list(desk: Desk) -> None:
     for i in range(5 * MOST_IN_FORCE):
         desk.send(100 + i, 100)
-    assert len(desk.actuator._in_force["p"]) <= MOST_IN_FORCE + 2
+    assert len(desk.actuator.in_force._every["p"]) <= MOST_IN_FORCE + 2
 
 
 def test_holds_go_first_and_runs_last_and_every_number_is_greater_than_the_one_before(desk: Desk) -> None:
@@ -251,9 +252,9 @@ def messages() -> st.SearchStrategy[PoolCaps]:
 def test_a_ceiling_is_above_both_messages_and_a_lower_part_raises_neither(one: PoolCaps, other: PoolCaps) -> None:
     had, wanted = caps_of(one, 10), caps_of(other, 10)
     most = ceiling(had, wanted)
-    assert sum(len(several) for several in most.values()) == 10
+    assert sum(gpus for runs in most.values() for _, gpus in runs) == 10
     assert sum_w(most) >= max(sum_w(had), sum_w(wanted))
     assert sum_w(ceiling(had, had)) == sum_w(had)
-    lowered = caps_of(lower_part(other, one, 10), 10)
+    lowered = caps_of(part(other, ways(other, [one], 10), 0.0, 100, 1), 10)
     assert sum_w(ceiling(had, lowered)) == sum_w(had)
     assert sum_w(ceiling(wanted, lowered)) == sum_w(wanted)

@@ -617,15 +617,15 @@ def test_a_report_that_is_refused_confirms_nothing(planned: House) -> None:
     planned.order("pool/h/p", "cap_w", 100)
     sent, actuator = planned.retained("cap/h/p/desired"), planned.daemon.rooms.actuator
     assert sent is not None
-    before = list(actuator._in_force["p"])
+    before = list(actuator.in_force._every["p"])
     assert len(before) > 1
     report = {"timestamp": 1000, "epoch": sent["epoch"], "seq": sent["seq"], "enforced_cap_w": 100}
     tomorrow = int((planned.clock.now() + timedelta(days=1)).timestamp() * 1000)
     planned.say("cap/elsewhere/p/reported", report)
     planned.say("cap/h/p/reported", report | {"timestamp": tomorrow})
-    assert actuator._in_force["p"] == before
+    assert actuator.in_force._every["p"] == before
     planned.say("cap/h/p/reported", report)
-    assert len(actuator._in_force["p"]) == 1
+    assert len(actuator.in_force._every["p"]) == 1
 
 
 def test_a_second_daemon_is_told_until_it_is_silent_or_says_goodbye(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ class Target:
     def state(self) -> tuple[Any, ...]:
         known, now = self.daemon.rooms.known, self.clock.now()
         signals = list(known._signals._series.items())
-        caps = {pool: tuple(sent) for pool, sent in self.daemon.rooms.actuator._in_force.items()}
+        caps = {pool: tuple(sent) for pool, sent in self.daemon.rooms.actuator.in_force._every.items()}
         here = known.situation(now)
         believed = replace(here, snapshot=replace(here.snapshot, doubts={}))  # of what is refused only the doubts may tell
         return believed, known.rentals.standing(now), known.desk.standing(now), known.events, caps, signals, self.daemon.rooms.committed._state

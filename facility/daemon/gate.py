@@ -1,0 +1,168 @@
+"""Gate: the last look at every message, between whoever publishes and the bus (`facility.invariants`).
+
+| message                         | what is looked at                                                            | what breaks it    |
+|---------------------------------|------------------------------------------------------------------------------|-------------------|
+| caps that raise a GPU's         | I1 fits, I3 settable, I4 data is good, I5 accepted, I6 end and fallback, I14 | is not sent; SAFE |
+| caps that raise none            | I3, I5, I6, I14                                                              | is sent; SAFE     |
+| battery, genset, solar, cooling | I3 in range, I5 as accepted, I6, I14                                         | is not sent       |
+| run a job                       | I5, I6, I14 newer                                                            | is not sent       |
+| hold a job                      | I5, I6, I12 it may wait, I14                                                 | is sent           |
+| all else of ours                | I15 what its topic promises, at most 64 KiB                                  | is not sent       |
+| all else                        | I15 at most 64 KiB                                                           | is not sent       |
+
+What lowers is never kept back (I7): whoever is to obey it may refuse it, and the fallback caps follow. A message that repeats, byte for
+byte, the last one on its topic passes: the broker is a cable. What was found waits in `take` for whoever tells it and acts on it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from dataclasses import dataclass
+from datetime import datetime
+
+from facility.bus.interface import Bus, Message
+from facility.bus.messages import CapDesired, CapReported, JobDesired, Rejected, decode
+from facility.bus.messages.codec import Order
+from facility.bus.topics import BY_NAME, Topic, Topics
+from facility.clock import Clock
+from facility.daemon.as_accepted import job_as_accepted, set_point_as_accepted
+from facility.daemon.book import Book
+from facility.daemon.situation import Situation
+from facility.decision import Decision
+from facility.invariants import integrity, plant
+from facility.invariants.broken import Broken
+from facility.site import Site
+
+log = logging.getLogger(__name__)
+
+MOST_KEPT = 100
+"""Findings that wait to be told."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a message on `topic` broke; `sent` where it went out all the same, `caps` where it was of caps."""
+
+    broken: Broken
+    topic: str
+    sent: bool
+    caps: bool
+
+
+class Gate:
+    """A `Bus` over another; to be used under the daemon's lock. `counts` are the findings so far, by the invariant's number."""
+
+    def __init__(self, site: Site, bus: Bus, clock: Clock, epoch: int) -> None:
+        self._site, self._bus, self._clock = site, bus, clock
+        self._topics, self._book = Topics(site.bus.root, site.id), Book(site, epoch)
+        self._stamp: integrity.Stamp | None = None
+        self._passed: dict[str, bytes] = {}
+        self._found: deque[Finding] = deque(maxlen=MOST_KEPT)
+        self.counts: Counter[int] = Counter()
+
+    def resume(self, decision: Decision, now: datetime) -> None:
+        """Know what an earlier process published last."""
+        self._book.resume(decision, now)
+
+    def accept(self, decision: Decision, here: Situation) -> None:
+        """Know what was accepted: nothing else goes out from now on."""
+        self._book.accept(decision, here)
+
+    def see(self, here: Situation) -> None:
+        """Know how things are, before more of what was accepted goes out."""
+        self._book.see(here)
+
+    def read_back(self, pool: str, report: CapReported, *, retained: bool) -> None:
+        """Take an agent's report of what it enforces."""
+        self._book.read_back(pool, report, retained=retained)
+
+    def take(self) -> tuple[Finding, ...]:
+        """Give what was found since the last call."""
+        found = tuple(self._found)
+        self._found.clear()
+        return found
+
+    def publish(self, message: Message) -> bool:
+        """Send a message that breaks nothing, or only lowers; False where it is kept back. See `Bus.publish`."""
+        name, ids = self._topics.parse(message.topic) or ("", {})
+        topic = BY_NAME.get(name)
+        if topic is None or not issubclass(topic.payload, Order):
+            return self._passes(message, _other(message, topic), sent=False) and self._bus.publish(message)
+        if message.payload == self._passed.get(message.topic):
+            return self._bus.publish(message)
+        caps, asset = issubclass(topic.payload, CapDesired), next(reversed(ids.values()))
+        try:
+            order = decode(message.payload, topic.payload)
+            broken, lowers = self._judged(asset, order)
+        except Rejected as rejected:
+            broken, lowers = (Broken(3, asset, f"no order: {rejected.reason[:200]}"),), False
+        if not self._passes(message, broken, sent=lowers, caps=caps):
+            return False
+        self._stamp, self._passed[message.topic] = (order.epoch, order.seq), message.payload
+        if isinstance(order, CapDesired):
+            self._book.went(asset, order)
+        return self._bus.publish(message)
+
+    def _judged(self, asset: str, order: Order) -> tuple[tuple[Broken, ...], bool]:
+        """What an order breaks, and whether it only lowers."""
+        now, stamp = self._clock.now(), (order.epoch, order.seq)
+        broken = plant.expires(asset, order.valid_until, now, self._site.control.cap_ttl_s) + integrity.increases(asset, stamp, self._stamp)
+        if isinstance(order, CapDesired):
+            found, raises = self._book.judge(asset, order)
+            return broken + found, not raises
+        if isinstance(order, JobDesired):
+            return broken + job_as_accepted(self._book.accepted, asset, order), order.action == "hold"
+        return broken + set_point_as_accepted(self._site, self._book.accepted, asset, order), False
+
+    def _passes(self, message: Message, broken: tuple[Broken, ...], *, sent: bool, caps: bool = False) -> bool:
+        """Note what a message breaks; whether it is sent."""
+        for found in broken:
+            if not self.counts[found.number]:
+                log.error("%s %s: %s", message.topic, "is sent, though" if sent else "is not sent", found)
+            self.counts[found.number] += 1
+            self._found.append(Finding(found, message.topic, sent, caps))
+        return sent or not broken
+
+    @property
+    def connections(self) -> int:
+        """See `Bus.connections`."""
+        return self._bus.connections
+
+    @property
+    def connected(self) -> bool:
+        """See `Bus.connected`."""
+        return self._bus.connected
+
+    @property
+    def dropped(self) -> int:
+        """See `Bus.dropped`."""
+        return self._bus.dropped
+
+    def subscribe(self, pattern: str, qos: int = 0) -> None:
+        """See `Bus.subscribe`."""
+        self._bus.subscribe(pattern, qos)
+
+    def receive(self, timeout_s: float) -> Message | None:
+        """See `Bus.receive`."""
+        return self._bus.receive(timeout_s)
+
+    def drain(self, timeout_s: float, most: int) -> list[Message]:
+        """See `Bus.drain`."""
+        return self._bus.drain(timeout_s, most)
+
+    def reconnect(self) -> None:
+        """See `Bus.reconnect`."""
+        self._bus.reconnect()
+
+    def close(self) -> None:
+        """See `Bus.close`."""
+        self._bus.close()
+
+
+def _other(message: Message, topic: Topic | None) -> tuple[Broken, ...]:
+    """What a message breaks that is no order: one without payload takes back what is retained."""
+    large = integrity.small(message.topic, message.payload)
+    if large or topic is None or (message.retain and not message.payload):
+        return large
+    return integrity.well_formed(message.topic, message.payload, topic.payload)

@@ -1,0 +1,149 @@
+"""In force: what each pool may have, by what it was sent, told and heard.
+
+Everything that was sent since a pool's last read-back may be in force; each GPU may obey any of it. A report confirms what was sent
+only where its caps are no higher. Of a pool that has not been heard of since the start every GPU may have its highest cap; what an
+earlier process sent, and what agents report, is what is known of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import reduce
+from typing import Literal
+
+from facility.bus.messages import CapReported
+from facility.decision import Decision, PoolCaps
+from facility.invariants.ceiling import Caps, caps_of, ceiling, sum_w
+from facility.site import Site
+from facility.verify import fallback_caps
+
+MOST_IN_FORCE = 16
+"""Messages of one pool that are told apart while none is read back."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Caps of a pool that may be in force until an instant; None: nobody knows until when."""
+
+    caps: PoolCaps
+    until: datetime | None
+    basis: Literal["sent", "told", "assumed"] = "sent"
+    """Sent by us; told by an agent or by the journal of an earlier process; or assumed, because nobody told."""
+
+
+class InForce:
+    """To be used under the daemon's lock. `epoch` is that of what is sent."""
+
+    def __init__(self, site: Site, epoch: int) -> None:
+        self._site, self._epoch = site, epoch
+        self.fallback_w = fallback_caps(site)
+        unknown = {pool: PoolCaps(pool, site.gpu_models[p.gpu_model].max_cap_w) for pool, p in site.pools.items()}
+        self._every: dict[str, list[Sent]] = {pool: [Sent(caps, None, "assumed")] for pool, caps in unknown.items()}
+        self._seq: dict[str, int] = {}
+        self._reckoned: dict[str, tuple[Caps, Caps]] = {}
+        self.too_high: dict[str, str] = {}
+        """By pool, what its agent reports above what was sent."""
+
+    def resume(self, decision: Decision, now: datetime) -> None:
+        """Know what an earlier process published last; whatever else it sent lapses `cap_ttl_s` from `now` at the latest."""
+        lapsed = now + timedelta(seconds=self._site.control.cap_ttl_s)
+        for caps in decision.pools:
+            if caps.pool in self._every:
+                assumed = [replace(sent, until=lapsed) for sent in self._every[caps.pool]]
+                self._now(caps.pool, [*assumed, Sent(caps, decision.until, "told")])
+
+    def sent(self, caps: PoolCaps, until: datetime, seq: int) -> None:
+        """Know that a pool was sent caps which hold until an instant."""
+        self._now(caps.pool, [*self._every[caps.pool], Sent(caps, until)])
+        self._seq[caps.pool] = seq
+
+    def lapse(self, now: datetime) -> None:
+        """Forget what has ended: of it nothing is left above the fallback, and the lists stay short."""
+        for pool, (*old, newest) in self._every.items():
+            kept = [sent for sent in old if sent.until is None or sent.until > now]
+            if len(kept) < len(old):
+                kept.insert(0, Sent(PoolCaps(pool, self.fallback_w[pool]), None))
+            if len(kept) > MOST_IN_FORCE:
+                highest_w = max(cap_w for sent in kept for cap_w in (sent.caps.cap_w, *(group.cap_w for group in sent.caps.groups)))
+                kept = [Sent(PoolCaps(pool, highest_w), None)]
+            self._now(pool, [*dict.fromkeys(kept), newest])
+
+    def read_back(self, pool: str, report: CapReported, *, retained: bool = False) -> bool:
+        """Take an agent's report; True where less may be in force because of it.
+
+        It confirms the last message where it knows of it and has no higher caps: then only that one counts. Higher caps count as
+        in force besides, as far as GPUs can be set to them. A report of earlier orders ends what was assumed of the pool, unless it is
+        retained and may be old.
+        """
+        last = self._seq.get(pool)
+        before, reported_w = self._every[pool], self._can_be_set(pool, max([report.enforced_cap_w, *(g.cap_w for g in report.groups)]))
+        if last is None or report.epoch != self._epoch or report.seq is None or report.seq < last:
+            self._heard(pool, PoolCaps(pool, reported_w), retained=retained)
+            return self._every[pool] != before
+        newest = before[-1]
+        if too_high := _above(newest.caps, report):
+            self.too_high[pool] = too_high
+            known = [part for part in before[:-1] if part.basis != "assumed"]
+            self._now(pool, [*dict.fromkeys([Sent(PoolCaps(pool, reported_w), None), *known]), newest])
+            return False
+        self.too_high.pop(pool, None)
+        self._now(pool, [newest])
+        return len(before) > 1
+
+    def most(self, pool: str) -> Caps:
+        """The most that may be in force in a pool."""
+        return self._reckon(pool)[0]
+
+    def known(self, pool: str) -> Caps:
+        """What a pool has as far as anybody was told, the least of it; where nobody was, the most that may be in force."""
+        return self._reckon(pool)[1]
+
+    def last(self, pool: str) -> tuple[PoolCaps, ...]:
+        """What a pool was sent last; before that, everything that was told of it, for nobody knows which of it is true."""
+        every = self._every[pool]
+        told = tuple(sent.caps for sent in every if sent.basis == "told")
+        return told if every[-1].basis == "told" else (every[-1].caps,)
+
+    def _reckon(self, pool: str) -> tuple[Caps, Caps]:
+        if pool not in self._reckoned:
+            every = self._every[pool]
+            ours, told = ([sent for sent in every if sent.basis == basis] for basis in ("sent", "told"))
+            bases = [[sent, *ours] for sent in told] or [ours or every]
+            known = min((self._ceiling(pool, basis) for basis in bases), key=sum_w)
+            self._reckoned[pool] = (self._ceiling(pool, every), known)
+        return self._reckoned[pool]
+
+    def _ceiling(self, pool: str, several: Sequence[Sent]) -> Caps:
+        return reduce(ceiling, [caps_of(sent.caps, self._site.pools[pool].gpus) for sent in several])
+
+    def _now(self, pool: str, every: list[Sent]) -> None:
+        self._every[pool] = every
+        self._reckoned.pop(pool, None)
+
+    def _can_be_set(self, pool: str, cap_w: int) -> int:
+        """The nearest cap that GPUs of a pool can have: an agent may tell nonsense, and no GPU has it."""
+        model = self._site.gpu_models[self._site.pools[pool].gpu_model]
+        return min(max(cap_w, model.min_cap_w), model.max_cap_w)
+
+    def _heard(self, pool: str, caps: PoolCaps, *, retained: bool) -> None:
+        """Take what a pool enforces without a message of ours confirmed, while its caps are only assumed."""
+        every = self._every[pool]
+        assumed = [sent for sent in every if sent.basis == "assumed"]
+        if assumed:
+            heard = Sent(caps, assumed[0].until, "told")
+            rest = [sent for sent in every if sent.basis != "assumed" and sent != heard]
+            self._now(pool, [*(assumed if retained else ()), heard, *rest])
+
+
+def _above(caps: PoolCaps, report: CapReported) -> str:
+    """Say where a report has higher caps than were sent, in the pool or for one workload; empty where it has none."""
+    highest = max([caps.cap_w, *(group.cap_w for group in caps.groups)])
+    if report.enforced_cap_w > highest:
+        return f"pool {caps.pool} reports {report.enforced_cap_w} W enforced, {highest} W was sent"
+    for group in report.groups:
+        sent = max([caps.cap_w, *(part.cap_w for part in caps.groups if part.workload == group.workload)])
+        if group.cap_w > sent:
+            return f"pool {caps.pool} reports {group.cap_w} W enforced for {group.workload}, {sent} W was sent"
+    return ""

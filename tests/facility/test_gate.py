@@ -1,0 +1,247 @@
+"""Nothing goes out that breaks an invariant, whatever those who publish believe: the gate is handed what no room would send.
+
+The site of `test_actuate`: pools `p` and `q` of 10 GPUs of 100 to 400 W under one feeder of 5 kW, fallback 200 W in both.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from facility.bus.interface import MAX_PAYLOAD_BYTES, Message
+from facility.bus.memory import MemoryBroker
+from facility.bus.messages import CapReported
+from facility.clock import ManualClock
+from facility.daemon.gate import MOST_KEPT, Gate
+from facility.daemon.situation import Situation
+from facility.decision import BatteryOrder, CapGroup, Decision, GensetOrder, JobOrder, PoolCaps, SolarOrder
+from facility.overrides.arbitrate import bounds
+from facility.overrides.proposal import Proposal
+from facility.site import Site
+from facility.snapshot import Job, Snapshot
+from facility.telemetry.balance import meter_key
+from facility.verdict import Doubt, Verdict
+
+pytestmark = pytest.mark.breaks_invariants
+
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+TTL = timedelta(minutes=15)
+SITE = Site.model_validate({
+    "id": "s", "name": "s", "timezone": "UTC", "currency": "EUR", "grid": {"import_limit_kw": 100},
+    "tariff": {"energy_price_per_mwh": 50}, "weather": {"outdoor_by_hour_c": [10] * 24},
+    "gpu_models": {"g": {"min_cap_w": 100, "max_cap_w": 400, "idle_w": 50, "curves": {"train": {"source": "by hand", "points": [
+        {"cap_w": 100, "draw_w": 100, "speed": 0.2}, {"cap_w": 400, "draw_w": 400, "speed": 1}]}}}},
+    "feeders": {"main": {"rating_kw": 5}}, "halls": {"h": {"feeder": "main"}},
+    "pools": {name: {"hall": "h", "feeder": "main", "gpu_model": "g", "gpus": 10} for name in ("p", "q")},
+    "batteries": {"b": {"feeder": "main", "capacity_kwh": 10, "charge_kw": 4, "discharge_kw": 3}},
+    "gensets": {"d": {"feeder": "main", "max_kw": 2, "fuel_price_per_mwh": 300}},
+    "solar": {"roof": {"feeder": "main", "peak_kw": 3, "output_by_hour_kw_per_kwp": [0.5] * 24}},
+    "tenants": {"t": {"name": "T"}}, "jobs": {"curve": "train"},
+    "contracts": {"c": {"tenant": "t", "kind": "reserved", "pool": "p", "gpus": 2, "curve": "train", "value_per_gpu_h": 2}},
+})  # fmt: skip
+JOB = Job("j", "p", "train", 4, 2.0, NOW, NOW + timedelta(hours=4))
+ROOT = "facility/v1/s"
+
+
+class Porter:
+    """A gate, an ear behind it, and whoever publishes what comes to mind."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock(NOW)
+        self.broker = MemoryBroker(self.clock.now)
+        self.ear = self.broker.connect()
+        self.ear.subscribe("#", 1)
+        self.gate = Gate(SITE, self.broker.connect(), self.clock, 7)
+        self.seq = 0
+        self.doubts: dict[str, Doubt] = {}
+        self.asked: tuple[Proposal, ...] = ()
+
+    def accept(self, p: PoolCaps | int, q: PoolCaps | int, **more: Any) -> Decision:
+        now = self.clock.now()
+        pools = tuple(caps if isinstance(caps, PoolCaps) else PoolCaps(name, caps) for name, caps in (("p", p), ("q", q)))
+        made = Decision(now, now + TTL, pools, **more)
+        self.gate.accept(made, self.here())
+        return made
+
+    def here(self) -> Situation:
+        now = self.clock.now()
+        edges = (now, now + timedelta(hours=1))
+        return Situation(now, SITE, Snapshot(now, (JOB,), doubts=self.doubts), bounds(SITE, self.asked, now, edges), 10.0)
+
+    def say(self, topic: str, **fields: Any) -> tuple[bool, set[int]]:
+        """Publish an order; whether it went out, and which invariants it broke."""
+        self.seq += 1
+        stamp = {"epoch": 7, "seq": self.seq, "issued_at": self.clock.now(), "valid_until": self.clock.now() + TTL}
+        return self.raw(topic, msgspec.json.encode(stamp | fields))
+
+    def raw(self, topic: str, payload: bytes, *, retain: bool = True) -> tuple[bool, set[int]]:
+        went = self.gate.publish(Message(f"{ROOT}/{topic}", payload, qos=1, retain=retain))
+        heard = self.ear.receive(0.0)
+        assert (heard is not None and heard.payload == payload) == went
+        return went, {finding.broken.number for finding in self.gate.take()}
+
+    def caps(self, pool: str, cap_w: Any, **fields: Any) -> tuple[bool, set[int]]:
+        return self.say(f"cap/h/{pool}/desired", **{"cap_w": cap_w, "fallback_cap_w": 200} | fields)
+
+    def settle(self, p: int, q: int) -> None:
+        """Both pools have been sent caps, and have read them back."""
+        self.accept(p, q)
+        for pool, cap_w in (("p", p), ("q", q)):
+            assert self.caps(pool, cap_w) == (True, set())
+            self.gate.read_back(pool, CapReported(timestamp=0, epoch=7, seq=self.seq, enforced_cap_w=cap_w), retained=False)
+        self.gate.see(self.here())
+
+
+@pytest.fixture
+def porter() -> Porter:
+    return Porter()
+
+
+def test_what_was_accepted_goes_out(porter: Porter) -> None:
+    sources = {"batteries": (BatteryOrder("b", -3.0),), "gensets": (GensetOrder("d", 0.0),), "solar": (SolarOrder("roof", 2.0, 2.5),)}
+    porter.accept(300, 200, jobs=(JobOrder("j", "hold", 4),), **sources)
+    assert porter.caps("p", 300) == (True, set())
+    assert porter.caps("q", 150, groups=[{"workload": "c", "gpus": ["n/1", "n/2"], "cap_w": 200}]) == (True, set())
+    assert porter.say("battery/b/desired", power_kw=-3.0) == (True, set())
+    assert porter.say("genset/d/desired", power_kw=0.0) == (True, set())
+    assert porter.say("solar/roof/desired", limit_kw=2.5) == (True, set())
+    assert porter.say("job/j/desired", action="hold", gpus=4) == (True, set())
+    assert not porter.gate.counts
+
+
+@pytest.mark.parametrize("cap_w", [99, 401, 250.5, "300", None, True, 10**9, -100])
+def test_i3_a_cap_that_cannot_be_set_does_not_rise(porter: Porter, cap_w: Any) -> None:
+    porter.settle(100, 100)
+    porter.accept(400, 100)
+    assert porter.caps("p", cap_w) in [(False, {3}), (False, {1, 3, 5}), (False, {3, 5}), (True, {3})]
+    assert porter.caps("p", 200) == (True, set())
+
+
+@pytest.mark.parametrize(
+    ("topic", "fields"),
+    [
+        ("battery/b/desired", {"power_kw": 4.1}), ("battery/b/desired", {"power_kw": -3.1}), ("battery/b/desired", {"power_kw": float("nan")}),
+        ("battery/x/desired", {"power_kw": 1.0}), ("genset/d/desired", {"power_kw": 0.1}), ("genset/d/desired", {"power_kw": 2.1}),
+        ("genset/x/desired", {"power_kw": 0.0}), ("solar/roof/desired", {"limit_kw": 3.1}), ("solar/x/desired", {"limit_kw": 1.0}),
+        ("cooling/x/desired", {"halls": {}}), ("cap/h/x/desired", {"cap_w": 200, "fallback_cap_w": 200}),
+    ],
+)  # fmt: skip
+def test_i3_a_set_point_out_of_range_is_not_sent(porter: Porter, topic: str, fields: dict[str, Any]) -> None:
+    porter.accept(300, 200)
+    went, broken = porter.say(topic, **fields)
+    assert not went
+    assert 3 in broken
+
+
+def test_i5_nothing_goes_out_that_was_not_accepted(porter: Porter) -> None:
+    assert Porter().caps("p", 100) == (True, {5})
+    porter.settle(200, 200)
+    assert porter.caps("p", 201) == (False, {5})
+    assert porter.caps("p", 200, groups=[{"workload": "c", "gpus": 2, "cap_w": 250}]) == (False, {5})
+    assert porter.say("battery/b/desired", power_kw=-3.0) == (False, {5})
+    assert porter.say("job/j/desired", action="run", gpus=4) == (False, {5})
+    assert porter.say("job/j/desired", action="hold", gpus=4) == (True, {5})
+
+
+def test_i6_an_order_ends_and_silence_falls_back_to_what_fits(porter: Porter) -> None:
+    porter.settle(200, 200)
+    porter.accept(250, 250)
+    for valid_until in (NOW, NOW + timedelta(minutes=15, seconds=2)):
+        assert porter.caps("p", 250, valid_until=valid_until) == (False, {6})
+        assert porter.caps("p", 200, valid_until=valid_until) == (True, {6})
+        assert porter.say("battery/b/desired", power_kw=0.0, valid_until=valid_until) == (False, {5, 6})
+    for fallback_cap_w in (99, 201, 401):
+        assert porter.caps("p", 250, fallback_cap_w=fallback_cap_w) == (False, {6})
+
+
+def test_i14_numbers_only_grow_over_all_topics_but_the_same_bytes_may_be_said_again(porter: Porter) -> None:
+    porter.settle(200, 200)
+    porter.accept(250, 200)
+    assert porter.caps("p", 250, seq=2) == (False, {14})
+    assert porter.caps("p", 250, epoch=6, seq=9) == (False, {14})
+    assert porter.caps("p", 150, seq=1) == (True, {14})
+    assert porter.caps("p", 250, seq=3) == (True, set())
+    said = porter.broker.retained[f"{ROOT}/cap/h/p/desired"]
+    assert porter.raw("cap/h/p/desired", said) == (True, set())
+
+
+def test_i1_an_increase_waits_until_what_gave_way_has_been_read_back(porter: Porter) -> None:
+    porter.settle(300, 200)
+    porter.accept(200, 300)
+    assert porter.caps("q", 300) == (False, {1})
+    assert porter.caps("p", 200) == (True, set())
+    assert porter.caps("q", 300) == (False, {1})
+    porter.gate.read_back("p", CapReported(timestamp=0, epoch=7, seq=porter.seq - 1, enforced_cap_w=200), retained=False)
+    porter.gate.see(porter.here())
+    assert porter.caps("q", 300) == (True, set())
+
+
+def test_i1_of_two_increases_the_second_must_fit_beside_the_first(porter: Porter) -> None:
+    porter.settle(200, 200)
+    porter.accept(400, 400)
+    assert porter.caps("p", 300) == (True, set())
+    assert porter.caps("q", 201) == (False, {1})
+
+
+def test_i1_what_an_earlier_process_sent_counts_until_it_lapses(porter: Porter) -> None:
+    porter.gate.resume(Decision(NOW, NOW + TTL, (PoolCaps("p", 100), PoolCaps("q", 100))), NOW)
+    porter.accept(200, 200)
+    assert porter.caps("p", 200) == (False, {1})
+    porter.clock.advance(16 * 60)
+    porter.accept(200, 200)
+    assert porter.caps("p", 200) == (True, set())
+
+
+def test_i4_where_the_meter_is_lost_no_cap_rises_but_what_is_commanded(porter: Porter) -> None:
+    porter.settle(200, 200)
+    porter.doubts = {meter_key(SITE): Doubt(meter_key(SITE), Verdict.MISSING, "silent", "", NOW)}
+    porter.accept(250, PoolCaps("q", 200, (CapGroup("j", 2, 210),)))
+    assert porter.caps("p", 250) == (False, {4})
+    assert porter.caps("q", 200, groups=[{"workload": "j", "gpus": 2, "cap_w": 210}]) == (False, {4})
+    assert porter.caps("q", 200, groups=[{"workload": "j", "gpus": 2, "cap_w": 200}]) == (True, set())
+    porter.asked = (Proposal("o", "pool/h/p", "cap_w", 250.0, 8, NOW, NOW + TTL, "ann", ""),)
+    porter.accept(250, 200)
+    assert porter.caps("p", 250) == (True, set())
+    porter.doubts = {}
+    porter.accept(250, 220)
+    assert porter.caps("q", 220) == (True, set())
+
+
+def test_i12_a_rental_is_not_held_silently(porter: Porter) -> None:
+    porter.accept(200, 200, jobs=(JobOrder("c", "hold", 2), JobOrder("nobody", "hold", 2)))
+    assert porter.say("job/c/desired", action="hold", gpus=2) == (True, {12})
+    assert porter.say("job/nobody/desired", action="hold", gpus=2) == (True, {12})
+
+
+def test_i15_what_is_no_order_is_what_its_topic_promises_and_small(porter: Porter) -> None:
+    assert porter.raw("svc/d/status", b'{"instance":"d","mode":"NORMAL"}') == (True, set())
+    assert porter.raw("svc/d/status", b'{"instance":"d","mode":"BEST"}') == (False, {15})
+    assert porter.raw("svc/d/status", b"") == (True, set())
+    assert porter.raw("override/site/result", b"", retain=False) == (False, {15})
+    assert porter.raw("somebody/else", b"x" * MAX_PAYLOAD_BYTES) == (True, set())
+    assert porter.raw("somebody/else", b"x" * (MAX_PAYLOAD_BYTES + 1)) == (False, {15})
+    assert porter.raw("battery/b/desired", b"{") == (False, {3})
+
+
+def test_what_waits_to_be_told_is_bounded_and_all_is_counted(porter: Porter) -> None:
+    for _ in range(2 * MOST_KEPT):
+        porter.gate.publish(Message(f"{ROOT}/svc/d/status", b"?"))
+    assert len(porter.gate.take()) == MOST_KEPT
+    assert porter.gate.counts == {15: 2 * MOST_KEPT}
+
+
+def test_it_is_a_bus_to_whoever_publishes(porter: Porter) -> None:
+    gate = porter.gate
+    gate.subscribe("x/#", 1)
+    porter.ear.publish(Message("x/y", b"1"))
+    porter.ear.publish(Message("x/y", b"2"))
+    told = gate.receive(0.0)
+    assert told is not None
+    assert (told.payload, [message.payload for message in gate.drain(0.0, 5)]) == (b"1", [b"2"])
+    gate.reconnect()
+    assert (gate.connections, gate.connected, gate.dropped) == (2, True, 0)
+    gate.close()
+    assert not gate.connected
