@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check types lint layers bench ingest faults setup lock clean help
+.PHONY: demo test check types lint layers bench ingest faults mutants coverage vessim setup lock clean help
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
@@ -36,6 +36,9 @@ bench: $(READY) ## times and memory over the solver's, arrays' and rivals'; QUIC
 faults: $(READY) mosquitto ## every fault with the real parts, then each test without its fault, when it must fail; FUZZ=100000
 	$(BIN)/python -m pytest tests/faults $(if $(FUZZ),--fuzz $(FUZZ))
 	$(BIN)/python -m pytest tests/faults --no-inject
+
+mutants: $(READY) ## every hand-made mistake of the safety code in a copy of the tree, which its tests must notice; ONLY=arbitrate
+	$(BIN)/python -m tests.mutants.run $(ONLY)
 
 ingest: $(READY) mosquitto postgresql ## what a reading costs from the broker into the history; FOR=5min
 	@$(BIN)/python -m tests.bench.ingest $(if $(FOR),--for $(FOR))

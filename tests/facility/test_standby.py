@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from facility.daemon.standby import goes_on
+from facility.daemon.standby import goes_on, no_higher
 from facility.decision import BatteryOrder, CapGroup, CoolingOrder, Decision, GensetOrder, PoolCaps
 from facility.site import Site
 from facility.snapshot import Snapshot
@@ -101,3 +101,11 @@ def test_a_plan_that_is_held_discharges_a_battery_no_further_than_its_ride_throu
         assert not house.daemon.rooms.governor.verdict
     finally:
         house.kill()
+
+
+def test_what_bounds_a_pool_bounds_work_that_is_new_there_too() -> None:
+    """Work that was not there before has the highest cap that was in the pool, GPUs in no group what those had."""
+    bound = PoolCaps("p", 150, (CapGroup("c", 6, 300), CapGroup("d", 1, 200)))
+    wanted = PoolCaps("p", 400, (CapGroup("c", 3, 250), CapGroup("c", 3, 400), CapGroup("new", 2, 400), CapGroup("d", 1, 400)))
+    bounded = no_higher(replace(SENT, pools=(wanted,)), (bound,))
+    assert bounded.pools == (PoolCaps("p", 150, (CapGroup("c", 3, 250), CapGroup("c", 3, 300), CapGroup("new", 2, 300), CapGroup("d", 1, 200))),)

@@ -55,6 +55,13 @@ def test_without_the_largest_feeder_of_a_group_the_others_carry_the_worst_case_w
     assert broken(backed(5.0), decision(), sent_cap_w={"p": 400}) == set()
 
 
+def test_the_others_of_a_group_carry_the_sum_of_its_loads() -> None:
+    """4.6 kW at worst are under `pdu`, and 1 kW of another hall's base under `spare`."""
+    halls = FIGURES["halls"] | {"k": {"feeder": "spare", "base_kw": 1}}
+    assert broken(backed(5.6, halls=halls), decision()) == set()
+    assert broken(backed(5.599, halls=halls), decision()) == {"redundancy.worst_case"}
+
+
 def test_without_the_largest_feeder_of_a_group_the_others_carry_what_is_expected() -> None:
     """3.41 kW, as derived above for a curve that draws above its cap."""
     points = [{"cap_w": 100, "draw_w": 101, "speed": 1}]

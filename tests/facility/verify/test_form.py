@@ -13,7 +13,8 @@ import pytest
 
 import facility.verify as room
 from facility.decision import BatteryOrder, CapGroup, CoolingOrder, Decision, JobOrder, PoolCaps
-from facility.verify import fits
+from facility.verify import Violation, fits
+from facility.verify.violation import over, under
 from tests.facility.verify.by_hand import JOB, NOW, SNAPSHOT, broken, caps, chosen, decision, site_with, tanked
 
 
@@ -110,3 +111,13 @@ def test_a_supply_is_one_of_the_plants_levels() -> None:
     assert broken(*chosen(18.0)) == {"supply.level"}
     assert broken(*chosen(math.nan)) == {"number.finite", "supply.level"}
     assert broken(site_with(), chosen(16)[1]) == {"supply.level"}
+
+
+@pytest.mark.parametrize("amount", [None, math.nan, math.inf])
+def test_an_amount_that_is_no_number_is_within_no_limit(amount: float | None) -> None:
+    found = Violation("rule", "thing", amount, "kW", 1.0, "says", "plant")
+    assert over(found) == (replace(found, amount=None),)
+    assert under(replace(found, amount=amount and -amount)) == (replace(found, amount=None),)
+    assert over(replace(found, amount=1.0, allowed=math.nan)) == (replace(found, amount=1.0, allowed=None),)
+    assert under(replace(found, amount=1.0, allowed=math.nan)) == (replace(found, amount=1.0, allowed=None),)
+    assert over(replace(found, amount=1.0)) == under(replace(found, amount=1.0)) == ()
