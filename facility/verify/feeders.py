@@ -96,4 +96,5 @@ def import_limit_kw(site: Site, start: datetime, end: datetime) -> float:
 
 
 def _inside(window: LimitWindow, local: str) -> bool:
-    return window.from_local <= local < window.to_local
+    opened, closed = window.from_local <= local, local < window.to_local
+    return opened and closed if window.from_local < window.to_local else opened or closed

@@ -105,8 +105,10 @@ def test_a_daily_window_limits_a_decision_that_reaches_into_it() -> None:
     for start, rules in (("14:15", set()), ("14:14", {"grid.limit"})):
         window = {"from_local": start, "to_local": "24:00", "import_limit_kw": 5}
         assert broken(site_with(grid__limit_windows=[window]), decision()) == rules
-    window = {"from_local": "10:00", "to_local": "14:00", "import_limit_kw": 5}
-    assert broken(site_with(grid__limit_windows=[window]), decision()) == set()
+    limit = {"grid.limit"}
+    for start, end, rules in (("10:00", "14:00", set()), ("22:00", "14:00", set()), ("22:00", "14:01", limit), ("14:14", "06:00", limit)):
+        window = {"from_local": start, "to_local": end, "import_limit_kw": 5}
+        assert broken(site_with(grid__limit_windows=[window]), decision()) == rules
 
 
 def test_what_is_given_back_holds_at_the_export_limit_and_fires_just_above() -> None:
