@@ -20,6 +20,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+import facility.overrides.desk as room
 from facility.bus.messages import OverrideClear, OverrideResult, OverrideSet
 from facility.journal.journal import Journal
 from facility.journal.store import StoreFault
@@ -392,6 +393,17 @@ def test_an_end_that_cannot_be_stored_is_an_end_and_is_stored_later(
     assert ids(journal.overrides()) == ["x"]
     assert desk.expire(NOON + HOUR) == []
     assert journal.overrides() == []
+
+
+def test_one_more_than_may_stand_is_refused_until_one_is_cleared(desk: OverrideDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MAX_STANDING", 2)
+    for key, target in (("one", "pool/north/a"), ("two", "pool/north/b")):
+        assert desk.set(target, ask("cap_w", 300, key=key), now=NOON).status == "accepted"
+    refused = desk.set("pool/south/c", ask("cap_w", 300, key="three"), now=NOON)
+    assert (refused.status, refused.reason) == ("rejected", "2 overrides stand already; clear some first")
+    desk.clear("pool/north/a", drop("one"), NOON)
+    assert desk.set("pool/south/c", ask("cap_w", 300, key="four"), now=NOON).status == "accepted"
+    assert ids(desk.active(NOON)) == ["two", "four"]
 
 
 def test_answers_fit_the_payload_whatever_was_sent(desk: OverrideDesk) -> None:

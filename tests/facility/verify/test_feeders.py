@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from facility.decision import BatteryOrder, CapGroup, PoolCaps
 from facility.site import Pool
 from facility.verify import expected_kw, fallback_caps, fits, highest_cap, verify
-from facility.verify.draw import worst_pool_kw
+from facility.verify.draw import at_cap, worst_pool_kw
 from tests.facility.verify.by_hand import FIGURES, SNAPSHOT, backed, broken, decision, site_with
 
 
@@ -128,3 +128,9 @@ def test_what_flows_back_through_a_feeder_loses_too() -> None:
     """8 kW given under 4.38 kW of load leave 3.62 kW, of which a feeder with 10 % of losses passes 3.258 kW."""
     site = site_with(feeders__pdu__loss_share=0.1, batteries__b__discharge_kw=8)
     assert expected_kw(site, decision(batteries=(BatteryOrder("b", -8.0),)), SNAPSHOT, 10.0)["pdu"] == pytest.approx(-3.258)
+
+
+def test_below_the_lowest_measured_cap_a_gpu_draws_as_there_and_does_no_work() -> None:
+    curve = site_with().gpu_models["g"].curves["train"]
+    assert [at_cap(curve, cap_w) for cap_w in (0, 99, 100)] == [(100, 0.0), (100, 0.0), (100, 0.2)]
+    assert [at_cap(curve, cap_w) for cap_w in (150, 200, 300, 400, 500)] == [(145, pytest.approx(0.4)), (190, 0.6), (290, 0.8), (390, 1), (390, 1)]

@@ -121,3 +121,8 @@ def test_an_amount_that_is_no_number_is_within_no_limit(amount: float | None) ->
     assert over(replace(found, amount=1.0, allowed=math.nan)) == (replace(found, amount=1.0, allowed=None),)
     assert under(replace(found, amount=1.0, allowed=math.nan)) == (replace(found, amount=1.0, allowed=None),)
     assert over(replace(found, amount=1.0)) == under(replace(found, amount=1.0)) == ()
+
+
+@pytest.mark.parametrize("gpus", [-1, 2.0, math.nan, None])
+def test_an_order_is_for_a_whole_number_of_gpus(gpus: Any) -> None:
+    assert broken(site_with(), decision(jobs=(JobOrder("j", "run", gpus),))) == {"job.size"}

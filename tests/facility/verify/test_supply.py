@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from facility.decision import BatteryOrder, GensetOrder, SolarOrder
+from facility.decision import BatteryOrder, CapGroup, GensetOrder, SolarOrder
 from facility.verify import expected_kw, verify
-from tests.facility.verify.by_hand import FIGURES, SNAPSHOT, broken, decision, generating, site_with
+from tests.facility.verify.by_hand import FIGURES, SNAPSHOT, broken, caps, decision, generating, site_with
 
 
 def test_each_feed_keeps_its_limit_and_the_sum_the_sites() -> None:
@@ -128,3 +128,14 @@ def test_a_plans_order_to_a_battery_is_judged_over_its_first_step_only() -> None
     made = decision(batteries=(BatteryOrder("b", -3.0),))
     assert broken(site_with(), replace(made, first_step_s=300), stored) == set()
     assert broken(site_with(), made, stored) == {"battery.energy"}
+
+
+def test_what_was_sold_to_the_grids_operator_is_there_and_work_that_nobody_knows_adds_nothing_to_it() -> None:
+    """Up, for an hour: the rental mixes 100 and 190 W to its floor, 6 * 22.5 W; the job has time, 2 * (390 + 40 - 50 - 20) W; the battery, 3 kW."""
+    site = site_with(grid__reserves={"up": {"direction": "up", "duration_min": 60, "most_kw": 9}})
+    known = caps()
+    stranger = replace(known, groups=(*known.groups, CapGroup("stranger", 1, 400)))
+    assert broken(site, decision(reserve_up_kw=3.8549)) == set()
+    assert broken(site, decision(reserve_up_kw=3.8551)) == {"grid.reserve_up"}
+    assert broken(site, decision(stranger, reserve_up_kw=3.8549)) == {"group.known"}
+    assert broken(site, decision(stranger, reserve_up_kw=3.8551)) == {"group.known", "grid.reserve_up"}
