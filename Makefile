@@ -40,6 +40,16 @@ faults: $(READY) mosquitto ## every fault with the real parts, then each test wi
 mutants: $(READY) ## every hand-made mistake of the safety code in a copy of the tree, which its tests must notice; ONLY=arbitrate
 	$(BIN)/python -m tests.mutants.run $(ONLY)
 
+coverage: $(READY) mosquitto postgresql ## branches that the tests take, also in processes they start: 95 % of the whole, all of what judges; half an hour
+	rm -f .coverage .coverage.*
+	-$(BIN)/python -m coverage run -m pytest -q # slower than the clocks of some tests allow; whether they pass is the business of `make test`
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m tests.covered
+
+vessim: $(READY) ## thirty days against a plant made of Vessim (installs it), with faults; DAYS=3, SEED=2
+	@$(BIN)/python -c 'import vessim' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'vessim>=0.16,<0.17'
+	@$(BIN)/python -m tests.vessim.days $(if $(DAYS),--days $(DAYS)) $(if $(SEED),--seed $(SEED))
+
 ingest: $(READY) mosquitto postgresql ## what a reading costs from the broker into the history; FOR=5min
 	@$(BIN)/python -m tests.bench.ingest $(if $(FOR),--for $(FOR))
 
@@ -50,7 +60,7 @@ lock: ## pin what pyproject.toml asks for, with hashes
 		--extra dev pyproject.toml -o requirements.lock
 
 clean: ## remove what was made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "facility needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
