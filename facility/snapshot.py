@@ -58,10 +58,12 @@ class Snapshot:
     """Electric power by cooling plant, kW."""
     feeder_kw: Mapping[str, float] = field(default_factory=dict)
     """Power into each feeder, kW; what hangs on it where that is measured and the feeder is not."""
+    feeder_high_kw: Mapping[str, float] = field(default_factory=dict)
+    """The most that it may be now, its newest reading included, kW: a guard does not wait for a second one."""
     import_kw: float | None = None
     """Power at the grid meter, as the last readings settle, kW; what hangs on it where that is measured and the meter is not."""
     import_high_kw: float | None = None
-    """The most that it may be now, its newest reading included, kW: a guard does not wait for a second one. None: nothing measures it."""
+    """As `feeder_high_kw`, kW. None: nothing measures it."""
     outdoor_c: float | None = None
     slow_hours_used: Mapping[str, float] = field(default_factory=dict)
     """Hours of its budget that each contract has used in the running day, week or month; 0 where nobody counted."""

@@ -11,6 +11,7 @@ from facility.bus.interface import Bus, Message
 from facility.bus.messages import Alarm, encode
 from facility.bus.topics import BY_NAME, Topics
 from facility.daemon.account import Account
+from facility.daemon.guard import Warned
 from facility.journal.entry import Entry
 from facility.site import Site
 
@@ -26,6 +27,7 @@ class Alarms:
         self._bus, self._topics, self._account = bus, Topics(site.bus.root, site.id), account
         self._feed = site.grid.feed
         self._standing: dict[str, Alarm] = {}
+        self._guarded: set[str] = set()
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -62,6 +64,14 @@ class Alarms:
         for alarm in [alarm for alarm in self._standing if alarm.startswith("signal-")]:
             if alarm not in ids.values():
                 self.clear(alarm, now)
+
+    def follow_guard(self, warned: Mapping[str, Warned], now: datetime) -> None:
+        """Raise an alarm for each that the guard warns of; clear those of its alarms that it does not."""
+        for alarm, it in warned.items():
+            self.stand(alarm, it.cause, now, place=it.place, remedy=it.remedy)
+        for alarm in self._guarded - warned.keys():
+            self.clear(alarm, now)
+        self._guarded = set(warned)
 
     def follow_history(self, cause: str, now: datetime) -> None:
         """Raise the alarm of a history that cannot be written; clear it when there is no cause any more."""

@@ -20,9 +20,9 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from facility.daemon.actuate import Actuator
-from facility.daemon.guard import Guard
+from facility.daemon.guard import Guard, Warned
 from facility.daemon.lid import Lid
-from facility.daemon.overrule import commanded, import_kw, overrule
+from facility.daemon.overrule import commanded, overrule
 from facility.daemon.situation import Situation
 from facility.daemon.standby import fallback, goes_on, lowest, no_higher, present, still_there
 from facility.decide import Decided, Optimised, Undecided
@@ -31,7 +31,6 @@ from facility.site import Site
 from facility.stability import last_kw
 from facility.steps import Edges
 from facility.verify import Violation, verify
-from facility.verify.violation import SLACK
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +141,7 @@ class Governor:
         """Lower caps at once where the guard says so, until it lets go."""
         if self.in_force is None:
             return
-        before, less = self._guard.says, self._guard.look(here, self.in_force)
+        before, less = self._guard.says, self._guard.look(here, self.in_force, self._actuator.too_high)
         if less is not None:
             self._send(less, verify(here.site, here.snapshot, less, outdoor_c=here.outdoor_c), here)
         if less is not None or self._guard.says != before:
@@ -161,6 +160,15 @@ class Governor:
     def tightened(self, here: Situation) -> Situation:
         """What to plan with: less, where the guard made caps give way."""
         return self._guard.tightened(here)
+
+    def derated(self, site: Site) -> Site:
+        """The site to plan with: feeders carry less, where the guard made caps give way."""
+        return self._guard.derated(site)
+
+    @property
+    def warned(self) -> Mapping[str, Warned]:
+        """What the guard found that a person must know of, by an alarm's id."""
+        return self._guard.warned
 
     def near_kw(self, edges: Edges) -> Mapping[str, tuple[float, ...]]:
         """What the plan that is followed has each workload draw in the first steps between `edges`; {} where none is followed."""
@@ -238,9 +246,7 @@ class Governor:
         self._accepted(decision, here)
         self._actuator.send(decision, here.site, here.snapshot, here.outdoor_c, here.now, self.plan_id)
         if self.in_force is not None:
-            was_kw, is_kw = (import_kw(here.site, d, here.snapshot, here.outdoor_c) for d in (self.in_force, decision))
-            if is_kw < was_kw - SLACK:
-                self._guard.lowered(here.now)
+            self._guard.sent(self.in_force, decision, here)
         self.in_force, self.verdict = decision, verdict
 
     def _enter(self, here: Situation, mode: Mode, how: How, reason: str) -> None:

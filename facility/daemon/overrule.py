@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
@@ -76,11 +77,21 @@ def shed(
     def fits(candidate: Decision) -> bool:
         return import_kw(site, candidate, snapshot, outdoor_c) <= limit_kw
 
-    for giving in (site.pools.keys() - last, last):
+    return give_way(site, decision, fits, (site.pools.keys() - last, last))
+
+
+def give_way(site: Site, decision: Decision, fits: Callable[[Decision], bool], stages: Iterable[AbstractSet[str]]) -> Decision:
+    """`decision` with caps lowered by the same share of their range until it `fits`: those of the first stage's pools, then of the next one's.
+
+    Where that does not do, all of them are at their lowest.
+    """
+    for giving in stages:
 
         def at(share: float, whole: Decision = decision, some: AbstractSet[str] = giving) -> Decision:
             return replace(whole, pools=tuple(_scaled(site, p, share) if p.pool in some else p for p in whole.pools))
 
+        if not giving:
+            continue
         if fits(decision):
             return decision
         low, high = 0, FINENESS

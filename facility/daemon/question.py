@@ -50,6 +50,7 @@ def ask(known: Knowledge, governor: Governor, committed: Commitment, edges: Edge
     made = governor.tightened(known.situation(now, proposals, edges))
     made = replace(made, asked=replace(made.asked, position_kw=committed.kw(edges)))
     site, forecast = known.foreseen(edges)
+    site = governor.derated(site)
     forecast.outdoor_c[0] = made.outdoor_c
     rentals, near_kw = known.rentals.standing(now), governor.near_kw(edges)
     return Question(edges, made, site, forecast, known.events, proposals, rentals, near_kw, unheard)

@@ -95,6 +95,7 @@ class Upkeep:
         if governor.look(here):
             self._wake()
         governor.guard(here)
+        rooms.alarms.follow_guard(governor.warned, now)
         rooms.tenants.tell(here, governor.in_force)
         waiting = bool(rooms.actuator.waiting)
         defiant = {pool: rooms.known.gpus(pool) for pool in rooms.actuator.too_high}

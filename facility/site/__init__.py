@@ -21,7 +21,7 @@ from facility.site.reserve import Reserve, ReserveWindow
 from facility.site.retention import Retention
 from facility.site.scrape import Scrape
 from facility.site.sensors import SensorKey, SensorRules
-from facility.site.service import Bus, Control
+from facility.site.service import Bus, Control, GuardBands
 from facility.site.tariff import DemandCharge, EnergyWindow, FeeWindow, Tariff, Window
 from facility.site.tenancy import Contract, Jobs, SampleJob, Tenant
 from facility.site.thermal import CapacityPoint, CoolingPlant, Hall, SetPoint, Stage, Thermal, ThermalStore, Weather
@@ -46,6 +46,7 @@ __all__ = [
     "Genset",
     "GpuModel",
     "Grid",
+    "GuardBands",
     "Hall",
     "Jobs",
     "LimitWindow",

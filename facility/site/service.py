@@ -4,12 +4,32 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from facility.site.access import Access
 from facility.site.dsx import Dsx
 from facility.site.mapping import Format, MappingRule
 from facility.site.part import Id, NonNegative, Part, Positive
+
+
+class GuardBands(Part):
+    """Where caps give way at once, without a plan, and until when."""
+
+    cut_share: Annotated[float, Field(gt=0, le=1)] = Field(default=0.98, description="share of a feeder's rating above which caps give way")
+    aim_share: Annotated[float, Field(gt=0, le=1)] = Field(default=0.95, description="share of it that is aimed at then")
+    release_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.90, description="share of it at or below which what gave way may rise again, after calm_s"
+    )
+    calm_s: Positive = Field(default=60.0, description="how long a feeder or hall must have been within bounds before caps may rise again, s")
+    look_ahead_s: NonNegative = Field(
+        default=60.0, description="how far a hall's rise is looked ahead; where it ends above the allowable maximum caps give way, s"
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> GuardBands:
+        if not self.release_share <= self.aim_share <= self.cut_share:
+            raise ValueError("release_share, aim_share and cut_share rise in this order")
+        return self
 
 
 class Control(Part):
@@ -25,6 +45,7 @@ class Control(Part):
     )
     override_default_s: Positive = 3600.0
     override_ceiling_s: Positive = 86_400.0
+    guard: GuardBands = GuardBands()
 
 
 class Bus(Access):

@@ -130,6 +130,7 @@ class Telemetry:
         believed = self._quality.judge(now, caps_w)
         values: dict[str, dict[str, float]] = {field: {} for field in BY_POINT.values()}
         single: dict[str, Belief] = {}
+        feeder_high_kw: dict[str, float] = {}
         for key, it in believed.beliefs.items():
             sensor = self._readings.sensors[key]
             field = BY_POINT.get((sensor.asset_type, sensor.point))
@@ -137,6 +138,8 @@ class Telemetry:
                 single[key] = it
             elif it.value is not None and (it.measured or field in STAND_IN):
                 values[field][sensor.asset] = it.value
+                if field == "feeder_kw" and it.high is not None:
+                    feeder_high_kw[sensor.asset] = it.high
         meter, outdoor = single[self._meter_key], single[OUTDOOR]
         billed = self._billing.meter
         interval_kwh, interval_s = billed.running(now)
@@ -149,6 +152,7 @@ class Telemetry:
             pool_kw=values["pool_kw"],
             cooling_kw=values["cooling_kw"],
             feeder_kw=values["feeder_kw"],
+            feeder_high_kw=feeder_high_kw,
             import_kw=meter.value if meter.measured else None,
             import_high_kw=meter.high if meter.measured else None,
             outdoor_c=outdoor.value if outdoor.measured else None,

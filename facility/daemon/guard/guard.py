@@ -1,0 +1,186 @@
+"""The guard itself: readings in, cuts out. It never sends and never solves: what is to be sent is its answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from facility.daemon.causes import slug
+from facility.daemon.guard.cuts import Cut, derated, tightened
+from facility.daemon.guard.giving import because, held, jobs_in, kept_of, lowers, raises
+from facility.daemon.guard.places import AtWorst, Carrier, Grid, Hall
+from facility.daemon.guard.readings import Reading, Readings
+from facility.daemon.overrule import commanded, give_way
+from facility.daemon.situation import Situation
+from facility.daemon.standby import goes_on
+from facility.decision import Decision
+from facility.site import Site
+from facility.telemetry.lasting import Lasting
+from facility.verify import expected_kw
+from facility.verify.draw import expected_it_kw
+from facility.verify.violation import SLACK
+
+log = logging.getLogger(__name__)
+
+SETTLE = timedelta(seconds=15)
+"""How long lower caps are given to show on a meter before it is believed again, unless it shows more than it did."""
+TOLD = 3
+"""Cuts that a reason spells out."""
+
+
+@dataclass(frozen=True)
+class Warned:
+    """What a person must know of, by what it is about."""
+
+    cause: str
+    place: str
+    remedy: str
+
+
+class Guard:
+    """To be used under the daemon's lock."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._readings = Readings(site)
+        self._cuts: dict[str, Cut] = {}
+        self._lowered: dict[str, tuple[datetime, float | None]] = {}
+        self._seen: dict[str, float] = {}
+        self._lasting = Lasting()
+
+    @property
+    def says(self) -> str:
+        """Why caps give way; empty: they do not."""
+        told = [cut.says for cut in self._cuts.values()]
+        more = f"; and {len(told) - TOLD} more" if len(told) > TOLD else ""
+        return f"{'; '.join(told[:TOLD])}{more}: caps give way" if told else ""
+
+    @property
+    def warned(self) -> Mapping[str, Warned]:
+        """What a person must know of, by an alarm's id; of places above one another the lowest alone."""
+        found = {f"gone-{name}": Warned(f"feeder {name} carries nothing, and the others of its group its load", f"feeder {name}", GONE)
+                 for name in self._readings.gone}  # fmt: skip
+        found |= {f"draw-{pool}": Warned(says, f"pool {pool}", DRAWS) for pool, says in self._readings.defiance.says.items()}
+        cuts = [cut for cut in self._cuts.values() if isinstance(cut.place, Carrier | Hall)]
+        for cut in cuts:
+            if not any(other.place.pools < cut.place.pools and not isinstance(other.place, Hall) for other in cuts):
+                remedy = HEAT if isinstance(cut.place, Hall) else OVERLOAD
+                found[slug(f"over {cut.place.name}")] = Warned(cut.says, cut.place.name, remedy)
+        return found
+
+    def look(self, here: Situation, in_force: Decision, defiant: Collection[str] = ()) -> Decision | None:
+        """Hold what is measured against what may be; the answer is what must be sent now instead of `in_force`, None: nothing.
+
+        The pools in `defiant` enforce more than they were sent.
+        """
+        seen: dict[str, float] = {}
+        first: Decision | None = None
+        now: Decision | None = None
+        for reading in self._readings.take(here, in_force, defiant):
+            name = reading.place.name
+            seen[name] = reading.value
+            if reading.value <= reading.cut_above:
+                self._calm(reading, here.now)
+                continue
+            self._lasting.since(f"{name} within", here.now, holds=False)
+            self._lasting.since(f"{name} released", here.now, holds=False)
+            over_kw = self._due_kw(reading, here.now)
+            if over_kw is None or here.now >= in_force.until:
+                continue
+            if first is None or now is None:
+                first = now = goes_on(here.site, in_force, here.snapshot, here.now, in_force.until, here.outdoor_c)
+            now = self._give(reading, over_kw, here, first, now)
+        self._seen = seen
+        self._forget(here.now)
+        if first is None or now is None or not lowers(now, first):
+            return None
+        assert not raises(now, first), "the guard raises nothing"
+        return now
+
+    def sent(self, before: Decision, after: Decision, here: Situation) -> None:
+        """Know what was sent, by whomever: where it lowers what is expected, a reading from before is not held against it."""
+        was, will = (expected_kw(here.site, decision, here.snapshot, here.outdoor_c) for decision in (before, after))
+        lower = {name for name, kw in will.items() if kw < was[name] - SLACK}
+        roots = [name for name in will if here.site.feeders[name].parent is None]
+        places = [it.name for it in self._readings.carriers if sum(will[f] - was[f] for f in it.feeders) < -SLACK] if lower else []
+        if sum(will[name] - was[name] for name in roots) < -SLACK:
+            places.append("grid")
+        was_kw, will_kw = (expected_it_kw(here.site, decision, here.snapshot) for decision in (before, after))
+        places += [hall.name for hall in self._readings.halls.values() if sum(will_kw[p] - was_kw[p] for p in hall.weights) < -SLACK]
+        self._lowered |= {name: (here.now, self._seen.get(name)) for name in places}
+
+    def bounded(self, decision: Decision, here: Situation) -> Decision:
+        """`decision` no higher than what is measured allows."""
+        for cut in self._cuts.values():
+            decision = cut.bounded(decision, here)
+        return decision
+
+    def tightened(self, here: Situation) -> Situation:
+        """What to plan with: less, where caps gave way."""
+        return tightened(self._cuts.values(), here)
+
+    def derated(self, site: Site) -> Site:
+        """The site to plan with: feeders carry less, where caps gave way."""
+        return derated(self._cuts.values(), site)
+
+    def _due_kw(self, reading: Reading, now: datetime) -> float | None:
+        """How much power must go; None where lower caps are still to show, and this reading says nothing new."""
+        at, seen = self._lowered.get(reading.place.name, (None, None))
+        if at is None or not now - SETTLE < at <= now or isinstance(reading.place, AtWorst):
+            return reading.over_kw
+        if seen is None or reading.value <= seen + reading.news:
+            return None
+        return reading.over_kw if reading.aim_kw is None else reading.over_kw - max(seen - reading.aim_kw, 0.0)
+
+    def _give(self, reading: Reading, over_kw: float, here: Situation, first: Decision, now: Decision) -> Decision:
+        """Let caps give way at a place: `now` is what they are by now, `first` what they were before this look."""
+        place = reading.place
+        before, reckoned, last = self._cuts.get(place.name), place.reckon(here, first), commanded(here.asked)
+        first_kw = reckoned(first)
+        target_kw = first_kw - over_kw
+        obeying = place.pools - self._readings.defiant.keys()
+        stages = (obeying - last, obeying & last, place.pools - obeying)
+        less = give_way(here.site, now, lambda tried: reckoned(tried) <= target_kw, stages)
+        waiting = before.held if before is not None else frozenset[str]()
+        if isinstance(place, Carrier | Hall) and before is not None and not lowers(less, now):  # the lowest caps were not enough
+            waiting |= jobs_in(here.snapshot, place.pools, less)
+        less = because(held(less, waiting, here.snapshot, reading.says), now, reading.says)
+        unseen_kw = reading.value - first_kw if reading.unseen_kw is None else reading.unseen_kw
+        level = logging.WARNING if before is None else logging.DEBUG
+        log.log(level, "%s, %.1f kW must go: caps give way", reading.says, over_kw)
+        self._cuts[place.name] = Cut(
+            place, place.limit_kw(here) - target_kw, max(unseen_kw, 0.0), kept_of(less, place.pools), waiting, last, reading.says, reading.reckoned
+        )
+        return less
+
+    def _calm(self, reading: Reading, now: datetime) -> None:
+        """A place is within bounds: after a while a plan may share out anew what gave way there, or all of it may rise again."""
+        name = reading.place.name
+        cut, calm_s = self._cuts.get(name), self._site.control.guard.calm_s
+        if cut is None or (reading.reckoned and isinstance(reading.place, Grid)):
+            return
+        if self._lasting.lasts(f"{name} released", now, calm_s, holds=reading.value <= reading.release_below):
+            self._end(name)
+        elif self._lasting.lasts(f"{name} within", now, calm_s, holds=True) and not isinstance(cut.place, Hall):
+            self._cuts[name] = replace(cut, kept=(), held=frozenset())
+
+    def _forget(self, now: datetime) -> None:
+        """Let go of cuts of what is no more: a pool that obeys again, a feeder that is gone."""
+        there = {it.name for it in self._readings.carriers}
+        for name, cut in list(self._cuts.items()):
+            place = cut.place
+            absent = name not in self._seen and (isinstance(place, AtWorst) or (isinstance(place, Carrier) and name not in there))
+            if self._lasting.lasts(f"{name} absent", now, self._site.control.guard.calm_s, holds=absent):
+                self._end(name)
+
+    def _end(self, name: str) -> None:
+        del self._cuts[name]
+        log.info("%s stayed within what it may have: caps may rise again", name)
+
+
+OVERLOAD = "see what draws there that no plan knows of; caps rise again after a minute well below the rating"
+HEAT = "see to the cooling of the hall; caps rise again after a minute within its recommended band"
+GONE = "see to it: what is left of the group carries its load, and no further one may be lost"
+DRAWS = "see whether its agent sets caps, and what else hangs on its meter; its neighbours give way as far as they must"
