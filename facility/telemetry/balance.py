@@ -3,7 +3,8 @@
     sum    = pools + cooling + batteries + feeders below + base;   through = sum + loss_share * |sum|
     broken   meter - through beyond the tolerance, to the same side, for BALANCE_S
 
-A feeder with generation on it has no balance, for nobody measures that. One that is broken blames its meter and all that hangs on it,
+A feeder with generation on it has no balance, for nobody measures that. Feeders of a redundancy group carry for each other: where their sum
+is in balance, so is each. One that is broken blames its meter and all that hangs on it,
 except a meter that agrees with what stands above it, or with what hangs on it, and except all others where one alone is left to blame
 elsewhere. The greater side counts.
 
@@ -17,6 +18,7 @@ elsewhere. The greater side counts.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,6 +44,7 @@ class Balance:
     loss_share: float
     rating_kw: float
     whole: bool
+    group: str | None = None
 
     @property
     def tolerance_kw(self) -> float:
@@ -82,7 +85,8 @@ def _feeder(site: Site, name: str) -> Balance:
     feeder = site.feeders[name]
     given = name in {plant.feeder for plant in site.solar.values()} | {genset.feeder for genset in site.gensets.values()}
     base_kw = sum(hall.base_kw for hall in site.halls.values() if hall.feeder == name)
-    return Balance(name, feeder_key(name), tuple(_on(site, name)), base_kw, feeder.loss_share, feeder.rating_kw, whole=not given)
+    parts, group = tuple(_on(site, name)), feeder.redundancy_group
+    return Balance(name, feeder_key(name), parts, base_kw, feeder.loss_share, feeder.rating_kw, whole=not given, group=group)
 
 
 def _on(site: Site, feeder: str) -> Iterator[str]:
@@ -104,7 +108,8 @@ class Balances:
         """What is to be thought of each meter and part that a broken balance blames."""
         both = {b: (meter_kw, b.through_kw(parts_kw)) for b in self.all if (meter_kw := _of(b.meter, beliefs)) is not None
                 and (parts_kw := _parts_kw(b, beliefs)) is not None}  # fmt: skip
-        lost = [b for b, (meter_kw, sum_kw) in both.items() if self._lasts(b, meter_kw - sum_kw, now)]
+        shared = _shared({b: meter_kw - sum_kw for b, (meter_kw, sum_kw) in both.items()})
+        lost = [b for b, (meter_kw, sum_kw) in both.items() if self._lasts(b, 0.0 if b in shared else meter_kw - sum_kw, now)]
         near = [b for b, (meter_kw, sum_kw) in both.items() if b not in lost and abs(meter_kw - sum_kw) <= SOUND_SHARE * b.tolerance_kw]
         meters = {b.meter for b in both}
         sound = {b.meter for b in near} | {part for b in near for part in b.parts if part in meters}
@@ -128,6 +133,16 @@ class Balances:
         more = self._lasting.lasts(f"more {name}", now, BALANCE_S, holds=gap_kw > far)
         less = self._lasting.lasts(f"less {name}", now, BALANCE_S, holds=gap_kw < -far)
         return more or less
+
+
+def _shared(gaps_kw: Mapping[Balance, float]) -> frozenset[Balance]:
+    """The balances of groups of feeders whose gaps, kW, make up for each other: one carries what hangs on another."""
+    groups: defaultdict[str, list[Balance]] = defaultdict(list)
+    for balance in gaps_kw:
+        if balance.group is not None:
+            groups[balance.group].append(balance)
+    even = [them for them in groups.values() if abs(sum(gaps_kw[b] for b in them)) <= sum(b.tolerance_kw for b in them)]
+    return frozenset(balance for them in even for balance in them)
 
 
 def _of(key: str, beliefs: Mapping[str, Belief]) -> float | None:

@@ -171,6 +171,16 @@ def test_where_the_meter_shows_less_than_what_hangs_on_it_that_counts() -> None:
     assert meters.pass_by(5).import_high_kw == pytest.approx(100.48)
 
 
+def test_feeders_of_a_group_carry_for_each_other_and_are_in_balance_as_long_as_their_sum_is() -> None:
+    feeders = {name: RAW["feeders"][name] | {"redundancy_group": "bus"} for name in ("bus-a", "bus-b")}
+    meters = Meters(Site.model_validate(RAW | {"feeders": RAW["feeders"] | feeders}))
+    meters.told |= {BUS_A: 0.0, "site/feeder/bus-b/power_kw": 70.0}
+    seen = meters.pass_by(120)
+    assert (dict(seen.doubts), seen.feeder_kw["bus-a"], round(seen.feeder_kw["bus-b"])) == ({}, 0.0, 70)
+    meters.told["site/feeder/bus-b/power_kw"] = 40.0
+    assert kinds(meters.pass_by(120)) == {BUS_A: ("suspect", "balance")}
+
+
 def test_a_job_that_starts_between_two_samples_breaks_no_balance() -> None:
     meters = Meters()
     meters.pass_by(60)

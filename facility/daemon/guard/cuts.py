@@ -55,7 +55,7 @@ def tightened(cuts: Iterable[Cut], here: Situation) -> Situation:
     for cut in cuts:
         if isinstance(cut.place, Grid):
             first_kw, *later_kw = asked.import_limit_kw
-            asked = replace(asked, import_limit_kw=(max(first_kw - cut.excess_kw, 0.0), *later_kw))
+            asked = replace(asked, import_limit_kw=(max(first_kw - max(cut.excess_kw, 0.0), 0.0), *later_kw))
         elif isinstance(cut.place, Hall):
             caps, orders = dict(asked.pool_cap_w), dict(asked.job_orders)
             for kept in cut.kept:
@@ -76,7 +76,7 @@ def derated(cuts: Iterable[Cut], site: Site) -> Site:
         match cut.place:
             case Carrier() as carrier:
                 limit_kw = carrier.rating_kw
-                carries, at_worst = 1 - cut.excess_kw / limit_kw, 1 - cut.unseen_kw / limit_kw
+                carries, at_worst = 1 - max(cut.excess_kw, 0.0) / limit_kw, 1 - cut.unseen_kw / limit_kw
             case AtWorst(carrier=carrier, worst_kw=limit_kw):
                 carries, at_worst = 1.0, 1 - cut.unseen_kw / limit_kw
             case _:

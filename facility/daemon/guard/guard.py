@@ -63,11 +63,13 @@ class Guard:
         found = {f"gone-{name}": Warned(f"feeder {name} carries nothing, and the others of its group its load", f"feeder {name}", GONE)
                  for name in self._readings.gone}  # fmt: skip
         found |= {f"draw-{pool}": Warned(says, f"pool {pool}", DRAWS) for pool, says in self._readings.defiance.says.items()}
-        cuts = [cut for cut in self._cuts.values() if isinstance(cut.place, Carrier | Hall)]
-        for cut in cuts:
-            if not any(other.place.pools < cut.place.pools and not isinstance(other.place, Hall) for other in cuts):
-                remedy = HEAT if isinstance(cut.place, Hall) else OVERLOAD
-                found[slug(f"over {cut.place.name}")] = Warned(cut.says, cut.place.name, remedy)
+        told: list[frozenset[str]] = []
+        places: tuple[Hall | Carrier, ...] = (*self._readings.halls.values(), *self._readings.carriers)
+        for place in places:
+            cut = self._cuts.get(place.name)
+            if cut is not None and not any(pools <= place.pools for pools in told):
+                told += [] if isinstance(place, Hall) else [place.pools]
+                found[slug(f"over {place.name}")] = Warned(cut.says, place.name, HEAT if isinstance(place, Hall) else OVERLOAD)
         return found
 
     def look(self, here: Situation, in_force: Decision, defiant: Collection[str] = ()) -> Decision | None:

@@ -26,22 +26,16 @@ class Warming:
     def __init__(self) -> None:
         self._told: deque[tuple[datetime, float]] = deque()
 
-    def follow(self, now: datetime, measured_c: float | None) -> None:
-        """See what is measured; None: nothing, and what was before counts no more."""
-        if measured_c is None or (self._told and now < self._told[-1][0]):
-            self._told.clear()
-        while self._told and self._told[0][0] < now - RISE_S:
+    def rise_k_per_s(self, now: datetime, measured_c: float) -> float:
+        """Tell how fast it warms up, K/s, where it has `measured_c` now. What was told by a clock that jumped back counts no more."""
+        while self._told and not now - RISE_S <= self._told[0][0] <= now:
             self._told.popleft()
-        if measured_c is not None and not (self._told and self._told[-1][0] == now):
-            self._told.append((now, measured_c))
+        self._told.append((now, measured_c))
+        return max([0.0, *((measured_c - c) / (now - at).total_seconds() for at, c in self._told if now - at >= LEAST_S)])
 
-    def rise_k_per_s(self) -> float:
-        """How fast it warms up, K/s."""
-        if not self._told:
-            return 0.0
-        now, measured_c = self._told[-1]
-        rises = [(measured_c - c) / (now - at).total_seconds() for at, c in self._told if now - at >= LEAST_S]
-        return max(0.0, *rises) if rises else 0.0
+    def lost(self) -> None:
+        """Know that nothing measures it: what was before counts no more."""
+        self._told.clear()
 
 
 def over_kw(thermal: Thermal, measured_c: float, rise_k_per_s: float) -> float:

@@ -108,9 +108,7 @@ class AtWorst:
 
     def reckon(self, here: Situation, start: Decision) -> Reckoned:
         """See `Grid.reckon`."""
-        pools = here.site.pools
-        loads = worst_loads_kw(here, start, self.defiant)
-        first_kw = sum(loads[feeder] for feeder in self.carrier.feeders)
+        pools, first_kw = here.site.pools, at_worst_kw(self.carrier, here, start, self.defiant, worst_loads_kw(here, start, self.defiant))
         own = {pool: weight for pool, weight in self.carrier.weights.items() if pool not in self.defiant}
         return _less(own, start, first_kw, lambda caps: worst_pool_kw(pools[caps.pool], (caps,)))
 
@@ -146,11 +144,21 @@ Place = Grid | Carrier | AtWorst | Hall
 def worst_loads_kw(here: Situation, decision: Decision, defiant: Mapping[str, float]) -> dict[str, float]:
     """The most that feeders carry under a decision, kW: every GPU at its cap, and the pools of `defiant` at what they draw."""
     site = supplied(here.site, decision)
-    worst_kw = {caps.pool: worst_pool_kw(site.pools[caps.pool], (caps,)) for caps in decision.pools}
-    worst_kw |= {pool: max(kw, worst_kw[pool]) for pool, kw in defiant.items()}
+    worst_kw = _worst_kw(site, decision, defiant)
     charge_kw = {order.battery: max(order.power_kw, 0.0) for order in decision.batteries}
     it_kw, moving = expected_it_kw(site, decision, here.snapshot), drifts(site, decision, here.snapshot)
     return feeder_kw(site, worst_kw, it_kw, charge_kw, here.outdoor_c, moving, charge_kw=tanks_kw(decision))
+
+
+def at_worst_kw(carrier: Carrier, here: Situation, decision: Decision, defiant: Mapping[str, float], loads_kw: Mapping[str, float]) -> float:
+    """What a carrier has to carry of `loads_kw`, by feeder, kW, with what hangs on feeders that are gone."""
+    worst_kw = _worst_kw(here.site, decision, defiant)
+    return sum(loads_kw[feeder] for feeder in carrier.feeders) + sum(weight * worst_kw[pool] for pool, weight in carrier.of_lost.items())
+
+
+def _worst_kw(site: Site, decision: Decision, defiant: Mapping[str, float]) -> dict[str, float]:
+    worst_kw = {caps.pool: worst_pool_kw(site.pools[caps.pool], (caps,)) for caps in decision.pools}
+    return worst_kw | {pool: max(kw, worst_kw[pool]) for pool, kw in defiant.items()}
 
 
 def _less(weights: Mapping[str, float], start: Decision, first_kw: float, kw_of: Callable[[PoolCaps], float]) -> Reckoned:

@@ -12,7 +12,7 @@ from math import inf
 
 from facility.daemon.guard.defiance import Defiance
 from facility.daemon.guard.heat import Warming, over_kw
-from facility.daemon.guard.places import AtWorst, Carrier, Grid, Hall, Place, worst_loads_kw
+from facility.daemon.guard.places import AtWorst, Carrier, Grid, Hall, Place, at_worst_kw, worst_loads_kw
 from facility.daemon.guard.tree import feeders_gone, groups, weights
 from facility.daemon.lid import meter_lost
 from facility.daemon.overrule import worst_import_kw
@@ -23,12 +23,12 @@ from facility.snapshot import Snapshot
 from facility.telemetry.balance import feeder_key
 from facility.telemetry.quality import NEVER
 from facility.verify import expected_kw
-from facility.verify.loads import Carrier as Limit
 from facility.verify.loads import carriers as limits
 from facility.verify.violation import SLACK
 
 GRID_AIM_SHARE, GRID_RELEASE_SHARE = 0.99, 0.98
 """Of the grid's limit, which is a contract's mean and no rating: plans rightly fill it, so caps give way at the limit itself."""
+NAMED = {"feeder": "feeder", "redundancy": "group"}
 NEWS_SHARE, NEWS_K = 0.02, 2.0
 """By how much more than what was answered already a reading is news, of the limit and of a hall; meters err by less."""
 
@@ -58,8 +58,8 @@ class Readings:
 
     def __init__(self, site: Site) -> None:
         self._site, self._constants, self._grid = site, site.control.guard, Grid(site)
-        self._own = weights(site)
-        self._limits = {limit.name: limit for limit in limits(site)}
+        self._own, self._groups = weights(site), groups(site)
+        self._worst_kw = {f"{NAMED[limit.rule]} {limit.name}": limit.worst_kw for limit in limits(site)}
         self._warming = {name: Warming() for name, hall in site.halls.items() if hall.thermal is not None}
         self.halls = {name: Hall(f"hall {name}", _air(site, name)) for name in self._warming}
         self.defiance = Defiance(site)
@@ -68,7 +68,7 @@ class Readings:
         self.carriers = self._carriers()
 
     def take(self, here: Situation, in_force: Decision, told: Collection[str]) -> Iterator[Reading]:
-        """Read every place, the lower ones of the feeder tree first; the pools in `told` enforce more than they were sent."""
+        """Read every place, of the feeder tree the lower ones first; the pools in `told` enforce more than they were sent."""
 
         def expected() -> Mapping[str, float]:
             return expected_kw(here.site, in_force, here.snapshot, here.outdoor_c)
@@ -93,12 +93,12 @@ class Readings:
 
         single = [made(f"feeder {name}", (name,), site.feeders[name].rating_kw) for name in _leaves_first(site) if name not in gone]
         backed = []
-        for group, members in groups(site).items():
-            ratings_kw = [site.feeders[name].rating_kw for name in members if name not in gone]
-            rating_kw = sum(ratings_kw) - (0.0 if gone & set(members) else max(ratings_kw))
+        for group, members in self._groups.items():
             left = tuple(name for name in members if name not in gone)
-            backed.append(made(f"group {group}", left, rating_kw))
-        return (*backed, *single)
+            ratings_kw = [site.feeders[name].rating_kw for name in left]
+            if len(left) > 1:
+                backed.append(made(f"group {group}", left, sum(ratings_kw) - (max(ratings_kw) if left == members else 0.0)))
+        return (*single, *backed)
 
     def _carried(self, carrier: Carrier, snapshot: Snapshot) -> Iterator[Reading]:
         """What a feeder's meter shows, or those of a group; nothing where one is not measured."""
@@ -119,13 +119,18 @@ class Readings:
             return
         by_caps, drawn = worst_loads_kw(here, in_force, {}), worst_loads_kw(here, in_force, self.defiant)
         for it in concerned:
-            limit, kw = self._limits[it.name.partition(" ")[2]], sum(drawn[feeder] for feeder in it.feeders)
-            most_kw = _worst_kw(self._site, limit, it)
+            kw, most_kw = at_worst_kw(it, here, in_force, self.defiant, drawn), self._most_kw(it)
             who = f"while {', '.join(sorted(self.defiant))} draws more than caps allow" if self.defiant else "where nothing measures it"
             yield Reading(
                 AtWorst(it, most_kw, self.defiant), kw, most_kw + SLACK, -inf, kw - most_kw, f"{it.name} may carry {kw:.1f} of {most_kw:g} kW {who}",
-                0.0, most_kw, reckoned=True, unseen_kw=kw - sum(by_caps[feeder] for feeder in it.feeders),
+                0.0, most_kw, reckoned=True, unseen_kw=kw - at_worst_kw(it, here, in_force, {}, by_caps),
             )  # fmt: skip
+
+    def _most_kw(self, it: Carrier) -> float:
+        """What a carrier may carry at worst, kW; of a group whose feeder is gone, what those that are left may."""
+        feeders = [self._site.feeders[name] for name in it.feeders]
+        gone = it.name.startswith("group") and len(self._groups[it.name.partition(" ")[2]]) > len(feeders)
+        return sum(feeder.rating_kw * feeder.worst_case_margin for feeder in feeders) if gone else self._worst_kw[it.name]
 
     def _imported(self, here: Situation, in_force: Decision) -> Iterator[Reading]:
         kw, limit_kw = here.snapshot.import_high_kw, self._grid.limit_kw(here)
@@ -144,22 +149,15 @@ class Readings:
             thermal, doubt = self._site.halls[name].thermal, here.snapshot.doubts.get(f"{name}/hall/{name}/air_temperature_c")
             assert thermal is not None
             measured_c = None if doubt is not None and not doubt.measured else here.snapshot.hall_c.get(name)
-            warming.follow(here.now, measured_c)
             if measured_c is None:
+                warming.lost()
                 continue
-            rise = warming.rise_k_per_s()
+            rise = warming.rise_k_per_s(here.now, measured_c)
             ahead_c, most_c = measured_c + rise * self._constants.look_ahead_s, thermal.allowable_max_c
             says = f"hall {name} had {measured_c:.1f} of {most_c:g} degC, rising {60 * rise:.1f} K/min"
             yield Reading(
                 self.halls[name], ahead_c, most_c, thermal.recommended_max_c, over_kw(thermal, measured_c, rise), says, NEWS_K, unseen_kw=0.0
             )
-
-
-def _worst_kw(site: Site, limit: Limit, carrier: Carrier) -> float:
-    """What a carrier may carry at worst, kW; of a group whose feeder is gone, what those that are left may."""
-    if set(carrier.feeders) == set(limit.feeders):
-        return limit.worst_kw
-    return sum(site.feeders[name].rating_kw * site.feeders[name].worst_case_margin for name in carrier.feeders)
 
 
 def _dark(snapshot: Snapshot, carrier: Carrier) -> bool:
