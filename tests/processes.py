@@ -158,7 +158,7 @@ class House:
         self.way = self.reach()
         self.ear = Ear(self.url, *patterns)
         stack.callback(self.ear.close)
-        plant = ("facility.simulate", SITE, "--broker", self.url, "--speed", f"{speed:g}", "--epoch", self.epoch)
+        plant = ("facility.simulate", SITE, "--broker", self.url, "--speed", f"{speed:g}", "--epoch", self.epoch, "--rehearse")
         self.plant = self.child("plant", sys.executable, "-m", *plant)
         self.start_daemon()
         self.until(lambda: self.mode() == "NORMAL", 15, "a plan")
@@ -246,6 +246,10 @@ class House:
     def highest_cap(self) -> int:
         sent = self.ear.told(CAPS)
         return max([sent["cap_w"], *(group["cap_w"] for group in sent["groups"])])
+
+    def trouble(self, **what: Any) -> float:
+        """Have something go wrong in the plant (`facility.simulate.trouble`), nothing without arguments; tells the instant before."""
+        return self.publish(f"{ROOT}/rehearsal/trouble", json.dumps(what))
 
     def metered(self, since: float) -> list[float]:
         return [sample["value"] for sample in self.ear.since(since, METER)]

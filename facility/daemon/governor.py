@@ -245,8 +245,7 @@ class Governor:
     def _send(self, decision: Decision, verdict: tuple[Violation, ...], here: Situation) -> None:
         self._accepted(decision, here)
         self._actuator.send(decision, here.site, here.snapshot, here.outdoor_c, here.now, self.plan_id)
-        if self.in_force is not None:
-            self._guard.sent(self.in_force, decision, here)
+        self._guard.sent(self.in_force, decision, here)
         self.in_force, self.verdict = decision, verdict
 
     def _enter(self, here: Situation, mode: Mode, how: How, reason: str) -> None:

@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--epoch", help="REALSECONDS:ISO, the instant simulated at a real instant; default: now is now")
     parser.add_argument("--seed", type=int, default=0, help="of every noise")
     parser.add_argument("--building", choices=DIALECTS, help="how the meters speak; default: in our own tree")
+    parser.add_argument("--rehearse", action="store_true", help="let things go wrong as the topic rehearsal/trouble tells")
     wanted = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     if not 0 < wanted.speed <= 86_400:
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     dialect = DIALECTS[wanted.building]() if wanted.building else None
-    Device(plant, bus, clock, wanted.speed, dialect).run(stop)
+    Device(plant, bus, clock, wanted.speed, dialect, rehearse=wanted.rehearse).run(stop)
     return 0
 
 

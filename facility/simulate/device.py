@@ -28,9 +28,11 @@ from facility.bus.messages import (
 from facility.bus.messages.codec import Report
 from facility.bus.topics import Topics
 from facility.clock import Clock
+from facility.errors import InputError
 from facility.simulate.dialects import Dialect, OwnTree
 from facility.simulate.plant import Plant
 from facility.simulate.reports import reports, specify, without_measurements, without_readings
+from facility.simulate.trouble import TOPIC, trouble
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +48,13 @@ Desired = TypeVar("Desired", CapDesired, JobDesired, CoolingDesired, BatteryDesi
 
 
 class Device:
-    """The plant's only hand on the bus. `speed` is how many simulated seconds the clock counts in a real one."""
+    """The plant's only hand on the bus. `speed` is how many simulated seconds the clock counts in a real one; with `rehearse` things
+    can be told to go wrong (`facility.simulate.trouble`).
+    """
 
-    def __init__(self, plant: Plant, bus: Bus, clock: Clock, speed: float = 1.0, dialect: Dialect | None = None) -> None:
+    def __init__(
+        self, plant: Plant, bus: Bus, clock: Clock, speed: float = 1.0, dialect: Dialect | None = None, *, rehearse: bool = False
+    ) -> None:
         self.plant, self._bus, self._clock = plant, bus, clock
         self._foreign, self._dialect = dialect is not None, dialect or OwnTree(plant.site)
         self._topics = Topics(plant.site.bus.root, plant.site.id)
@@ -61,6 +67,9 @@ class Device:
         for name in ORDERS:
             for pattern in self._topics.patterns(name):
                 bus.subscribe(pattern, 1)
+        self._trouble_topic = f"{plant.site.bus.root}/{plant.site.id}/{TOPIC}" if rehearse else None
+        if self._trouble_topic is not None:
+            bus.subscribe(self._trouble_topic, 1)
 
     def run(self, stop: threading.Event) -> None:
         """Keep up with the clock until `stop` is set, then take the jobs off the bus and close it."""
@@ -85,7 +94,9 @@ class Device:
             message = self._bus.receive(wait_s)
             if message is None:
                 return
-            if message.payload or message.topic.endswith("/state"):
+            if message.topic == self._trouble_topic:
+                self._suffer(message)
+            elif message.payload or message.topic.endswith("/state"):
                 self._take_order(message)
             wait_s = 0.0
 
@@ -104,6 +115,12 @@ class Device:
                 self._hear(contract, message)
             case _:
                 log.warning("%s: there is no such thing here", message.topic)
+
+    def _suffer(self, message: Message) -> None:
+        try:
+            self.plant.suffer(trouble(message.payload, self.plant.site))
+        except InputError as error:
+            log.warning("%s", error)
 
     def _hear(self, contract: str, message: Message) -> None:
         try:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from facility.simulate.obedience import Obedience
 from facility.site import Curve, GpuModel, Pool
@@ -73,6 +73,8 @@ class PoolPlant:
         self.groups: dict[str, list[tuple[int, int]]] = {}
         self.orders = Obedience()
         self.fallback_cap_w = self.cap_w
+        self.ignores: Literal["told", "hidden"] | None = None
+        """Whether its GPUs draw as at their highest cap, whatever they are sent, and whether its agent tells that."""
         self._behaviours = {name: Behaviour(curve) for name, curve in model.curves.items()}
         self._rng, self._noise = rng, 0.0
         self.gpu_kw = self.power_kw = 0.0
@@ -85,8 +87,8 @@ class PoolPlant:
 
     @property
     def enforced_cap_w(self) -> int:
-        """The highest cap in force on any GPU of the pool, W."""
-        return max([self.cap_w, *(cap for groups in self.groups.values() for _, cap in groups)])
+        """The highest cap in force on any GPU of the pool, W, as its agent tells it."""
+        return self.model.max_cap_w if self.ignores == "told" else max([self.cap_w, *(cap for groups in self.groups.values() for _, cap in groups)])
 
     def give(self, workload: str, gpus: int, curve: str) -> None:
         """Let a workload hold `gpus` GPUs from now on; those it did not hold must be free, and rise from idle draw."""
@@ -126,25 +128,31 @@ class PoolPlant:
             }
 
     def caps_of(self, workload: str) -> list[tuple[int, int]]:
-        """Return the (gpus, cap_w) that a running workload's GPUs obey; together they are all its GPUs."""
+        """Return the (gpus, cap_w) that a running workload's GPUs obey, as their agent tells it; together they are all its GPUs."""
+        if self.ignores == "told":
+            return [(self.running[workload].gpus, self.model.max_cap_w)]
         left, caps = self.running[workload].gpus, []
         for count, cap in self.groups.get(workload, ()):
             caps.append((min(count, left), cap))
             left -= min(count, left)
         return [*caps, (left, self.cap_w)]
 
+    def _obeyed(self, workload: str) -> list[tuple[int, int]]:
+        """As `caps_of`, in truth."""
+        return [(self.running[workload].gpus, self.model.max_cap_w)] if self.ignores else self.caps_of(workload)
+
     def speed_gpus(self, workload: str) -> float:
         """Return how many uncapped GPUs do the same work per time; 0 where the workload does not run."""
         if workload not in self.running:
             return 0.0
         behaviour = self.running[workload].behaviour
-        return sum(gpus * behaviour.speed(cap) for gpus, cap in self.caps_of(workload))
+        return sum(gpus * behaviour.speed(cap) for gpus, cap in self._obeyed(workload))
 
     def step(self, seconds: float) -> None:
         """Let the draw settle for `seconds`."""
         risen = 1.0 - math.exp(-seconds / RISE_S)
         for name, work in self.running.items():
-            target_w = sum(gpus * work.behaviour.draw_w(cap) for gpus, cap in self.caps_of(name))
+            target_w = sum(gpus * work.behaviour.draw_w(cap) for gpus, cap in self._obeyed(name))
             work.drawn_w = min(target_w, work.drawn_w + (target_w - work.drawn_w) * risen)
         if self._rng is not None:
             kept = math.exp(-seconds / NOISE_MEMORY_S)

@@ -21,6 +21,7 @@ from facility.simulate.cooling import HallAir, PlantRoom
 from facility.simulate.gpu import PoolPlant, through
 from facility.simulate.scheduler import Scheduler
 from facility.simulate.tenants import Tenants
+from facility.simulate.trouble import Trouble
 from facility.site import Site
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Sky:
 class Plant:
     """A site from `start` (UTC) on. `seed=None` switches every noise off.
 
+    What goes wrong is its `trouble`.
     Truth: `now`, `outdoor_c`, `import_kw`, `import_kwh`, `feeder_kw` by feeder, and the parts themselves in `pools`,
     `halls` (those with a thermal zone), `cooling`, `batteries`, `tenants` and `scheduler`, by id.
     """
@@ -77,11 +79,19 @@ class Plant:
         }
         self.cooling = {name: PlantRoom(plant, self.outdoor_c) for name, plant in site.cooling_plants.items()}
         self.batteries = {name: BatteryPlant(battery) for name, battery in site.batteries.items()}
+        self.trouble = Trouble()
         self.feeder_kw: dict[str, float] = {}
         self._leaves_first = sorted(site.feeders, key=self._depth, reverse=True)
         self.import_kw = self.import_kwh = 0.0
         self._remove_heat(0.0)
         self._meter()
+
+    def suffer(self, trouble: Trouble) -> None:
+        """Have something go wrong from now on, in place of what did before."""
+        self.trouble = trouble
+        for name, pool in self.pools.items():
+            pool.ignores = trouble.ignores.get(name)
+        self._leaves_first.sort(key=lambda name: (-self._depth(name), name not in trouble.gone))  # what is gone passes its load on first
 
     def step(self, seconds: float) -> None:
         """Let `seconds` (above 0) pass."""
@@ -186,7 +196,8 @@ class Plant:
                 charge_kw = tank.charge_kw
             share = min(1.0, (room.plant.max_heat_kw - charge_kw) / max(sum(wanted_kw.values()), 1e-9))
             for hall, air in halls.items():
-                air.step(seconds, self._heat_kw(hall), share * wanted_kw[hall], self.outdoor_c)
+                removed_kw = share * wanted_kw[hall] * self.trouble.cooling_share.get(hall, 1.0)
+                air.step(seconds, self._heat_kw(hall), removed_kw, self.outdoor_c)
             room.step(sum(air.removed_kw for air in halls.values()) + liquid_kw + charge_kw, self.outdoor_c)
 
     def _meter(self) -> None:
@@ -200,14 +211,26 @@ class Plant:
             below_kw[room.plant.feeder] += room.power_kw
         for battery in self.batteries.values():
             below_kw[battery.battery.feeder] += battery.power_kw
+        for name, kw in self.trouble.extra_kw.items():
+            below_kw[name] += kw
         self.import_kw = 0.0
         for name in self._leaves_first:
             feeder = self.site.feeders[name]
+            if name in self.trouble.gone:
+                self._carried_by_others(name, below_kw)
             self.feeder_kw[name] = below_kw[name] + feeder.loss_share * abs(below_kw[name])
             if feeder.parent is None:
                 self.import_kw += self.feeder_kw[name]
             else:
                 below_kw[feeder.parent] += self.feeder_kw[name]
+
+    def _carried_by_others(self, name: str, below_kw: dict[str, float]) -> None:
+        """Move the load of a feeder that is gone to those of its group that are not; where there is none, it is off."""
+        group, gone = self.site.feeders[name].redundancy_group, self.trouble.gone
+        left = {other: f.rating_kw for other, f in self.site.feeders.items() if group and f.redundancy_group == group and other not in gone}
+        for other, rating_kw in left.items():
+            below_kw[other] += below_kw[name] * rating_kw / sum(left.values())
+        below_kw[name] = 0.0
 
     def _depth(self, feeder: str) -> int:
         parent = self.site.feeders[feeder].parent

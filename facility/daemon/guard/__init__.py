@@ -14,7 +14,7 @@
 | hall | where a minute more of its rise ends above the allowable maximum | IT gear warms a hall by some K/min; lower caps show in its rise |
 | | aim at the recommended maximum in 300 s; released at or below it for 60 s | |
 | settle | 15 s | caps reach GPUs, and those the meter, within that; what a meter shows above what was answered is news at once (2 %, 2 K) |
-| group | its feeders together, as above | of what it carries without its largest feeder, or of what is left of it |
+| group | its feeders together, as above, for 15 s | of what it carries without its largest feeder, or of what is left of it |
 | at worst | above what the verifier allows | where a pool draws more than its caps allow, or a meter is lost |
 
 Cut, aim, release, calm and look-ahead are the site file's (`control.guard`). Pools below the place give way, all by the same share of their

@@ -83,12 +83,14 @@ class Guard:
         for reading in self._readings.take(here, in_force, defiant):
             name = reading.place.name
             seen[name] = reading.value
-            if reading.value <= reading.cut_above:
+            over = reading.value > reading.cut_above
+            lasts = self._lasting.lasts(f"{name} over", here.now, reading.lasts_s, holds=over)
+            if not over:
                 self._calm(reading, here.now)
                 continue
             self._lasting.since(f"{name} within", here.now, holds=False)
             self._lasting.since(f"{name} released", here.now, holds=False)
-            over_kw = self._due_kw(reading, here.now)
+            over_kw = self._due_kw(reading, here.now) if lasts else None
             if over_kw is None or here.now >= in_force.until:
                 continue
             if first is None or now is None:
@@ -101,8 +103,12 @@ class Guard:
         assert not raises(now, first), "the guard raises nothing"
         return now
 
-    def sent(self, before: Decision, after: Decision, here: Situation) -> None:
+    def sent(self, before: Decision | None, after: Decision, here: Situation) -> None:
         """Know what was sent, by whomever: where it lowers what is expected, a reading from before is not held against it."""
+        if before is None:  # nobody knows what was drawn before
+            every = ["grid", *(it.name for it in self._readings.carriers), *(hall.name for hall in self._readings.halls.values())]
+            self._lowered |= {name: (here.now, self._seen.get(name)) for name in every}
+            return
         was, will = (expected_kw(here.site, decision, here.snapshot, here.outdoor_c) for decision in (before, after))
         lower = {name for name, kw in will.items() if kw < was[name] - SLACK}
         roots = [name for name in will if here.site.feeders[name].parent is None]

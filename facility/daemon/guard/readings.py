@@ -29,13 +29,16 @@ from facility.verify.violation import SLACK
 GRID_AIM_SHARE, GRID_RELEASE_SHARE = 0.99, 0.98
 """Of the grid's limit, which is a contract's mean and no rating: plans rightly fill it, so caps give way at the limit itself."""
 NAMED = {"feeder": "feeder", "redundancy": "group"}
+GROUP_S = 15.0
+"""How long a group of feeders must have had too much, s: no gear is in danger yet."""
 NEWS_SHARE, NEWS_K = 0.02, 2.0
 """By how much more than what was answered already a reading is news, of the limit and of a hall; meters err by less."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """`value` is in kW, of a hall it is where it is heading, degC. Above `cut_above` power must go, `over_kw` of it; at `release_below` all is well.
+    """`value` is in kW, of a hall it is where it is heading, degC. Above `cut_above` power must go, `over_kw` of it, where it lasts for `lasts_s`; at
+    `release_below` all is well.
 
     `aim_kw` is what is left then, None where that is no power. A reading is `news` where it is so much above one that was answered. One that is
     `reckoned` is no measurement. `unseen_kw` is what is there and no plan expects; None: what the meter shows above what is expected.
@@ -49,6 +52,7 @@ class Reading:
     says: str
     news: float
     aim_kw: float | None = None
+    lasts_s: float = 0.0
     reckoned: bool = False
     unseen_kw: float | None = None
 
@@ -101,15 +105,19 @@ class Readings:
         return (*single, *backed)
 
     def _carried(self, carrier: Carrier, snapshot: Snapshot) -> Iterator[Reading]:
-        """What a feeder's meter shows, or those of a group; nothing where one is not measured."""
-        shown = [snapshot.feeder_high_kw.get(feeder) for feeder in carrier.feeders]
+        """What a feeder's meter shows, or those of a group; nothing where one is not measured.
+
+        Feeders of a group take over from each other, and their meters are read one after another: only what settles there counts.
+        """
+        alone = len(carrier.feeders) == 1
+        shown = [(snapshot.feeder_high_kw if alone else snapshot.feeder_kw).get(feeder) for feeder in carrier.feeders]
         measured = [kw for kw in shown if kw is not None]
         if not measured or len(measured) < len(shown):
             return
         kw, rating_kw, share = sum(measured), carrier.rating_kw, self._constants
         yield Reading(
             carrier, kw, share.cut_share * rating_kw, share.release_share * rating_kw, kw - share.aim_share * rating_kw,
-            f"{carrier.name} carried {kw:.1f} of {rating_kw:g} kW", NEWS_SHARE * rating_kw, share.aim_share * rating_kw,
+            f"{carrier.name} carried {kw:.1f} of {rating_kw:g} kW", NEWS_SHARE * rating_kw, share.aim_share * rating_kw, 0.0 if alone else GROUP_S,
         )  # fmt: skip
 
     def _at_worst(self, here: Situation, in_force: Decision) -> Iterator[Reading]:
