@@ -144,9 +144,10 @@ def test_a_reading_from_before_somebody_else_lowered_caps_is_not_held_against_th
 
 def test_a_reading_from_before_anything_was_sent_is_not_held_against_it() -> None:
     post = Post()
-    post.guard.sent(None, post.in_force, post.here())
-    assert post.feeders(1, bus_a=49.5)["p"] == 300
-    assert post.feeders(14, bus_a=49.5)["p"] < 300
+    post.guard.sent(None, post.in_force, post.here(feeder_high_kw={"bus-a": 50.0}))
+    assert post.feeders(1, bus_a=50.0)["p"] == 300
+    assert post.feeders(1, bus_a=51.1)["p"] == 300 - 11, "1.1 kW more than it showed then"
+    assert post.feeders(13, bus_a=50.0)["p"] == 300 - 11
 
 
 def test_more_on_a_feeder_whose_caps_were_lowered_while_all_was_well_is_answered_in_full() -> None:
@@ -410,8 +411,9 @@ def test_a_pool_that_draws_more_than_its_caps_allow_for_15_seconds_is_told_and_r
     found = post.look(0.1, pool_kw={"p": 26.0})
     assert (found["p"], found["q"]) == (300, 380), "50 kW less 26"
     assert post.guard.warned["draw-p"].cause == "pool p draws 26.0 kW, its caps allow 20.0 kW"
+    post.look(1, ("p",), pool_kw={"p": 26.0}, enforced_cap_w={"p": 350})
+    assert not post.guard.warned, "its agent says so itself, which is an alarm already"
     post.look(1, pool_kw={"p": 20.0})
-    assert not post.guard.warned
     post.look(1, defiant=("p",), pool_kw={"p": 20.0}, enforced_cap_w={"p": 350})
     assert not post.guard.warned
 

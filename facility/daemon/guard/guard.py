@@ -105,9 +105,8 @@ class Guard:
 
     def sent(self, before: Decision | None, after: Decision, here: Situation) -> None:
         """Know what was sent, by whomever: where it lowers what is expected, a reading from before is not held against it."""
-        if before is None:  # nobody knows what was drawn before
-            every = ["grid", *(it.name for it in self._readings.carriers), *(hall.name for hall in self._readings.halls.values())]
-            self._lowered |= {name: (here.now, self._seen.get(name)) for name in every}
+        if before is None:  # nobody knows what it was before
+            self._lowered |= {name: (here.now, value) for name, value in self._readings.shown(here.snapshot).items()}
             return
         was, will = (expected_kw(here.site, decision, here.snapshot, here.outdoor_c) for decision in (before, after))
         lower = {name for name, kw in will.items() if kw < was[name] - SLACK}

@@ -87,6 +87,11 @@ class Readings:
         yield from self._at_worst(here, in_force)
         yield from self._imported(here, in_force)
 
+    def shown(self, snapshot: Snapshot) -> dict[str, float | None]:
+        """What every place shows by its meter alone, by its name; None where nothing measures it."""
+        carried = {it.name: _sum(it, snapshot) for it in self.carriers}
+        return carried | {hall.name: snapshot.hall_c.get(name) for name, hall in self.halls.items()} | {self._grid.name: snapshot.import_high_kw}
+
     def _carriers(self, gone: frozenset[str] = frozenset()) -> tuple[Carrier, ...]:
         site, now = self._site, weights(self._site, gone) if gone else self._own
 
@@ -109,12 +114,10 @@ class Readings:
 
         Feeders of a group take over from each other, and their meters are read one after another: only what settles there counts.
         """
-        alone = len(carrier.feeders) == 1
-        shown = [(snapshot.feeder_high_kw if alone else snapshot.feeder_kw).get(feeder) for feeder in carrier.feeders]
-        measured = [kw for kw in shown if kw is not None]
-        if not measured or len(measured) < len(shown):
+        kw, alone = _sum(carrier, snapshot), len(carrier.feeders) == 1
+        if kw is None:
             return
-        kw, rating_kw, share = sum(measured), carrier.rating_kw, self._constants
+        rating_kw, share = carrier.rating_kw, self._constants
         yield Reading(
             carrier, kw, share.cut_share * rating_kw, share.release_share * rating_kw, kw - share.aim_share * rating_kw,
             f"{carrier.name} carried {kw:.1f} of {rating_kw:g} kW", NEWS_SHARE * rating_kw, share.aim_share * rating_kw, 0.0 if alone else GROUP_S,
@@ -166,6 +169,13 @@ class Readings:
             yield Reading(
                 self.halls[name], ahead_c, most_c, thermal.recommended_max_c, over_kw(thermal, measured_c, rise), says, NEWS_K, unseen_kw=0.0
             )
+
+
+def _sum(carrier: Carrier, snapshot: Snapshot) -> float | None:
+    """What a feeder's meter shows, its newest reading at once, or those of a group together, kW; None where one is not measured."""
+    by_feeder = snapshot.feeder_high_kw if len(carrier.feeders) == 1 else snapshot.feeder_kw
+    shown = [by_feeder[feeder] for feeder in carrier.feeders if feeder in by_feeder]
+    return sum(shown) if len(shown) == len(carrier.feeders) else None
 
 
 def _dark(snapshot: Snapshot, carrier: Carrier) -> bool:
