@@ -105,8 +105,9 @@ class Guard:
 
     def sent(self, before: Decision | None, after: Decision, here: Situation) -> None:
         """Know what was sent, by whomever: where it lowers what is expected, a reading from before is not held against it."""
-        if before is None:  # nobody knows what it was before
-            self._lowered |= {name: (here.now, value) for name, value in self._readings.shown(here.snapshot).items()}
+        if before is None:  # what was drawn until now was nobody's decision
+            shown = self._readings.shown(here.snapshot)
+            self._lowered |= {name: (here.now, value) for name, value in shown.items() if value is not None}
             return
         was, will = (expected_kw(here.site, decision, here.snapshot, here.outdoor_c) for decision in (before, after))
         lower = {name for name, kw in will.items() if kw < was[name] - SLACK}

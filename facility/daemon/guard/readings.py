@@ -88,9 +88,9 @@ class Readings:
         yield from self._imported(here, in_force)
 
     def shown(self, snapshot: Snapshot) -> dict[str, float | None]:
-        """What every place shows by its meter alone, by its name; None where nothing measures it."""
+        """What feeders, their groups and halls show by their meters alone, by name; None where nothing measures it."""
         carried = {it.name: _sum(it, snapshot) for it in self.carriers}
-        return carried | {hall.name: snapshot.hall_c.get(name) for name, hall in self.halls.items()} | {self._grid.name: snapshot.import_high_kw}
+        return carried | {hall.name: snapshot.hall_c.get(name) for name, hall in self.halls.items()}
 
     def _carriers(self, gone: frozenset[str] = frozenset()) -> tuple[Carrier, ...]:
         site, now = self._site, weights(self._site, gone) if gone else self._own
