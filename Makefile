@@ -13,8 +13,8 @@ help: ## what can be made
 demo: $(READY) mosquitto ## broker, simulated site, daemon and page; FOR=2min stops by itself, BUILDING=telegraf, plain or nested
 	@$(BIN)/facility demo $(if $(BUILDING),--building $(BUILDING)) $(if $(FOR),--for $(FOR))
 
-test: $(READY) mosquitto postgresql ## every test
-	$(BIN)/python -m pytest
+test: $(READY) mosquitto postgresql ## every test, on all processors
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 check: $(READY) types lint layers docs test ## types, lint, layers, docs, tests
 

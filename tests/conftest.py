@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 from models.compile import Compiled
 from models.horizon import Floats
 from models.solving.program import Program
+
+REAL = ("tests.processes", "tests.postgres", "models.solving.child")
+"""A file of tests that imports one of these starts processes and looks at the time."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,6 +54,18 @@ def nothing_breaks_an_invariant(request: pytest.FixtureRequest, monkeypatch: pyt
     monkeypatch.setattr(gate.Gate, "_passes", noted)
     yield
     assert not found
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What real processes do in real time is tested by one worker, one test after another: two at once would measure each other."""
+    for item in items:
+        if _is_real(item.path):
+            item.add_marker(pytest.mark.xdist_group("real"))
+
+
+@cache
+def _is_real(file: Path) -> bool:
+    return file.parent.name == "faults" or (file.suffix == ".py" and any(name in file.read_text() for name in REAL))
 
 
 def _take_out(room: str, constraint: str) -> None:
