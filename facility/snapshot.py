@@ -81,6 +81,8 @@ class Snapshot:
     """How long it was metered, s."""
     enforced_cap_w: Mapping[str, int] = field(default_factory=dict)
     """Highest cap that agents reported as enforced, by pool, W."""
+    gone_gpus: Mapping[str, int] = field(default_factory=dict)
+    """GPUs that the agent of a pool says are gone, beside those in fixed maintenance; a pool that is absent has lost none."""
     stale: tuple[str, ...] = ()
     """Names of sensors that should have spoken and did not."""
     doubts: Mapping[str, Doubt] = field(default_factory=dict)

@@ -20,7 +20,9 @@ from facility.journal.journal import Journal
 from facility.overrides.arbitrate import bounds
 from facility.overrides.desk import OverrideDesk
 from facility.overrides.proposal import Proposal
+from facility.problem.maintenance import gpus_left
 from facility.rental.desk import RentalDesk
+from facility.rental.losses import Gone, Owed, missed_gpus, price_per_gpu_h, served_gpus, without
 from facility.rental.rental import rented_gpus
 from facility.signals import NAMES, Signals
 from facility.site import Site
@@ -96,8 +98,10 @@ class Knowledge:
         standing = self.desk.standing(now) if proposals is None else proposals
         leased = self.rentals.in_force(now)
         self._telemetry.under(leased)
-        site = self._signals.loaded(leased, steps)
-        snapshot = self.ledger.known(self._telemetry.snapshot(now))
+        snapshot = self._telemetry.snapshot(now)
+        self.ledger.lose(snapshot.gone_gpus, now)
+        snapshot = self.ledger.known(snapshot)
+        site = without(self._signals.loaded(leased, steps), snapshot.gone_gpus, now)
         asked = bounds(self._site, standing, now, steps, jobs={job.id: job.pool for job in snapshot.jobs})
         outdoor_c = snapshot.outdoor_c
         if outdoor_c is None:
@@ -109,8 +113,28 @@ class Knowledge:
 
     def foreseen(self, edges: Edges) -> tuple[Site, Forecast]:
         """The site with every rental of the steps between `edges`, and what is expected for them."""
-        site = self.rentals.foreseen(edges)
-        return site, replace(self._signals.forecast(edges, site), rented_gpus=rented_gpus(self.rentals.standing(edges[0]), edges))
+        site, gone = self.rentals.foreseen(edges), self._telemetry.gone(edges[0])
+        rented = rented_gpus(self.rentals.standing(edges[0]), edges)
+        served = served_gpus(site, gone, {pool: gpus_left(site, pool, edges)[0] for pool in gone}, rented)
+        return site, replace(self._signals.forecast(edges, site), rented_gpus={**rented, **served})
+
+    def gone(self, now: datetime) -> Gone:
+        """Count the GPUs that are gone, by pool."""
+        return self._telemetry.gone(now)
+
+    def owed(self, now: datetime) -> Mapping[str, Owed]:
+        """Tell what is owed for GPUs that were gone, by contract; only where anything is."""
+        site, found = self.rented(now), {}
+        lacks = missed_gpus(site, self._telemetry.gone(now), now)
+        for name, contract in site.contracts.items():
+            missed_gpu_h = self.ledger.missed_gpu_h(name, now) if contract.gpus else 0.0
+            if missed_gpu_h or name in lacks:
+                found[name] = Owed(lacks.get(name, 0), missed_gpu_h, missed_gpu_h * price_per_gpu_h(contract))
+        return found
+
+    def rented(self, now: datetime) -> Site:
+        """The site with its contracts as they were sold, whatever is left for them."""
+        return self.rentals.in_force(now)
 
     def amiss(self, now: datetime) -> Mapping[str, str]:
         """What is wrong with signals from outside, by the name of their topic."""

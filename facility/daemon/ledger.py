@@ -2,6 +2,7 @@
 
     slow hours of a contract with a budget      by its window: the calendar day, week or month of the site's zone
     hours that a genset ran                     by calendar year of the site's zone, and since when it runs
+    GPU hours that a contract missed            by calendar month of the site's zone: of GPUs that are gone (`facility.rental.losses`)
 
 What was sent counts until it lapses; from then on agents keep to their fallback caps and gensets stop. So the hours in which the
 service itself is down are counted too, once it is there again.
@@ -22,6 +23,7 @@ from facility.decision import Decision
 from facility.journal.journal import Journal
 from facility.problem.gpus import curve_of
 from facility.problem.tenancy import window_of
+from facility.rental.losses import Gone, missed_gpus, without
 from facility.site import Contract, Site
 from facility.snapshot import Snapshot
 from facility.verify import fallback_caps
@@ -34,14 +36,15 @@ QUARTER = timedelta(minutes=15)
 """Hours and days of every zone begin at quarters of an hour."""
 
 Row = tuple[str, str, str]
-"""What is counted: `slow` or `run`, the contract or genset, and the window."""
+"""What is counted: `slow`, `run` or `missed`, the contract or genset, and the window."""
 
 
 class Told(msgspec.Struct, frozen=True):
-    """Up to which instant everything is counted, and since when each genset runs; UTC."""
+    """Up to which instant everything is counted, and since when each genset runs, UTC; and the GPUs that were gone then, by pool."""
 
     until: datetime
     running_since: dict[str, datetime]
+    gone: dict[str, int] = {}
 
 
 class Ledger:
@@ -55,11 +58,13 @@ class Ledger:
         self._until: datetime | None = None
         self._since: dict[str, datetime] = {}
         self._decision: Decision | None = None
+        self._gone: Gone = {}
         kept = journal.get(FACT)
         if kept is not None:
             try:
                 told = msgspec.json.decode(kept, type=Told)
                 self._until, self._since = told.until, {g: at for g, at in told.running_since.items() if g in site.gensets}
+                self._gone = {pool: gpus for pool, gpus in told.gone.items() if pool in site.pools}
             except (msgspec.MsgspecError, ValueError) as error:
                 log.warning("the hours counted before cannot be read: %s", error)
 
@@ -79,6 +84,16 @@ class Ledger:
         self._until = now if self._until is None else max(self._until, now)
         self._decision = self._decision if in_force is None else in_force
 
+    def lose(self, gone: Gone, now: datetime) -> None:
+        """Know how many GPUs of each pool are gone from `now` on."""
+        if gone != self._gone:
+            self.count(now, None)
+            self._gone = dict(gone)
+
+    def missed_gpu_h(self, contract: str, now: datetime) -> float:
+        """Tell the GPU hours that a contract has missed in the calendar month of `now`, GPU h."""
+        return self._of(("missed", contract, f"{now.astimezone(self._zone):%Y-%m}"))
+
     def known(self, snapshot: Snapshot) -> Snapshot:
         """`snapshot` with what is counted up to now of the windows that run at its instant."""
         local = snapshot.at.astimezone(self._zone)
@@ -91,12 +106,12 @@ class Ledger:
         if self._until is None:
             return
         rows = {_key(row): msgspec.json.encode(self._hours[row]) for row in self._changed}
-        self._journal.put_all(rows | {FACT: msgspec.json.encode(Told(self._until, self._since))})
+        self._journal.put_all(rows | {FACT: msgspec.json.encode(Told(self._until, self._since, dict(self._gone)))})
         self._changed.clear()
 
     def _rationed(self, at: datetime) -> list[tuple[str, Contract]]:
         """The rentals whose slow hours are counted at an instant."""
-        contracts = self._in_force(at).contracts
+        contracts = without(self._in_force(at), self._gone, at).contracts
         granted = {name: c.flexibility for name, c in contracts.items() if c.gpus}
         return [(name, contracts[name]) for name, terms in granted.items() if terms is not None and terms.greatest_slowdown > 1]
 
@@ -106,6 +121,8 @@ class Ledger:
         for name, contract in self._rationed(start):
             slow_h = self._slow_h(name, contract, decision if holds else None, local, hours)
             self._use(("slow", name, _window(contract, local)), slow_h)
+        for name, gpus in missed_gpus(self._in_force(start), self._gone, start).items():
+            self._use(("missed", name, f"{local:%Y-%m}"), gpus * hours)
         running = {order.genset for order in decision.gensets if holds and order.power_kw > 0}
         for name in self._site.gensets:
             if name in running:

@@ -77,7 +77,10 @@ class Reception:
             case "override_result":
                 pass
             case "cap_reported":
+                gone = rooms.known.gone(now)
                 report = rooms.known.reported(ids["pool"], message, now)
+                if rooms.known.gone(now) != gone:
+                    self.obey(now)
                 if report is not None:
                     self._read_back(ids["pool"], report, message, now)
             case _:
@@ -92,7 +95,7 @@ class Reception:
         self._rooms.governor.enforce(self._rooms.known.situation(now))
 
     def obey(self, now: datetime) -> None:
-        """The grid allows less or more: before the first plan that is for the plan to know."""
+        """The grid allows less or more, or GPUs are gone or back: before the first plan that is for the plan to know."""
         self._wake()
         if self._rooms.governor.in_force is not None:
             self._rooms.governor.enforce(self._rooms.known.situation(now))

@@ -18,6 +18,7 @@ from facility.daemon.exchange import Exchange
 from facility.daemon.gate import Gate
 from facility.daemon.governor import Governor, Outcome
 from facility.daemon.knowledge import Knowledge
+from facility.daemon.losses import Losses
 from facility.daemon.notice_board import NoticeBoard
 from facility.daemon.people import People
 from facility.daemon.pulse import Pulse
@@ -44,6 +45,7 @@ class Rooms:
     watch: Watch
     people: People
     rentals: Rentals
+    losses: Losses
     committed: Commitment
     tenants: Tenants
     trust: Trust
@@ -100,6 +102,7 @@ def rooms(site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, n
         watch=Watch(site, bus, alarms),
         people=People(site, bus, known.desk, answers),
         rentals=Rentals(site, bus, known.rentals, answers),
+        losses=Losses(site, known, alarms, account),
         committed=Commitment(site, bus, journal, answers),
         tenants=Tenants(site, bus, known),
         trust=Trust(site, alarms),

@@ -50,7 +50,7 @@ def fallback(site: Site, snapshot: Snapshot, now: datetime, until: datetime) -> 
     The groups name what runs, so that its power can be reckoned with; each has its pool's cap.
     """
     caps_w = fallback_caps(site)
-    free = {pool: part.gpus for pool, part in site.pools.items()}
+    free = {pool: part.gpus - snapshot.gone_gpus.get(pool, 0) for pool, part in site.pools.items()}
     groups: dict[str, list[CapGroup]] = defaultdict(list)
     firm = [(name, c.pool, c.gpus) for name, c in site.contracts.items() if c.gpus and c.pool is not None]
     for name, pool, gpus in (*firm, *((job.id, job.pool, job.gpus) for job in snapshot.jobs if job.running)):

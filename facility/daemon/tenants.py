@@ -24,6 +24,7 @@ from facility.bus.topics import Topics
 from facility.daemon.knowledge import Knowledge
 from facility.daemon.situation import Situation
 from facility.decision import Decision
+from facility.rental.losses import Owed
 from facility.rental.view import fitting, jobs_of, rentals_of
 from facility.site import Site
 from facility.snapshot import Job
@@ -83,9 +84,9 @@ class Tenants:
         jobs: dict[str, list[Job]] = {}
         for job in here.snapshot.jobs:
             jobs.setdefault(job.tenant or "", []).append(job)
-        ends = self._known.rentals.ends(here.now)
+        ends, owed = self._known.rentals.ends(here.now), self._known.owed(here.now)
         for tenant in self._site.tenants:
-            view = fitting(partial(self._view, tenant, jobs.get(tenant, []), here, decision, ends))
+            view = fitting(partial(self._view, tenant, jobs.get(tenant, []), here, decision, ends, owed))
             before = self._told.get(tenant)
             if before is None or msgspec.structs.replace(before, issued_at=view.issued_at) != view:
                 self._told[tenant] = view
@@ -127,14 +128,21 @@ class Tenants:
         return spec
 
     def _view(
-        self, tenant: str, jobs: list[Job], here: Situation, decision: Decision, ends: Mapping[str, datetime], most: int
+        self,
+        tenant: str,
+        jobs: list[Job],
+        here: Situation,
+        decision: Decision,
+        ends: Mapping[str, datetime],
+        owed: Mapping[str, Owed],
+        most: int,
     ) -> TenantView:
         shown = sorted(jobs, key=lambda job: (not job.running, job.deadline, job.id))[:most]
         return TenantView(
             tenant=tenant,
             issued_at=here.now,
             valid_until=decision.until,
-            rentals=rentals_of(here.site, decision, here.asked, tenant, ends)[:most],
+            rentals=rentals_of(here.site, decision, here.asked, tenant, ends, owed)[:most],
             jobs=jobs_of(here.site, decision, here.asked, shown),
             jobs_left_out=len(jobs) - len(shown),
             refused=tuple(TenantRefusal(job=job, reason=reason[:500]) for job, reason in self._refusals[tenant].items()),

@@ -102,6 +102,7 @@ class Upkeep:
         if rooms.exchange.follow(here, governor.in_force, waiting=waiting, plans=self._cycles()[1], defiant=defiant):
             self._reception.obey(now)
         rooms.alarms.follow_signals(rooms.known.amiss(now), now)
+        rooms.losses.look(now)
         rooms.watch.look(here.snapshot, rooms.known.batches)
 
     def status(self, now: datetime) -> Status:

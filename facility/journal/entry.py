@@ -20,6 +20,7 @@ class Entry:
     | sort                         | action                                           | target           | result            |
     |------------------------------|--------------------------------------------------|------------------|-------------------|
     | override, contract, position | set, clear; expired, superseded, cleared: an end | what it aims at  | as it was answered |
+    | contract                     | short, whole: GPUs of it are gone, or back       | the contract     |                   |
     | target                       | set, enforced: by an exchange, of the grid       | the feed         | accepted, rejected |
     | alarm                        | raised, over                                     | its id           | its severity      |
     | mode                         | the mode that was entered                        | site             | the one before    |

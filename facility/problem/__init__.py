@@ -40,7 +40,7 @@ def problem_of(
         outdoor_c=forecast.outdoor_c,
         feeders=tuple(feeder_of(site, i) for i in site.feeders),
         halls=tuple(hall_of(site, i, snapshot, forecast) for i in site.halls),
-        pools=tuple(pool_of(site, i, bounds, edges) for i in site.pools),
+        pools=tuple(pool_of(site, i, bounds, edges, snapshot.gone_gpus.get(i, 0)) for i in site.pools),
         cooling_plants=tuple(plant_of(site, i, snapshot) for i in site.cooling_plants),
         batteries=tuple(battery_of(site, i, snapshot) for i in site.batteries),
         solar=tuple(solar_of(site, i, forecast) for i in site.solar),

@@ -25,8 +25,11 @@ def host_of(site: Site, pool_id: str) -> Host:
     return Host(model.idle_w, pool.host_idle_w, pool.host_run_w, float(model.min_cap_w), model.power_step_w)
 
 
-def pool_of(site: Site, pool_id: str, bounds: Bounds, edges: Edges) -> Pool:
-    """A pool less what fixed maintenance takes, with the caps that `bounds` command for its idle GPUs."""
+def pool_of(site: Site, pool_id: str, bounds: Bounds, edges: Edges, gone: int = 0) -> Pool:
+    """A pool less what fixed maintenance takes, with the caps that `bounds` command for its idle GPUs.
+
+    The `gone` ones do no work in any step, and may draw what an idle one does.
+    """
     pool, host = site.pools[pool_id], host_of(site, pool_id)
     available, powered = gpus_left(site, pool_id, edges)
     return Pool(
@@ -35,7 +38,7 @@ def pool_of(site: Site, pool_id: str, bounds: Bounds, edges: Edges) -> Pool:
         feeder=pool.feeder,
         host=host,
         max_cap_w=site.gpu_models[pool.gpu_model].max_cap_w,
-        available=available,
+        available=tuple(max(gpus - gone, 0.0) for gpus in available),
         idle_cap_w=tuple(host.min_cap_w if cap is None else cap for cap in bounds.pool_cap_w[pool_id]),
         liquid_share=pool.liquid_share,
         powered=powered,

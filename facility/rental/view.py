@@ -14,6 +14,7 @@ from facility.bus.interface import MAX_PAYLOAD_BYTES
 from facility.bus.messages import TenantCap, TenantJob, TenantRental, TenantView, encode
 from facility.decision import CapGroup, Decision, JobOrder
 from facility.overrides.arbitrate import Bounds
+from facility.rental.losses import Owed
 from facility.site import Contract, Curve, Site
 from facility.snapshot import Job
 from facility.verify.draw import at_cap
@@ -21,6 +22,7 @@ from facility.verify.draw import at_cap
 FULL: Final = 0.999
 """The relative speed from which on nobody would call it slow."""
 MOST_SHOWN: Final = 80
+NOTHING: Final = Owed(0, 0.0, 0.0)
 
 
 def fitting(view: Callable[[int], TenantView]) -> TenantView:
@@ -31,13 +33,15 @@ def fitting(view: Callable[[int], TenantView]) -> TenantView:
     return found
 
 
-def rentals_of(site: Site, decision: Decision, asked: Bounds, tenant: str, ends: Mapping[str, datetime]) -> tuple[TenantRental, ...]:
-    """Tell a tenant's firm rentals; `site` is the one in force, `ends` tells when those that do end."""
+def rentals_of(
+    site: Site, decision: Decision, asked: Bounds, tenant: str, ends: Mapping[str, datetime], owed: Mapping[str, Owed]
+) -> tuple[TenantRental, ...]:
+    """Tell a tenant's firm rentals; `site` is the one in force, `ends` tells when those that do end, `owed` what is for GPUs that are gone."""
     groups = {caps.pool: caps.groups for caps in decision.pools}
     return tuple(
-        _rental(site, name, contract, groups.get(contract.pool or "", ()), asked, ends.get(name))
+        _rental(site, name, contract, groups.get(contract.pool or "", ()), asked, ends.get(name), owed.get(name, NOTHING))
         for name, contract in site.contracts.items()
-        if contract.tenant == tenant and contract.gpus
+        if contract.tenant == tenant and (contract.gpus or name in owed)
     )
 
 
@@ -52,13 +56,15 @@ def jobs_of(site: Site, decision: Decision, asked: Bounds, jobs: Iterable[Job]) 
 
 
 def _rental(
-    site: Site, name: str, contract: Contract, pool_groups: Iterable[CapGroup], asked: Bounds, ends: datetime | None
+    site: Site, name: str, contract: Contract, pool_groups: Iterable[CapGroup], asked: Bounds, ends: datetime | None, owed: Owed
 ) -> TenantRental:
     assert contract.pool is not None
     assert contract.curve is not None
     mine = [group for group in pool_groups if group.workload == name]
     caps, running, speed = _caps(_curve(site, contract.pool, contract.curve), mine)
-    if _capped(asked, name, contract.pool):
+    if owed.gpus:
+        reason = f"{owed.gpus} of its GPUs are out of order; what it misses is credited"
+    elif _capped(asked, name, contract.pool):
         reason = "the site's operator limits its power"
     elif running < contract.gpus and contract.pausable:
         reason = "some of its GPUs pause: power is short or dear now"
@@ -68,7 +74,17 @@ def _rental(
     else:
         reason = "at full speed"
     return TenantRental(
-        contract=name, pool=contract.pool, gpus=contract.gpus, running=running, speed=speed, caps=caps, until=ends, reason=reason
+        contract=name,
+        pool=contract.pool,
+        gpus=contract.gpus + owed.gpus,
+        running=running,
+        speed=speed,
+        caps=caps,
+        until=ends,
+        reason=reason,
+        gone=owed.gpus,
+        missed_gpu_h=round(owed.missed_gpu_h, 3),
+        credit=round(owed.credit, 2),
     )
 
 

@@ -36,6 +36,10 @@ class Maintenance(Part):
     latest: Instant | None = Field(default=None, description="when they must be back at the latest")
     penalty_per_gpu_h: Positive = Field(default=50.0, description="for each GPU hour of a window that cannot be had")
 
+    def takes(self, pool: str, at: datetime) -> int:
+        """How many GPUs of a pool are out at an instant; 0 where its time is not fixed."""
+        return self.gpus if pool == self.pool and self.start and self.end and self.start <= at < self.end else 0
+
     @model_validator(mode="after")
     def _fixed_or_free(self) -> Maintenance:
         fixed, free = (self.start, self.end), (self.hours, self.earliest, self.latest)

@@ -124,6 +124,15 @@ class Telemetry:
         told = () if report is None else (report.gpus, *(group.gpus for group in report.groups))
         return tuple(dict.fromkeys(name for names in told if isinstance(names, tuple) for name in names))
 
+    def gone(self, now: datetime) -> dict[str, int]:
+        """Count the GPUs by pool that should be there at `now` and are not, by what its agent reported last; only where there are any."""
+        found = {}
+        for pool, report in self._caps.items():
+            out = sum(maintenance.takes(pool, now) for maintenance in self._site.maintenance.values())
+            if (lost := _missing(report, self._site.pools[pool].gpus) - out) > 0:
+                found[pool] = lost
+        return found
+
     def snapshot(self, now: datetime) -> Snapshot:
         """Gather the site as it is believed to be at `now`; who is not heard is named in `stale`, what is not good in `doubts`."""
         caps_w = {pool: max([r.enforced_cap_w, *(g.cap_w for g in r.groups)]) for pool, r in self._caps.items()}
@@ -161,6 +170,7 @@ class Telemetry:
             interval_kwh=interval_kwh,
             interval_s=interval_s,
             enforced_cap_w=caps_w,
+            gone_gpus=self.gone(now),
             stale=believed.stale,
             doubts=believed.doubts,
         )
@@ -278,6 +288,13 @@ class Telemetry:
         if last is not None and report.timestamp < last.timestamp:
             raise Refusal("old", f"pool {pool}: older than the latest report")
         self._caps[pool] = report
+
+
+def _missing(report: m.CapReported, gpus: int) -> int:
+    """Of `gpus` GPUs of a pool those that its agent does not have, as it names, counts or lacks them."""
+    named = report.gone if isinstance(report.gone, int) else len(set(report.gone))
+    lacked = gpus - report.gpus if isinstance(report.gpus, int) else 0
+    return min(max(named, lacked), gpus)
 
 
 def _report(message: Message, kind: type[R], now: datetime) -> R:

@@ -1,6 +1,7 @@
-"""GPUs that maintenance takes: they do no work and, where they are away for all of the first step, draw nothing.
+"""GPUs that are not there: those that maintenance takes do no work and, where they are away for all of the first step, draw nothing.
 
-Fixed maintenance is the site file's. What a decision says is under way must be among the windows that the file leaves open.
+Fixed maintenance is the site file's. What a decision says is under way must be among the windows that the file leaves open. Those
+that are gone beside them do no work and may draw power all the same.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from datetime import datetime, timedelta
 
 from facility.decision import Decision
 from facility.site import Maintenance, Site
+from facility.snapshot import Snapshot
 from facility.verify.violation import Violation, over
 
 
@@ -25,8 +27,8 @@ def in_service(site: Site, decision: Decision) -> Site:
     return site.model_copy(update={"pools": pools})
 
 
-def maintenance(site: Site, decision: Decision) -> Iterator[Violation]:
-    """Find pools in which more GPUs work than maintenance leaves, and windows that are not open."""
+def maintenance(site: Site, snapshot: Snapshot, decision: Decision) -> Iterator[Violation]:
+    """Find pools in which more GPUs work than are there, and windows that are not open."""
     begin, _ = _first_step(decision)
     under_way = list(_under_way(site, decision))
     for caps in decision.pools:
@@ -36,6 +38,9 @@ def maintenance(site: Site, decision: Decision) -> Iterator[Violation]:
         working, left = sum(group.gpus for group in caps.groups), site.pools[caps.pool].gpus - out
         says = "more GPUs would work than maintenance leaves"
         yield from over(Violation("pool.maintenance", caps.pool, working, "GPU", left, says, "contract"))
+        if gone := snapshot.gone_gpus.get(caps.pool, 0):
+            says = f"more GPUs would work than are left without the {gone} that are gone"
+            yield from over(Violation("pool.gone", caps.pool, working, "GPU", left - gone, says, "contract"))
     for name in decision.maintenance:
         if name not in {found for found, *_ in under_way}:
             yield Violation("maintenance.open", name, None, "", None, "the site file leaves no such window open now", "plant")

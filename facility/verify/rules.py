@@ -6,7 +6,7 @@ ever sent after this said so. What each room asks:
     feeders   what is expected and what is drawn at worst, of each feeder, of groups that back each other, of the grid
     heat      plants and halls;  stores: tanks, batteries, solar and gensets
     tenancy   a rental that may not pause has all its GPUs, a service those it needs;  its mean speed >= floor;  a job's minimum run
-    jobs      a job runs inside its window, whole where rigid;  outage: maintenance has its GPUs
+    jobs      a job runs inside its window, whole where rigid;  outage: maintenance has its GPUs, and no work those that are gone
     reserve   what was sold to the grid's operator is held
 """
 
@@ -48,7 +48,7 @@ def verify(
     malformed += [found for messages in earlier.values() for caps in messages for found in _unusable(caps)]
     if malformed:
         return tuple(malformed)
-    out = [*maintenance(site, decision)]
+    out = [*maintenance(site, snapshot, decision)]
     site = supplied(in_service(site, decision), decision)
     it_kw, jobs = expected_it_kw(site, decision, snapshot), {job.id: job for job in snapshot.jobs}
     moving = drifts(site, decision, snapshot)

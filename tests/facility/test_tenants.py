@@ -273,7 +273,7 @@ def test_whatever_is_decided_no_word_of_a_view_is_of_another_tenant(
     decision = Decision(NOW, NOW + timedelta(seconds=900), pools, told)
     asked = Bounds({"p": (cap_w,)}, {}, (4.0,), {}, {"p": (held,)}, mode, {"p": words, "tina-job": words, "ursa-job": words})
     job = Job("tina-job", "p", "train", 2, 4.0, NOW, NOW + timedelta(hours=9), "tina", "tina-jobs")
-    rentals, jobs = rentals_of(TWO, decision, asked, "tina", {}), jobs_of(TWO, decision, asked, [job])
+    rentals, jobs = rentals_of(TWO, decision, asked, "tina", {}, {}), jobs_of(TWO, decision, asked, [job])
     text = b"".join(map(encode, (*rentals, *jobs))).decode()
     assert not any(word in text for word in ("ursa", "Ursa", "ann"))
     assert [rental.contract for rental in rentals] == ["tina-rent"]
@@ -293,7 +293,7 @@ def test_the_fullest_view_fits_into_one_message(caps: int) -> None:
     def view(most: int) -> TenantView:
         return TenantView(
             tenant=name, issued_at=NOW, valid_until=NOW, jobs_left_out=9,
-            rentals=rentals_of(site, decision, asked, "tina", dict.fromkeys(site.contracts, NOW))[:most],
+            rentals=rentals_of(site, decision, asked, "tina", dict.fromkeys(site.contracts, NOW), {})[:most],
             jobs=jobs_of(site, decision, asked, jobs[:most]),
             refused=tuple(TenantRefusal(job=name, reason="y" * 500) for _ in range(MOST_REFUSED)),
         )  # fmt: skip

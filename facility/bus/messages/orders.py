@@ -27,12 +27,16 @@ class CapDesired(Order, frozen=True, kw_only=True):
 
 
 class CapReported(Report, frozen=True, kw_only=True):
-    """Caps that an agent read back from its GPUs; `enforced_cap_w` is the highest."""
+    """Caps that an agent read back from its GPUs; `enforced_cap_w` is the highest.
+
+    `gpus` are all that work, `gone` those that should and do not; a number of `gpus` below the site file's tells as much.
+    """
 
     enforced_cap_w: Watts
     groups: tuple[CapGroup, ...] = ()
     draw_kw: NonNegative | None = None
     gpus: Gpus | None = None
+    gone: Gpus = 0
 
 
 class JobSpec(Payload, frozen=True, kw_only=True):

@@ -14,7 +14,11 @@ class TenantCap(Payload, frozen=True, kw_only=True):
 
 
 class TenantRental(Payload, frozen=True, kw_only=True):
-    """A rental: its GPUs, those that run now, and their mean speed. `until` is its end, null where it has none."""
+    """A rental: its GPUs, those that run now, and their mean speed. `until` is its end, null where it has none.
+
+    `gone` are those of its GPUs that are out of order, `missed_gpu_h` what it missed of such in the calendar month and `credit` what is owed
+    for that, in the site's currency.
+    """
 
     contract: Id
     pool: Id
@@ -24,6 +28,9 @@ class TenantRental(Payload, frozen=True, kw_only=True):
     caps: tuple[TenantCap, ...]
     until: Instant | None = None
     reason: Text = ""
+    gone: Count = 0
+    missed_gpu_h: NonNegative = 0.0
+    credit: NonNegative = 0.0
 
 
 class TenantJob(Payload, frozen=True, kw_only=True):
