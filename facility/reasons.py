@@ -93,13 +93,13 @@ def unfinished_reason(plan: Plan, w: int, currency: str) -> str:
     job = plan.problem.workloads[w]
     assert isinstance(job, Job)
     unfinished = float(plan.account.breach["unfinished_gpu_h"][w - len(plan.problem.firms)])
+    left = f"{unfinished:.3f} GPU h are left at its deadline"
     free = float(plan.problem.free_gpus(job.pool).max())
     if job.gang > free:
-        return f"it asks for {job.gpus} GPUs at once, pool {job.pool} has {free:.0f} for jobs"
+        return f"{left}: it asks for {job.gpus} GPUs at once, pool {job.pool} has {free:.0f} for jobs"
     hours = float(plan.problem.cells.share[w] @ plan.problem.horizon.h)
     if job.work_gpu_h > job.gpus * hours + TINY:
-        return f"{job.gpus} GPUs for {hours:.2f} h, arrival to deadline, are less than its work"
-    left = f"{unfinished:.3f} GPU h are left at its deadline"
+        return f"{left}: {job.gpus} GPUs for {hours:.2f} h, arrival to deadline, are less than its work"
     costs = plan.why.window(w)
     limits = {cause: money for cause, money in costs.items() if cause.family in LIMITS and money > TINY}
     top = largest(limits)

@@ -17,6 +17,7 @@ from facility.events import Event
 from facility.forecast import Forecast
 from facility.history import Note
 from facility.journal.journal import Journal
+from facility.journal.store import StoreFault
 from facility.overrides.arbitrate import bounds
 from facility.overrides.desk import OverrideDesk
 from facility.overrides.proposal import Proposal
@@ -34,6 +35,9 @@ log = logging.getLogger(__name__)
 
 FIRST_STEP = timedelta(minutes=5)
 FACT = "telemetry"
+SIGNAL = "signal"
+ORDERS = ("grid_limit", "grid_event")
+"""Signals that the grid's operator means to hold whatever becomes of feed, broker and daemon."""
 
 
 class Knowledge:
@@ -51,6 +55,9 @@ class Knowledge:
         state = journal.get(FACT)
         if state is not None:
             self._restore(state)
+        for name in ORDERS:
+            if kept := journal.get(f"{SIGNAL} {name}"):
+                self._signals.accept(name, kept)
 
     @property
     def patterns(self) -> tuple[str, ...]:
@@ -73,6 +80,8 @@ class Knowledge:
             self._telemetry.accept(message, now)
             return False
         refused = self._signals.accept(name, message.payload, feed, now)
+        if name in ORDERS and not refused:
+            self._keep(name, message.payload)
         return name == "grid_limit" and not refused
 
     def submit(self, message: Message, now: datetime) -> str | None:
@@ -157,6 +166,14 @@ class Knowledge:
         """Write down what a restart must not lose. Raises StoreFault."""
         self._journal.put(FACT, self._telemetry.dump())
         self.ledger.remember()
+
+    def _keep(self, order: str, payload: bytes) -> None:
+        """Write down what the grid ordered; it acts, whether or not that can be."""
+        try:
+            if (self._journal.get(f"{SIGNAL} {order}") or b"") != payload:
+                self._journal.put(f"{SIGNAL} {order}", payload)
+        except StoreFault as fault:
+            log.warning("%s acts and is lost with a restart, for it cannot be written down: %s", order, fault)
 
     def _pool_of(self) -> dict[str, str]:
         return {job.id: job.pool for job in self._telemetry.snapshot(self._clock.now()).jobs}

@@ -91,8 +91,8 @@ def test_what_keeps_a_job_from_finishing_is_named_with_what_it_takes() -> None:
 @pytest.mark.parametrize(
     ("job", "says"),
     [
-        (a_job(4.0, gpus=20), "it asks for 20 GPUs at once, pool pool has 10 for jobs"),
-        (a_job(30.0), "10 GPUs for 2.00 h, arrival to deadline, are less than its work"),
+        (a_job(4.0, gpus=20), "4.000 GPU h are left at its deadline: it asks for 20 GPUs at once, pool pool has 10 for jobs"),
+        (a_job(30.0), "10.000 GPU h are left at its deadline: 10 GPUs for 2.00 h, arrival to deadline, are less than its work"),
     ],
 )
 def test_what_no_limit_would_mend_is_told_as_such(job: Job, says: str) -> None:
