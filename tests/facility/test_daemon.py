@@ -60,9 +60,9 @@ ROOT = "facility/v1/s"
 class House:
     """A broker, an operator's ear on it, and a daemon that can be stopped and started."""
 
-    def __init__(self, path: Path, site: Site = SITE, solver_of: SolverOf = Solver) -> None:
+    def __init__(self, path: Path, site: Site = SITE, solver_of: SolverOf = Solver, start: datetime = NOW) -> None:
         self.path, self.site, self.solver_of = path, site, solver_of
-        self.clock = ManualClock(NOW)
+        self.clock = ManualClock(start)
         self.broker = MemoryBroker(self.clock.now)
         self.ear: MemoryBus = self.broker.connect()
         self.ear.subscribe(f"{ROOT}/#", 1)
