@@ -4,8 +4,8 @@
 
 Daemon, bus and plant are in one process and share a virtual clock: of every minute, Vessim balances the power first; then sensors and agents
 tell, the daemon attends, plans where a plan is due, with the real solver, and the agents obey. What the plant then draws is the next
-minute's. Vessim ends the run where import is above the main feeder's rating, or rises by more than `RISES_KW` in a minute, or anything is
-given back. The figures of the run, and of the same days with nobody in charge, are printed.
+minute's. Vessim ends the run where import is above the main feeder's rating or anything is given back. Its ramp limit, which is
+between two ticks, is not set: nobody promises one from minute to minute, so how steep import rose is a figure. The figures of the run, and of the same days with nobody in charge, are printed.
 """
 
 from __future__ import annotations
@@ -43,8 +43,6 @@ START = datetime(2026, 9, 29, 22, tzinfo=UTC)
 """Midnight in Berlin; the clocks go back on day 26."""
 CLEARLY = 1.01
 """Times what the contract or an operator allows: GPUs that do the same work differ by a percent."""
-RISES_KW = 25.0
-"""The most that import may rise in a minute, kW: half of the connection."""
 
 
 @dataclass
@@ -323,7 +321,7 @@ class InCharge(Controller):  # type: ignore[misc]
 def run(days: float, seed: int, folder: Path) -> Figures:
     """The daemon in charge for some days. Whatever Vessim raises where it cannot balance is let out."""
     figures = Figures(days=days)
-    plant = Plant(SITE, START, seed, SITE.feeders["main"].rating_kw, RISES_KW)
+    plant = Plant(SITE, START, seed, SITE.feeders["main"].rating_kw)
     charge = InCharge(plant, tuple(drawn(max(int(days), 1), seed)), folder, figures)
     return _balanced(plant, charge, figures)
 
@@ -331,7 +329,7 @@ def run(days: float, seed: int, folder: Path) -> Figures:
 def unattended(days: float, seed: int, *, max_import_kw: float | None) -> Figures:
     """The same days with nobody in charge."""
     figures = Figures(days=days)
-    plant = Plant(SITE, START, seed, max_import_kw, None)
+    plant = Plant(SITE, START, seed, max_import_kw)
     return _balanced(plant, Nobody(plant), figures)
 
 

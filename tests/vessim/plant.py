@@ -4,8 +4,7 @@
     solar  = what the clouds let through, at most what was ordered     a Vessim `Producer`
     battery                                                            a Vessim `SimpleBattery` that follows its order, and gives
                                                                        no more than the site draws
-    grid   = what is left                                              a Vessim `GridConnection`: `max_import`, `max_export`, and
-                                                                       `ramp_down`, the most that import rises from one tick to the next
+    grid   = what is left                                              a Vessim `GridConnection` with `max_import` and `max_export`
 
 Vessim ends the run where an interval does not balance exactly within these limits: there is no curtailment and no slack in it. Powers are
 in W there, in kW here.
@@ -83,7 +82,7 @@ class Clouds:
 class Plant(DispatchPolicy):  # type: ignore[misc]
     """The truth of the site, and what its battery does. `max_import_kw` None lets anything be drawn."""
 
-    def __init__(self, site: Site, start: datetime, seed: int, max_import_kw: float | None, rises_kw: float | None) -> None:
+    def __init__(self, site: Site, start: datetime, seed: int, max_import_kw: float | None) -> None:
         self.site, self.now, self.topics = site, start, Topics(site.bus.root, site.id)
         self.pools = {
             name: PoolPlant(name, pool, site.gpu_models[pool.gpu_model], random.Random(f"{seed}/pool/{name}"))
@@ -101,8 +100,7 @@ class Plant(DispatchPolicy):  # type: ignore[misc]
         rate = battery.charge_kw / battery.capacity_kwh
         self.battery = SimpleBattery("battery", 1000 * battery.capacity_kwh, battery.start_share, battery.min_share, rate)
         most_w = None if max_import_kw is None else 1000 * max_import_kw
-        at_most_w = None if rises_kw is None else 1000 * rises_kw
-        self.grid = GridConnection("grid", max_import=most_w, max_export=0.0, ramp_down=at_most_w, initial_power=-20_000.0)
+        self.grid = GridConnection("grid", max_import=most_w, max_export=0.0)
         self.cooling: dict[str, Any] = {}
         self.batteries: dict[str, Any] = {}
         self.pass_by(0.0)
