@@ -209,6 +209,13 @@ def test_what_lapsed_counts_no_higher_than_the_fallback(desk: Desk) -> None:
     assert desk.send(100, 300) == [("p", 100), ("q", 100)]
     desk.now += timedelta(minutes=16)
     assert desk.send(100, 300) == [("p", 100), ("q", 300)]
+    assert sum_w(desk.actuator.in_force.most("p")) == 2000
+
+
+def test_every_cap_says_what_silence_falls_back_to_whatever_it_is_itself(desk: Desk) -> None:
+    desk.send(100, 300)
+    sent = {topic.split("/")[5]: msgspec.json.decode(payload) for topic, payload in desk.broker.retained.items()}
+    assert {pool: (fields["cap_w"], fields["fallback_cap_w"]) for pool, fields in sent.items()} == {"p": (100, 200), "q": (300, 200)}
 
 
 def test_what_may_be_in_force_stays_a_short_list(desk: Desk) -> None:

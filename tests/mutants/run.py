@@ -75,8 +75,8 @@ def judged(mutant: Mutant, copies: Queue[Path]) -> tuple[str, float, str]:
         copies.put(place)
     took_s = time.monotonic() - began
     if code == FAILED:
-        first = next((line for line in said.splitlines() if line.startswith("FAILED ")), "")
-        return "caught", took_s, first.removeprefix("FAILED ").split(" - ")[0].rpartition("::")[2]
+        first = next((line for line in said.splitlines() if line.startswith(("FAILED ", "ERROR "))), "")
+        return "caught", took_s, first.split(" - ")[0].rpartition("::")[2]
     return ("survived" if code == 0 else "broken"), took_s, " ".join(said.split())[-300:]
 
 

@@ -131,7 +131,7 @@ MUTANTS = (
         "facility/daemon/actuate.py",
         "order = caps_order(caps, self._fallback_w[caps.pool], self._stamp(now))",
         "order = caps_order(caps, caps.cap_w, self._stamp(now))",
-        (DAEMON + "test_a_planner_that_never_returns_ends_in_fallback_caps",),
+        (ACTUATE + "test_every_cap_says_what_silence_falls_back_to_whatever_it_is_itself",),
     ),
     Mutant(
         "a report of another process's order confirms ours",
@@ -159,7 +159,7 @@ MUTANTS = (
         "facility/daemon/in_force.py",
         "PoolCaps(pool, site.gpu_models[p.gpu_model].max_cap_w)",
         "PoolCaps(pool, site.gpu_models[p.gpu_model].min_cap_w)",
-        (ACTUATE + "test_at_the_start_every_gpu_may_have_its_highest_cap_so_all_is_sent_at_once",),
+        (ACTUATE + "test_after_a_restart_reports_of_earlier_orders_end_the_assumption_of_the_worst_but_retained_ones_do_not",),
     ),
     Mutant(
         "the gate lets pass what was never accepted",

@@ -4,8 +4,9 @@
 
 Daemon, bus and plant are in one process and share a virtual clock: of every minute, Vessim balances the power first; then sensors and agents
 tell, the daemon attends, plans where a plan is due, with the real solver, and the agents obey. What the plant then draws is the next
-minute's. Vessim ends the run where import is above the main feeder's rating or anything is given back. Its ramp limit, which is
-between two ticks, is not set: nobody promises one from minute to minute, so how steep import rose is a figure. The figures of the run, and of the same days with nobody in charge, are printed.
+minute's. Vessim ends the run where import is above the main feeder's rating or anything is given back. Its ramp limits, which hold
+between two ticks, are not set: nothing is promised from minute to minute, so how steeply import rose is a figure. The figures of the run,
+and of the same days with nobody in charge, are printed.
 """
 
 from __future__ import annotations
