@@ -75,7 +75,7 @@ def judged(mutant: Mutant, copies: Queue[Path]) -> tuple[str, float, str]:
         copies.put(place)
     took_s = time.monotonic() - began
     if code == FAILED:
-        first = next((line for line in said.splitlines() if line.startswith(("FAILED ", "ERROR "))), "")
+        first = next((line for line in said.splitlines() if line.startswith(("FAILED tests", "ERROR tests"))), "")
         return "caught", took_s, first.split(" - ")[0].rpartition("::")[2]
     return ("survived" if code == 0 else "broken"), took_s, " ".join(said.split())[-300:]
 
