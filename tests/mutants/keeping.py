@@ -13,21 +13,21 @@ BUS = "tests/facility/test_bus.py::"
 MUTANTS = (
     Mutant(
         "numbers that a crash left over are used again",
-        "facility/journal/journal.py",
-        'self._seq_reserved = _count(db, "seq", SEQ_BLOCK, first=SEQ_BLOCK)',
-        'self._seq_reserved = _count(db, "seq", 1, first=SEQ_BLOCK)',
+        "facility/journal/counters.py",
+        'self._seq_reserved = count(db, "seq", SEQ_BLOCK, first=SEQ_BLOCK)',
+        'self._seq_reserved = count(db, "seq", 1, first=SEQ_BLOCK)',
         (JOURNAL + "test_sequence_numbers_rise_across_reservations_and_starts",),
     ),
     Mutant(
         "two starts have one epoch",
-        "facility/journal/journal.py",
-        'return _count(db, "epoch", 1,',
-        'return _count(db, "epoch", 0,',
+        "facility/journal/counters.py",
+        'return count(db, "epoch", 1,',
+        'return count(db, "epoch", 0,',
         (JOURNAL + "test_epochs_rise_with_every_start",),
     ),
     Mutant(
         "an override that ended is back after a restart",
-        "facility/journal/journal.py",
+        "facility/journal/overrides.py",
         "FROM override WHERE ended_ms IS NULL ORDER BY n",
         "FROM override ORDER BY n",
         (JOURNAL + "test_an_ended_override_stays_ended_and_its_id_stays_known",),

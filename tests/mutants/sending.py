@@ -80,8 +80,8 @@ MUTANTS = (
     Mutant(
         "a command on a pool gives way before all others",
         "facility/daemon/overrule.py",
-        "for giving in (site.pools.keys() - last, last):",
-        "for giving in (last, site.pools.keys() - last):",
+        "return give_way(site, decision, fits, (site.pools.keys() - last, last))",
+        "return give_way(site, decision, fits, (last, site.pools.keys() - last))",
         (OVERRULE + "test_pools_whose_cap_somebody_commanded_give_way_last",),
     ),
     Mutant(
