@@ -31,7 +31,12 @@ class Counters(Part):
             return count(db, "epoch", 1, first=max(1, ms(self._clock.now()) // 1000))
 
     def next_seq(self) -> int:
-        """Give the next sequence number: strictly greater than every one before, across crashes."""
+        """Give the next sequence number: strictly greater than every one before, across crashes.
+
+        Raises StoreFault to a process that is no longer the writer: what it would send is another's to say.
+        """
+        if not self._store.ours:
+            raise StoreFault(f"{self._store.path}: another process writes it now")
         with self._seq_mutex:
             left = self._seq_reserved - self._seq
             if left <= SEQ_BLOCK // 2:  # early, so that a full disk does not stop an emergency decrease

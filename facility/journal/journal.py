@@ -50,6 +50,11 @@ class Journal(Counters, Overrides, Rentals, Cycles, Entries, Facts):
         """Where a damaged predecessor lies."""
         return self._store.put_aside
 
+    @property
+    def ours(self) -> bool:
+        """Whether this process is still the only writer."""
+        return self._store.ours
+
     def __enter__(self) -> Self:
         return self
 

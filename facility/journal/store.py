@@ -1,35 +1,30 @@
 """A store: one SQLite file with one writer for the life of its process, and any number of readers beside it.
 
-Write-ahead logging lets readers in while the writer writes. The writer holds `<path>.lock`, which the operating system
-lets go however the process dies. A damaged file is put aside, never overwritten; one of an older version is brought up to this
-one in a single transaction, one of a newer version is refused.
+Write-ahead logging lets readers in while the writer writes. The writer holds the store's lock (`facility.journal.lock`).
+A damaged file is put aside, never overwritten; one of an older version is brought up to this one in a single transaction, one of a
+newer version is refused.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import sqlite3
 import threading
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from facility.clock import Clock
 from facility.errors import Fault, InputError
+from facility.journal.lock import REMEDY, Lock, StoreBusyError
+
+__all__ = ["Store", "StoreBusyError", "StoreFault"]
 
 log = logging.getLogger(__name__)
 
 _DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_REMEDY: Final = "name a file in a folder that can be written"
-
-
-class StoreBusyError(InputError):
-    """Another process writes this store."""
 
 
 class StoreFault(Exception):
@@ -66,12 +61,17 @@ class Store:
         self._tables, self._version, self._migrations = tables, version, migrations
         self._thorough, self._clock, self._finished = thorough, clock, finished or {}
         self._mutex = threading.RLock()
-        self._lock: IO[str] | None = None if read_only else _lock(path)
+        self._lock = None if read_only else Lock(path)
         try:
             self._db = self._open_to_read() if read_only else self._open_to_write()
         except BaseException:
             self._unlock()
             raise
+
+    @property
+    def ours(self) -> bool:
+        """Whether this process is still the only writer."""
+        return self._lock is not None and self._lock.ours()
 
     def close(self) -> None:
         """Close the file and let another writer in."""
@@ -147,7 +147,7 @@ class Store:
             return self._prepared(place)
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF not in _DAMAGED:
-                raise InputError(Fault(str(self.path), f"cannot be opened ({error})", _REMEDY)) from error
+                raise InputError(Fault(str(self.path), f"cannot be opened ({error})", REMEDY)) from error
         self._set_aside()
         return self._prepared(place)
 
@@ -201,28 +201,3 @@ class Store:
 
 def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _lock(path: Path) -> IO[str]:
-    try:
-        held = Path(f"{path}.lock").open("a+", encoding="utf-8")  # noqa: SIM115 - held for the life of the process
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            with closing(held):
-                held.seek(0)
-                found = f"process {held.read().strip() or 'unknown'} writes this store"
-            raise StoreBusyError(Fault(str(path), found, "stop that daemon first, or name another store")) from error
-        held.truncate(0)
-        held.write(f"{os.getpid()}\n")
-        held.flush()
-    except OSError as error:
-        raise InputError(Fault(str(path), f"cannot be locked ({error})", _REMEDY)) from error
-    ours = weakref.ref(held)
-
-    def let_go() -> None:  # a forked child that outlives us must not keep the lock
-        if (lock := ours()) is not None:
-            lock.close()
-
-    os.register_at_fork(after_in_child=let_go)
-    return held
