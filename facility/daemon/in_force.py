@@ -47,8 +47,8 @@ class InForce:
         """By pool, what its agent reports above what was sent."""
 
     def resume(self, decision: Decision, now: datetime) -> None:
-        """Know what an earlier process published last; whatever else it sent lapses `cap_ttl_s` from `now` at the latest."""
-        lapsed = now + timedelta(seconds=self._site.control.cap_ttl_s)
+        """Know what an earlier process published last; whatever else it sent lapses `cap_ttl_s` from `now` or with it at the latest."""
+        lapsed = max(now + timedelta(seconds=self._site.control.cap_ttl_s), decision.until)
         for caps in decision.pools:
             if caps.pool in self._every:
                 assumed = [replace(sent, until=lapsed) for sent in self._every[caps.pool]]

@@ -180,7 +180,7 @@ class Knowledge:
 
     def _restore(self, state: bytes) -> None:
         try:
-            for lost in self._telemetry.restore(state):
+            for lost in self._telemetry.restore(state, self._clock.now()):
                 log.warning("%s", lost)
         except InputError as error:
             log.warning("what was known before could not be read: %s", error)

@@ -35,6 +35,11 @@ FACT = "ledger"
 QUARTER = timedelta(minutes=15)
 """Hours and days of every zone begin at quarters of an hour."""
 
+LONGEST = timedelta(days=32)
+"""No window of slow hours is longer, and no genset runs on in silence: what is further back, or a clock that leapt years, is not counted."""
+SET_BACK = timedelta(minutes=1)
+"""A clock that goes back further was set back."""
+
 Row = tuple[str, str, str]
 """What is counted: `slow`, `run` or `missed`, the contract or genset, and the window."""
 
@@ -75,13 +80,13 @@ class Ledger:
     def count(self, now: datetime, in_force: Decision | None) -> None:
         """Count what was in force up to `now`; from then on it is `in_force`, which None leaves as it was."""
         if self._until is not None and self._decision is not None:
-            start = self._until
+            start = max(self._until, now - LONGEST)
             while start < now:
                 lapses = self._decision.until
                 end = min(now, _quarter_after(start), lapses if start < lapses else now)
                 self._add(self._decision, start, end)
                 start = end
-        self._until = now if self._until is None else max(self._until, now)
+        self._until = now if self._until is None or self._until - now > SET_BACK else max(self._until, now)
         self._decision = self._decision if in_force is None else in_force
 
     def lose(self, gone: Gone, now: datetime) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -40,6 +40,12 @@ class Overrides(Part):
         """Store that an override ended, on the disk; the first end counts."""
         with self._store.write() as db:
             save_end(db, "override", override, at, how)
+
+    def set_back(self, by: timedelta) -> None:
+        """Store that the clock was set back, on the disk: what stands lasts no longer for it."""
+        with self._store.write() as db:
+            shifts = "start_ms = start_ms - :by, end_ms = end_ms - :by"
+            db.execute(f"UPDATE override SET {shifts} WHERE ended_ms IS NULL", {"by": by // timedelta(milliseconds=1)})  # noqa: S608 - our own
 
     def overrides(self) -> list[Proposal]:
         """List the overrides not yet told to have ended, oldest first."""

@@ -181,18 +181,22 @@ class Telemetry:
         heard = {key: (track.used, at) for key, track in self._lasting() if (at := track.newest_at) is not None}
         return msgspec.json.encode(Memory(self._site.id, self._billing.meter.metered, work.specs, work.reports, work.running_since, heard))
 
-    def restore(self, state: bytes) -> tuple[str, ...]:
+    def restore(self, state: bytes, now: datetime | None = None) -> tuple[str, ...]:
         """Read what `dump` wrote; the answer names each job that the site file no longer allows, and why.
+
+        `now` is the present instant: what is of a later one, by a clock that was set back since, counts as of now.
 
         Raises InputError where it cannot be read or is another site's.
         """
         memory = recalled(state, self._site.id)
         self._work, self._billing = Work(self._work.site), Billing(self._site, memory.metered)
         self._work.reports.update(memory.reports)
-        self._work.running_since.update(memory.running_since)
+        since = memory.running_since
+        self._work.running_since.update(since if now is None else {job: min(at, now) for job, at in since.items()})
         for key, track in self._lasting():
             if (last := memory.heard.get(key)) is not None:
-                track.recall(*last)
+                value, at = last
+                track.recall(value, at if now is None else min(at, now))
         lost = []
         for job, spec in memory.specs.items():
             try:
