@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from facility.errors import InputError
+from facility.errors import Fault, InputError
 
 NO, BAD_INPUT, FAULT = 1, 2, 3
 
@@ -134,6 +134,7 @@ def check(
     asyncapi: Annotated[bool, typer.Option("--asyncapi", help="print the bus as an AsyncAPI document")] = False,
     acl: Annotated[bool, typer.Option("--acl", help="print who may do what on the broker, as Mosquitto's acl_file")] = False,
     broker_conf: Annotated[bool, typer.Option("--broker-conf", help="print a mosquitto.conf for the site")] = False,
+    unit: Annotated[bool, typer.Option("--unit", help="print a systemd unit that runs the site")] = False,
     listen: Annotated[
         str | None, typer.Option(metavar="TIME", help="hold what the broker says for so long against the file, such as 60s")
     ] = None,
@@ -151,6 +152,7 @@ def check(
         asyncapi=asyncapi,
         acl=acl,
         broker_conf=broker_conf,
+        unit=unit,
         as_json=json,
         listen=listen,
         broker=broker,
@@ -170,12 +172,23 @@ def run(
     clock: Annotated[
         str | None, typer.Option(metavar="SPEED@REAL:ISO", help="a faster clock, for rehearsals", hidden=True)
     ] = None,
+    standby: Annotated[bool, typer.Option("--standby", help="wait beside the daemon that uses the same journal, and take over when it dies")] = False,
+    shadow: Annotated[bool, typer.Option("--shadow", help="decide, but say nothing on the bus; report what it would have done")] = False,
+    lasts: Annotated[str | None, typer.Option("--for", metavar="TIME", help="with --shadow: stop by itself, such as 2h")] = None,
     settings: Settings = None,
+    json: Annotated[bool, typer.Option("--json", help="with --shadow: report as JSON")] = False,
 ) -> None:
     """Run the daemon: read, decide, verify, act, record, every cycle."""
-    from facility.commands.run import run_daemon
+    from facility.commands.run import Options, run_daemon
 
-    raise typer.Exit(run_daemon(site, tuple(settings or ()), broker, state, mqtt, clock, history))
+    options = Options(broker=broker, state=state, mqtt=mqtt, clock=clock, history=history, standby=standby)
+    if shadow:
+        from facility.commands.shadow import run_shadow
+
+        raise typer.Exit(run_shadow(site, tuple(settings or ()), options, lasts, as_json=json))
+    if lasts is not None or json:
+        raise InputError(Fault("facility run", "--for or --json without --shadow", "a daemon runs until it is stopped; add --shadow"))
+    raise typer.Exit(run_daemon(site, tuple(settings or ()), options))
 
 
 @app.command()

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
@@ -137,7 +137,10 @@ class Ear(threading.Thread):
 
 
 class House:
-    """The processes. `lines` are of the broker's configuration, `settings` of the site file, `patterns` are what the ear hears."""
+    """The processes. `lines` are of the broker's configuration, `settings` of the site file, `patterns` are what the ear hears.
+
+    `env` is added to the daemon's environment.
+    """
 
     def __init__(
         self,
@@ -149,7 +152,11 @@ class House:
         lines: Sequence[str] = (),
         settings: Sequence[str] = (),
         patterns: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        site: str = SITE,
     ) -> None:
+        self.site = site
+        self.env = env or {}
         self.folder, self.stack, self.speed, self.version, self.settings = folder, stack, speed, version, settings
         self.epoch = f"{time.time():.3f}:2026-07-15T10:00:00+00:00"
         self.broker = Mosquitto(folder, "allow_anonymous true", "persistence false", *lines)
@@ -158,27 +165,32 @@ class House:
         self.way = self.reach()
         self.ear = Ear(self.url, *patterns)
         stack.callback(self.ear.close)
-        plant = ("facility.simulate", SITE, "--broker", self.url, "--speed", f"{speed:g}", "--epoch", self.epoch, "--rehearse")
+        plant = ("facility.simulate", self.site, "--broker", self.url, "--speed", f"{speed:g}", "--epoch", self.epoch, "--rehearse")
         self.plant = self.child("plant", sys.executable, "-m", *plant)
         self.start_daemon()
-        self.until(lambda: self.mode() == "NORMAL", 15, "a plan")
+        self.until(lambda: self.mode() == "NORMAL", 40, "a plan")
 
     def reach(self) -> str:
         """How the daemon reaches the broker."""
         return self.url
 
-    def child(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+    def child(self, name: str, *command: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("ab") as log:
-            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=os.environ | (env or {}))
         self.stack.callback(end, child)
         return child
 
     def start_daemon(self) -> None:
         self.began = time.monotonic()
+        self.daemon = self.another("daemon")
+
+    def another(self, name: str, *options: str) -> subprocess.Popen[bytes]:
+        """A daemon of the same site, clock and journal; what it logs is `name`.log."""
         settings = [part for setting in self.settings for part in ("--set", setting)]
-        self.daemon = self.child(
-            "daemon", sys.executable, "-m", "facility", "run", SITE, "--broker", self.way, "--mqtt", self.version,
-            "--state", str(self.folder / "journal.sqlite"), "--clock", f"{self.speed:g}@{self.epoch}", *settings,
+        return self.child(
+            name, sys.executable, "-m", "facility", "run", self.site, "--broker", self.way, "--mqtt", self.version,
+            "--state", str(self.folder / "journal.sqlite"), "--clock", f"{self.speed:g}@{self.epoch}", *settings, *options,
+            env=self.env,
         )  # fmt: skip
 
     def now(self) -> datetime:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -146,6 +147,15 @@ class MqttBus:
                 with socket.socket(fileno=os.dup(connection.fileno())) as wire:
                     wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # forget what is not sent yet
                     wire.shutdown(socket.SHUT_RDWR)
+
+    def renew(self, broker: Broker) -> None:
+        """Be somebody else to the same broker, or trust others, on a new connection. Raises InputError for files that cannot be used."""
+        context = tls_context(broker) if broker.tls else None
+        with self._lock:
+            self._broker = broker
+            self._client.username_pw_set(broker.username, broker.password)
+            self._client.show(context)
+        self.reconnect()
 
     def close(self) -> None:
         """Wait up to 2 s for what is on its way, then leave cleanly."""
@@ -300,6 +310,10 @@ class _Client(paho.Client):
         self.closing, self.ended = threading.Event(), threading.Event()
         self._ahead, self._given = b"", 0
         self._on_message_filtered = _NoFilters()  # type: ignore[no-untyped-call]
+
+    def show(self, context: ssl.SSLContext | None) -> None:
+        """Have another identity from the next connection on; the library's own way to set one works once."""
+        self._ssl_context = context
 
     def reconnect(self) -> MQTTErrorCode:
         """Try to connect."""

@@ -22,6 +22,7 @@ def run_check(
     asyncapi: bool = False,
     acl: bool = False,
     broker_conf: bool = False,
+    unit: bool = False,
     as_json: bool = False,
     listen: str | None = None,
     broker: str | None = None,
@@ -44,6 +45,12 @@ def run_check(
         print(json.dumps(document(site) if dsx is None else described(document(site), dsx), indent=2))
         return 0
     assert site is not None
+    assert site_file is not None
+    if unit:
+        from facility.process.unit import unit as service
+
+        print(service(site, site_file, settings))
+        return 0
     if acl or broker_conf:
         from facility.bus import mosquitto
 

@@ -1,176 +1,140 @@
-"""`facility run`: the daemon as a process - its bus, journal, scheduler and signals."""
+"""`facility run`: the daemon as a process - its bus, its journal, and who is told how it goes."""
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import math
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal, cast
 
+from facility.bus.broker import reach
+from facility.bus.mqtt import MqttBus
 from facility.clock import Clock, ScaledClock, SystemClock, parse_epoch
 from facility.config import load_site
+from facility.daemon.loop import instance_name
+from facility.daemon.pulse import last_will
+from facility.daemon.watchdog import STUCK
 from facility.errors import Fault, InputError
-
-if TYPE_CHECKING:
-    from apscheduler.schedulers.background import BackgroundScheduler
-
-    from facility.bus.mqtt import MqttBus
-    from facility.daemon.loop import Daemon
-    from facility.history import Nowhere, Recorder
-    from facility.site import Site
+from facility.history import Nowhere, Recorder, default_place, open_history
+from facility.journal.journal import Journal
+from facility.journal.lock import StoreBusyError
+from facility.process.asked import Asked, by_signals
+from facility.process.notify import Notify
+from facility.process.reload import Read, Reload
+from facility.process.spare import Spare
+from facility.process.work import Means, Work
+from facility.site import Retention
+from models.solving.child import Child
 
 log = logging.getLogger("facility")
 
-CONNECT_S = 3.0
-LISTEN_S = 1.5
-LAST_CYCLE_S = 1.0
-"""How long a stop waits for what is left of a cycle once its solve has ended."""
+LEAVES_S = 1.0
+"""How long a process that dies may still have the history's lock once it has let go of the journal's."""
 
 
-def run_daemon(
-    site_file: str,
-    settings: tuple[str, ...],
-    broker: str | None,
-    state: Path | None,
-    mqtt: str,
-    clock_text: str | None,
-    history: str | None,
-) -> int:
-    """Run until SIGTERM or SIGINT; 0 after a clean stop."""
+@dataclass(frozen=True)
+class Options:
+    """What the command line says beside the site file; None leaves it to the site file or to us."""
+
+    broker: str | None = None
+    state: Path | None = None
+    mqtt: str = "3.1.1"
+    clock: str | None = None
+    history: str | None = None
+    standby: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What every way to run begins with: the site and how to read it again, the clock and its speed, who asks, who is told, and our name."""
+
+    read: Read
+    reload: Reload
+    clock: Clock
+    speed: float
+    asked: Asked
+    notify: Notify
+    instance: str
+    version: Literal["3.1.1", "5"]
+
+
+def prepared(site_file: str, settings: tuple[str, ...], options: Options) -> Prepared:
+    """Read what there is to read, and listen for signals. Raises InputError."""
+    _log()
+    if options.mqtt not in {"3.1.1", "5"}:
+        raise InputError(Fault("--mqtt", f"{options.mqtt!r} is not a version", "give 3.1.1 or 5"))
+    reload = Reload(partial(load_site, site_file, settings), lambda site: reach(site.bus, options.broker))
+    clock, speed = _clock(options.clock)
+    version = cast("Literal['3.1.1', '5']", options.mqtt)
+    return Prepared(reload.read(), reload, clock, speed, by_signals(), Notify.of_environment(), instance_name(), version)
+
+
+def run_daemon(site_file: str, settings: tuple[str, ...], options: Options) -> int:
+    """Run until SIGTERM or SIGINT; 0 after a clean stop, 3 where another process has become the site's daemon."""
+    here = prepared(site_file, settings, options)
+    site, clock, instance = here.read.site, here.clock, here.instance
+    path = options.state or Path(f"{site.id}.sqlite")
+    opened = partial(Journal, path, clock=clock)
+    with ExitStack() as stack:
+        solver = stack.enter_context(Child())
+        journal = None if options.standby else stack.enter_context(opened())
+        bus = MqttBus(here.read.broker, instance, will=last_will(site, instance), version=here.version, now=clock.now)
+        stack.callback(bus.close)
+        if journal is None:
+            journal = Spare(site, bus, clock, instance, path, opened, here.notify).wait(here.asked.stop.is_set)
+            if journal is None:
+                return 0
+            stack.enter_context(journal)
+        if journal.put_aside is not None:
+            log.warning("the journal was damaged and lies at %s now; a new one begins", journal.put_aside)
+        recorder = stack.enter_context(closing(_recorder(site.id, site.history, options.history, path.parent, clock)))
+        work = Work(here.read, Means(instance, bus, journal, clock, here.speed, solver, recorder, here.notify), here.reload)
+        log.info("running %s on %s as %s", site.id, here.read.broker.place, instance)
+        ours = True
+        try:
+            ours = work.go(here.asked)
+        finally:
+            here.notify.stopping()
+            if ours:
+                work.daemon.close()
+            else:
+                bus.publish(last_will(site, instance, "another process writes the journal"))
+            bus.close()
+            solver.close()
+            work.join()
+    log.info("stopped")
+    return 0 if ours else STUCK
+
+
+def _log() -> None:
+    """Log what matters on standard error, and the stacks of all threads where the process dies of a fault."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for chatty in ("apscheduler", "pyomo"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    site = load_site(site_file, settings)
-    if mqtt not in {"3.1.1", "5"}:
-        raise InputError(Fault("--mqtt", f"{mqtt!r} is not a version", "give 3.1.1 or 5"))
-
-    from facility.bus.broker import reach
-    from facility.bus.mqtt import MqttBus
-    from facility.daemon.loop import Daemon, instance_name
-    from facility.daemon.pulse import last_will
-    from facility.journal.journal import Journal
-    from models.solving.child import Child
-
-    clock, speed = _clock(clock_text)
-    stop, instance = _asked_to_stop(), instance_name()
-    path = state or Path(f"{site.id}.sqlite")
-    with ExitStack() as stack, Child() as solver, Journal(path, clock=clock) as journal:
-        if journal.put_aside is not None:
-            log.warning("the journal was damaged and lies at %s now; a new one begins", journal.put_aside)
-        recorder = stack.enter_context(closing(_recorder(site, history, path.parent, clock)))
-        at, version = reach(site.bus, broker), cast("Literal['3.1.1', '5']", mqtt)
-        bus = MqttBus(at, instance, will=last_will(site, instance), version=version, now=clock.now)
-        daemon = Daemon(site, bus, journal, clock, instance=instance, solver_of=solver, history=recorder)
-        daemon.subscribe()
-        wanted = threading.Event()
-        daemon.wake = wanted.set
-        planner = threading.Thread(target=_plan, args=(daemon, wanted, stop), name="plan", daemon=True)
-        scheduler = _scheduler(wanted, site.control.cycle_s / speed)
-        try:
-            _listen_first(daemon, bus, stop)
-            daemon.start()
-            wanted.set()
-            planner.start()
-            scheduler.start()
-            log.info("running %s on %s as %s", site.id, at.place, instance)
-            with _scraping(site, daemon, clock, speed):
-                while not stop.is_set():
-                    daemon.attend(0.1)
-        finally:
-            stop.set()
-            wanted.set()
-            if scheduler.running:
-                scheduler.shutdown(wait=False)
-            daemon.close()
-            bus.close()
-            solver.close()
-            if planner.ident is not None:
-                planner.join(LAST_CYCLE_S)
-    log.info("stopped")
-    return 0
+    faulthandler.enable()
 
 
-def _asked_to_stop() -> threading.Event:
-    """Give the event that a signal to end sets."""
-    stop = threading.Event()
-
-    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(name, ask_to_stop)
-    return stop
-
-
-@contextmanager
-def _scraping(site: Site, daemon: Daemon, clock: Clock, speed: float) -> Iterator[None]:
-    """The site's exporters are asked meanwhile."""
-    from facility.daemon.scraper import Scraper
-
-    scrapers = [Scraper(site, name, daemon.hear, clock, speed) for name in site.scrape]
-    for scraper in scrapers:
-        scraper.start()
-    try:
-        yield
-    finally:
-        for scraper in scrapers:
-            scraper.close()
-
-
-def _recorder(site: Site, place: str | None, folder: Path, clock: Clock) -> Recorder | Nowhere:
+def _recorder(site_id: str, kept: Retention, place: str | None, folder: Path, clock: Clock) -> Recorder | Nowhere:
     """What records readings: at a place, beside the journal where none is named, or nowhere."""
-    from facility.history import Nowhere, Recorder, default_place, open_history
-
     if place == "none":
         return Nowhere()
-    history = open_history(place or default_place(site.id, folder), site.id, clock)
+    where, until_s = place or default_place(site_id, folder), clock.elapsed_s() + LEAVES_S
+    while True:
+        try:
+            history = open_history(where, site_id, clock)
+            break
+        except StoreBusyError:
+            if clock.elapsed_s() > until_s:
+                raise
+            time.sleep(0.05)
     if history.put_aside is not None:
         log.warning("the history was damaged and lies at %s now; a new one begins", history.put_aside)
-    return Recorder(history, site.history, clock)
-
-
-def _scheduler(wanted: threading.Event, every_s: float) -> BackgroundScheduler:
-    """Ask for a plan every `every_s` of real time. A tick while the one before is still being worked on is a missed cycle."""
-    from apscheduler.events import EVENT_JOB_MISSED
-    from apscheduler.schedulers.background import BackgroundScheduler
-
-    def tick() -> None:
-        if wanted.is_set():
-            log.warning("a cycle was missed: planning takes longer than %g s", every_s)
-        wanted.set()
-
-    scheduler = BackgroundScheduler(timezone=UTC)
-    scheduler.add_listener(lambda event: log.warning("the cycle of %s was missed", event.scheduled_run_time), EVENT_JOB_MISSED)
-    scheduler.add_job(
-        tick, "interval", seconds=every_s, coalesce=True, max_instances=1, misfire_grace_time=max(1, int(every_s / 2))
-    )
-    return scheduler
-
-
-def _listen_first(daemon: Daemon, bus: MqttBus, stop: threading.Event) -> None:
-    """Give the broker and the retained topics a moment, so that the first plan knows what is there."""
-    until = time.monotonic() + CONNECT_S
-    while not stop.is_set() and time.monotonic() < until and not bus.wait_connected(0.1):
-        pass
-    until = time.monotonic() + LISTEN_S
-    while time.monotonic() < until and not stop.is_set():
-        daemon.attend(0.05)
-
-
-def _plan(daemon: Daemon, wanted: threading.Event, stop: threading.Event) -> None:
-    """Make a plan whenever one is wanted; what is wanted meanwhile comes next, so none is lost and none overlap."""
-    while not stop.is_set():
-        wanted.wait()
-        wanted.clear()
-        if not stop.is_set():
-            daemon.cycle()
+    return Recorder(history, kept, clock)
 
 
 def _clock(text: str | None) -> tuple[Clock, float]:

@@ -79,9 +79,14 @@ class Seen:
     metered_kw: float | None = None
 
     def daemon(self) -> Status | None:
-        """The daemon whose heart beats, else the one that did last; None where none was heard."""
-        alive = [status for name, status in self.daemons.items() if name in self.beating]
-        return max(alive or list(self.daemons.values()), key=lambda status: status.heartbeat or 0, default=None)
+        """The daemon whose heart beats, else the one that did last, else one that waits; None where none was heard."""
+        alive = [status for name, status in self.daemons.items() if name in self.beating and status.mode != "standby"]
+        rest = [status for status in self.daemons.values() if status.mode != "standby"]
+        return max(alive or rest or list(self.daemons.values()), key=lambda status: status.heartbeat or 0, default=None)
+
+    def spares(self) -> tuple[str, ...]:
+        """The instances that wait to take over."""
+        return tuple(sorted(name for name, status in self.daemons.items() if name in self.beating and status.mode == "standby"))
 
 
 def gather(site: Site, messages: Iterable[Message]) -> Seen:
@@ -127,6 +132,7 @@ def as_fields(site: Site, daemon: Status, seen: Seen) -> dict[str, Any]:
         "instance": daemon.instance,
         "alive": daemon.instance in seen.beating,
         "mode": daemon.mode,
+        "standby": list(seen.spares()),
         "cycle": daemon.cycle,
         "reason": daemon.reason,
         "since": daemon.since,
@@ -157,7 +163,9 @@ def as_lines(site: Site, daemon: Status, seen: Seen) -> Iterator[str]:
     yield f"{site.id}: {daemon.mode}{since}, cycle {daemon.cycle}: {daemon.reason}"
     if daemon.instance not in seen.beating:
         yield f"no heartbeat in {LISTEN_S:g} s: the daemon is gone or hangs; caps fall back when they expire"
-    for others in sorted(seen.beating - {daemon.instance}):
+    for spare in seen.spares():
+        yield f"standby: {spare} waits to take over"
+    for others in sorted(seen.beating - {daemon.instance, *seen.spares()}):
         yield f"another daemon runs here: {others}; stop one of the two"
     plan, step, following = seen.plan, _step(seen.plan, now), next_limit(site, seen.plan, now)
     metered = "" if seen.metered_kw is None else f"metered {seen.metered_kw:,.1f} kW"

@@ -74,10 +74,15 @@ class Governor:
         self.plan_id = ""
         self.outcome = Outcome("SAFE", "safe", reason, now)
 
-    def resume(self, decision: Decision) -> None:
-        """Know what an earlier process published, so that it goes on while it is valid."""
+    @property
+    def gives_way(self) -> bool:
+        """Whether the meter makes caps give way."""
+        return bool(self._guard.says)
+
+    def resume(self, decision: Decision, now: datetime) -> None:
+        """Know what an earlier process published, so that it goes on while it is valid; no longer than what is sent now, whatever its clock said."""
         if {pool.pool for pool in decision.pools} == set(self._site.pools):
-            self._base = decision
+            self._base = replace(decision, at=min(decision.at, now), until=min(decision.until, now + self._ttl))
 
     def start(self, here: Situation, *, at_once: bool) -> None:
         """Go on with what was resumed; without that, fall back at once where it may not wait for the first plan."""

@@ -9,6 +9,7 @@ Neither ends by an exception: a fault is logged once for each place and kind, co
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import uuid
 from collections import Counter
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeVar
 
 from facility.bus.interface import Bus, Message
 from facility.clock import Clock, milliseconds
@@ -24,7 +26,7 @@ from facility.daemon.pulse import last_will
 from facility.daemon.question import UNHEARD, Question, answer, ask
 from facility.daemon.reception import Reception
 from facility.daemon.record import cycle_record, note_plan
-from facility.daemon.rooms import rooms
+from facility.daemon.rooms import Rooms, rooms
 from facility.daemon.upkeep import Upkeep
 from facility.decide import Decided, Optimised, Undecided
 from facility.history import Nowhere, Recorder
@@ -42,6 +44,12 @@ LOOK_S = 0.05
 AT_ONCE = 200
 """Messages that are taken before anything else is looked at: some milliseconds of work, also where they are large."""
 CYCLES_KEPT = timedelta(days=30)
+SET_BACK = timedelta(seconds=2)
+"""How far a clock may be corrected back without anybody noticing."""
+RETAINED_S = 0.5
+"""How long a daemon that begins anew listens to what is retained before it goes on."""
+
+T = TypeVar("T")
 
 Planner = Callable[[Question], Decided | Undecided]
 """What a cycle is to do, for what it asked."""
@@ -72,20 +80,32 @@ class Daemon:
         self._lock, self._planning = threading.RLock(), threading.Lock()
         self._begun = self._concluded = 0
         self._closed, self._look_s = False, clock.elapsed_s()
-        self.rooms = rooms(site, bus, journal, clock, instance, self._history.note)
-        self._reception = Reception(site, self.rooms, instance, self._wake)
-        self.upkeep = Upkeep(
-            site, bus, clock, self.rooms, self._reception, self._history,
-            instance=instance, cycles=lambda: (self._begun, self._concluded), wake=self._wake,
-        )  # fmt: skip
+        self._asked: Question | None = None
+        self._asked_s, self._longest_s = 0.0, max(site.control.cycle_s, 2 * site.control.solver_budget_s)
+        self._newest, self._begins_s = clock.now(), math.inf
+        self._settle_in()
         self.faults: Counter[str] = Counter()
         self.wake: Callable[[], None] = lambda: None
         """Called when a new plan is wanted before the next cycle."""
+
+    def _settle_in(self) -> None:
+        """Furnish the rooms with what the journal knows."""
+        self.rooms = rooms(self._site, self._bus, self._journal, self._clock, self._instance, self._history.note)
+        self._reception = Reception(self._site, self.rooms, self._instance, self._wake)
+        self.upkeep = Upkeep(
+            self._site, self._bus, self._clock, self.rooms, self._reception, self._history,
+            instance=self._instance, cycles=lambda: (self._begun, self._concluded), wake=self._wake,
+        )  # fmt: skip
 
     @property
     def outcome(self) -> Outcome:
         """The mode, and how the last cycle ended."""
         return self.rooms.governor.outcome
+
+    @property
+    def ready(self) -> bool:
+        """Whether caps are in force: a plan's, an earlier one's, or the fallback."""
+        return self.rooms.governor.in_force is not None
 
     def subscribe(self) -> None:
         """Ask the broker for everything the service reads."""
@@ -105,6 +125,7 @@ class Daemon:
     def attend(self, timeout_s: float) -> None:
         """Take what came, or comes in time, and do what time asks for. The bus thread calls this for ever."""
         messages = self._bus.drain(timeout_s, AT_ONCE)
+        self._follow_clock()
         if messages:
             with self._lock:
                 for message in messages:
@@ -117,6 +138,7 @@ class Daemon:
             self._look_s = self._clock.elapsed_s()
             with self._lock, self._survives("keeping time"):
                 self.upkeep.keep(self._clock.now())
+                self._give_up()
 
     def hear(self, message: Message) -> None:
         """Take in a message that did not come over the bus; from any thread."""
@@ -129,23 +151,40 @@ class Daemon:
 
         It ends as published, held or safe, with a reason, whatever fails in it.
         """
+        if self._begins_s < math.inf:
+            return self.outcome
         with self._planning, self._survives("a cycle"):
             with self._lock:
                 self._begun += 1
-                asked = self._ask(rolling(self._clock.now()))
+                self._asked, self._asked_s = None, self._clock.elapsed_s()
+                asked = self._asked = self._ask(rolling(self._clock.now()))
             if asked is not None:
                 found = self._answered(asked)
                 with self._lock:
-                    if not self._closed:
-                        self._conclude(asked, found)
+                    self._end(asked, found)
         return self.outcome
 
-    def close(self) -> None:
-        """Write down what a restart needs, and say goodbye."""
+    def stood_still(self, seconds: float) -> None:
+        """Tell people that nobody was attended to for so long."""
+        with self._lock, self._survives("an alarm"):
+            self.upkeep.stalls.stood(seconds, self._clock.now())
+
+    def within(self, do: Callable[[Rooms, datetime], T]) -> T:
+        """Do something with the rooms at the present instant, under the lock; from any thread."""
+        with self._lock:
+            return do(self.rooms, self._clock.now())
+
+    def retire(self) -> None:
+        """Write down what a successor in this process needs; this one sends nothing any more, and says nothing of its end."""
         with self._lock:
             self._closed = True
             with self._survives("writing down what is known"):
                 self.rooms.known.remember()
+
+    def close(self) -> None:
+        """Write down what a restart needs, and say goodbye."""
+        with self._lock:
+            self.retire()
             ended = Entry(self._clock.now(), "service", "stopped", self._instance, f"epoch {self.rooms.epoch}")
             self.rooms.account.note(ended, to_disk=True)
             self.rooms.gate.publish(last_will(self._site, self._instance, "stopped"))
@@ -171,6 +210,37 @@ class Daemon:
         except Exception as error:
             self._count(error, "the planner")
             return _failed("the planner failed", error)
+
+    def _follow_clock(self) -> None:
+        """Begin anew where somebody set the clock back: what is known, commanded and in force may be of no time that is still to come."""
+        now, now_s = self._clock.now(), self._clock.elapsed_s()
+        back, self._newest = self._newest - now, now
+        if back > SET_BACK:
+            log.warning("the clock was set back by %s, to %s", back, f"{now:%Y-%m-%d %H:%M:%S} UTC")
+            with self._lock, self._survives("a clock that was set back"):
+                self._asked = None
+                with self._survives("writing down what is known"):
+                    self.rooms.known.remember()
+                    self._journal.set_back(back)
+                self._settle_in()
+                self.rooms.account.note(Entry(now, "service", "clock set back", self._instance, f"by {back}"))
+                self.subscribe()
+                self._begins_s = now_s + RETAINED_S
+        elif now_s >= self._begins_s:
+            self._begins_s = math.inf
+            self.start()
+            self.wake()
+
+    def _give_up(self) -> None:
+        """End a cycle whose planner has not come back; what it finds after that is too late."""
+        if self._asked is not None and self._clock.elapsed_s() - self._asked_s > self._longest_s:
+            self._end(self._asked, Undecided(f"planning has not ended within {self._longest_s:g} s"))
+
+    def _end(self, asked: Question, found: Decided | Undecided) -> None:
+        """End a cycle, once."""
+        if self._asked is asked and not self._closed:
+            self._asked = None
+            self._conclude(asked, found)
 
     def _conclude(self, asked: Question, found: Decided | Undecided) -> None:
         """Follow what was found, or what goes on without it, and write it down."""

@@ -22,12 +22,12 @@ class Rivals:
         self._obeying: set[str] = set()
 
     def hear(self, instance: str, payload: bytes, now: datetime, *, retained: bool) -> None:
-        """Take the status of another instance; a retained one may be of long ago."""
+        """Take the status of another instance; a retained one may be of long ago, and one that waits to take over orders nothing."""
         try:
-            offline = decode(payload, Status).mode == "offline"
+            harmless = decode(payload, Status).mode in {"offline", "standby"}
         except Rejected:
             return
-        if offline:
+        if harmless:
             self._heard_s.pop(instance, None)
             self.look(now)
         elif not retained:

@@ -90,7 +90,7 @@ def rooms(site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, n
     governor = Governor(site, actuator, clock.now(), f"{lost}no plan yet", entered, gate.accept)
     last = journal.last_published()
     if last is not None and (decision := decision_in(last)) is not None:
-        governor.resume(decision)
+        governor.resume(decision, clock.now())
         actuator.resume(decision, clock.now())
         gate.resume(decision, clock.now())
         known.ledger.resume(decision)

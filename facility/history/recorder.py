@@ -48,6 +48,9 @@ class Nowhere:
     def note(self, point: str, at_ms: int, value: float | None, verdict: str) -> None:
         """Forget a reading."""
 
+    def keep(self, kept: Kept) -> None:
+        """Do nothing."""
+
     def hand_over(self) -> None:
         """Do nothing."""
 
@@ -72,6 +75,10 @@ class Recorder:
         """Readings so far."""
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
         self._thread.start()
+
+    def keep(self, kept: Kept) -> None:
+        """Keep readings for other times from now on."""
+        self._retention = Retention(self._history, kept)
 
     @property
     def trouble(self) -> str:

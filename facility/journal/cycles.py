@@ -48,6 +48,11 @@ class Cycles(Part):
         with self._store.write(to_disk=False) as db:
             chain.add(db, "cycle", row)
 
+    def outcomes(self, since: datetime) -> dict[str, int]:
+        """Count the cycles from an instant on by how they ended."""
+        rows = self._store.read("SELECT outcome, count(*) FROM cycle WHERE at_ms >= ? GROUP BY outcome ORDER BY 2 DESC", ms(since))
+        return {outcome: int(many) for outcome, many in rows}
+
     def cycles(self, limit: int = 100) -> list[CycleRecord]:
         """List the newest `limit` cycles, newest first."""
         return self._cycles("ORDER BY n DESC LIMIT ?", limit)

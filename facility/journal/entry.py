@@ -24,7 +24,7 @@ class Entry:
     | target                       | set, enforced: by an exchange, of the grid       | the feed         | accepted, rejected |
     | alarm                        | raised, over                                     | its id           | its severity      |
     | mode                         | the mode that was entered                        | site             | the one before    |
-    | service                      | started, stopped                                 | its instance     |                   |
+    | service                      | started, stopped, took over                      | its instance     |                   |
 
     `says` tells it in an operator's words, `reason` is the actor's own. `signer` is whose key proved the command, where keys are used.
     """

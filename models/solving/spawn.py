@@ -20,6 +20,9 @@ REAP_S = 1.0
 """How long a process that ends is waited for."""
 SERVES = """
 import signal
+from contextlib import suppress
+with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+    score.write("500")  # where the machine runs out of memory, this process goes before the one that asks
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the process that asks, which closes this one
 from models.solving.serve import main
 main({descriptor})

@@ -100,7 +100,7 @@ def bare(url: str) -> None:
 
 def daemon(folder: str, url: str, place: str) -> None:
     """`facility run`, with a watch on the steps in which the guard looks at the meter."""
-    from facility.commands.run import run_daemon
+    from facility.commands.run import Options, run_daemon
     from facility.daemon.governor import Governor
     from facility.daemon.upkeep import GUARD_S, Upkeep
 
@@ -117,7 +117,7 @@ def daemon(folder: str, url: str, place: str) -> None:
             took_s.append(time.perf_counter() - began)
 
     Governor.guard, Upkeep.keep = guard, keep  # type: ignore[method-assign]
-    run_daemon(f"{folder}/site.yaml", (), url, Path(folder) / "journal.sqlite", "3.1.1", None, place)
+    run_daemon(f"{folder}/site.yaml", (), Options(broker=url, state=Path(folder) / "journal.sqlite", history=place))
     late_s = [later - earlier - GUARD_S for earlier, later in pairwise(at_s)]
     print(json.dumps({"guard_ms": _p99(took_s), "late_ms": _p99(late_s)}))
 

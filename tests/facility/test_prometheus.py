@@ -17,13 +17,13 @@ import pytest
 from facility.bus.interface import Message
 from facility.bus.memory import MemoryBroker
 from facility.clock import ManualClock, SystemClock
-from facility.commands.run import _scraping
 from facility.config import load_site
 from facility.daemon import scraper
 from facility.daemon.loop import Daemon
 from facility.daemon.scraper import Scraper
 from facility.errors import InputError
 from facility.journal.journal import Journal
+from facility.process.work import scraping
 from facility.site import Site
 from facility.telemetry import Telemetry
 from facility.telemetry.prometheus import messages, read, summed
@@ -282,7 +282,7 @@ def test_the_daemon_hears_its_exporters_while_it_runs(exporter: Exporter, tmp_pa
     here, clock = site(exporter.url("/a")), SystemClock()
     with Journal(tmp_path / "journal.sqlite", clock=clock) as journal:
         daemon = Daemon(here, MemoryBroker().connect(), journal, clock)
-        with _scraping(here, daemon, clock, 1.0):
+        with scraping(here, daemon, clock, 1.0):
             until = time.monotonic() + 5
             while (told := daemon.rooms.known._telemetry.reading(OTHER, clock.now())) is None and time.monotonic() < until:
                 time.sleep(0.01)

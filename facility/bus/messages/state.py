@@ -10,10 +10,10 @@ from facility.bus.messages.codec import Currency, Id, Instant, Milliseconds, Nam
 
 
 class Status(Payload, frozen=True, kw_only=True):
-    """How an instance of the service is; `offline` is its last will."""
+    """How an instance of the service is; `standby` waits to take over, `offline` is its last will."""
 
     instance: Name
-    mode: Literal["NORMAL", "HOLD", "SAFE", "MANUAL", "offline"]
+    mode: Literal["NORMAL", "HOLD", "SAFE", "MANUAL", "standby", "offline"]
     cycle: Serial | None = None
     heartbeat: Milliseconds | None = None
     since: Instant | None = None

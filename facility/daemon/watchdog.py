@@ -1,0 +1,120 @@
+"""Watchdog: sees that the loop which reads and guards goes on, from a thread of its own.
+
+    silent for `SLOW_S`    the stacks of all threads are logged, once; no plan is begun, for nobody holds it against the meter
+               `DEAD_S`    nobody tells the service manager any more that we live; once the loop goes on, an alarm says how long it stood
+               `END_S`     the process ends itself, so that whoever supervises it starts it again
+
+What agents have lapses meanwhile and they go to their fallback caps by themselves. Only time in which this thread ran counts: a machine
+that was halted holds nothing against the loop. Should one thread keep all others from running, this one too, the kernel ends the
+process after `END_S` of its computing time, with the stacks (SIGPROF).
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from datetime import datetime
+
+from facility.clock import Clock
+from facility.daemon.alarms import Alarms
+
+log = logging.getLogger(__name__)
+
+SLOW_S, DEAD_S, END_S = 2.0, 10.0, 15.0
+LOOK_S = 0.25
+BEAT_S = 1.0
+CALM_S = 60.0
+"""How long the loop must not have stood still before the alarm is taken back."""
+STOOD = "loop-stood"
+STUCK = 3
+"""Exit code of a process that ended itself."""
+
+
+class Watchdog:
+    """`alive` is called every second while the loop goes on; `stacks` shows where all threads are, `end` ends the process."""
+
+    def __init__(
+        self,
+        elapsed_s: Callable[[], float],
+        alive: Callable[[], None] = lambda: None,
+        *,
+        stacks: Callable[[], None] = faulthandler.dump_traceback,
+        end: Callable[[int], object] = os._exit,
+    ) -> None:
+        self._elapsed_s, self._alive, self._stacks, self._end = elapsed_s, alive, stacks, end
+        self._looked_s = self._beat_s = elapsed_s()
+        self._silent_s, self._marked, self._logged = 0.0, True, False
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch; to be called in the main thread, of a process that has no other use for SIGPROF."""
+        faulthandler.register(signal.SIGPROF, all_threads=True, chain=True)
+        signal.setitimer(signal.ITIMER_PROF, END_S)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Watch no longer."""
+        self._over.set()
+        self._thread.join()
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+
+    @property
+    def stands(self) -> bool:
+        """Whether the loop stands still."""
+        return self._silent_s >= SLOW_S
+
+    def mark(self) -> float:
+        """The loop goes on; how long it had stood still, s, where that was `DEAD_S` or more, else 0."""
+        stood_s, self._silent_s, self._marked = self._silent_s, 0.0, True
+        if self._logged:
+            self._logged = False
+            log.warning("the loop goes on after %.1f s", stood_s)
+        return stood_s if stood_s >= DEAD_S else 0.0
+
+    def look(self) -> None:
+        """See whether it still does."""
+        now_s = self._elapsed_s()
+        passed_s, self._looked_s = min(now_s - self._looked_s, 2 * LOOK_S), now_s
+        self._silent_s += passed_s
+        if self.stands and not self._logged:
+            self._logged = True
+            log.error("the loop that reads and guards has stood still for %.1f s; all stacks:", self._silent_s)
+            self._stacks()
+        if self._silent_s >= END_S:
+            log.critical("the loop has stood still for %.0f s: the process ends itself, to be started again", self._silent_s)
+            sys.stderr.flush()
+            self._end(STUCK)
+        if self._marked and now_s - self._beat_s >= BEAT_S:
+            self._marked, self._beat_s = False, now_s
+            self._alive()
+
+    def _run(self) -> None:
+        while not self._over.wait(LOOK_S):
+            signal.setitimer(signal.ITIMER_PROF, END_S)
+            self.look()
+
+
+class Stalls:
+    """The alarm of a loop that stood still; to be used under the daemon's lock."""
+
+    def __init__(self, alarms: Alarms, clock: Clock) -> None:
+        self._alarms, self._clock = alarms, clock
+        self._stood_s: float | None = None
+
+    def stood(self, seconds: float, now: datetime) -> None:
+        """The loop had stood still for so long: neither readings nor operators were heard."""
+        self._stood_s = self._clock.elapsed_s()
+        cause = f"the loop that reads and guards stood still for {seconds:.0f} s: nobody was heard in that time"
+        self._alarms.stand(STOOD, cause, now, place="svc", remedy="see where, in the log, and whether the machine has what it needs")
+
+    def look(self, now: datetime) -> None:
+        """Take the alarm back once the loop has gone on for `CALM_S`."""
+        if self._stood_s is not None and self._clock.elapsed_s() - self._stood_s >= CALM_S:
+            self._stood_s = None
+            self._alarms.clear(STOOD, now)

@@ -1,0 +1,104 @@
+"""Unit: the systemd service that keeps `facility run` running and lets it do nothing else (systemd.service(5), systemd.exec(5)).
+
+`Type=notify` with `ExecReload` works from systemd 240 on; `notify-reload`, which says the same in one word, came with 253.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from facility.daemon.watchdog import DEAD_S
+from facility.site import Site
+
+STOP_S = 15
+"""How long a stop may take: a solve is cut off at once, what is on its way to the broker and the disk gets its seconds."""
+BASE_MB, PER_POOL_MB = 2048, 32
+
+
+def unit(site: Site, site_file: str | Path, settings: Sequence[str] = ()) -> str:
+    """Write the unit for a site file, run as it is checked: with the same `--set`, by the same program."""
+    file = Path(site_file).absolute()
+    words = [*_program(), "run", str(file), *(word for setting in settings for word in ("--set", setting))]
+    command = " ".join(quoted(word) for word in words)
+    return f"""\
+# facility-{site.id}.service. Made by `facility check SITE --unit`; it belongs into /etc/systemd/system.
+# Before the first start:   useradd --system facility
+#                           systemctl daemon-reload && systemctl enable --now facility-{site.id}
+# A changed site file:      systemctl reload facility-{site.id}
+# A spare that takes over:  the same file as facility-{site.id}-spare.service, with --standby at the end of ExecStart
+[Unit]
+Description=Power of {_plain(site.name)}
+Wants=network-online.target
+After=network-online.target mosquitto.service time-sync.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+ExecStart={command} --state %S/facility/{site.id}.sqlite
+ExecReload=/bin/kill -HUP $MAINPID
+WatchdogSec={DEAD_S:g}
+Restart=always
+RestartSec=1
+TimeoutStopSec={STOP_S}
+
+# It may write its journal and its history, and nothing else.
+User=facility
+StateDirectory=facility
+StateDirectoryMode=0750
+UMask=0027
+ProtectSystem=strict
+ProtectHome=read-only
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectProc=invisible
+ProtectClock=yes
+ProtectHostname=yes
+ProtectControlGroups=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+
+# It speaks to the broker, to exporters and to the database, and needs no privilege for it.
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+RemoveIPC=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+
+# What it takes is bounded. A solver that takes too much is killed alone: the daemon holds the last plan and begins another.
+MemoryMax={BASE_MB + PER_POOL_MB * len(site.pools)}M
+OOMPolicy=continue
+OOMScoreAdjust=-500
+LimitNOFILE=4096
+TasksMax=256
+
+[Install]
+WantedBy=multi-user.target"""
+
+
+def quoted(word: str) -> str:
+    """Write a word of a command so that systemd takes it as it is.
+
+    >>> quoted("100% of $HOME"), quoted("--state")
+    ('"100%% of $$HOME"', '--state')
+    """
+    told = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{told}"' if told != word or any(sign.isspace() or sign in "';" for sign in word) else word
+
+
+def _plain(name: str) -> str:
+    """A name in one line."""
+    return " ".join(name.replace("%", "%%").split())
+
+
+def _program() -> list[str]:
+    script = Path(sys.prefix) / "bin" / "facility"
+    return [str(script)] if script.exists() else [sys.executable, "-m", "facility"]

@@ -1,0 +1,160 @@
+"""A clock that somebody sets, while the daemon runs or is down: nothing lasts longer for it, and a plan comes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from facility.bus.interface import Message
+from facility.clock import VirtualClock
+from facility.daemon.ledger import Ledger
+from facility.daemon.loop import RETAINED_S
+from facility.journal.entry import Entry
+from facility.telemetry import Telemetry
+from tests.facility.test_daemon import NOW, SITE, House, no_plan
+
+DAY = 86_400
+TO_1970 = -(NOW - datetime(1970, 1, 2, tzinfo=UTC)).total_seconds()
+
+
+class Set(House):
+    """A house whose clock can be set, and moves only as it is told."""
+
+    clock: VirtualClock
+
+    def pass_by(self, seconds: float) -> None:
+        for _ in range(round(seconds / 0.5)):
+            self.clock.advance(0.5)
+            self.settle()
+
+    def until(self) -> datetime:
+        sent = self.retained("cap/h/p/desired")
+        assert sent is not None
+        return datetime.fromisoformat(sent["valid_until"])
+
+    def order_of(self) -> tuple[int, int]:
+        sent = self.retained("cap/h/p/desired")
+        assert sent is not None
+        return sent["epoch"], sent["seq"]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[Set]:
+    made = Set(tmp_path / "journal.sqlite")
+    made.kill()
+    made.clock = VirtualClock(NOW)
+    made.broker.now = made.clock.now
+    made.open()
+    made.daemon.cycle()
+    assert made.mode() == "NORMAL"
+    yield made
+    made.kill()
+
+
+@pytest.mark.parametrize("seconds", [-3600, -DAY, TO_1970], ids=["an hour", "a day", "1970"])
+def test_caps_in_force_go_on_by_the_new_time_and_the_next_cycle_is_normal(house: Set, seconds: float) -> None:
+    caps, order = house.caps(), house.order_of()
+    house.clock.jump(seconds)
+    house.pass_by(RETAINED_S + 0.5)
+    now = house.clock.now()
+    assert house.caps() == caps
+    assert house.order_of() > order
+    assert now < house.until() <= now + timedelta(seconds=SITE.control.cap_ttl_s)
+    assert house.mode() == "HOLD"
+    assert house.wanted
+    assert house.daemon.cycle().mode == "NORMAL"
+    plan = house.retained("plan/current")
+    assert plan is not None
+    assert abs(datetime.fromisoformat(plan["issued_at"]) - now) < timedelta(minutes=5)
+    assert [e.says for e in house.journal.account(datetime(1970, 1, 1, tzinfo=UTC)) if e.action == "clock set back"] == [
+        f"by {timedelta(seconds=-seconds - 0.5)}"
+    ]
+
+
+@pytest.mark.parametrize("seconds", [3600, DAY, 56 * 365 * DAY], ids=["an hour", "a day", "a lifetime"])
+def test_a_clock_that_is_set_forward_ends_what_has_lapsed_at_once_and_the_next_cycle_is_normal(house: Set, seconds: float) -> None:
+    assert house.order("pool/h/p", "cap_w", 150, ttl_s=1800)["status"] == "accepted"
+    house.clock.jump(seconds)
+    began = time.monotonic()
+    house.pass_by(1)
+    assert time.monotonic() - began < 2, "years are not counted by the quarter of an hour"
+    assert house.mode() == "SAFE"
+    assert house.retained("override/pool/h/p/state") is None
+    assert house.daemon.cycle().mode == "NORMAL"
+    assert max(house.caps().values()) > 150
+    house.clock.jump(-seconds)
+    house.pass_by(RETAINED_S + 0.5)
+    assert house.retained("override/pool/h/p/state") is None, "what ended never comes back"
+    assert house.daemon.cycle().mode == "NORMAL"
+
+
+def test_an_override_lasts_no_longer_for_a_clock_that_was_set_back(house: Set) -> None:
+    house.order("pool/h/p", "cap_w", 150, ttl_s=600)
+    house.pass_by(100)
+    house.clock.jump(-DAY)
+    house.pass_by(490)
+    assert max(house.caps().values()) <= 150
+    house.pass_by(11)
+    assert house.retained("override/pool/h/p/state") is None
+    house.daemon.cycle()
+    assert max(house.caps().values()) > 150
+
+
+def test_a_plan_is_not_held_longer_for_it(house: Set, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_plan(monkeypatch)
+    house.clock.jump(-DAY)
+    house.pass_by(1)
+    assert house.mode() == "HOLD"
+    house.pass_by(SITE.control.cap_ttl_s)
+    assert house.mode() == "SAFE"
+
+
+def test_it_is_the_same_where_the_clock_was_set_while_nobody_ran(house: Set, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_plan(monkeypatch)
+    house.kill()
+    house.clock.jump(-DAY)
+    house.open()
+    house.daemon.start()
+    assert house.mode() == "HOLD"
+    assert house.until() <= house.clock.now() + timedelta(seconds=SITE.control.cap_ttl_s)
+    house.pass_by(SITE.control.cap_ttl_s)
+    assert house.mode() == "SAFE"
+
+
+def test_a_plan_that_was_asked_for_before_is_of_no_use_after(house: Set) -> None:
+    real = house.daemon._planner
+
+    def slow(asked: object) -> object:
+        house.clock.jump(-DAY)
+        house.pass_by(RETAINED_S + 0.5)
+        return real(asked)  # type: ignore[arg-type]
+
+    house.daemon._planner = slow  # type: ignore[assignment]
+    assert house.daemon.cycle().mode == "HOLD"
+
+
+def test_a_small_correction_is_nothing(house: Set) -> None:
+    epoch = house.order_of()[0]
+    house.clock.jump(-1.5)
+    house.pass_by(1)
+    assert house.order_of()[0] == epoch
+    assert not [e for e in house.journal.account(NOW - timedelta(days=1)) if isinstance(e, Entry) and e.action == "clock set back"]
+
+
+def test_what_was_heard_last_is_of_no_later_time_than_now() -> None:
+    telemetry, key = Telemetry(SITE), "site/meter/main/import_kw"
+    telemetry.accept(Message("facility/v1/s/tele/site/meter/main/import_kw", b'{"value": 3.5}'), NOW + timedelta(days=1))
+    again = Telemetry(SITE)
+    again.restore(telemetry.dump(), NOW)
+    assert (again._readings.tracks[key].newest, again._readings.tracks[key].newest_at) == (3.5, NOW)
+
+
+def test_hours_are_counted_on_from_a_clock_that_was_set_back(house: Set) -> None:
+    ledger = Ledger(SITE, house.journal, lambda _now: SITE)
+    ledger.count(NOW + timedelta(days=1), None)
+    ledger.count(NOW, None)
+    assert ledger._until == NOW
