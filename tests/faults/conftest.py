@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 
 import pytest
 
 from tests.faults.fault import Fault, Unproven
+from tests.faults.machine import settable
 from tests.faults.proxy import Proxy
-from tests.processes import MOSQUITTO, ROOT, House
+from tests.processes import MOSQUITTO, ROOT, SITE, House
 
 HEARD = [f"{ROOT}/{part}/#" for part in ("alarm", "cap", "grid", "job", "override", "plan", "svc", "tele/site")]
 """All but the halls' sensors, which a test floods."""
@@ -63,4 +65,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WiredHouse]:
     if MOSQUITTO is None:
         pytest.skip("needs the Mosquitto broker")
     with ExitStack() as stack:
-        yield WiredHouse(tmp_path_factory.mktemp("faults"), stack, version="3.1.1", settings=QUICK, patterns=HEARD)
+        folder = tmp_path_factory.mktemp("faults")
+        site = str(shutil.copy(SITE, folder / "site.yaml"))  # one that a test may change
+        yield WiredHouse(folder, stack, version="3.1.1", settings=QUICK, patterns=HEARD, env=settable(folder), site=site)
