@@ -73,15 +73,15 @@ def test_fault_47_a_loop_that_stands_still_is_shown_no_plan_is_sent_caps_fall_ba
     house: WiredHouse, fault: Fault
 ) -> None:
     house.until(lambda: house.mode() == "NORMAL", 15, "a plan")
-    house.until(lambda: house.highest_cap() > 250, 10, "caps above the fallback")
     lowest, log, loop = fallback_caps(load_site(SITE))["h1-b"], len(house.said()), house.daemon.pid
+    house.until(lambda: house.ear.told(REPORTED)["enforced_cap_w"] > lowest, 15, "caps above the fallback on the GPUs")
     with ExitStack() as stack:
         fault(lambda: stack.enter_context(stopped(loop)))
         fault.proven(lambda: state(loop, loop) == "t", "the loop goes on")
         house.until(lambda: "stood still for 2" in house.said()[log:], 4, "the stacks in the log")
         assert "most recent call first" in house.said()[log:]
         house.until(lambda: house.ear.told(REPORTED)["enforced_cap_w"] <= lowest, 15, "the fallback on the GPUs")
-        house.until(lambda: "the process ends itself" in house.said()[log:], 8, "the end")
+        house.until(lambda: "the process ends itself" in house.said()[log:], 16, "the end")
     assert house.daemon.wait(3) == 3
     house.start_daemon()
     house.until(lambda: house.mode() == "NORMAL", 40, "a plan")
