@@ -76,6 +76,8 @@ class MqttBus:
         self._up = threading.Event()
         self._connections = self._unreadable = self._bytes_on_their_way = 0
         self._complained, self.trouble = False, ""
+        self.refused: list[str] = []
+        """Patterns that the broker does not let us read."""
 
         self._client = client = _Client(
             self._put_back, self._aim, self._complain, client_id=client_id, protocol=VERSIONS[version]
@@ -267,6 +269,8 @@ class MqttBus:
         pattern = self._asked.pop(ticket, "a pattern")
         if any(reason.is_failure for reason in reasons):
             log.error("the broker does not let us read %s", pattern)
+            if pattern not in self.refused:
+                self.refused.append(pattern)
 
     def _on_message(self, _client: paho.Client, _data: Any, arrived: paho.MQTTMessage) -> None:
         try:

@@ -1,17 +1,29 @@
-"""`facility check SITE --listen 60s`: what the broker says, held against the site file before a daemon relies on it."""
+"""`facility check SITE --listen 60s`: what the broker says, held against the site file before a daemon relies on it, and the checklist.
+
+Nothing is published but one status of our own, as long as a message may be, that says that we are not there: whether it comes back.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import uuid
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from facility.bus.broker import reach
-from facility.bus.interface import utc_now
+from facility.bus.caution import cautions
+from facility.bus.interface import MAX_PAYLOAD_BYTES, Message, utc_now
+from facility.bus.topics import Topics
+from facility.commands.checklist import DROPPED, Checklist, Item, Machine
 from facility.commands.client import heard, interruptible, visit
+from facility.daemon.pulse import last_will
 from facility.durations import parse_duration
 from facility.site import Site
 from facility.telemetry.strays import Stray
@@ -22,24 +34,36 @@ MOST_RULES = 20
 
 
 def run_listen(site: Site, lasts: str, broker: str | None, *, as_json: bool) -> int:
-    """Listen and tell; 0 where every sensor told something usable, 1 where one did not. Raises InputError."""
+    """Listen and tell; 0 where every sensor told something usable and nothing failed, else 1. Raises InputError."""
     seconds = parse_duration(lasts, "--listen").total_seconds()
-    survey = Survey(site)
+    survey, checklist, instance, echoed = Survey(site), Checklist(site), f"check-{uuid.uuid4().hex[:8]}", None
     with interruptible() as stop, visit(reach(site.bus, broker)) as bus:
-        for pattern in survey.patterns:
+        for pattern in (*survey.patterns, DROPPED):
             bus.subscribe(pattern, qos=1)
+        probe = last_will(site, instance, "a check").payload.ljust(MAX_PAYLOAD_BYTES)
+        ours = Topics(site.bus.root, site.id).status(instance)
+        bus.publish(Message(ours, probe, qos=1))
         if not as_json and sys.stderr.isatty():
             print(f"listening for {lasts}", file=sys.stderr)
         for message in heard(bus, seconds, stop):
-            survey.hear(message, utc_now())
+            if message.topic == ours:
+                echoed = len(message.payload)
+                continue
+            if not checklist.hear(message, utc_now()):
+                survey.hear(message, utc_now())
+        refused = tuple(bus.refused)
     if stop.is_set():
         raise KeyboardInterrupt
     findings, strays = survey.findings(seconds), survey.strays()
+    room = shutil.disk_usage(Path()).free
+    items = checklist.items(findings, Machine(room, tuple(cautions(site.bus, utc_now())), refused, echoed))
     if as_json:
-        print(json.dumps(_facts(site, seconds, findings, strays, dict(survey.refused)), indent=2))
+        told = _facts(site, seconds, findings, strays, dict(survey.refused))
+        print(json.dumps(told | {"checklist": [asdict(item) for item in items]}, indent=2))
     else:
         _print(findings, strays, survey)
-    return 0 if all(finding.heard.used for finding in findings) else 1
+        _print_items(items)
+    return 0 if all(finding.heard.used for finding in findings) and all(item.result != "fail" for item in items) else 1
 
 
 def _facts(
@@ -68,6 +92,18 @@ def _facts(
         "refused": refused,
         "unmapped": [{"topic": stray.topic, "heard": stray.heard, "rules": list(stray.rules)} for stray in strays],
     }
+
+
+def _print_items(items: tuple[Item, ...]) -> None:
+    table = Table(show_edge=False)
+    for column in ("before it is left alone", "", "found", "remedy"):
+        table.add_column(column, overflow="fold")
+    for item in items:
+        table.add_row(item.name, item.result, item.found, item.remedy)
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    console.print(table)
+    counts = Counter(item.result for item in items)
+    print(f"checklist: {counts['pass']} pass, {counts['fail']} fail, {counts['not seen']} not seen")
 
 
 def rule_line(rule: dict[str, Any]) -> str:
