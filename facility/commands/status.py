@@ -160,7 +160,8 @@ def as_lines(site: Site, daemon: Status, seen: Seen) -> Iterator[str]:
     now, zone = _now(daemon), ZoneInfo(site.timezone)
     place = Place("", {}, now, zone)
     since = f" since {place.at(daemon.since)}" if daemon.since else ""
-    yield f"{site.id}: {daemon.mode}{since}, cycle {daemon.cycle}: {daemon.reason}"
+    cycle = "" if daemon.cycle is None else f", cycle {daemon.cycle}"
+    yield f"{site.id}: {daemon.mode}{since}{cycle}: {daemon.reason}"
     if daemon.instance not in seen.beating:
         yield f"no heartbeat in {LISTEN_S:g} s: the daemon is gone or hangs; caps fall back when they expire"
     for spare in seen.spares():

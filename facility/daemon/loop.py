@@ -12,15 +12,14 @@ import logging
 import math
 import threading
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
 from facility.bus.interface import Bus, Message
 from facility.clock import Clock, milliseconds
+from facility.daemon.faults import Faults
 from facility.daemon.governor import Outcome
 from facility.daemon.pulse import last_will
 from facility.daemon.question import UNHEARD, Question, answer, ask
@@ -83,8 +82,8 @@ class Daemon:
         self._asked: Question | None = None
         self._asked_s, self._longest_s = 0.0, max(site.control.cycle_s, 2 * site.control.solver_budget_s)
         self._newest, self._begins_s = clock.now(), math.inf
+        self.faults = Faults()
         self._settle_in()
-        self.faults: Counter[str] = Counter()
         self.wake: Callable[[], None] = lambda: None
         """Called when a new plan is wanted before the next cycle."""
 
@@ -114,7 +113,7 @@ class Daemon:
 
     def start(self) -> None:
         """Go on where an earlier process ended: its last plan while that holds, and the overrides that still stand."""
-        with self._lock, self._survives("the start"):
+        with self._lock, self.faults.survived("the start"):
             here, now = self.rooms, self._clock.now()
             standing = here.people.keep_up(now)
             here.rentals.keep_up(now)
@@ -132,17 +131,17 @@ class Daemon:
                     try:
                         self._reception.take(message, self._clock.now())
                     except Exception as error:
-                        self._count(error, "a message", f" on {message.topic[:200]}")
+                        self.faults.note(error, "a message", f" on {message.topic[:200]}")
                 self._history.hand_over()
         if not messages or self._clock.elapsed_s() - self._look_s >= LOOK_S:
             self._look_s = self._clock.elapsed_s()
-            with self._lock, self._survives("keeping time"):
+            with self._lock, self.faults.survived("keeping time"):
                 self.upkeep.keep(self._clock.now())
                 self._give_up()
 
     def hear(self, message: Message) -> None:
         """Take in a message that did not come over the bus; from any thread."""
-        with self._lock, self._survives("a message", f" on {message.topic[:200]}"):
+        with self._lock, self.faults.survived("a message", f" on {message.topic[:200]}"):
             self._reception.take(message, self._clock.now())
             self._history.hand_over()
 
@@ -153,7 +152,7 @@ class Daemon:
         """
         if self._begins_s < math.inf:
             return self.outcome
-        with self._planning, self._survives("a cycle"):
+        with self._planning, self.faults.survived("a cycle"):
             with self._lock:
                 self._begun += 1
                 self._asked, self._asked_s = None, self._clock.elapsed_s()
@@ -166,7 +165,7 @@ class Daemon:
 
     def stood_still(self, seconds: float) -> None:
         """Tell people that nobody was attended to for so long."""
-        with self._lock, self._survives("an alarm"):
+        with self._lock, self.faults.survived("an alarm"):
             self.upkeep.stalls.stood(seconds, self._clock.now())
 
     def within(self, do: Callable[[Rooms, datetime], T]) -> T:
@@ -178,7 +177,7 @@ class Daemon:
         """Write down what a successor in this process needs; this one sends nothing any more, and says nothing of its end."""
         with self._lock:
             self._closed = True
-            with self._survives("writing down what is known"):
+            with self.faults.survived("writing down what is known"):
                 self.rooms.known.remember()
 
     def close(self) -> None:
@@ -199,7 +198,7 @@ class Daemon:
             known.ledger.count(edges[0], governor.in_force)
             return ask(known, governor, self.rooms.committed, edges, unheard=self.rooms.pulse.silent)
         except Exception as error:
-            self._count(error, "a question")
+            self.faults.note(error, "a question")
             here = known.situation(edges[0])
             governor.conclude(_failed("what a plan is made from could not be gathered", error), "", here, here)
             return None
@@ -208,7 +207,7 @@ class Daemon:
         try:
             return self._planner(asked)
         except Exception as error:
-            self._count(error, "the planner")
+            self.faults.note(error, "the planner")
             return _failed("the planner failed", error)
 
     def _follow_clock(self) -> None:
@@ -217,9 +216,9 @@ class Daemon:
         back, self._newest = self._newest - now, now
         if back > SET_BACK:
             log.warning("the clock was set back by %s, to %s", back, f"{now:%Y-%m-%d %H:%M:%S} UTC")
-            with self._lock, self._survives("a clock that was set back"):
+            with self._lock, self.faults.survived("a clock that was set back"):
                 self._asked = None
-                with self._survives("writing down what is known"):
+                with self.faults.survived("writing down what is known"):
                     self.rooms.known.remember()
                     self._journal.set_back(back)
                 self._settle_in()
@@ -268,24 +267,10 @@ class Daemon:
         """Tell the plan, and keep the cycle in the journal."""
         governor = self.rooms.governor
         self.rooms.board.tell(governor, now)
-        with self._survives("the journal"):
+        with self.faults.survived("the journal"):
             self.rooms.known.ledger.remember()
             self._journal.record_cycle(cycle_record(self._begun, governor.outcome, asked, governor.in_force, governor.verdict))
             self._journal.prune(asked.edges[0] - CYCLES_KEPT)
-
-    @contextmanager
-    def _survives(self, place: str, detail: str = "") -> Iterator[None]:
-        """Let nothing out; say it once for each place and kind of fault, and count it."""
-        try:
-            yield
-        except Exception as error:
-            self._count(error, place, detail)
-
-    def _count(self, error: Exception, place: str, detail: str = "") -> None:
-        kind = f"{type(error).__name__} in {place}"
-        self.faults[kind] += 1
-        if self.faults[kind] == 1:
-            log.error("a fault in %s%s; from now on it is only counted", place, detail, exc_info=error)
 
 
 def _failed(what: str, error: Exception) -> Undecided:

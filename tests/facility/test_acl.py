@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -277,6 +278,31 @@ def test_a_certificate_of_the_ca_lets_its_name_in_and_no_other_certificate_does(
     assert lets_in(shipped, *ca, *own, port=door)
     assert not lets_in(shipped, *ca, *forged, port=door)
     assert not lets_in(shipped, *ca, "-u", "daemon", "-P", "pw-of-daemon", port=door)
+
+
+def test_a_new_certificate_and_a_new_password_are_shown_without_a_new_process(shipped: Shipped) -> None:
+    shipped.signed("first", "agent-h1-a")
+    shipped.signed("second", "agent-h1-b")
+    with ExitStack() as stack:
+        witness, agent, user = (
+            stack.enter_context(closing(MqttBus(broker, name)))
+            for broker, name in ((shipped.as_user("witness"), "w"), (shipped.as_certified("first"), "a"), (shipped.as_user("agent-h1-a"), "u"))
+        )
+        assert witness.wait_connected(5)
+        witness.subscribe("#", qos=1)
+        assert agent.wait_connected(5), agent.trouble
+        assert user.wait_connected(5), user.trouble
+        agent.renew(shipped.as_certified("second"))
+        user.renew(shipped.as_user("agent-h1-b"))
+        assert until(lambda: agent.connections == user.connections == 2), (agent.trouble, user.trouble)
+        heard(witness, 0.2)
+        for bus, told in ((agent, b"1"), (user, b"2")):
+            for pool in ("h1-a", "h1-b"):
+                bus.publish(Message(f"{ROOT}cap/h1/{pool}/reported", told, qos=1))
+        assert heard(witness, 0.5) == {(f"{ROOT}cap/h1/h1-b/reported", b"1"), (f"{ROOT}cap/h1/h1-b/reported", b"2")}
+        with pytest.raises(InputError):
+            agent.renew(replace(shipped.as_certified("second"), cert_file=Path("nowhere.crt")))
+        assert agent.connected
 
 
 def test_more_than_64_kib_does_not_pass_the_broker(shipped: Shipped) -> None:

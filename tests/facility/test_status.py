@@ -88,6 +88,27 @@ def test_what_is_over_is_not_told(house: House) -> None:
     assert (told.overrides, told.alarms, told.plan) == ({}, {}, None)
 
 
+def test_one_that_waits_to_take_over_is_told_as_such_and_never_taken_for_the_daemon(house: House) -> None:
+    house.daemon.cycle()
+    waits = {"instance": "spare", "mode": "standby", "heartbeat": int((NOW + timedelta(minutes=1)).timestamp() * 1000)}
+    told = seen(house, Message(f"{ROOT}/svc/spare/status", msgspec.json.encode(waits)))
+    daemon = told.daemon()
+    assert daemon is not None
+    assert (daemon.instance, daemon.mode, told.spares()) == ("daemon", "NORMAL", ("spare",))
+    lines = list(as_lines(house.site, daemon, told))
+    assert "standby: spare waits to take over" in lines
+    assert not [line for line in lines if "stop one of the two" in line]
+    assert as_fields(house.site, daemon, told)["standby"] == ["spare"]
+    assert house.retained("alarm/two-daemons") is None
+
+
+def test_a_spare_without_a_daemon_is_told_as_what_it_is(house: House) -> None:
+    told = gather(house.site, [Message(f"{ROOT}/svc/spare/status", b'{"instance": "spare", "mode": "standby"}')])
+    daemon = told.daemon()
+    assert daemon is not None
+    assert daemon.mode == "standby"
+
+
 def test_a_daemon_that_is_gone_and_one_too_many_are_told(house: House) -> None:
     house.daemon.cycle()
     told = seen(house)
