@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from facility.bus.interface import Message
+from facility.daemon.overrule import import_kw
 from tests.facility.dsx.exchange import BREACHES, NOW, STATES, Exchange, limit
 
 
@@ -152,6 +153,23 @@ def test_the_guard_holds_a_firm_target_between_plans_and_one_above_the_load_rais
     kept_w = exchange.cap_w()
     exchange.passes(20, 2.3)
     assert exchange.cap_w() < kept_w
+
+
+def test_a_target_that_plans_fill_is_cut_once_and_not_with_every_plan(exchange: Exchange, caplog: pytest.LogCaptureFixture) -> None:
+    """The load is half a percent above what is expected: plans keep that far below the target from the first cut on."""
+    exchange.passes(10, 3.2)
+    exchange.order(limit(2.0, end=exchange.clock.now() + timedelta(hours=4)))
+    for step in range(240):
+        if step % 30 == 0:
+            exchange.daemon.cycle()
+        here = exchange.daemon.rooms.known.situation(exchange.clock.now())
+        in_force = exchange.daemon.rooms.governor.in_force
+        assert in_force is not None
+        exchange.passes(5, 1.005 * import_kw(here.site, in_force, here.snapshot, here.outdoor_c))
+    cuts = [record.getMessage() for record in caplog.records if "caps give way" in record.getMessage()]
+    assert len(cuts) == 1
+    assert "the meter showed 2.0 of 2 kW" in cuts[0]
+    assert 1.95 < exchange.daemon.rooms.known.situation(exchange.clock.now()).snapshot.import_kw <= 2.0
 
 
 def test_best_effort_is_planned_for_and_neither_guarded_nor_escalated(exchange: Exchange) -> None:
