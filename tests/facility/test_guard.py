@@ -228,6 +228,40 @@ def test_where_the_lowest_caps_are_not_enough_jobs_wait_and_go_on_when_it_is_ove
     assert post.guard.bounded(run, here).jobs[0].action == "run"
 
 
+def test_no_job_waits_where_lower_caps_have_yet_to_show_also_for_a_feeder_above() -> None:
+    post = Post(FREE, (JOB,), p=110, q=110)
+    post.feeders(bus_a=49.1, a=58.9)
+    assert post.caps_w()["p"] == 100
+    post.feeders(1, bus_a=49.6, a=59.5)
+    assert post.in_force.jobs[0].action == "run"
+    post.feeders(15, bus_a=49.6, a=59.5)
+    assert post.in_force.jobs[0].action == "hold"
+
+
+def test_gpus_whose_job_waits_keep_its_cap_where_their_pool_has_a_higher_one() -> None:
+    post = Post(FREE, (JOB,), p=100, q=100)
+    post.in_force = replace(post.in_force, pools=(replace(post.in_force.pools[0], cap_w=100), *post.in_force.pools[1:]))
+    for _ in range(3):
+        post.feeders(1, bus_a=49.5)
+    assert post.in_force.pools[0] == PoolCaps("p", 100, (), post.in_force.pools[0].reason)
+    here = post.here()
+    run = replace(post.in_force, pools=(PoolCaps("p", 300, (CapGroup("j", 50, 200),)), *post.in_force.pools[1:]))
+    assert post.guard.bounded(run, here).pools[0].cap_w == 100
+
+
+def test_a_minute_of_calm_is_one_that_was_measured() -> None:
+    post = Post()
+    post.feeders(bus_a=49.1)
+    post.feeders(15, bus_a=40.0)
+    post.look(70)
+    post.feeders(1, bus_a=40.0)
+    assert post.guard.says
+    post.feeders(59.9, bus_a=40.0)
+    assert post.guard.says
+    post.feeders(0.1, bus_a=40.0)
+    assert not post.guard.says
+
+
 def test_the_plan_is_made_for_a_feeder_that_carries_less() -> None:
     """47.5 kW are aimed at where 40 were expected and 49.1 shown: 38.4 may be expected, and at worst 9.1 more are there than caps tell."""
     post = Post()

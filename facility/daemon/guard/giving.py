@@ -34,11 +34,17 @@ def jobs_in(snapshot: Snapshot, pools: AbstractSet[str], decision: Decision) -> 
 
 
 def held(decision: Decision, jobs: AbstractSet[str], snapshot: Snapshot, reason: str) -> Decision:
-    """`decision` with `jobs` waiting until they are told otherwise."""
+    """`decision` with `jobs` waiting until they are told otherwise; the GPUs that they held keep the lowest cap that they had."""
     if not jobs:
         return decision
     sizes = {job.id: job.gpus for job in snapshot.jobs}
-    pools = tuple(replace(caps, groups=tuple(g for g in caps.groups if g.workload not in jobs)) for caps in decision.pools)
+
+    def without(caps: PoolCaps) -> PoolCaps:
+        left = tuple(group for group in caps.groups if group.workload not in jobs)
+        had_w = [group.cap_w for group in caps.groups if group.workload in jobs]
+        return replace(caps, cap_w=min([caps.cap_w, *had_w]), groups=left)
+
+    pools = tuple(without(caps) for caps in decision.pools)
     others = tuple(order for order in decision.jobs if order.job not in jobs)
     holds = tuple(JobOrder(job, "hold", sizes[job], None, reason) for job in sorted(jobs & sizes.keys()))
     return replace(decision, pools=pools, jobs=(*others, *holds))

@@ -60,9 +60,9 @@ class Guard:
     @property
     def warned(self) -> Mapping[str, Warned]:
         """What a person must know of, by an alarm's id; of places above one another the lowest alone."""
-        found = {f"gone-{name}": Warned(f"feeder {name} carries nothing, and the others of its group its load", f"feeder {name}", GONE)
-                 for name in self._readings.gone}  # fmt: skip
-        found |= {f"draw-{pool}": Warned(says, f"pool {pool}", DRAWS) for pool, says in self._readings.defiance.says.items()}
+        gone, says = "carries nothing, and the others of its group its load", self._readings.defiance.says
+        found = {slug(f"gone {name}"): Warned(f"feeder {name} {gone}", f"feeder {name}", GONE) for name in self._readings.gone}
+        found |= {slug(f"draw {pool}"): Warned(why, f"pool {pool}", DRAWS) for pool, why in says.items()}
         told: list[frozenset[str]] = []
         places: tuple[Hall | Carrier, ...] = (*self._readings.halls.values(), *self._readings.carriers)
         for place in places:
@@ -152,7 +152,8 @@ class Guard:
         stages = (obeying - last, obeying & last, place.pools - obeying)
         less = give_way(here.site, now, lambda tried: reckoned(tried) <= target_kw, stages)
         waiting = before.held if before is not None else frozenset[str]()
-        if isinstance(place, Carrier | Hall) and before is not None and not lowers(less, now):  # the lowest caps were not enough
+        spent = not lowers(less, first) and reckoned(less) > target_kw
+        if isinstance(place, Carrier | Hall) and before is not None and spent:  # the lowest caps were not enough
             waiting |= jobs_in(here.snapshot, place.pools, less)
         less = because(held(less, waiting, here.snapshot, reading.says), now, reading.says)
         unseen_kw = reading.value - first_kw if reading.unseen_kw is None else reading.unseen_kw
@@ -179,7 +180,11 @@ class Guard:
         there = {it.name for it in self._readings.carriers}
         for name, cut in list(self._cuts.items()):
             place = cut.place
-            absent = name not in self._seen and (isinstance(place, AtWorst) or (isinstance(place, Carrier) and name not in there))
+            silent = name not in self._seen
+            if silent:
+                self._lasting.since(f"{name} within", now, holds=False)
+                self._lasting.since(f"{name} released", now, holds=False)
+            absent = silent and (isinstance(place, AtWorst) or (isinstance(place, Carrier) and name not in there))
             if self._lasting.lasts(f"{name} absent", now, self._site.control.guard.calm_s, holds=absent):
                 self._end(name)
 
