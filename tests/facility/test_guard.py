@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from facility.daemon.guard import Guard
 from facility.daemon.guard.giving import raises
 from facility.daemon.situation import Situation
-from facility.decision import CapGroup, Decision, JobOrder, PoolCaps
+from facility.decision import BatteryOrder, CapGroup, Decision, JobOrder, PoolCaps
 from facility.overrides.arbitrate import bounds
 from facility.overrides.proposal import Proposal
 from facility.site import GuardBands, Site
@@ -204,6 +204,21 @@ def test_caps_that_people_command_give_way_last_and_then_do() -> None:
     post = Post()
     post.command("p", 300)
     assert post.feeders(bus_a=60.0) == {"p": 300 - 50, "q": 100, "r": 300}
+
+
+def test_a_battery_below_stops_charging_first_and_charges_again_when_a_plan_may_share_out_anew() -> None:
+    """It charges with 1 kW of the 1.6 that must go: 6 W for each of 100 GPUs."""
+    battery = {"capacity_kwh": 20, "charge_kw": 5, "discharge_kw": 5}
+    site = Site.model_validate(RAW | {"batteries": {"x": battery | {"feeder": "bus-a"}, "y": battery | {"feeder": "root"}}})
+    post = Post(site)
+    post.in_force = replace(post.in_force, batteries=(BatteryOrder("x", 1.0), BatteryOrder("y", 1.0)))
+    charging = post.in_force
+    assert post.feeders(bus_a=49.1) == {"p": 294, "q": 294, "r": 300}
+    assert post.in_force.batteries == (BatteryOrder("x", 0.0), BatteryOrder("y", 1.0))
+    assert post.guard.bounded(charging, post.here()).batteries == post.in_force.batteries
+    for _ in range(2):
+        post.feeders(60, bus_a=47.5)
+    assert post.guard.bounded(charging, post.here()).batteries == charging.batteries
 
 
 def test_what_no_meter_ever_showed_is_left_to_the_plan_and_a_lapsed_decision_to_the_governor() -> None:

@@ -17,9 +17,9 @@
 | group | its feeders together, as above, for 15 s | of what it carries without its largest feeder, or of what is left of it |
 | at worst | above what the verifier allows | where a pool draws more than its caps allow, or a meter is lost |
 
-Cut, aim, release, calm and look-ahead are the site file's (`control.guard`). Pools below the place give way, all by the same share of their
-range, those whose caps people command last of those that obey. Where the lowest caps are not enough jobs are held. It never says how fast caps
-may rise again: that is the actuator's.
+Cut, aim, release, calm and look-ahead are the site file's (`control.guard`). Below the place batteries stop charging, then pools give way, all by
+the same share of their range, those whose caps people command last of those that obey. Where the lowest caps are not enough jobs are held. It
+never says how fast caps may rise again: that is the actuator's.
 """
 
 from facility.daemon.guard.cuts import Cut

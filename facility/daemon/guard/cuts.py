@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from facility.daemon.guard.giving import held
+from facility.daemon.guard.giving import held, resting
 from facility.daemon.guard.places import AtWorst, Carrier, Grid, Hall, Place
 from facility.daemon.overrule import commanded, give_way
 from facility.daemon.situation import Situation
@@ -42,6 +42,8 @@ class Cut:
     def bounded(self, decision: Decision, here: Situation) -> Decision:
         """`decision` no higher than this allows."""
         decision, last = held(decision, self.held, here.snapshot, self.says), commanded(here.asked)
+        if self.kept:
+            decision = resting(decision, self.place.batteries)
         if not isinstance(self.place, Hall):
             limit_kw, reckoned = self.place.limit_kw(here) - self.excess_kw, self.place.reckon(here, decision)
             pools = self.place.pools

@@ -1,4 +1,4 @@
-"""Giving way: caps go down by the same share of their range until something fits, and where that does not do, jobs wait."""
+"""Giving way: batteries stop charging, caps go down by the same share of their range until something fits, and where that is not enough jobs wait."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from facility.snapshot import Snapshot
 
 
 def lowers(decision: Decision, before: Decision) -> bool:
-    """Whether a decision has a cap below those of `before`, or holds a job that they do not."""
+    """Whether a decision has a cap below those of `before`, holds a job that it does not, or charges no battery that it does."""
     caps = no_higher(before, decision.pools).pools != before.pools
-    return caps or holding(decision) != holding(before)
+    return caps or holding(decision) != holding(before) or decision.batteries != before.batteries
 
 
 def raises(decision: Decision, before: Decision) -> bool:
@@ -48,6 +48,12 @@ def held(decision: Decision, jobs: AbstractSet[str], snapshot: Snapshot, reason:
     others = tuple(order for order in decision.jobs if order.job not in jobs)
     holds = tuple(JobOrder(job, "hold", sizes[job], None, reason) for job in sorted(jobs & sizes.keys()))
     return replace(decision, pools=pools, jobs=(*others, *holds))
+
+
+def resting(decision: Decision, batteries: AbstractSet[str]) -> Decision:
+    """`decision` in which none of `batteries` is charged."""
+    orders = tuple(replace(o, power_kw=min(o.power_kw, 0.0)) if o.battery in batteries else o for o in decision.batteries)
+    return replace(decision, batteries=orders)
 
 
 def because(decision: Decision, before: Decision, reason: str) -> Decision:

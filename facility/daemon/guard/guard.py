@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from facility.daemon.causes import slug
 from facility.daemon.guard.cuts import Cut, derated, tightened
-from facility.daemon.guard.giving import because, held, jobs_in, kept_of, lowers, raises
+from facility.daemon.guard.giving import because, held, jobs_in, kept_of, lowers, raises, resting
 from facility.daemon.guard.places import AtWorst, Carrier, Grid, Hall
 from facility.daemon.guard.readings import Reading, Readings
 from facility.daemon.overrule import commanded, give_way
@@ -145,9 +145,11 @@ class Guard:
     def _give(self, reading: Reading, over_kw: float, here: Situation, first: Decision, now: Decision) -> Decision:
         """Let caps give way at a place: `now` is what they are by now, `first` what they were before this look."""
         place = reading.place
-        before, reckoned, last = self._cuts.get(place.name), place.reckon(here, first), commanded(here.asked)
-        first_kw = reckoned(first)
+        before, last = self._cuts.get(place.name), commanded(here.asked)
+        first_kw = place.reckon(here, first)(first)
         target_kw = first_kw - over_kw
+        first, now = (resting(decision, place.batteries) for decision in (first, now))
+        reckoned = place.reckon(here, first)
         obeying = place.pools - self._readings.defiant.keys()
         stages = (obeying - last, obeying & last, place.pools - obeying)
         less = give_way(here.site, now, lambda tried: reckoned(tried) <= target_kw, stages)

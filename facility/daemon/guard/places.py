@@ -38,6 +38,11 @@ class Grid:
         """All of them."""
         return frozenset(self.site.pools)
 
+    @property
+    def batteries(self) -> frozenset[str]:
+        """All of them."""
+        return frozenset(self.site.batteries)
+
     def limit_kw(self, here: Situation) -> float:
         """The limit of the step that has begun."""
         return here.asked.import_limit_kw[0]
@@ -58,6 +63,8 @@ class Carrier:
     of_lost: Mapping[str, float] = field(default_factory=dict)
     cooled: frozenset[str] = frozenset()
     """Pools whose heat a plant on it removes; they can do something where no pool hangs on it."""
+    batteries: frozenset[str] = frozenset()
+    """Those below it."""
 
     @property
     def pools(self) -> frozenset[str]:
@@ -102,6 +109,11 @@ class AtWorst:
         """What hangs on it and does as it is told."""
         return frozenset(self.carrier.weights) - self.defiant.keys()
 
+    @property
+    def batteries(self) -> frozenset[str]:
+        """As the carrier's."""
+        return self.carrier.batteries
+
     def limit_kw(self, _here: Situation) -> float:
         """What it may carry at worst."""
         return self.worst_kw
@@ -119,6 +131,7 @@ class Hall:
 
     name: str
     weights: Mapping[str, float]
+    batteries: frozenset[str] = frozenset()
 
     @property
     def pools(self) -> frozenset[str]:
@@ -138,7 +151,7 @@ class Hall:
 
 
 Place = Grid | Carrier | AtWorst | Hall
-"""Something that may have too much. `pools` are those that can do something about it."""
+"""Something that may have too much. `pools` and `batteries` are those that can do something about it."""
 
 
 def worst_loads_kw(here: Situation, decision: Decision, defiant: Mapping[str, float]) -> dict[str, float]:

@@ -98,7 +98,7 @@ class Readings:
         def made(name: str, feeders: tuple[str, ...], rating_kw: float) -> Carrier:
             sums, own = (_summed(by_feeder, feeders) for by_feeder in (now, self._own))
             of_lost = {pool: sums.get(pool, 0.0) - own.get(pool, 0.0) for pool in sums.keys() | own.keys()} if gone else {}
-            return Carrier(name, feeders, rating_kw, sums, of_lost, _cooled(site, feeders))
+            return Carrier(name, feeders, rating_kw, sums, of_lost, _cooled(site, feeders), _batteries(site, feeders))
 
         single = [made(f"feeder {name}", (name,), site.feeders[name].rating_kw) for name in _leaves_first(site) if name not in gone]
         backed = []
@@ -207,6 +207,17 @@ def _cooled(site: Site, feeders: tuple[str, ...]) -> frozenset[str]:
         name for name, hall in site.halls.items() if hall.thermal is not None and plants & {hall.thermal.cooling_plant, hall.thermal.liquid_plant}
     }
     return frozenset(name for name, pool in site.pools.items() if pool.hall in halls)
+
+
+def _batteries(site: Site, feeders: tuple[str, ...]) -> frozenset[str]:
+    """The batteries below `feeders`."""
+
+    def above(name: str | None) -> Iterator[str]:
+        while name is not None:
+            yield name
+            name = site.feeders[name].parent
+
+    return frozenset(name for name, battery in site.batteries.items() if not set(feeders).isdisjoint(above(battery.feeder)))
 
 
 def _air(site: Site, hall: str) -> dict[str, float]:
