@@ -126,3 +126,8 @@ def test_an_amount_that_is_no_number_is_within_no_limit(amount: float | None) ->
 @pytest.mark.parametrize("gpus", [-1, 2.0, math.nan, None])
 def test_an_order_is_for_a_whole_number_of_gpus(gpus: Any) -> None:
     assert broken(site_with(), decision(jobs=(JobOrder("j", "run", gpus),))) == {"job.size"}
+
+
+@pytest.mark.parametrize("change", [{"gpus": 2.0}, {"submit": NOW.replace(tzinfo=None)}, {"deadline": NOW.replace(tzinfo=None)}])
+def test_what_is_known_of_a_job_is_a_whole_number_of_gpus_and_instants_that_everybody_shares(change: dict[str, Any]) -> None:
+    assert broken(site_with(), decision(), replace(SNAPSHOT, jobs=(replace(JOB, **change),))) == {"job.form"}
