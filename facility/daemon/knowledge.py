@@ -48,7 +48,7 @@ class Knowledge:
     def __init__(self, site: Site, journal: Journal, clock: Clock, note: Note) -> None:
         self._site, self._journal, self._clock = site, journal, clock
         self._telemetry, self._signals = Telemetry(site, note), Signals(site)
-        self.desk = OverrideDesk(site, journal, jobs=self._pool_of)
+        self.desk = OverrideDesk(site, journal, jobs=self._pool_of, elapsed_s=clock.elapsed_s)
         self.rentals = RentalDesk(site, journal, self._pool_of, clock.now())
         self.ledger = Ledger(site, journal, self.rentals.in_force)
         self._telemetry.under(self.rentals.in_force(clock.now()))

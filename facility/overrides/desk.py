@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
+from math import inf
 from typing import Final, Literal
 
 from facility.bus.messages import Override, OverrideClear, OverrideResult, OverrideSet, OverrideState
+from facility.clock import SystemClock
 from facility.journal.journal import How, Journal
 from facility.journal.store import StoreFault
 from facility.overrides.arbitrate import describe, rank
@@ -24,6 +27,10 @@ from facility.site import Site
 MAX_STANDING: Final = 10_000
 """Overrides that may stand at once."""
 
+MACHINE: Final = SystemClock()
+GRACE_S: Final = 1.0
+"""By how much clock and stopwatch may differ before the stopwatch ends what the clock does not."""
+
 Status = Literal["accepted", "clamped", "rejected", "duplicate", "expired", "superseded", "cleared"]
 
 _LONGEST_REASON: Final = 1000
@@ -32,11 +39,20 @@ _LONGEST_REASON: Final = 1000
 class OverrideDesk:
     """Takes commands and keeps them in the journal; to be used by one thread.
 
-    `jobs` tells the jobs that are known, each with its pool; without it any well-formed job id is taken. Instants are UTC.
+    `jobs` tells the jobs that are known, each with its pool; without it any well-formed job id is taken. Instants are UTC. `elapsed_s` tells
+    the seconds that really pass: by them an override that has begun acts on, and ends, also where somebody sets the clock back meanwhile.
     """
 
-    def __init__(self, site: Site, journal: Journal, *, jobs: Callable[[], Mapping[str, str]] | None = None) -> None:
-        self._site, self._journal, self._jobs = site, journal, jobs
+    def __init__(
+        self,
+        site: Site,
+        journal: Journal,
+        *,
+        jobs: Callable[[], Mapping[str, str]] | None = None,
+        elapsed_s: Callable[[], float] = MACHINE.elapsed_s,
+    ) -> None:
+        self._site, self._journal, self._jobs, self._elapsed_s = site, journal, jobs, elapsed_s
+        self._over_s: dict[str, float] = {}
         self._standing = {proposal.id: proposal for proposal in journal.overrides()}  # in the order they were accepted
         self._unstored: dict[str, tuple[datetime, How]] = {}
         self._expired: list[Proposal] = []
@@ -115,7 +131,7 @@ class OverrideDesk:
     def standing(self, now: datetime) -> tuple[Proposal, ...]:
         """List what is in force and what will be, for plans; oldest first."""
         self._sweep(now)
-        return tuple(self._standing.values())
+        return tuple(self._as_begun(proposal, now) for proposal in self._standing.values())
 
     def state(self, target: str, now: datetime) -> OverrideState | None:
         """Tell what is in force on a target, the strongest first; None where nothing is."""
@@ -125,16 +141,30 @@ class OverrideDesk:
     def _sweep(self, now: datetime) -> None:
         """Take out what ended. It never comes back, even when the clock does."""
         started: dict[tuple[str, str, int], list[Proposal]] = {}
+        if len(self._over_s) > len(self._standing):
+            self._over_s = {name: over_s for name, over_s in self._over_s.items() if name in self._standing}
         for proposal in reversed(list(self._standing.values())):
             alike = started.setdefault(_key(proposal), [])
             newer = next((p for p in alike if p.start < proposal.end and proposal.start < p.end), None)
             if proposal.start <= now:
+                self._over_s.setdefault(proposal.id, self._elapsed_s() + (proposal.end - now).total_seconds())
+            if proposal.id in self._over_s:
                 alike.append(proposal)
             if newer is not None:
                 self._end(proposal, now, "superseded", f"replaced by {newer.id}: {describe(newer)}")
-            elif proposal.end <= now:
+            elif proposal.end <= now or self._left_s(proposal) < -GRACE_S:
                 self._end(proposal, now, "expired", f"its end came: {describe(proposal)}")
                 self._expired.append(proposal)
+
+    def _left_s(self, proposal: Proposal) -> float:
+        """How long one that has begun still acts, s, by the seconds that really pass."""
+        return self._over_s.get(proposal.id, inf) - self._elapsed_s()
+
+    def _as_begun(self, proposal: Proposal, now: datetime) -> Proposal:
+        """A proposal as it acts: where the clock was set back since it began, it has begun all the same and ends no later."""
+        if proposal.start <= now or proposal.id not in self._over_s:
+            return proposal
+        return replace(proposal, start=now, end=min(proposal.end, now + timedelta(seconds=self._left_s(proposal) + GRACE_S)))
 
     def _end(self, proposal: Proposal, now: datetime, how: How, reason: str) -> None:
         del self._standing[proposal.id]

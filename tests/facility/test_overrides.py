@@ -283,6 +283,40 @@ def test_what_ended_does_not_come_back_when_the_clock_does(journal: Journal, des
     assert OverrideDesk(SITE, journal).active(NOON + MINUTE) == ()
 
 
+def test_what_has_begun_acts_on_where_the_clock_is_set_back_and_ends_by_the_seconds_that_really_pass(journal: Journal) -> None:
+    """Accepted at noon for an hour; the clock is set back by a day at once, and right again after 40 min; or never."""
+    for key, back_again in (("x", True), ("y", False)):
+        passed_s = 0.0
+        desk = OverrideDesk(SITE, journal, jobs=lambda: JOBS, elapsed_s=lambda: passed_s)  # noqa: B023 - asked while it is this one
+        desk.set("site", ask("stop", key=key), now=NOON)
+        assert desk.set("site", ask("freeze", key=f"later {key}", start=NOON + 2 * HOUR), now=NOON).status == "accepted"
+        (acting,) = desk.active(NOON - DAY)
+        assert (acting.id, acting.start) == (key, NOON - DAY)
+        assert abs(acting.end - (NOON - DAY + HOUR)) < timedelta(seconds=5)
+        passed_s = 2400.0
+        if back_again:
+            assert ids(desk.active(NOON + 40 * MINUTE)) == [key]
+            assert desk.active(NOON + HOUR) == ()
+        else:
+            assert ids(desk.active(NOON - DAY + 40 * MINUTE)) == [key]
+            passed_s = 3602.0
+            assert desk.active(NOON - DAY + HOUR + timedelta(seconds=2)) == ()
+            assert desk.active(NOON) == ()
+        desk.clear("site", drop(f"later {key}"), NOON)
+
+
+def test_what_was_commanded_while_the_clock_was_ahead_acts_on_when_it_is_right_again_and_not_a_day_later(journal: Journal) -> None:
+    passed_s = 0.0
+    desk = OverrideDesk(SITE, journal, jobs=lambda: JOBS, elapsed_s=lambda: passed_s)
+    desk.set("site", ask("stop"), now=NOON + DAY)
+    passed_s = 60.0
+    assert ids(desk.active(NOON + MINUTE)) == ["x"]
+    passed_s = 3605.0
+    assert desk.active(NOON + HOUR) == ()
+    passed_s = 86400.0
+    assert desk.active(NOON + DAY) == ()
+
+
 def test_clearing_ends_an_override_in_force_or_to_come(journal: Journal, desk: OverrideDesk) -> None:
     desk.set("site", ask("stop"), now=NOON)
     desk.set("site", ask("freeze", key="y", start=NOON + HOUR), now=NOON)
