@@ -22,7 +22,7 @@ from typing import Literal
 from facility.daemon.actuate import Actuator
 from facility.daemon.guard import Guard, Warned
 from facility.daemon.lid import Lid
-from facility.daemon.overrule import commanded, overrule
+from facility.daemon.overrule import WORST_CASE, carried, commanded, overrule
 from facility.daemon.situation import Situation
 from facility.daemon.standby import fallback, goes_on, lowest, no_higher, present, still_there
 from facility.decide import Decided, Optimised, Undecided
@@ -238,9 +238,15 @@ class Governor:
     def _judged(
         self, base: Decision, here: Situation, *, heed_meter: bool = True
     ) -> tuple[Decision, tuple[Violation, ...], tuple[Violation, ...]]:
-        """`base` with the commands laid over it, its verdict, and what of that is worse for the plant than what is in force."""
+        """`base` with the commands laid over it, its verdict, and what of that is worse for the plant than what is in force.
+
+        Where feeders would not carry that any more, caps give way, commanded ones last.
+        """
         decision = self._ruled(base, here, heed_meter=heed_meter)
         verdict = verify(here.site, here.snapshot, decision, outdoor_c=here.outdoor_c)
+        if heed_meter and any(v.rule.endswith(WORST_CASE) for v in verdict):
+            decision = carried(here.site, here.snapshot, decision, here.outdoor_c, last=commanded(here.asked))
+            verdict = verify(here.site, here.snapshot, decision, outdoor_c=here.outdoor_c)
         broken = [v for v in verdict if v.tier == "plant"]
         if not broken or self.in_force is None:
             return decision, verdict, tuple(broken)

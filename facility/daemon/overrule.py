@@ -10,13 +10,15 @@ from facility.decision import CapGroup, Decision, JobOrder, PoolCaps
 from facility.overrides.arbitrate import Bounds
 from facility.site import Site
 from facility.snapshot import Snapshot
-from facility.verify import expected_kw
+from facility.verify import expected_kw, verify
 from facility.verify.cooling import drifts, tanks_kw
 from facility.verify.draw import expected_it_kw, worst_pool_kw
 from facility.verify.loads import feeder_kw
 from facility.verify.supply import supplied
 
 FINENESS = 1024
+WORST_CASE = ".worst_case"
+"""How the names of the rules end that ask what every GPU may draw at its cap."""
 
 
 def overrule(site: Site, snapshot: Snapshot, decision: Decision, bounds: Bounds, outdoor_c: float) -> Decision:
@@ -76,6 +78,17 @@ def shed(
 
     def fits(candidate: Decision) -> bool:
         return import_kw(site, candidate, snapshot, outdoor_c) <= limit_kw
+
+    return give_way(site, decision, fits, (site.pools.keys() - last, last))
+
+
+def carried(site: Site, snapshot: Snapshot, decision: Decision, outdoor_c: float, last: AbstractSet[str] = frozenset()) -> Decision:
+    """As `shed`, until every feeder carries what caps allow at worst. A cap that fitted when it was commanded may not any more: it has become
+    warmer, or what held others down has ended.
+    """
+
+    def fits(candidate: Decision) -> bool:
+        return not any(v.rule.endswith(WORST_CASE) for v in verify(site, snapshot, candidate, outdoor_c=outdoor_c))
 
     return give_way(site, decision, fits, (site.pools.keys() - last, last))
 

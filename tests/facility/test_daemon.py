@@ -938,3 +938,18 @@ def test_a_history_that_cannot_be_written_is_an_alarm_and_nothing_more(planned: 
     planned.history.trouble = ""
     planned.settle()
     assert planned.retained("alarm/history") is None
+
+
+def test_a_cap_that_fitted_only_while_something_else_held_gives_way_when_that_ends_and_who_drives_still_does(tmp_path: Path) -> None:
+    """While everything is stopped 400 W fit; when only `manual` is left, ten GPUs under 3 kW have 300 W."""
+    house = House(tmp_path / "journal.sqlite", TIGHT)
+    house.daemon.cycle()
+    house.order("site", "manual")
+    house.order("site", "stop")
+    assert house.order("site", "cap_w", 400)["status"] == "accepted"
+    assert set(house.caps().values()) == {100}
+    house.say("override/site/clear", {"id": "stop-None", "by": "ann"})
+    assert house.mode() == "MANUAL"
+    (pool,) = house.daemon.rooms.governor.in_force.pools
+    assert {pool.cap_w, *(group.cap_w for group in pool.groups)} == {300}
+    house.kill()

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from facility.daemon.overrule import overrule, shed
+from facility.daemon.overrule import carried, overrule, shed
 from facility.decision import CapGroup, Decision, JobOrder, PoolCaps
 from facility.overrides.arbitrate import Bounds, bounds
 from facility.overrides.proposal import Kind, Proposal
 from facility.site import Site
 from facility.snapshot import Job, Snapshot
-from facility.verify import expected_kw
+from facility.verify import expected_kw, verify
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 SITE = Site.model_validate({
@@ -124,6 +124,18 @@ def test_pools_whose_cap_somebody_commanded_give_way_last() -> None:
 
 def test_what_cannot_be_shed_leaves_the_lowest_caps() -> None:
     assert caps(ruled(order("grid/main", "import_limit_kw", 0.1))) == {"": 100, "c": 100, "j": 100}
+
+
+def test_caps_give_way_until_every_feeder_carries_them_at_worst_commanded_ones_last() -> None:
+    """Under 3 kW: 6 GPUs at 300 W, 2 at 400 W and 2 at 100 W may draw 2.8 kW, all at 400 W 4 kW."""
+    feeders = {"main": SITE.feeders["main"].model_copy(update={"rating_kw": 3.0})}
+    tight = SITE.model_copy(update={"feeders": feeders})
+    assert carried(tight, SNAPSHOT, MADE, 10.0) == MADE
+    high = ruled(order("site", "cap_w", 400))
+    for last in (frozenset[str](), frozenset({"p"})):
+        low = carried(tight, SNAPSHOT, high, 10.0, last)
+        assert caps(low) == {"": 300, "c": 300, "j": 300}
+        assert not [v for v in verify(tight, SNAPSHOT, low, outdoor_c=10.0) if v.tier == "plant"]
 
 
 def test_nothing_is_shed_where_the_limit_holds() -> None:
