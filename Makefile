@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check types lint layers bench ingest faults mutants coverage vessim setup lock clean help
+.PHONY: demo test check types lint layers bench ingest faults mutants coverage vessim soak setup lock clean help
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
@@ -49,6 +49,9 @@ coverage: $(READY) mosquitto postgresql ## branches that the tests take, also in
 vessim: $(READY) ## thirty days against a plant made of Vessim (installs it), with faults; DAYS=3, SEED=2
 	@$(BIN)/python -c 'import vessim' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'vessim>=0.16,<0.17'
 	@$(BIN)/python -m tests.vessim.days $(if $(DAYS),--days $(DAYS)) $(if $(SEED),--seed $(SEED))
+
+soak: $(READY) ## simulated days with faults, a seed each, on every core; DAYS=1000; goes on where it ended
+	@$(BIN)/python -m tests.simulation.soak --days $(or $(DAYS),1000)
 
 ingest: $(READY) mosquitto postgresql ## what a reading costs from the broker into the history; FOR=5min
 	@$(BIN)/python -m tests.bench.ingest $(if $(FOR),--for $(FOR))

@@ -1,0 +1,80 @@
+"""Days of the whole daemon with faults, every invariant in every step; and the simulation itself: it repeats, and it finds what is broken."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from facility.daemon import actuate, governor
+from facility.daemon.actuate import Actuator
+from facility.overrides.desk import OverrideDesk
+from tests.simulation.schedule import FAULTS, Said, Schedule, Window, schedule_of
+from tests.simulation.shrink import shrunk
+from tests.simulation.sites import site_of
+from tests.simulation.soak import Failure, days, live
+
+DAYS = 200
+SOME = range(5, 13)
+"""Seeds whose sites have several pools under one feeder, so that what is broken shows soon."""
+KEPT = Path(__file__).parent / "seeds.txt"
+"""Seeds that broke an invariant once, and what was mended; they are lived in every run."""
+
+
+def kept() -> list[int]:
+    return [int(line.split()[0]) for line in KEPT.read_text().splitlines() if line and not line.startswith("#")]
+
+
+def test_on_200_days_with_faults_and_on_all_that_once_failed_every_invariant_holds_in_every_step() -> None:
+    seeds = list(dict.fromkeys([*range(DAYS), *kept()]))
+    lived = list(days(seeds, os.cpu_count() or 1))
+    assert not [str(came) for came in lived if isinstance(came, Failure)]
+    assert sorted(came.seed for came in lived) == sorted(seeds)
+    assert all(came.cycles > 250 for came in lived if not isinstance(came, Failure))
+
+
+def test_those_days_have_every_kind_of_fault_several_at_once_and_every_mode() -> None:
+    schedules = [schedule_of(seed, site_of(seed)) for seed in range(DAYS)]
+    assert {window.kind for schedule in schedules for window in schedule.windows} == FAULTS.keys()
+    assert any(a.start_s < b.start_s < a.end_s for schedule in schedules for a in schedule.windows for b in schedule.windows)
+    lived = live(0)
+    assert not isinstance(lived, Failure)
+    assert set(lived.modes) == {"NORMAL", "HOLD", "SAFE", "MANUAL"}
+
+
+def test_a_seed_gives_the_same_bytes_in_every_process() -> None:
+    code = "from tests.simulation.soak import live; print(live(5).digest)"
+    places = [os.environ | {"PYTHONPATH": ".", "PYTHONHASHSEED": order} for order in ("1", "2")]
+    told = [subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=place).stdout for place in places]
+    assert len(told[0]) > 32
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize(
+    ("invariant", "place", "name", "instead"),
+    [
+        ("I", governor, "verify", lambda *_args, **_more: ()),
+        ("I1:", Actuator, "_unsafe", lambda *_args: ()),
+        ("I1:", Actuator, "_rises", lambda *_args: False),
+        ("I1:", actuate, "lower_part", lambda caps, *_args: caps),
+        ("I14", Actuator, "_next", lambda self: 7),
+        ("I9", OverrideDesk, "_sweep", lambda *_args: None),
+    ],
+    ids=["verifier", "subsets", "increases", "parts", "numbers", "ends"],
+)
+def test_it_finds_what_is_broken(monkeypatch: pytest.MonkeyPatch, invariant: str, place: object, name: str, instead: object) -> None:
+    monkeypatch.setattr(place, name, instead)
+    found = next((came for came in map(live, SOME) if isinstance(came, Failure)), None)
+    assert found is not None
+    assert found.broken.startswith(invariant)
+    assert f"--seed {found.seed}" in str(found)
+
+
+def test_a_failing_day_is_made_short() -> None:
+    windows = tuple(Window(kind, n, n + 1.0) for n, kind in enumerate(("kill", "loss", "late", "store", "clock")))
+    said = tuple(Said(n, "site", None) for n in range(7))
+    schedule = shrunk(Schedule(windows, said), lambda tried: {w.kind for w in tried.windows} >= {"loss", "clock"} and said[3] in tried.said)
+    assert schedule == Schedule((windows[1], windows[4]), (said[3],))
