@@ -102,9 +102,16 @@ MUTANTS = (
     Mutant(
         "what has ended goes on acting when the clock is set back",
         "facility/overrides/desk.py",
-        "elif proposal.end <= now:",
-        "elif False:",
+        "elif proposal.end <= now or self._left_s(proposal) < -GRACE_S:",
+        "elif self._left_s(proposal) < -GRACE_S:",
         (DESK + "test_what_ended_does_not_come_back_when_the_clock_does",),
+    ),
+    Mutant(
+        "a command acts a day longer when the clock is set back by one",
+        "facility/overrides/desk.py",
+        "elif proposal.end <= now or self._left_s(proposal) < -GRACE_S:",
+        "elif proposal.end <= now:",
+        (DESK + "test_what_has_begun_acts_on_where_the_clock_is_set_back_and_ends_by_the_seconds_that_really_pass",),
     ),
     Mutant(
         "a command that was retained acts",

@@ -80,8 +80,8 @@ MUTANTS = (
     Mutant(
         "a command on a pool gives way before all others",
         "facility/daemon/overrule.py",
-        "return give_way(site, decision, fits, (site.pools.keys() - last, last))",
-        "return give_way(site, decision, fits, (last, site.pools.keys() - last))",
+        "<= limit_kw\n\n    return give_way(site, decision, fits, (site.pools.keys() - last, last))",
+        "<= limit_kw\n\n    return give_way(site, decision, fits, (last, site.pools.keys() - last))",
         (OVERRULE + "test_pools_whose_cap_somebody_commanded_give_way_last",),
     ),
     Mutant(
