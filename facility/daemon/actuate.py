@@ -73,6 +73,8 @@ class Actuator:
             self._caps(self._lowering(caps), now)
         for topic, order in other_orders(decision, self._topics, self._stamp(now)):
             self._publish(topic, order)
+        for battery in decision.batteries:
+            self.in_force.charges(battery.battery, battery.power_kw, decision.until)
         self._jobs(decision, "run", now)
 
     def release(self, site: Site, snapshot: Snapshot, outdoor_c: float, now: datetime) -> None:
@@ -109,7 +111,7 @@ class Actuator:
         after = {
             caps.pool: ceiling(self.in_force.most(caps.pool), caps_of(caps, self._site.pools[caps.pool].gpus)) for caps in decision.pools
         }
-        return overloads(site, decision, snapshot, outdoor_c, known, after)
+        return overloads(site, decision, snapshot, outdoor_c, known, after, self.in_force.charging_kw)
 
     def _caps(self, caps: PoolCaps, now: datetime) -> None:
         order = caps_order(caps, self._fallback_w[caps.pool], self._stamp(now))

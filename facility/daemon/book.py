@@ -66,7 +66,7 @@ class Book:
         site = supplied(here.site, decision)
         self._carry = carriers(site)
         self._loads_kw, self._known_kw = (
-            worst_kw(site, decision, here.snapshot, here.outdoor_c, {pool: of(pool) for pool in site.pools})
+            worst_kw(site, decision, here.snapshot, here.outdoor_c, {pool: of(pool) for pool in site.pools}, self._in_force.charging_kw)
             for of in (self._in_force.most, self._in_force.known)
         )
 
@@ -92,6 +92,10 @@ class Book:
         gpus, caps, most = self._site.pools[pool].gpus, caps_in(pool, order), self._in_force.most(pool)
         self._loads_kw = self._with(pool, sum_w(ceiling(most, caps_of(caps, gpus))) - sum_w(most))
         self._in_force.sent(caps, order.valid_until, order.seq)
+
+    def charges(self, battery: str, power_kw: float, until: datetime) -> None:
+        """Know that an order for a battery went out."""
+        self._in_force.charges(battery, power_kw, until)
 
     def _with(self, pool: str, more_w: int) -> dict[str, float]:
         """The loads with more in one pool: losses are of what passes, so nothing below zero makes it less."""

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from facility.bus.interface import Bus, Message
-from facility.bus.messages import CapDesired, CapReported, JobDesired, Rejected, decode
+from facility.bus.messages import BatteryDesired, CapDesired, CapReported, JobDesired, Rejected, decode
 from facility.bus.messages.codec import Order
 from facility.bus.topics import BY_NAME, Topic, Topics
 from facility.clock import Clock
@@ -102,6 +102,8 @@ class Gate:
         self._stamp, self._passed[message.topic] = (order.epoch, order.seq), message.payload
         if isinstance(order, CapDesired):
             self._book.went(asset, order)
+        elif isinstance(order, BatteryDesired):
+            self._book.charges(asset, order.power_kw, order.valid_until)
         return self._bus.publish(message)
 
     def _judged(self, asset: str, order: Order) -> tuple[tuple[Broken, ...], bool]:

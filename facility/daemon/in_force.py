@@ -2,7 +2,7 @@
 
 Everything that was sent since a pool's last read-back may be in force; each GPU may obey any of it. A report confirms what was sent
 only where its caps are no higher. Of a pool that has not been heard of since the start every GPU may have its highest cap; what an
-earlier process sent, and what agents report, is what is known of it.
+earlier process sent, and what agents report, is what is known of it. A battery may go on charging by any order that has not ended.
 """
 
 from __future__ import annotations
@@ -43,12 +43,15 @@ class InForce:
         self._every: dict[str, list[Sent]] = {pool: [Sent(caps, None, "assumed")] for pool, caps in unknown.items()}
         self._seq: dict[str, int] = {}
         self._reckoned: dict[str, tuple[Caps, Caps]] = {}
+        self._charge: dict[str, list[tuple[float, datetime]]] = {}
         self.too_high: dict[str, str] = {}
         """By pool, what its agent reports above what was sent."""
 
     def resume(self, decision: Decision, now: datetime) -> None:
         """Know what an earlier process published last; whatever else it sent lapses `cap_ttl_s` from `now` or with it at the latest."""
         lapsed = max(now + timedelta(seconds=self._site.control.cap_ttl_s), decision.until)
+        for order in decision.batteries:
+            self.charges(order.battery, order.power_kw, decision.until)
         for caps in decision.pools:
             if caps.pool in self._every:
                 assumed = [replace(sent, until=lapsed) for sent in self._every[caps.pool]]
@@ -59,8 +62,22 @@ class InForce:
         self._now(caps.pool, [*self._every[caps.pool], Sent(caps, until)])
         self._seq[caps.pool] = seq
 
+    def charges(self, battery: str, power_kw: float, until: datetime) -> None:
+        """Know that a battery was ordered a power until an instant; positive charges."""
+        every = [*self._charge.get(battery, ()), (max(power_kw, 0.0), until)]
+        if len(every) > MOST_IN_FORCE:
+            every = [(max(kw for kw, _ in every), max(end for _, end in every))]
+        self._charge[battery] = every
+
+    @property
+    def charging_kw(self) -> dict[str, float]:
+        """The most that each battery may be charging with, kW."""
+        return {battery: max(kw for kw, _ in every) for battery, every in self._charge.items()}
+
     def lapse(self, now: datetime) -> None:
         """Forget what has ended: of it nothing is left above the fallback, and the lists stay short."""
+        standing = {battery: [sent for sent in every if sent[1] > now] for battery, every in self._charge.items()}
+        self._charge = {battery: every for battery, every in standing.items() if every}
         for pool, (*old, newest) in self._every.items():
             kept = [sent for sent in old if sent.until is None or sent.until > now]
             if len(kept) < len(old):

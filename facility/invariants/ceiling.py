@@ -102,23 +102,33 @@ def part(caps: PoolCaps, along: Sequence[Way], share: float, low_w: int, step_w:
     return PoolCaps(caps.pool, min(rest or [caps.cap_w, *(cap_w for _, cap_w in counts)]), groups, caps.reason)
 
 
-def worst_kw(site: Site, decision: Decision, snapshot: Snapshot, outdoor_c: float, pools: Mapping[str, Caps]) -> dict[str, float]:
+def worst_kw(
+    site: Site, decision: Decision, snapshot: Snapshot, outdoor_c: float, pools: Mapping[str, Caps], charging_kw: Mapping[str, float]
+) -> dict[str, float]:
     """The power into every feeder where every GPU draws its cap of `pools`, and all else is as in `decision`, kW.
 
-    `site` is as `facility.verify.supply.supplied` gives it. Cooling follows what is expected: it is too slow for what does not last.
+    `site` is as `facility.verify.supply.supplied` gives it. Cooling follows what is expected: it is too slow for what does not last. A battery
+    that may be charging by an earlier order, with `charging_kw`, may go on.
     """
     it_kw, moving = expected_it_kw(site, decision, snapshot), drifts(site, decision, snapshot)
-    charge_kw = {order.battery: max(order.power_kw, 0.0) for order in decision.batteries}
+    ordered_kw = {order.battery: max(order.power_kw, 0.0) for order in decision.batteries}
+    charge_kw = {name: max(ordered_kw.get(name, 0.0), charging_kw.get(name, 0.0)) for name in site.batteries}
     caps_kw = {name: (sum_w(pools[name]) + pool.gpus * pool.host_run_w) / 1000 for name, pool in site.pools.items()}
     return feeder_kw(site, caps_kw, it_kw, charge_kw, outdoor_c, moving, charge_kw=tanks_kw(decision))
 
 
 def overloads(
-    site: Site, decision: Decision, snapshot: Snapshot, outdoor_c: float, before: Mapping[str, Caps], after: Mapping[str, Caps]
+    site: Site,
+    decision: Decision,
+    snapshot: Snapshot,
+    outdoor_c: float,
+    before: Mapping[str, Caps],
+    after: Mapping[str, Caps],
+    charging_kw: Mapping[str, float],
 ) -> tuple[str, ...]:
     """Feeders and groups of them (N-1) that the caps `after` would take past their margin, and further than those `before` already may."""
     site = supplied(site, decision)
-    was, would = (worst_kw(site, decision, snapshot, outdoor_c, pools) for pools in (before, after))
+    was, would = (worst_kw(site, decision, snapshot, outdoor_c, pools, charging_kw) for pools in (before, after))
     return tuple(it.name for it in carriers(site) if it.load_kw(would) > max(it.worst_kw, it.load_kw(was)) + SLACK)
 
 

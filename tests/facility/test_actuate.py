@@ -265,3 +265,23 @@ def test_a_ceiling_is_above_both_messages_and_a_lower_part_raises_neither(one: P
     lowered = caps_of(part(other, ways(other, [one], 10), 0.0, 100, 1), 10)
     assert sum_w(ceiling(had, lowered)) == sum_w(had)
     assert sum_w(ceiling(wanted, lowered)) == sum_w(wanted)
+
+
+def test_a_battery_that_was_told_to_charge_may_go_on_until_that_order_ends_so_caps_rise_only_then(desk: Desk) -> None:
+    """5 kW of caps fit, not 1 kW of charging besides; the order that ends it may be lost."""
+    desk.send(200, 200, batteries=(BatteryOrder("b", 1.0),))
+    desk.confirm("p")
+    desk.confirm("q")
+    assert ("p", 300) not in desk.send(300, 200, batteries=(BatteryOrder("b", -1.0),))
+    assert desk.actuator.waiting == ("p",)
+    desk.now += timedelta(minutes=16)
+    assert ("p", 300) in desk.send(300, 200, batteries=(BatteryOrder("b", -1.0),))
+
+
+def test_of_many_orders_to_a_battery_the_highest_counts_and_few_are_remembered(desk: Desk) -> None:
+    for kw in range(3 * MOST_IN_FORCE):
+        desk.actuator.in_force.charges("b", kw / 100, NOW + timedelta(minutes=kw))
+    assert desk.actuator.in_force.charging_kw == {"b": (3 * MOST_IN_FORCE - 1) / 100}
+    assert len(desk.actuator.in_force._charge["b"]) <= MOST_IN_FORCE
+    desk.actuator.in_force.lapse(NOW + timedelta(days=1))
+    assert desk.actuator.in_force.charging_kw == {}
