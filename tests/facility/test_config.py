@@ -8,11 +8,12 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from facility.config import assumed_curves, load_site, schema
 from facility.config.strict_yaml import parse
 from facility.errors import Fault, InputError
-from facility.site import Part, Site
+from facility.site import Maintenance, Part, Site
 
 SITES = Path(__file__).parents[2] / "site_configs"
 
@@ -633,3 +634,28 @@ def test_every_key_is_shown_in_a_shipped_site_file() -> None:
     """So that whoever wonders how a key is used finds it used."""
     used = set().union(*(keys_used(Site, yaml.safe_load(path.read_text(encoding="utf-8"))) for path in SITES.glob("*.yaml")))
     assert keys_known(Site) - used == {("Tariff", "export_price_per_mwh")}, "the other way, export_fee_per_mwh, is shown"
+
+
+FIXED, FREE = "either start and end, or hours, earliest and latest", {"hours": 4, "earliest": "2026-07-15T08:00Z", "latest": "2026-07-15T12:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("when", "says"),
+    [
+        ({"start": "2026-07-15T08:00", "end": "2026-07-15T12:00"}, "write an instant with an offset"),
+        ({"start": "in July", "end": "2026-07-15T12:00Z"}, "write an instant with an offset"),
+        ({"start": 8, "end": "2026-07-15T12:00Z"}, "write an instant with an offset"),
+        ({"start": "2026-07-15T08:00Z"}, FIXED),
+        ({"start": "2026-07-15T08:00Z", "end": "2026-07-15T12:00Z", "hours": 4}, FIXED),
+        ({"start": "2026-07-15T08:00Z", "end": "2026-07-15T08:00Z"}, "end must come after start"),
+        (FREE | {"hours": 4.1}, "there must be room for its hours"),
+    ],
+)
+def test_a_maintenance_has_its_time_or_room_for_it(when: dict[str, object], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        Maintenance.model_validate({"pool": "p", "gpus": 8} | when)
+
+
+def test_a_maintenance_is_at_a_fixed_time_or_somewhere_in_a_span() -> None:
+    fixed = {"start": "2026-07-15T08:00+02:00", "end": "2026-07-15T12:00+02:00"}
+    assert [Maintenance.model_validate({"pool": "p", "gpus": 8} | when).hours for when in (fixed, FREE)] == [None, 4]
