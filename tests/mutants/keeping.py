@@ -41,7 +41,7 @@ MUTANTS = (
     ),
     Mutant(
         "two processes write one journal",
-        "facility/journal/store.py",
+        "facility/journal/lock.py",
         "fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         "fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)",
         (JOURNAL + "test_a_second_writer_is_refused_and_told_who_writes",),
