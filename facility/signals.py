@@ -7,7 +7,8 @@ what is past already. `amiss` tells what was refused, what ran out, and what has
 The base load of the halls is expected as it is told. Where that is below the site file's, limits hold at the file's all the same: what
 somebody forecasts may lower caps, and never raises one. A load under which the fallback caps would not fit is not believed.
 
-A grid event is kept as it was told, for only a plan's baseline says what it asks of each step; a firm one is a limit as well.
+A grid event is kept as it was told, for only a plan's baseline says what it asks of each step; a firm one is a limit as well. While one
+lasts, `target_kw` tells what the meter is to be held to.
 """
 
 from __future__ import annotations
@@ -175,6 +176,10 @@ class Signals:
                 limits[t] = min(limits[t], float(series.value[here].min()))
             limits[t] = min([limits[t], *(e.full_kw(limits[t]) for e in firm if e.start < edges[t + 1] and e.end > edges[t])])
         return replace(asked, import_limit_kw=tuple(limits))
+
+    def target_kw(self, now: datetime) -> float | None:
+        """The lowest target of the events that last at `now`, kW; None where none does, or none names power."""
+        return min((e.target_kw for e in self.events if e.target_kw is not None and e.start <= now < e.end), default=None)
 
     def _unbelievable(self, name: str, told: m.Series, values: Floats, now: datetime | None) -> str | None:
         if isinstance(told, m.GridPrice) and told.unit != f"{self._site.currency}/MWh":

@@ -118,7 +118,10 @@ class Knowledge:
             last = snapshot.doubts.get(OUTDOOR)
             if last is not None and last.value is not None:
                 outdoor_c = max(outdoor_c, last.value)
-        return Situation(now, site, snapshot, self._signals.limited(asked, steps, standing), outdoor_c)
+        asked = self._signals.limited(asked, steps, standing)
+        if edges is None and (target_kw := self._signals.target_kw(now)) is not None:
+            asked = replace(asked, event_target_kw=(target_kw,))
+        return Situation(now, site, snapshot, asked, outdoor_c)
 
     def foreseen(self, edges: Edges) -> tuple[Site, Forecast]:
         """The site with every rental of the steps between `edges`, and what is expected for them."""

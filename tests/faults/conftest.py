@@ -18,6 +18,8 @@ HEARD = [f"{ROOT}/{part}/#" for part in ("alarm", "cap", "grid", "job", "overrid
 SOLVER_S = 4
 QUICK = ("control.cycle_s=60", "control.cap_ttl_s=200", f"control.solver_budget_s={SOLVER_S}")
 """At 20 times the clock's speed a plan every 3 s, and caps that last 10 s."""
+PATIENCE_S = 12
+"""How long two plans may take: they take 6 s, the others are for a machine that has more to do."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

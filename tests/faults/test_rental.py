@@ -1,10 +1,13 @@
-"""Fault 59: GPUs die amid a rental, on a bus in memory with the real solver; the site is that of `tests/facility/test_rentals.py`.
+"""Fault 59: GPUs die amid a rental, on a bus in memory with the real solver, and in the running house.
 
-Pool `p` has 10 GPUs, 6 of them rented by `c` at a penalty of 12 EUR a GPU hour, 2 wanted by job `j`; pool `q` has 4 of the same model.
+The site in memory is that of `tests/facility/test_rentals.py`: pool
+`p` has 10 GPUs, 6 of them rented by `c` at a penalty of 12 EUR a GPU hour, 2 wanted by job `j`; pool `q` has 4 of the same model.
 """
 
 from __future__ import annotations
 
+import json
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,7 +19,9 @@ import pytest
 from facility.site import Site
 from tests.facility.test_daemon import NOW, House
 from tests.facility.test_rentals import WHOLE, WIDER, burst
+from tests.faults.conftest import PATIENCE_S, WiredHouse
 from tests.faults.fault import Fault
+from tests.processes import CAPS, ROOT, needs_mosquitto
 
 DEAR = Site.model_validate(WIDER.model_dump(mode="json", exclude_unset=True) | {
     "contracts": {"c": WHOLE["contracts"]["c"] | {"penalty_per_gpu_h": 12, "floor_speed": 0.5}},
@@ -162,3 +167,29 @@ def test_fault_59_of_two_rentals_the_cheaper_one_goes_without(halls: Halls, faul
     assert (halls.rental("burst")["gone"], halls.rental("c")["gone"]) == (0, 4)
     halls.live(31)
     assert halls.run() == {"c": 5}, "the other rental has ended"
+
+
+@needs_mosquitto
+def test_fault_59_when_racks_of_the_running_house_die_the_next_plan_is_for_what_is_left(house: WiredHouse, fault: Fault) -> None:
+    """The agent of a pool of 480 GPUs, of which kepler-tune has 192 at 30 EUR a GPU hour, has 150 left and then all again."""
+    topic, left = f"{ROOT}/cap/h1/h1-b/reported", 150
+
+    def working() -> int:
+        sent = house.ear.told(CAPS)
+        return sum(group["gpus"] for group in sent["groups"]) if sent else 0
+
+    house.until(lambda: house.mode() == "NORMAL" and working() > left, 10, "a plan")
+    house.plant.send_signal(signal.SIGSTOP)  # so that nobody else says how many there are
+    try:
+        report = house.ear.told(topic)
+        dead = report | {"gpus": left, "timestamp": round(house.now().timestamp() * 1000)}
+        fault(lambda: house.publish(topic, json.dumps(dead), "-r"))
+        fault.proven(lambda: house.ear.told(topic)["gpus"] == left, "the agent has all its GPUs")
+        house.until(lambda: house.ear.told(f"{ROOT}/alarm/gpus-h1-b"), 5, "an alarm")
+        house.until(lambda: working() <= left, PATIENCE_S, "a plan for what is left")
+        cause = house.ear.told(f"{ROOT}/alarm/gpus-h1-b")["cause"]
+        assert cause == "330 of 480 GPUs of pool h1-b are gone; kepler-tune lacks 42, 1260 EUR an hour are owed"
+    finally:
+        house.plant.send_signal(signal.SIGCONT)
+    house.until(lambda: not house.ear.told(f"{ROOT}/alarm/gpus-h1-b"), PATIENCE_S, "its end")
+    house.until(lambda: working() > left, PATIENCE_S, "a plan for all of them")

@@ -34,13 +34,10 @@ from models.solving.program import Program
 from models.solving.solver import Solver
 from tests.facility.test_daemon import NOW, SITE, House
 from tests.facility.test_rentals import WHOLE
-from tests.faults.conftest import SOLVER_S, WiredHouse
+from tests.faults.conftest import PATIENCE_S, SOLVER_S, WiredHouse
 from tests.faults.fault import Fault
 from tests.models.test_child import covering
 from tests.processes import CAPS, METER, POOL, ROOT, needs_mosquitto
-
-PATIENCE_S = 12
-"""Two cycles are 6 s; the others are for a machine that has more to do."""
 
 
 def state(pid: int) -> str:
@@ -80,6 +77,8 @@ def test_fault_01_a_solver_that_never_returns_ends_its_cycle_in_time_and_stops_n
 @needs_mosquitto
 def test_fault_02_a_solver_that_dies_is_told_and_replaced(house: WiredHouse, fault: Fault) -> None:
     house.until(lambda: house.mode() == "NORMAL", 10, "a plan")
+    plan = house.ear.told(f"{ROOT}/plan/current")["plan_id"]
+    house.until(lambda: house.ear.told(f"{ROOT}/plan/current")["plan_id"] != plan, PATIENCE_S, "the end of a cycle")
     solver, log = house.solver(), len(house.said())
     fault(lambda: os.kill(solver, signal.SIGKILL))
     fault.proven(lambda: state(solver) in ("", "Z"), "the solver lives")

@@ -10,7 +10,7 @@
 | aim | 95 % of it | what is cut is expected, not measured; a second cut is dearer than a deeper one |
 | redistribute | after 60 s at or below the cut | until then caps are held one by one; then a plan may share out anew what fits below the aim |
 | release | below 90 % for 60 s | far enough below the cut that what rises again does not pass it |
-| grid | above its limit, aim at 99 %, release at 97.5 % for 60 s | it is a contract's mean and no rating: plans rightly fill it |
+| grid | above its limit, or an event's target, aim at 99 %, release at 97.5 % for 60 s | a contract's mean, no rating: plans rightly fill it |
 | hall | where a minute more of its rise ends above the allowable maximum | IT gear warms a hall by some K/min; lower caps show in its rise |
 | | aim at the recommended maximum in 300 s; released at or below it for 60 s | |
 | settle | 15 s | caps reach GPUs, and those the meter, within that; what a meter shows above what was answered is news at once (2 %, 2 K) |

@@ -44,8 +44,8 @@ class Grid:
         return frozenset(self.site.batteries)
 
     def limit_kw(self, here: Situation) -> float:
-        """The limit of the step that has begun."""
-        return here.asked.import_limit_kw[0]
+        """The limit of the step that has begun, or the target of an event that lasts."""
+        return min([here.asked.import_limit_kw[0], *(kw for kw in here.asked.event_target_kw[:1] if kw is not None)])
 
     def reckon(self, here: Situation, start: Decision) -> Reckoned:  # noqa: ARG002 - it is reckoned anew, with what cooling does
         """Tell how much a decision is expected to have of it, kW, that differs from `start` in its caps only."""
