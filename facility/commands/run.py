@@ -6,7 +6,7 @@ import faulthandler
 import logging
 import math
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from facility.errors import Fault, InputError
 from facility.history import Nowhere, Recorder, default_place, open_history
 from facility.journal.journal import Journal
 from facility.journal.lock import StoreBusyError
+from facility.journal.store import StoreFault
 from facility.process.asked import Asked, by_signals
 from facility.process.notify import Notify
 from facility.process.reload import Read, Reload
@@ -33,6 +34,8 @@ from models.solving.child import Child
 
 log = logging.getLogger("facility")
 
+RUNNING = "running"
+"""The fact in the journal that a process runs; one that ends cleanly takes it back."""
 LEAVES_S = 1.0
 """How long a process that dies may still have the history's lock once it has let go of the journal's."""
 
@@ -95,6 +98,11 @@ def run_daemon(site_file: str, settings: tuple[str, ...], options: Options) -> i
         recorder = stack.enter_context(closing(_recorder(site.id, site.history, options.history, path.parent, clock)))
         work = Work(here.read, Means(instance, bus, journal, clock, here.speed, solver, recorder, here.notify), here.reload)
         log.info("running %s on %s as %s", site.id, here.read.broker.place, instance)
+        if journal.get(RUNNING) == b"true":
+            log.warning("the process that ran before ended without a word")
+            work.daemon.follows_a_death()
+        with suppress(StoreFault):
+            journal.put(RUNNING, b"true")
         ours = True
         try:
             ours = work.go(here.asked)
@@ -102,6 +110,8 @@ def run_daemon(site_file: str, settings: tuple[str, ...], options: Options) -> i
             here.notify.stopping()
             if ours:
                 work.daemon.close()
+                with suppress(StoreFault):
+                    journal.put(RUNNING, b"false")
             else:
                 bus.publish(last_will(site, instance, "another process writes the journal"))
             bus.close()

@@ -166,7 +166,12 @@ class Daemon:
     def stood_still(self, seconds: float) -> None:
         """Tell people that nobody was attended to for so long."""
         with self._lock, self.faults.survived("an alarm"):
-            self.upkeep.stalls.stood(seconds, self._clock.now())
+            self.upkeep.passing.stood(seconds, self._clock.now())
+
+    def follows_a_death(self) -> None:
+        """Tell people that the process before this one ended without a word."""
+        with self._lock, self.faults.survived("an alarm"):
+            self.upkeep.passing.died(self._clock.now())
 
     def within(self, do: Callable[[Rooms, datetime], T]) -> T:
         """Do something with the rooms at the present instant, under the lock; from any thread."""

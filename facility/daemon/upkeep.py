@@ -18,11 +18,11 @@ from facility import __version__
 from facility.bus.interface import Bus
 from facility.bus.messages import Status
 from facility.clock import Clock, milliseconds
+from facility.daemon.passing import Passing
 from facility.daemon.question import UNHEARD
 from facility.daemon.reception import Reception
 from facility.daemon.record import note_decision
 from facility.daemon.rooms import Rooms
-from facility.daemon.watchdog import Stalls
 from facility.decision import Decision
 from facility.history import Nowhere, Recorder
 from facility.site import Site
@@ -52,7 +52,7 @@ class Upkeep:
     ) -> None:
         self._site, self._bus, self._clock, self._rooms, self._reception = site, bus, clock, rooms, reception
         self._history, self._instance, self._cycles, self._wake = history, instance, cycles, wake
-        self.stalls = Stalls(rooms.alarms, clock)
+        self.passing = Passing(rooms.alarms, clock)
         self._connections = 0
         self._noted: Decision | None = None
         self.began_s = self.guard_s = self.facts_s = clock.elapsed_s()
@@ -74,7 +74,7 @@ class Upkeep:
         if (reason := rooms.breaches.look(now)) and governor.outcome.mode != "SAFE":
             governor.safe(rooms.known.situation(now), reason)
         rooms.rivals.look(now)
-        self.stalls.look(now)
+        self.passing.look(now)
         rooms.alarms.follow_history(self._history.trouble, now)
         if governor.in_force is not self._noted:
             self._noted = governor.in_force

@@ -18,19 +18,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from datetime import datetime
-
-from facility.clock import Clock
-from facility.daemon.alarms import Alarms
 
 log = logging.getLogger(__name__)
 
 SLOW_S, DEAD_S, END_S = 2.0, 10.0, 15.0
 LOOK_S = 0.25
 BEAT_S = 1.0
-CALM_S = 60.0
-"""How long the loop must not have stood still before the alarm is taken back."""
-STOOD = "loop-stood"
 STUCK = 3
 """Exit code of a process that ended itself."""
 
@@ -98,23 +91,3 @@ class Watchdog:
         while not self._over.wait(LOOK_S):
             signal.setitimer(signal.ITIMER_PROF, END_S)
             self.look()
-
-
-class Stalls:
-    """The alarm of a loop that stood still; to be used under the daemon's lock."""
-
-    def __init__(self, alarms: Alarms, clock: Clock) -> None:
-        self._alarms, self._clock = alarms, clock
-        self._stood_s: float | None = None
-
-    def stood(self, seconds: float, now: datetime) -> None:
-        """The loop had stood still for so long: neither readings nor operators were heard."""
-        self._stood_s = self._clock.elapsed_s()
-        cause = f"the loop that reads and guards stood still for {seconds:.0f} s: nobody was heard in that time"
-        self._alarms.stand(STOOD, cause, now, place="svc", remedy="see where, in the log, and whether the machine has what it needs")
-
-    def look(self, now: datetime) -> None:
-        """Take the alarm back once the loop has gone on for `CALM_S`."""
-        if self._stood_s is not None and self._clock.elapsed_s() - self._stood_s >= CALM_S:
-            self._stood_s = None
-            self._alarms.clear(STOOD, now)

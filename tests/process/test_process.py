@@ -109,3 +109,7 @@ def test_a_stop_is_told_and_clean(house: Managed) -> None:
     house.daemon.send_signal(signal.SIGTERM)
     assert house.daemon.wait(6) == 0
     assert house.told()[-1] == "STOPPING=1"
+    log = len(house.said())
+    house.start_daemon()
+    house.until(lambda: house.mode() == "NORMAL", 40, "a plan")
+    assert "without a word" not in house.said()[log:]

@@ -77,6 +77,7 @@ def test_a_spare_waits_and_takes_over_within_five_seconds_of_a_death_with_the_pl
     house.daemon.wait(5)
     house.daemon = spare
     house.clear(POOL, "lasting")
+    assert "without a word" in house.ear.told(f"{ROOT}/alarm/ended-without-a-word")["cause"]
     with Journal(house.folder / "journal.sqlite", read_only=True) as journal:
         assert [e.action for e in journal.account(house.now().replace(year=2000)) if e.sort == "service"][-2:] == ["took over", "started"]
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from facility.clock import VirtualClock
-from facility.daemon.watchdog import CALM_S, DEAD_S, END_S, LOOK_S, SLOW_S, STOOD, Watchdog
+from facility.daemon.passing import DIED, DIED_FOR_S, STOOD, STOOD_FOR_S
+from facility.daemon.watchdog import DEAD_S, END_S, LOOK_S, SLOW_S, Watchdog
 from tests.facility.test_daemon import SITE, House
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
@@ -120,12 +121,24 @@ def test_an_alarm_tells_of_it_until_the_loop_has_gone_on_for_a_minute(house: Hou
     alarm = house.retained(f"alarm/{STOOD}")
     assert alarm is not None
     assert "stood still for 11 s" in alarm["cause"]
-    house.clock.advance(CALM_S - 1)
+    house.clock.advance(STOOD_FOR_S - 1)
     house.settle()
     assert house.retained(f"alarm/{STOOD}") is not None
     house.clock.advance(1)
     house.settle()
     assert house.retained(f"alarm/{STOOD}") is None
+
+
+def test_a_process_that_follows_a_death_says_so_for_ten_minutes(house: House) -> None:
+    house.daemon.follows_a_death()
+    house.clock.advance(DIED_FOR_S - 1)
+    house.settle()
+    alarm = house.retained(f"alarm/{DIED}")
+    assert alarm is not None
+    assert "without a word" in alarm["cause"]
+    house.clock.advance(1)
+    house.settle()
+    assert house.retained(f"alarm/{DIED}") is None
 
 
 def test_a_planner_that_does_not_come_back_ends_its_cycle_as_held_and_comes_too_late(house: House) -> None:
