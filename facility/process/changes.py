@@ -6,7 +6,7 @@ Dangerous, and refused with everything else that changed, is
 - more room under what carries load: a rating, a temperature, a settable cap that is raised, a margin or a backup that is taken away
   (`LOOSER`). What is drawn already may be all that the gear bears, and a slip of the keyboard looks the same;
 - a pool, feeder, hall, plant or battery that carries load and is removed, or hung elsewhere;
-- a higher limit at the grid while the meter makes caps give way;
+- a higher limit at the grid while the meter makes caps give way, and caps that last longer in silence;
 - anything with which the caps in force, or the fallback caps, break the plant in the verifier's eyes.
 
 What is not measured counts as loaded. A new start asks nothing of this: whoever starts the service stands beside it.
@@ -25,7 +25,7 @@ from facility.errors import Fault
 from facility.site import Site
 from facility.verify import fallback_caps, fits, verify
 
-ANOTHER = ("id", "timezone", "currency", "grid.feed", "bus.root", "bus.broker", "bus.profile", "bus.dsx")
+ANOTHER = ("id", "timezone", "currency", "grid.feed", "grid.feeds", "bus.root", "bus.broker", "bus.profile", "bus.dsx")
 """Keys, with all below them, that only a new start takes."""
 LOOSER = {
     "rating_kw": +1, "worst_case_margin": +1, "redundancy_group": 0, "allowable_max_c": +1, "max_cap_w": +1, "min_cap_w": -1,
@@ -76,6 +76,9 @@ def dangers(old: Site, new: Site, found: tuple[Change, ...], here: Situation, in
         elif family in FAMILIES and leaf in LOOSER:
             if _looser(leaf, change.old, change.new) and _loaded(old, family, asset, here):
                 yield Fault(change.key, f"{_said(change.old)} became {_said(change.new)}, which gives more room to what carries load", WAIT)
+        elif change.key == "control.cap_ttl_s" and change.new > change.old:
+            says = f"{change.old:g} became {change.new:g}: agents would hold their caps longer in silence"
+            yield Fault(change.key, says, "start the service again for it")
         elif change.key == "grid.import_limit_kw" and gives_way and change.new > change.old:
             says = f"{change.old:g} became {change.new:g} while the meter makes caps give way"
             yield Fault(change.key, says, "wait until the meter has been within the limit for a minute")

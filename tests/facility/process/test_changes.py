@@ -92,6 +92,7 @@ def test_what_is_tighter_or_no_limit_of_the_plant_is_no_danger(house: House, key
         ({"currency": "USD"}, "another site"),
         ({"bus__root": "elsewhere/v1"}, "another site"),
         ({"bus__broker": "mqtt://10.0.0.9"}, "another site"),
+        ({"control__cap_ttl_s": 90_000.0}, "longer in silence"),
         ({"feeders__main__rating_kw": 50.0}, "more room to what carries load"),
         ({"gpu_models__g__max_cap_w": 500}, "more room to what carries load"),
         ({"gpu_models__g__min_cap_w": 50}, "more room to what carries load"),
@@ -128,6 +129,43 @@ def test_what_carries_load_is_neither_removed_nor_hung_elsewhere() -> None:
     for new, says in ((without, "it was removed and carries load"), (moved, "it moved from main to side and carries load")):
         assert says in str(next(dangers(old, new, changes(old, new), here(old, snapshot), None, gives_way=False)))
         assert list(dangers(old, new, changes(old, new), here(old, idle), None, gives_way=False)) == []
+
+
+def test_what_hangs_together_is_loaded_together() -> None:
+    feeder, hall = RAW["feeders"]["main"], RAW["halls"]["h"]
+    battery = {"feeder": "main", "capacity_kwh": 10, "charge_kw": 5, "discharge_kw": 5}
+    raw = RAW | {
+        "feeders": {"main": feeder, "side": feeder | {"parent": "main"}},
+        "halls": {"h": hall, "spare": hall},
+        "batteries": {"b": battery},
+    }
+    old = Site.model_validate(raw)
+    full, idle = Snapshot(at=NOW, pool_kw={"p": 2.0}), Snapshot(at=NOW, pool_kw={"p": 0.0})
+
+    def refused(change: dict[str, Any], snapshot: Snapshot) -> bool:
+        new = Site.model_validate(raw | change)
+        return bool(list(dangers(old, new, changes(old, new), here(old, snapshot), None, gives_way=False)))
+
+    hotter = {"gpu_models": {"g": RAW["gpu_models"]["g"] | {"max_cap_w": 450}}}
+    moved = {"halls": {"h": hall | {"feeder": "side"}, "spare": hall}}
+    assert (refused(hotter, full), refused(hotter, idle)) == (True, False)
+    assert (refused(moved, full), refused(moved, idle)) == (True, False)
+    assert not refused({"halls": {"h": hall}}, full), "nothing is in it"
+    assert refused({"contracts": {}}, idle), "its GPUs are rented"
+    assert refused({"batteries": {}}, idle), "nobody knows what a battery does"
+    assert refused({"batteries": {"b": battery | {"discharge_kw": 50}}}, idle)
+    assert not refused({"batteries": {"b": battery | {"discharge_kw": 2}}}, idle)
+
+
+def test_a_backup_that_is_taken_away_gives_the_plant_room() -> None:
+    feeder = RAW["feeders"]["main"]
+    pair = {name: feeder | {"parent": "main", "redundancy_group": "g"} for name in ("x", "y")}
+    old = Site.model_validate(RAW | {"feeders": {"main": feeder} | pair})
+    new = Site.model_validate(RAW | {"feeders": {"main": feeder} | {name: feeder | {"parent": "main"} for name in pair}})
+    loaded = here(old, Snapshot(at=NOW, feeder_kw={"x": 2.0, "y": 0.0}))
+    (fault,) = dangers(old, new, changes(old, new), loaded, None, gives_way=False)
+    assert (fault.place, "gives more room" in fault.found) == ("feeders.x.redundancy_group", True)
+    assert list(dangers(new, old, changes(new, old), loaded, None, gives_way=False)) == []
 
 
 def test_caps_in_force_that_would_break_the_plant_are_a_danger(house: House) -> None:
