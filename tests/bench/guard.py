@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from contextlib import ExitStack, suppress
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -54,22 +55,32 @@ def once(house: House, *, busy: bool) -> tuple[float, float]:
         os.kill(solver, signal.SIGSTOP)
         time.sleep(CYCLE_S)
     at = overload(house, 1.02 * RATED_KW)
-    house.until(lambda: gave_way_at(house, at), 10, "a decrease")
-    decrease = gave_way_at(house, at)[0]
-    told = [heard for heard, m in list(house.ear.heard) if heard >= at and m.topic in LIMITS_KW and _kw(m.payload) > LIMITS_KW[m.topic]]
+    house.until(lambda: told_at(house, at), 10, "too high a reading")
+    told = told_at(house, at)[0]
+    house.until(lambda: lower_at(house, told), 10, "a decrease")
+    decrease = lower_at(house, told)[0]
     if busy:
         with suppress(ProcessLookupError):  # it was in the way for too long, and has been replaced
             os.kill(solver, signal.SIGCONT)
     house.trouble()
     house.until(lambda: house.mode() == "NORMAL" and not standing(house), 60, "the end of it")
-    return decrease - min(told), decrease - at
+    return decrease - told, decrease - at
 
 
-def gave_way_at(house: House, since: float) -> list[float]:
-    """When caps were published that gave way to a meter."""
-    topics = [f"{ROOT}/cap/h1/{pool}/desired" for pool in POOLS]
-    heard = [(at, m.payload) for at, m in list(house.ear.heard) if at >= since and m.topic in topics]
-    return [at for at, payload in heard if b"carried" in payload or b"the meter showed" in payload]
+def told_at(house: House, since: float) -> list[float]:
+    """When a meter showed too much."""
+    heard = [(at, m) for at, m in list(house.ear.heard) if at >= since and m.topic in LIMITS_KW]
+    return [at for at, m in heard if _kw(m.payload) > LIMITS_KW[m.topic]]
+
+
+def lower_at(house: House, since: float) -> list[float]:
+    """When less was published for a pool than before."""
+    found = []
+    for pool in POOLS:
+        heard = [(at, json.loads(m.payload)) for at, m in list(house.ear.heard) if m.topic == f"{ROOT}/cap/h1/{pool}/desired"]
+        sums = [(at, sum_w(house, pool, sent)) for at, sent in heard]
+        found += [at for (_, before_w), (at, now_w) in pairwise(sums) if at >= since and now_w < before_w]
+    return sorted(found)
 
 
 def caps_w(house: House) -> int:
