@@ -253,6 +253,15 @@ def test_no_job_waits_where_lower_caps_have_yet_to_show_also_for_a_feeder_above(
     assert post.in_force.jobs[0].action == "hold"
 
 
+def test_where_nothing_more_can_be_lowered_it_is_tried_again_after_15_seconds_or_when_there_is_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    post, tried = Post(p=100, q=100), list[float]()
+    give = post.guard._give
+    monkeypatch.setattr(post.guard, "_give", lambda reading, *rest: (tried.append(reading.value), give(reading, *rest))[1])
+    for seconds, kw in ((1, 49.5), (1, 49.5), (1, 49.5), (10, 50.0), (1, 50.6), (14, 50.6), (1, 50.6)):
+        post.feeders(seconds, bus_a=kw)
+    assert tried == [49.5, 49.5, 50.6, 50.6]
+
+
 def test_gpus_whose_job_waits_keep_its_cap_where_their_pool_has_a_higher_one() -> None:
     post = Post(FREE, (JOB,), p=100, q=100)
     post.in_force = replace(post.in_force, pools=(replace(post.in_force.pools[0], cap_w=100), *post.in_force.pools[1:]))

@@ -47,6 +47,7 @@ class Guard:
         self._readings = Readings(site)
         self._cuts: dict[str, Cut] = {}
         self._lowered: dict[str, tuple[datetime, float | None]] = {}
+        self._spent: dict[str, tuple[datetime, float]] = {}
         self._seen: dict[str, float] = {}
         self._lasting = Lasting()
 
@@ -134,7 +135,10 @@ class Guard:
         return derated(self._cuts.values(), site)
 
     def _due_kw(self, reading: Reading, now: datetime) -> float | None:
-        """How much power must go; None where lower caps are still to show, and this reading says nothing new."""
+        """How much power must go; None where this reading says nothing new, and lower caps are still to show or there is nothing more to lower."""
+        spent_at, most = self._spent.get(reading.place.name, (None, 0.0))
+        if spent_at is not None and now - SETTLE < spent_at <= now and reading.value <= most + reading.news:
+            return None
         at, seen = self._lowered.get(reading.place.name, (None, None))
         if at is None or not now - SETTLE < at <= now or isinstance(reading.place, AtWorst):
             return reading.over_kw
@@ -158,6 +162,8 @@ class Guard:
         if isinstance(place, Carrier | Hall) and before is not None and spent:  # the lowest caps were not enough
             waiting |= jobs_in(here.snapshot, place.pools, less)
         less = because(held(less, waiting, here.snapshot, reading.says), now, reading.says)
+        if before is not None and not lowers(less, first):
+            self._spent[place.name] = (here.now, reading.value)
         unseen_kw = reading.value - first_kw if reading.unseen_kw is None else reading.unseen_kw
         level = logging.WARNING if before is None else logging.DEBUG
         log.log(level, "%s, %.1f kW must go: caps give way", reading.says, over_kw)

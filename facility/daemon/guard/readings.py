@@ -134,7 +134,7 @@ class Readings:
             who = f"while {', '.join(sorted(self.defiant))} draws more than caps allow" if self.defiant else "where nothing measures it"
             yield Reading(
                 AtWorst(it, most_kw, self.defiant), kw, most_kw + SLACK, -inf, kw - most_kw, f"{it.name} may carry {kw:.1f} of {most_kw:g} kW {who}",
-                0.0, most_kw, reckoned=True, unseen_kw=kw - at_worst_kw(it, here, in_force, {}, by_caps),
+                NEWS_SHARE * most_kw, most_kw, reckoned=True, unseen_kw=kw - at_worst_kw(it, here, in_force, {}, by_caps),
             )  # fmt: skip
 
     def _most_kw(self, it: Carrier) -> float:
