@@ -1,51 +1,67 @@
 """Actuate: a decision becomes messages, in the order that is safe whatever gets lost - decreases, read-back, increases.
 
 A message after which no more may be in force (`in_force`) is sent at once, and so is one that is safe even if none of the messages
-before it arrived. Of any other only the part that lowers goes ahead; the whole follows when the pools that gave way have reported back.
-Whether a message raises anything is told by what the pool was last sent, where that is known. What a topic was told already, until the
-same instant, it is not told again.
+before it arrived. Of any other only the part that lowers goes ahead; the whole follows, in steps (`climb`), when the pools that gave way
+have reported back. What is known to be in force already is added by nobody. What a topic was told already, until the same instant, it
+is not told again.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from datetime import datetime
+from random import Random
 
 import msgspec
 
 from facility.bus.interface import Bus, Message
 from facility.bus.messages import CapReported, encode
 from facility.bus.topics import Topics
+from facility.daemon.climb import Climb
 from facility.daemon.in_force import InForce
-from facility.daemon.orders import Desired, Stamp, caps_order, job_order, other_orders
+from facility.daemon.orders import Desired, Stamp, caps_order, job_order, other_orders, same_order
 from facility.decision import Decision, PoolCaps
 from facility.invariants.ceiling import caps_of, ceiling, overloads, part, rises, ways
 from facility.journal.journal import Journal
 from facility.site import Site
 from facility.snapshot import Snapshot
-from facility.verify import fallback_caps
 
 log = logging.getLogger(__name__)
 
 
-class Actuator:
-    """Sends decisions and remembers what may be in force. To be used under the daemon's lock."""
+@dataclass(frozen=True)
+class Told:
+    """The last order on a topic, and whether it is on its way."""
 
-    def __init__(self, site: Site, bus: Bus, journal: Journal, epoch: int) -> None:
+    order: Desired
+    payload: bytes
+    queued: bool
+
+
+class Actuator:
+    """Sends decisions and remembers what may be in force. To be used under the daemon's lock; `random` draws the pauses between steps."""
+
+    def __init__(self, site: Site, bus: Bus, journal: Journal, epoch: int, random: Random) -> None:
         self._site, self._bus, self._journal, self._epoch = site, bus, journal, epoch
         self._topics = Topics(site.bus.root, site.id)
-        self._fallback_w = fallback_caps(site)
         self.in_force = InForce(site, epoch)
+        self._climb = Climb(site, random)
         self._waiting: dict[str, PoolCaps] = {}
+        self._at_once: AbstractSet[str] = frozenset()
+        self._stalled = False
         self._decision: Decision | None = None
         self._plan_id = ""
-        self._last: dict[str, tuple[bytes, datetime]] = {}
+        self._sent: dict[str, PoolCaps] = {}
+        self._last: dict[str, Told] = {}
         self._queued = True
         self.seq = 0
 
     @property
     def waiting(self) -> tuple[str, ...]:
-        """Pools whose increase waits for the others' read-back."""
+        """Pools that do not have all of their increase yet."""
         return tuple(self._waiting)
 
     @property
@@ -53,49 +69,87 @@ class Actuator:
         """By pool, what its agent reports above what was sent."""
         return self.in_force.too_high
 
+    def due(self, now: datetime) -> bool:
+        """Whether there is a step to make (`release`)."""
+        return bool(self._waiting) and not self._stalled and self._climb.due(now)
+
+    def as_sent(self, decision: Decision) -> Decision:
+        """`decision` with the caps that were sent last: where they are still to rise, with those that they have."""
+        return replace(decision, pools=tuple(self._sent.get(caps.pool, caps) for caps in decision.pools))
+
     def resume(self, decision: Decision, now: datetime) -> None:
         """Know what an earlier process published last."""
         self.in_force.resume(decision, now)
 
-    def send(self, decision: Decision, site: Site, snapshot: Snapshot, outdoor_c: float, now: datetime, plan_id: str) -> None:
-        """Send `decision`: holds, caps that do not rise, what may rise, cooling and batteries, jobs that run. `site` is the one in force."""
-        self._decision, self._plan_id = decision, plan_id
-        self._last = {topic: kept for topic, kept in self._last.items() if kept[1] > now}
+    def send(
+        self,
+        decision: Decision,
+        site: Site,
+        snapshot: Snapshot,
+        outdoor_c: float,
+        now: datetime,
+        plan_id: str,
+        at_once: AbstractSet[str] = frozenset(),
+    ) -> None:
+        """Send `decision`: holds, caps that do not rise, what may rise, cooling and batteries, jobs that run.
+
+        `site` is the one in force; pools `at_once` rise without steps, for somebody commands their caps.
+        """
+        self._decision, self._plan_id, self._at_once = decision, plan_id, at_once
+        self._last = {topic: told for topic, told in self._last.items() if told.order.valid_until > now}
         self.in_force.lapse(now)
         self._jobs(decision, "hold", now)
-        rising = {caps.pool: caps for caps in decision.pools if self._rises(caps)}
+        self._waiting = {caps.pool: caps for caps in decision.pools if self._rises(caps)}
         for caps in decision.pools:
-            if caps.pool not in rising:
+            if caps.pool not in self._waiting:
                 self._caps(caps, now)
-        self._waiting = rising
-        self.release(site, snapshot, outdoor_c, now)
+        rose = self.release(site, snapshot, outdoor_c, now)
         for caps in self._waiting.values():
-            self._caps(self._lowering(caps), now)
+            if caps.pool not in rose:
+                self._caps(self._lowering(caps), now)
         for topic, order in other_orders(decision, self._topics, self._stamp(now)):
             self._publish(topic, order)
         for battery in decision.batteries:
             self.in_force.charges(battery.battery, battery.power_kw, decision.until)
         self._jobs(decision, "run", now)
 
-    def release(self, site: Site, snapshot: Snapshot, outdoor_c: float, now: datetime) -> None:
-        """Send the increases that are safe by now, whichever of the earlier messages were lost."""
-        decision = self._decision
-        if self._waiting and decision is not None and now < decision.until and not self._unsafe(decision, site, snapshot, outdoor_c):
-            waiting, self._waiting = self._waiting, {}
-            for caps in waiting.values():
-                self._caps(caps, now)
+    def release(self, site: Site, snapshot: Snapshot, outdoor_c: float, now: datetime) -> frozenset[str]:
+        """Send the next step of the increases as far as it is safe by now, whichever of the earlier messages were lost; the pools that rose."""
+        decision, self._stalled = self._decision, False
+        if not self._waiting or decision is None or now >= decision.until:
+            return frozenset()
+        quick = [caps for pool, caps in self._waiting.items() if pool in self._at_once]
+        slow = [caps for pool, caps in self._waiting.items() if pool not in self._at_once]
+        step = self._climb.step(slow, self.in_force, now) if slow and self._climb.due(now) else []
+        several = [*quick, *step]
+        safe = next((some for some in (several, quick) if some and not self._unsafe(some, decision, site, snapshot, outdoor_c)), [])
+        safe = safe or [caps for caps in several if not self._adds(caps)]
+        self._stalled = not safe and bool(quick or step)
+        for caps in safe:
+            self._caps(caps, now)
+            if caps == self._waiting[caps.pool]:
+                del self._waiting[caps.pool]
+        if slow and self._climb.due(now) and not self._stalled:
+            self._climb.pause(now)
+        return frozenset(caps.pool for caps in safe)
 
     def read_back(self, pool: str, report: CapReported, *, retained: bool = False) -> bool:
         """Take an agent's report; True where less may be in force because of it."""
-        return self.in_force.read_back(pool, report, retained=retained)
+        less = self.in_force.read_back(pool, report, retained=retained)
+        self._stalled = self._stalled and not less
+        return less
 
     def republish(self, now: datetime) -> None:
         """Send again what still holds, after a reconnect: the broker is a cable, not a memory."""
-        for topic, (payload, valid_until) in self._last.items():
-            if valid_until > now:
-                self._bus.publish(Message(topic, payload, qos=1, retain=True, valid_until=valid_until))
+        for topic, told in self._last.items():
+            if told.order.valid_until > now:
+                self._bus.publish(Message(topic, told.payload, qos=1, retain=True, valid_until=told.order.valid_until))
 
     def _rises(self, caps: PoolCaps) -> bool:
+        return rises(caps_of(caps, self._site.pools[caps.pool].gpus), self.in_force.low(caps.pool))
+
+    def _adds(self, caps: PoolCaps) -> bool:
+        """Whether more may be in force by `caps` than is known to be."""
         return rises(caps_of(caps, self._site.pools[caps.pool].gpus), self.in_force.known(caps.pool))
 
     def _lowering(self, caps: PoolCaps) -> PoolCaps:
@@ -105,18 +159,24 @@ class Actuator:
         along = ways(caps, self.in_force.last(caps.pool), pool.gpus)
         return part(caps, along, 0.0, model.min_cap_w, model.power_step_w)
 
-    def _unsafe(self, decision: Decision, site: Site, snapshot: Snapshot, outdoor_c: float) -> tuple[str, ...]:
-        """Feeders that are endangered where any of the messages, old or of `decision`, do not arrive."""
+    def _unsafe(
+        self, some: Sequence[PoolCaps], decision: Decision, site: Site, snapshot: Snapshot, outdoor_c: float
+    ) -> tuple[str, ...]:
+        """Feeders that are endangered where any of the messages, old or of `some`, do not arrive."""
         known = {pool: self.in_force.known(pool) for pool in self._site.pools}
-        after = {
-            caps.pool: ceiling(self.in_force.most(caps.pool), caps_of(caps, self._site.pools[caps.pool].gpus)) for caps in decision.pools
-        }
+        after = {pool: self.in_force.most(pool) for pool in self._site.pools}
+        after |= {caps.pool: ceiling(after[caps.pool], caps_of(caps, self._site.pools[caps.pool].gpus)) for caps in some}
         return overloads(site, decision, snapshot, outdoor_c, known, after, self.in_force.charging_kw)
 
     def _caps(self, caps: PoolCaps, now: datetime) -> None:
-        order = caps_order(caps, self._fallback_w[caps.pool], self._stamp(now))
-        seq = self._publish(self._topics.cap_desired(self._site.pools[caps.pool].hall, caps.pool), order)
-        self.in_force.sent(caps, order.valid_until, seq)
+        pool = self._site.pools[caps.pool]
+        order = caps_order(caps, self.in_force.fallback_w[caps.pool], self._stamp(now))
+        seq = self._publish(self._topics.cap_desired(pool.hall, caps.pool), order, again=caps.pool in self.too_high)
+        if seq is not None:
+            free = caps.pool in self._at_once
+            self._climb.turns.follow(caps.pool, caps_of(caps, pool.gpus), self.in_force.low(caps.pool), now, free=free)
+            self.in_force.sent(caps, order.valid_until, seq)
+            self._sent[caps.pool] = caps
 
     def _jobs(self, decision: Decision, action: str, now: datetime) -> None:
         for order in decision.jobs:
@@ -127,12 +187,15 @@ class Actuator:
         assert self._decision is not None
         return Stamp(self._epoch, now, self._decision.until, self._plan_id or None)
 
-    def _publish(self, topic: str, order: Desired) -> int:
-        """Send an order; its number."""
+    def _publish(self, topic: str, order: Desired, *, again: bool = False) -> int | None:
+        """Send an order; its number. None: the topic was told it already, and it is not to be told `again`."""
+        last = self._last.get(topic)
+        if last is not None and last.queued and not again and same_order(order, last.order):
+            return None
         self.seq = self._journal.next_seq()
         told = encode(msgspec.structs.replace(order, seq=self.seq))
-        self._last[topic] = (told, order.valid_until)
         queued = self._bus.publish(Message(topic, told, qos=1, retain=True, valid_until=order.valid_until))
+        self._last[topic] = Told(order, told, queued)
         if queued != self._queued:
             self._queued = queued
             log.log(

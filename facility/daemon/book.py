@@ -7,20 +7,22 @@ It is written from what went over the gate and what agents report, and shares no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections import defaultdict
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from facility.bus.messages import CapDesired, CapReported
 from facility.daemon.as_accepted import Accepted
+from facility.daemon.climb import Turns, most_rise_kw
 from facility.daemon.in_force import InForce
 from facility.daemon.lid import meter_lost, unmeasured_halls
 from facility.daemon.orders import caps_in
-from facility.daemon.overrule import commanded
+from facility.daemon.overrule import at_once, commanded
 from facility.daemon.situation import Situation
 from facility.decision import Decision, PoolCaps
-from facility.invariants import plant
+from facility.invariants import contracts, plant
 from facility.invariants.broken import Broken
-from facility.invariants.ceiling import caps_of, ceiling, rises, sum_w, worst_kw
+from facility.invariants.ceiling import Caps, caps_of, ceiling, rises, sum_w, worst_kw
 from facility.site import Site
 from facility.verify.loads import Carrier, carriers
 from facility.verify.supply import supplied
@@ -33,11 +35,16 @@ class Book:
         self._site, self._in_force = site, InForce(site, epoch)
         self._above = {name: _way_up(site, name) for name in site.feeders}
         self._caps: dict[str, PoolCaps] = {}
+        self._sent: dict[str, PoolCaps] = {}
         self._had: dict[str, PoolCaps] = {}
-        self._free: set[str] = set()
-        self._carry: tuple[Carrier, ...] = ()
+        self._free: frozenset[str] = frozenset()
+        self._commanded: frozenset[str] = frozenset()
+        self._most_rise_kw = most_rise_kw(site)
+        self._step_at: datetime | None = None
+        self._risen_kw: defaultdict[str, float] = defaultdict(float)
+        self._turns = Turns()
+        self._carry: dict[str, tuple[Carrier, ...]] = {}
         self._loads_kw: dict[str, float] = {}
-        self._known_kw: Mapping[str, float] = {}
         self.accepted: Accepted | None = None
 
     def resume(self, decision: Decision, now: datetime) -> None:
@@ -53,6 +60,7 @@ class Book:
         """Know what was accepted: it is what may go out from now on."""
         self._in_force.lapse(here.now)
         self._blind(here)
+        self._commanded = at_once(here.asked, here.snapshot)
         self.accepted = Accepted(decision, here.site, {job.id: job for job in here.snapshot.jobs})
         self._caps = {caps.pool: caps for caps in decision.pools}
         self.see(here)
@@ -64,11 +72,12 @@ class Book:
         self._blind(here)
         decision = self.accepted.decision
         site = supplied(here.site, decision)
-        self._carry = carriers(site)
-        self._loads_kw, self._known_kw = (
+        self._loads_kw, known_kw = (
             worst_kw(site, decision, here.snapshot, here.outdoor_c, {pool: of(pool) for pool in site.pools}, self._in_force.charging_kw)
             for of in (self._in_force.most, self._in_force.known)
         )
+        carry = [replace(it, worst_kw=max(it.worst_kw, it.load_kw(known_kw))) for it in carriers(site)]
+        self._carry = {name: tuple(it for it in carry if any(up in it.feeders for up, _ in way)) for name, way in self._above.items()}
 
     def judge(self, pool: str, order: CapDesired) -> tuple[tuple[Broken, ...], bool]:
         """What caps that are to go out break, and whether they raise any GPU's."""
@@ -76,29 +85,60 @@ class Book:
         form = (*plant.settable(self._site, caps), *plant.falls_back(self._site, pool, order.fallback_cap_w, self._in_force.fallback_w))
         if pool not in self._site.pools:
             return form, True
-        gpus = self._site.pools[pool].gpus
-        wanted, known = caps_of(caps, gpus), self._in_force.known(pool)
-        found = [*form, *plant.accepted(caps, self._caps.get(pool) if self.accepted is not None else None, gpus)]
-        raises = rises(wanted, known)
-        if raises:
-            most = self._in_force.most(pool)
-            found += plant.carried_at_worst(self._carry, self._with(pool, sum_w(ceiling(most, wanted)) - sum_w(most)), self._known_kw)
+        it, book = self._site.pools[pool], self._in_force
+        wanted, low = caps_of(caps, it.gpus), book.low(pool)
+        found = [*form, *plant.accepted(caps, self._caps.get(pool) if self.accepted is not None else None, it.gpus)]
+        raises = rises(wanted, low)
+        if rises(wanted, book.known(pool)):
+            found += plant.carried_at_worst(self._carry.get(it.feeder, ()), self._with(pool, wanted))
+        if raises and pool not in self._commanded:
+            found += self._gentle(pool, wanted, low, order.issued_at)
         if pool in self._had and pool not in self._free:
             found += plant.no_raise(caps, self._had[pool], "what it depends on is not measured")
         return tuple(found), raises
 
     def went(self, pool: str, order: CapDesired) -> None:
         """Know that caps went out."""
-        gpus, caps, most = self._site.pools[pool].gpus, caps_in(pool, order), self._in_force.most(pool)
-        self._loads_kw = self._with(pool, sum_w(ceiling(most, caps_of(caps, gpus))) - sum_w(most))
+        caps, low = caps_in(pool, order), self._in_force.low(pool)
+        sent, free = caps_of(caps, self._site.pools[pool].gpus), pool in self._commanded
+        self._loads_kw = self._with(pool, sent)
+        if not free:
+            recent = self._recent(order.issued_at)
+            for name, rise_kw in self._rise_kw(pool, sent, low).items():
+                recent[name] += rise_kw
+        self._turns.follow(pool, sent, low, order.issued_at, free=free)
         self._in_force.sent(caps, order.valid_until, order.seq)
+        self._sent[pool] = caps
 
     def charges(self, battery: str, power_kw: float, until: datetime) -> None:
         """Know that an order for a battery went out."""
         self._in_force.charges(battery, power_kw, until)
 
-    def _with(self, pool: str, more_w: int) -> dict[str, float]:
-        """The loads with more in one pool: losses are of what passes, so nothing below zero makes it less."""
+    def _gentle(self, pool: str, wanted: Caps, low: Caps, now: datetime) -> tuple[Broken, ...]:
+        """I13: what nobody commands rises in small steps, and does not hunt."""
+        recent, found = self._recent(now), tuple[Broken, ...]()
+        for name, rise_kw in self._rise_kw(pool, wanted, low).items():
+            found += contracts.rises_gently(name, rise_kw + recent[name], self._most_rise_kw[name])
+        if self._turns.fell(pool):
+            found += contracts.does_not_hunt(pool, (*self._turns.recent(pool, now), now), now, self._site.control.turns_per_h)
+        return found
+
+    def _recent(self, now: datetime) -> defaultdict[str, float]:
+        """How much caps rose below each feeder in the step that `now` belongs to, or that was less than a pause ago, kW."""
+        if self._step_at is None or not timedelta(0) <= now - self._step_at < timedelta(seconds=self._site.control.rise_pause_s[0]):
+            self._step_at, self._risen_kw = now, defaultdict(float)
+        return self._risen_kw
+
+    def _rise_kw(self, pool: str, sent: Caps, low: Caps) -> dict[str, float]:
+        """By how much caps rise, by feeder that carries them, kW."""
+        rise_kw = (sum_w(ceiling(low, sent)) - sum_w(low)) / 1000
+        return {name: rise_kw for name, _ in self._above[self._site.pools[pool].feeder]} if rise_kw > 0 else {}
+
+    def _with(self, pool: str, sent: Caps) -> dict[str, float]:
+        """The loads where a pool may obey `sent` too: losses are of what passes, so nothing below zero makes it less."""
+        most = self._in_force.most(pool)
+        if (more_w := sum_w(ceiling(most, sent)) - sum_w(most)) == 0:
+            return self._loads_kw
         loads_kw, more_kw = dict(self._loads_kw), more_w / 1000
         for name, loss_share in self._above[self._site.pools[pool].feeder]:
             more_kw *= 1 + loss_share
@@ -110,7 +150,8 @@ class Book:
         halls, dark = unmeasured_halls(self._site, here.snapshot), meter_lost(self._site, here.snapshot)
         blind = {name for name, pool in self._site.pools.items() if dark or pool.hall in halls}
         fallback_w = self._in_force.fallback_w
-        self._had = {name: self._had.get(name) or self._caps.get(name) or PoolCaps(name, fallback_w[name]) for name in blind}
+        had = {name: self._had.get(name) or self._sent.get(name) or self._caps.get(name) or PoolCaps(name, fallback_w[name]) for name in blind}
+        self._had = had
         self._free = (self._free | commanded(here.asked)) & blind
 
 

@@ -2,8 +2,8 @@
 
 | message                         | what is looked at                                                            | what breaks it    |
 |---------------------------------|------------------------------------------------------------------------------|-------------------|
-| caps that raise a GPU's         | I1 fits, I3 settable, I4 data is good, I5 accepted, I6 end and fallback, I14 | is not sent; SAFE |
-| caps that raise none            | I3, I5, I6, I14                                                              | is sent; SAFE     |
+| caps that raise a GPU's         | I1 fits, I3 settable, I4 data is good, I5 accepted, I6 end, I13 gently, I14  | is not sent; SAFE |
+| caps that raise none            | I3, I4, I5, I6 end and fallback, I14                                         | is sent; SAFE     |
 | battery, genset, solar, cooling | I3 in range, I5 as accepted, I6, I14                                         | is not sent       |
 | run a job                       | I5, I6, I14 newer                                                            | is not sent       |
 | hold a job                      | I5, I6, I12 it may wait, I14                                                 | is sent           |

@@ -22,7 +22,7 @@ from typing import Literal
 from facility.daemon.actuate import Actuator
 from facility.daemon.guard import Guard, Warned
 from facility.daemon.lid import Lid
-from facility.daemon.overrule import WORST_CASE, carried, commanded, overrule
+from facility.daemon.overrule import WORST_CASE, at_once, carried, commanded, overrule
 from facility.daemon.situation import Situation
 from facility.daemon.standby import fallback, goes_on, lowest, no_higher, present, still_there
 from facility.decide import Decided, Optimised, Undecided
@@ -31,6 +31,7 @@ from facility.site import Site
 from facility.stability import last_kw
 from facility.steps import Edges
 from facility.verify import Violation, verify
+from facility.verify.form import form
 
 log = logging.getLogger(__name__)
 
@@ -102,9 +103,11 @@ class Governor:
         else:
             then = replace(made, snapshot=still_there(made.snapshot, here.snapshot), asked=here.asked)
             planned = replace(present(here.site, found.decision, then.snapshot), until=here.now + self._ttl)
-            decision = self._ruled(planned, then)
-            verdict = verify(then.site, then.snapshot, decision, outdoor_c=then.outdoor_c)
-            fatal = _fatal(verdict, found)
+            fatal = list(form(then.site, then.snapshot, planned, then.outdoor_c))
+            if not fatal:
+                decision = self._ruled(planned, then)
+                verdict = verify(then.site, then.snapshot, decision, outdoor_c=then.outdoor_c)
+                fatal = _fatal(verdict, found)
             if not fatal:
                 self.plan, self.plan_id, self._base = found, plan_id, planned
                 self._send(decision, verdict, here)
@@ -146,7 +149,7 @@ class Governor:
         """Lower caps at once where the guard says so, until it lets go."""
         if self.in_force is None:
             return
-        before, less = self._guard.says, self._guard.look(here, self.in_force, self._actuator.too_high)
+        before, less = self._guard.says, self._guard.look(here, self._actuator.as_sent(self.in_force), self._actuator.too_high)
         if less is not None:
             self._send(less, verify(here.site, here.snapshot, less, outdoor_c=here.outdoor_c), here)
         if less is not None or self._guard.says != before:
@@ -204,7 +207,7 @@ class Governor:
 
     def _heed(self, here: Situation) -> bool:
         """Follow what is measured; pools keep what they have, those that somebody commands what they had before."""
-        had, base = self.in_force or self._base, self._base
+        had, base = self._actuator.as_sent(self.in_force) if self.in_force is not None else self._base, self._base
         if had is not None and base is not None:
             own = {pool.pool: pool for pool in base.pools}
             ruled = commanded(here.asked)
@@ -213,7 +216,7 @@ class Governor:
 
     def _go_on(self, here: Situation, reason: str) -> None:
         if here.asked.mode != "normal" and self.outcome.mode != "MANUAL" and self.in_force is not None:
-            self._base = self.in_force
+            self._base = self._actuator.as_sent(self.in_force)
         base = self._standing(here)
         if base is not None:
             decision, verdict, worse = self._judged(base, here)
@@ -255,7 +258,8 @@ class Governor:
 
     def _send(self, decision: Decision, verdict: tuple[Violation, ...], here: Situation) -> None:
         self._accepted(decision, here)
-        self._actuator.send(decision, here.site, here.snapshot, here.outdoor_c, here.now, self.plan_id)
+        free = at_once(here.asked, here.snapshot)
+        self._actuator.send(decision, here.site, here.snapshot, here.outdoor_c, here.now, self.plan_id, free)
         self._guard.sent(self.in_force, decision, here)
         self.in_force, self.verdict = decision, verdict
 

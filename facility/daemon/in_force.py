@@ -42,7 +42,7 @@ class InForce:
         unknown = {pool: PoolCaps(pool, site.gpu_models[p.gpu_model].max_cap_w) for pool, p in site.pools.items()}
         self._every: dict[str, list[Sent]] = {pool: [Sent(caps, None, "assumed")] for pool, caps in unknown.items()}
         self._seq: dict[str, int] = {}
-        self._reckoned: dict[str, tuple[Caps, Caps]] = {}
+        self._reckoned: dict[str, tuple[Caps, Caps, Caps]] = {}
         self._charge: dict[str, list[tuple[float, datetime]]] = {}
         self.too_high: dict[str, str] = {}
         """By pool, what its agent reports above what was sent."""
@@ -85,7 +85,9 @@ class InForce:
             if len(kept) > MOST_IN_FORCE:
                 highest_w = max(cap_w for sent in kept for cap_w in (sent.caps.cap_w, *(group.cap_w for group in sent.caps.groups)))
                 kept = [Sent(PoolCaps(pool, highest_w), None)]
-            self._now(pool, [*dict.fromkeys(kept), newest])
+            ended = newest.until is not None and newest.until <= now
+            last = Sent(_at_most(newest.caps, self.fallback_w[pool]), None) if ended else newest
+            self._now(pool, [*dict.fromkeys(kept), last])
 
     def read_back(self, pool: str, report: CapReported, *, retained: bool = False) -> bool:
         """Take an agent's report; True where less may be in force because of it.
@@ -123,13 +125,18 @@ class InForce:
         told = tuple(sent.caps for sent in every if sent.basis == "told")
         return told if every[-1].basis == "told" else (every[-1].caps,)
 
-    def _reckon(self, pool: str) -> tuple[Caps, Caps]:
+    def low(self, pool: str) -> Caps:
+        """The least that a pool may have: what it was sent last, or the lowest of what was told of it."""
+        return self._reckon(pool)[2]
+
+    def _reckon(self, pool: str) -> tuple[Caps, Caps, Caps]:
         if pool not in self._reckoned:
             every = self._every[pool]
             ours, told = ([sent for sent in every if sent.basis == basis] for basis in ("sent", "told"))
             bases = [[sent, *ours] for sent in told] or [ours or every]
-            known = min((self._ceiling(pool, basis) for basis in bases), key=sum_w)
-            self._reckoned[pool] = (self._ceiling(pool, every), known)
+            known = _least([self._ceiling(pool, basis) for basis in bases])
+            low = _least([caps_of(caps, self._site.pools[pool].gpus) for caps in self.last(pool)])
+            self._reckoned[pool] = (self._ceiling(pool, every), known, low)
         return self._reckoned[pool]
 
     def _ceiling(self, pool: str, several: Sequence[Sent]) -> Caps:
@@ -152,6 +159,15 @@ class InForce:
             heard = Sent(caps, assumed[0].until, "told")
             rest = [sent for sent in every if sent.basis != "assumed" and sent != heard]
             self._now(pool, [*(assumed if retained else ()), heard, *rest])
+
+
+def _at_most(caps: PoolCaps, cap_w: int) -> PoolCaps:
+    groups = tuple(replace(group, cap_w=min(group.cap_w, cap_w)) for group in caps.groups)
+    return replace(caps, cap_w=min(caps.cap_w, cap_w), groups=groups)
+
+
+def _least(several: Sequence[Caps]) -> Caps:
+    return several[0] if len(several) == 1 else min(several, key=sum_w)
 
 
 def _above(caps: PoolCaps, report: CapReported) -> str:

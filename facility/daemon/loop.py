@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
+from random import Random
 from typing import TypeVar
 
 from facility.bus.interface import Bus, Message
@@ -59,6 +60,7 @@ class Daemon:
 
     `planner` answers what a cycle asks, without the lock; without one it is `facility.daemon.question.answer`, and `solver_of` says where
     programs are solved: where that is a `models.solving.child`, a solver that hangs or dies ends its cycle in time, with the last plan.
+    All that is left to chance comes from `random`.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Daemon:
         solver_of: SolverOf = Solver,
         planner: Planner | None = None,
         history: Recorder | Nowhere | None = None,
+        random: Random | None = None,
     ) -> None:
         self._site, self._bus, self._journal, self._clock, self._instance = site, bus, journal, clock, instance
         self._planner = planner or partial(answer, solver_of=solver_of)
@@ -82,6 +85,7 @@ class Daemon:
         self._asked: Question | None = None
         self._asked_s, self._longest_s = 0.0, max(site.control.cycle_s, 2 * site.control.solver_budget_s)
         self._newest, self._begins_s = clock.now(), math.inf
+        self._random = random or Random()
         self.faults = Faults()
         self._settle_in()
         self.wake: Callable[[], None] = lambda: None
@@ -89,7 +93,7 @@ class Daemon:
 
     def _settle_in(self) -> None:
         """Furnish the rooms with what the journal knows."""
-        self.rooms = rooms(self._site, self._bus, self._journal, self._clock, self._instance, self._history.note)
+        self.rooms = rooms(self._site, self._bus, self._journal, self._clock, self._instance, self._history.note, self._random)
         self._reception = Reception(self._site, self.rooms, self._instance, self._wake)
         self.upkeep = Upkeep(
             self._site, self._bus, self._clock, self.rooms, self._reception, self._history,

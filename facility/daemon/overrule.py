@@ -120,6 +120,12 @@ def commanded(bounds: Bounds) -> frozenset[str]:
     return frozenset(pool for pool, cap_w in bounds.pool_cap_w.items() if cap_w[0] is not None)
 
 
+def at_once(bounds: Bounds, snapshot: Snapshot) -> frozenset[str]:
+    """The pools whose cap, or that of one of their jobs, somebody commands: what is commanded does not wait."""
+    capped = {job for job, cap_w in bounds.job_cap_w.items() if cap_w[0] is not None}
+    return commanded(bounds) | {job.pool for job in snapshot.jobs if job.id in capped}
+
+
 def import_kw(site: Site, decision: Decision, snapshot: Snapshot, outdoor_c: float) -> float:
     """The power expected at the grid connection under a decision, kW."""
     loads = expected_kw(site, decision, snapshot, outdoor_c)

@@ -106,10 +106,8 @@ class Reception:
         rooms.gate.read_back(pool, report, retained=message.retain)
         told = rooms.actuator.read_back(pool, report, retained=message.retain)
         rooms.alarms.follow_cap(pool, rooms.actuator.too_high.get(pool), now, place=message.topic)
-        if told and rooms.actuator.waiting:
-            here = rooms.known.situation(now)
-            rooms.gate.see(here)
-            rooms.actuator.release(here.site, here.snapshot, here.outdoor_c, now)
+        if told and rooms.actuator.waiting and rooms.release(rooms.known.situation(now)):
+            self._wake()
 
     def _limits(self, proposal: Proposal, now: datetime) -> tuple[float | None, str]:
         """The highest cap that every feeder carries, as things are; other kinds are not limited further."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from random import Random
 
 from facility import __version__
 from facility.bus.interface import Bus
@@ -25,6 +26,7 @@ from facility.daemon.pulse import Pulse
 from facility.daemon.record import decision_in
 from facility.daemon.rentals import Rentals
 from facility.daemon.rivals import Rivals
+from facility.daemon.situation import Situation
 from facility.daemon.tenants import Tenants
 from facility.daemon.trust import Trust
 from facility.daemon.watch import Watch
@@ -58,6 +60,13 @@ class Rooms:
     pulse: Pulse
     board: NoticeBoard
 
+    def release(self, here: Situation) -> bool:
+        """Let caps rise as far as they may by now, and by what is measured; True where a plan may raise more."""
+        wanted = self.governor.look(here)
+        self.gate.see(here)
+        self.actuator.release(here.site, here.snapshot, here.outdoor_c, here.now)
+        return wanted
+
     def republish(self, now: datetime) -> None:
         """Tell everything that is retained again: the broker is a cable, not a memory."""
         self.pulse.connected()
@@ -72,14 +81,16 @@ class Rooms:
         self.board.republish()
 
 
-def rooms(site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, note: Note) -> Rooms:
-    """The rooms of a daemon that begins, with what an earlier process published last; `note` takes values for the history."""
+def rooms(site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, note: Note, random: Random) -> Rooms:
+    """The rooms of a daemon that begins, with what an earlier process published last; `note` takes values for the history, `random` is where
+    chance comes from.
+    """
     epoch = journal.next_epoch()
     bus = gate = Gate(site, bus, clock, epoch)
     known, account = Knowledge(site, journal, clock, note), Account(journal)
     alarms = Alarms(site, bus, account)
     answers = Answers(site, bus, alarms, account)
-    actuator = Actuator(site, bus, journal, epoch)
+    actuator = Actuator(site, bus, journal, epoch, random)
     lost = f"the journal was damaged and lies at {journal.put_aside}; " if journal.put_aside is not None else ""
     account.note(Entry(clock.now(), "service", "started", instance, f"{lost}version {__version__}, epoch {epoch}"), to_disk=True)
 

@@ -4,6 +4,7 @@
 |----------------|---------------------------------------------------------------------------------------------|
 | look           | hours are counted, overrides and rentals begin and end, what has lapsed goes on or falls back, |
 |                | and so does what breaks an invariant                                                        |
+| pause          | caps rise by a step                                                                         |
 | `GUARD_S`      | the meter is held against the limit, sensors are looked at, load targets and tenants are told |
 | heartbeat      | the status is told, and the broker's silence noticed                                        |
 | `FACTS_EVERY_S`| what a restart must not lose is written down                                                |
@@ -71,6 +72,8 @@ class Upkeep:
         if real_s - self.guard_s >= GUARD_S:
             self.guard_s = real_s
             self._guard(now)
+        if rooms.actuator.due(now) and rooms.release(rooms.known.situation(now)):
+            self._wake()
         if (reason := rooms.breaches.look(now)) and governor.outcome.mode != "SAFE":
             governor.safe(rooms.known.situation(now), reason)
         rooms.rivals.look(now)

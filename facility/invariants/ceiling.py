@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from facility.decision import CapGroup, Decision, PoolCaps
 from facility.site import Site
@@ -21,42 +22,49 @@ from facility.verify.violation import SLACK
 
 Run = tuple[int, int]
 """A cap, W, and how many GPUs have it."""
-Caps = Mapping[str, Sequence[Run]]
+Caps = tuple[tuple[str, tuple[Run, ...]], ...]
 """The caps of a pool's GPUs by workload, the highest first; those of none under the empty name."""
 
 NOBODY = ""
+REMEMBERED = 16_384
+"""Pools' caps of which it is not reckoned again what they may add up to."""
 
 
+@lru_cache(REMEMBERED)
 def caps_of(caps: PoolCaps, gpus: int) -> Caps:
     """Every GPU's cap under one message to a pool of `gpus`.
 
     >>> caps_of(PoolCaps("p", 100, (CapGroup("j", 2, 300), CapGroup("j", 1, 400))), 8)
-    {'j': ((400, 1), (300, 2)), '': ((100, 5),)}
+    (('j', ((400, 1), (300, 2))), ('', ((100, 5),)))
     """
     found: dict[str, list[Run]] = defaultdict(list)
     for group in caps.groups:
         found[group.workload].append((group.cap_w, group.gpus))
     found[NOBODY] = [(caps.cap_w, gpus - sum(group.gpus for group in caps.groups))]
-    return {workload: _highest_first(runs) for workload, runs in found.items()}
+    return tuple((workload, _highest_first(runs)) for workload, runs in found.items())
 
 
+@lru_cache(REMEMBERED)
 def ceiling(one: Caps, other: Caps) -> Caps:
     """The most that may be in force where each GPU obeys one of the two."""
+    if one == other:
+        return one
+    ours, others = dict(one), dict(other)
     found: dict[str, tuple[Run, ...]] = {}
     left: list[Run] = []
-    for workload in {**one, **other}:
-        mine, theirs = one.get(workload, ()), other.get(workload, ())
+    for workload in {**ours, **others}:
+        mine, theirs = ours.get(workload, ()), others.get(workload, ())
         found[workload] = _highest_first((max(a, b), gpus) for a, b, gpus in _side_by_side(mine, theirs))
         both = min(_gpus(mine), _gpus(theirs))
         left += [*_beyond(mine, both), *_beyond(theirs, both)]
     unknown = _highest_first(left)
     found[NOBODY] = _highest_first((*found.get(NOBODY, ()), *_first(unknown, _gpus(unknown) // 2)))
-    return found
+    return tuple(found.items())
 
 
 def sum_w(caps: Caps) -> int:
     """The sum of all caps of a pool, W."""
-    return sum(cap_w * gpus for runs in caps.values() for cap_w, gpus in runs)
+    return sum(cap_w * gpus for _, runs in caps for cap_w, gpus in runs)
 
 
 def rises(caps: Caps, before: Caps) -> bool:
@@ -78,9 +86,9 @@ def ways(caps: PoolCaps, befores: Iterable[PoolCaps], gpus: int) -> list[Way]:
     """From where to where GPUs go under `caps`: each begins no higher than what it gets, nor than it had in any of `befores`, whichever
     GPU it is.
     """
-    found = [Way(workload, cap_w, cap_w, count) for workload, runs in caps_of(caps, gpus).items() for cap_w, count in runs]
+    found = [Way(workload, cap_w, cap_w, count) for workload, runs in caps_of(caps, gpus) for cap_w, count in runs]
     for before in befores:
-        had = caps_of(before, gpus)
+        had = dict(caps_of(before, gpus))
         floor_w = min(cap_w for runs in had.values() for cap_w, _ in runs)
         workloads = dict.fromkeys(way.workload for way in found)
         found = [lowered for workload in workloads for lowered in _lowered(found, workload, had, floor_w)]
@@ -92,7 +100,7 @@ def part(caps: PoolCaps, along: Sequence[Way], share: float, low_w: int, step_w:
     counts: dict[tuple[str, int], int] = defaultdict(int)
     rest: list[int] = []
     for way in along:
-        reached_w = way.low_w + int(share * (way.high_w - way.low_w))
+        reached_w = way.low_w + int(share * (way.high_w - way.low_w) + SLACK)
         cap_w = max(reached_w - reached_w % step_w, low_w)
         if way.workload == NOBODY:
             rest.append(cap_w)
@@ -132,7 +140,7 @@ def overloads(
     return tuple(it.name for it in carriers(site) if it.load_kw(would) > max(it.worst_kw, it.load_kw(was)) + SLACK)
 
 
-def _lowered(along: Iterable[Way], workload: str, had: Caps, floor_w: int) -> Iterator[Way]:
+def _lowered(along: Iterable[Way], workload: str, had: Mapping[str, Sequence[Run]], floor_w: int) -> Iterator[Way]:
     """The ways of one workload, begun no higher than it `had`; GPUs that it had not begin at `floor_w`."""
     mine = [way for way in along if way.workload == workload]
     runs = had.get(workload, ())

@@ -20,19 +20,13 @@ def carried(loads_kw: Mapping[str, float], ratings_kw: Mapping[str, float]) -> t
     return tuple(found for name, kw in loads_kw.items() for found in above(1, name, says, kw, ratings_kw[name], "kW"))
 
 
-def carried_at_worst(
-    carry: Iterable[Carrier], loads_kw: Mapping[str, float], was_kw: Mapping[str, float] | None = None
-) -> tuple[Broken, ...]:
+def carried_at_worst(carry: Iterable[Carrier], loads_kw: Mapping[str, float]) -> tuple[Broken, ...]:
     """I1 on what may be drawn: every GPU at the most that may be in force on it leaves each feeder, and each group that loses one, in its margin.
 
-    `loads_kw` is by feeder, as `facility.invariants.ceiling.worst_kw` tells it. Where `was_kw` was above the margin already, it gets no worse.
+    `loads_kw` is by feeder, as `facility.invariants.ceiling.worst_kw` tells it.
     """
     says = "with every message that may not have arrived, caps may sum up to more than it carries"
-    return tuple(
-        found
-        for it in carry
-        for found in above(1, it.name, says, it.load_kw(loads_kw), max(it.worst_kw, it.load_kw(was_kw) if was_kw else 0.0), "kW")
-    )
+    return tuple(found for it in carry for found in above(1, it.name, says, it.load_kw(loads_kw), it.worst_kw, "kW"))
 
 
 def no_warmer(hall_c: Mapping[str, float], site: Site) -> tuple[Broken, ...]:
@@ -133,6 +127,8 @@ def expires(asset: str, valid_until: datetime, now: datetime, ttl_s: float) -> t
 
 def falls_back(site: Site, pool: str, fallback_cap_w: int, fallback_w: Mapping[str, int]) -> tuple[Broken, ...]:
     """I6: what silence falls back to can be set, and is no more than what fits under every feeder whatever runs, W by pool."""
+    if fallback_cap_w == fallback_w.get(pool):
+        return ()
     found = settable(site, PoolCaps(pool, fallback_cap_w))
     if found:
         return tuple(Broken(6, v.asset, f"its fallback: {v.says}", v.amount, v.allowed, v.unit) for v in found)

@@ -43,6 +43,15 @@ class Control(Part):
         default=0.1,
         description="price of moving power of the next hour away from the last plan, money per MWh moved; 0: plans may hunt",
     )
+    rise_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.05, description="most that caps below a feeder rise in one step, as a share of its rating; what is commanded acts at once"
+    )
+    rise_pause_s: tuple[Positive, Positive] = Field(
+        default=(1.0, 10.0), description="least and most seconds between two such steps, drawn by chance"
+    )
+    turns_per_h: Annotated[int, Field(ge=1)] = Field(
+        default=30, description="how often in any hour caps of a pool that fell may rise again; what is commanded does not count"
+    )
     override_default_s: Positive = 3600.0
     override_ceiling_s: Positive = 86_400.0
     guard: GuardBands = GuardBands()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -28,6 +29,8 @@ from facility.site import Site
 from facility.snapshot import Snapshot
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+PAUSE = timedelta(seconds=10)
+"""The longest between two steps."""
 SITE = Site.model_validate({
     "id": "s", "name": "s", "timezone": "UTC", "currency": "EUR", "grid": {"import_limit_kw": 100},
     "tariff": {"energy_price_per_mwh": 50}, "weather": {"outdoor_by_hour_c": [10] * 24},
@@ -36,7 +39,7 @@ SITE = Site.model_validate({
     "feeders": {"main": {"rating_kw": 5}}, "halls": {"h": {"feeder": "main"}},
     "pools": {name: {"hall": "h", "feeder": "main", "gpu_model": "g", "gpus": 10} for name in ("p", "q")},
     "batteries": {"b": {"feeder": "main", "capacity_kwh": 10, "charge_kw": 4, "discharge_kw": 3}},
-    "jobs": {"curve": "train"},
+    "jobs": {"curve": "train"}, "control": {"rise_share": 1.0},
 })  # fmt: skip
 
 
@@ -48,9 +51,10 @@ class Desk:
         self.broker = MemoryBroker(lambda: self.now)
         self.ear: MemoryBus = self.broker.connect()
         self.ear.subscribe("#", 1)
-        self.actuator = Actuator(SITE, self.broker.connect(), journal, 7)
+        self.actuator = Actuator(SITE, self.broker.connect(), journal, 7, Random(1))
 
     def send(self, p: PoolCaps | int, q: PoolCaps | int, **more: object) -> list[tuple[str, int]]:
+        self.now += PAUSE
         pools = tuple(caps if isinstance(caps, PoolCaps) else PoolCaps(name, caps) for name, caps in (("p", p), ("q", q)))
         made = Decision(self.now, self.now + timedelta(minutes=15), pools, **more)  # type: ignore[arg-type]
         self.actuator.send(made, SITE, Snapshot(self.now), 10.0, self.now, "plan")
@@ -66,6 +70,7 @@ class Desk:
         return found
 
     def confirm(self, pool: str, seq: int | None = None, epoch: int = 7, cap_w: int = 100, **more: Any) -> list[tuple[str, int]]:
+        self.now += PAUSE
         sent = self.actuator.in_force._seq.get(pool) if seq is None else seq
         retained = more.pop("retained", False)
         report = CapReported(timestamp=0, epoch=epoch, seq=sent, enforced_cap_w=cap_w, **more)
@@ -244,9 +249,9 @@ def test_holds_go_first_and_runs_last_and_every_number_is_greater_than_the_one_b
 
 def test_after_a_reconnect_only_what_still_holds_is_said_again(desk: Desk) -> None:
     desk.send(100, 100)
-    desk.actuator.republish(NOW + timedelta(minutes=14))
+    desk.actuator.republish(desk.now + timedelta(minutes=14))
     assert desk.heard() == [("p", 100), ("q", 100)]
-    desk.actuator.republish(NOW + timedelta(minutes=15))
+    desk.actuator.republish(desk.now + timedelta(minutes=15))
     assert desk.heard() == []
 
 
@@ -259,7 +264,7 @@ def messages() -> st.SearchStrategy[PoolCaps]:
 def test_a_ceiling_is_above_both_messages_and_a_lower_part_raises_neither(one: PoolCaps, other: PoolCaps) -> None:
     had, wanted = caps_of(one, 10), caps_of(other, 10)
     most = ceiling(had, wanted)
-    assert sum(gpus for runs in most.values() for _, gpus in runs) == 10
+    assert sum(gpus for _, runs in most for _, gpus in runs) == 10
     assert sum_w(most) >= max(sum_w(had), sum_w(wanted))
     assert sum_w(ceiling(had, had)) == sum_w(had)
     lowered = caps_of(part(other, ways(other, [one], 10), 0.0, 100, 1), 10)

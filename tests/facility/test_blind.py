@@ -27,7 +27,7 @@ SITE = Site.model_validate(RAW | {
     "pools": {"a": RAW["pools"]["a"] | {"fallback_cap_w": 200}, "b": RAW["pools"]["b"] | {"hall": "k", "fallback_cap_w": 200}},
     "feeders": RAW["feeders"] | {"ups": RAW["feeders"]["ups"] | {"rating_kw": 140}},
     "tenants": {"t": {"name": "T"}},
-    "contracts": {"c": RENTAL | {"pool": "a"}, "d": RENTAL | {"pool": "b"}},
+    "contracts": {"c": RENTAL | {"pool": "a"}, "d": RENTAL | {"pool": "b"}}, "control": {"rise_share": 1.0, "rise_pause_s": (0.001, 0.001)},
 })  # fmt: skip
 KEYS = tuple(sensor.key for sensor in sensors(SITE))
 COOL, OTHER = HALL, "k/hall/k/air_temperature_c"

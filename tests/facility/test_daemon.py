@@ -51,7 +51,7 @@ SITE = Site.model_validate({
     "pools": {"p": {"hall": "h", "feeder": "main", "gpu_model": "g", "gpus": 10}},
     "tenants": {"t": {"name": "T"}},
     "contracts": {"c": {"tenant": "t", "kind": "reserved", "pool": "p", "gpus": 6, "curve": "train", "value_per_gpu_h": 2}},
-    "jobs": {"curve": "train"},
+    "jobs": {"curve": "train"}, "control": {"rise_share": 1.0, "rise_pause_s": (0.001, 0.001)},
 })  # fmt: skip
 TIGHT = SITE.model_copy(update={"feeders": {"main": SITE.feeders["main"].model_copy(update={"rating_kw": 3.0})}})
 ROOT = "facility/v1/s"
@@ -676,6 +676,45 @@ def test_a_reason_tells_three_violations_with_their_numbers_and_how_many_more() 
     bare = Violation("r", "p", None, "", None, "unknown pool", "plant")
     assert _told([kw, bare]) == "main: too much (4.5 of 4 kW); p: unknown pool"
     assert _told([bare] * 5) == "p: unknown pool; p: unknown pool; p: unknown pool; and 2 more"
+
+
+@pytest.mark.breaks_invariants
+def test_caps_that_break_an_invariant_are_not_sent_and_end_in_safe_with_an_alarm_until_it_is_quiet(planned: House) -> None:
+    """A fault of ours: a room publishes caps that nobody accepted."""
+    sent, gate = planned.retained("cap/h/p/desired"), planned.daemon.rooms.gate
+    assert sent is not None
+    forged = sent | {"seq": sent["seq"] + 500, "cap_w": 400}
+    assert not gate.publish(Message(f"{ROOT}/cap/h/p/desired", msgspec.json.encode(forged), qos=1, retain=True))
+    assert planned.retained("cap/h/p/desired") == sent
+    planned.settle()
+    assert (planned.mode(), gate.counts) == ("SAFE", {5: 1})
+    assert planned.daemon.outcome.reason.startswith("caps break an invariant: I5 p: caps are higher than those that were accepted")
+    safe, alarm = planned.retained("cap/h/p/desired"), planned.retained("alarm/invariant-i5")
+    assert safe is not None
+    assert alarm is not None
+    assert safe["cap_w"] == safe["fallback_cap_w"]
+    assert alarm["cause"].endswith("the message was not sent")
+    forged = safe | {"seq": 1, "cap_w": 100, "groups": []}
+    assert gate.publish(Message(f"{ROOT}/cap/h/p/desired", msgspec.json.encode(forged), qos=1, retain=True)), "what lowers is sent"
+    planned.settle()
+    alarm = planned.retained("alarm/invariant-i14")
+    assert alarm is not None
+    assert alarm["cause"].endswith("the message was sent, for it only lowers")
+    planned.clock.advance(599)
+    planned.settle()
+    assert planned.retained("alarm/invariant-i5") is not None
+    planned.clock.advance(1)
+    planned.settle()
+    assert planned.retained("alarm/invariant-i5") is None
+    assert planned.daemon.cycle().mode == "NORMAL"
+
+
+@pytest.mark.breaks_invariants
+def test_what_is_no_cap_and_breaks_an_invariant_is_told_and_ends_nothing(planned: House) -> None:
+    planned.daemon.rooms.gate.publish(Message(f"{ROOT}/svc/daemon/status", b"{}", qos=1, retain=True))
+    planned.settle()
+    assert planned.retained("alarm/invariant-i15") is not None
+    assert planned.mode() == "NORMAL"
 
 
 @pytest.mark.parametrize("payload", [b"", b"{", b"[" * 60_000, b"\xff\xfe", b'{"id": 1}', b"9" * 5000, b"x" * 70_000])

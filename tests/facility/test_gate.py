@@ -17,7 +17,7 @@ from facility.bus.messages import CapReported
 from facility.clock import ManualClock
 from facility.daemon.gate import MOST_KEPT, Gate
 from facility.daemon.situation import Situation
-from facility.decision import BatteryOrder, CapGroup, Decision, GensetOrder, JobOrder, PoolCaps, SolarOrder
+from facility.decision import BatteryOrder, CapGroup, CoolingOrder, Decision, GensetOrder, JobOrder, PoolCaps, SolarOrder
 from facility.overrides.arbitrate import bounds
 from facility.overrides.proposal import Proposal
 from facility.site import Site
@@ -39,7 +39,8 @@ SITE = Site.model_validate({
     "batteries": {"b": {"feeder": "main", "capacity_kwh": 10, "charge_kw": 4, "discharge_kw": 3}},
     "gensets": {"d": {"feeder": "main", "max_kw": 2, "fuel_price_per_mwh": 300}},
     "solar": {"roof": {"feeder": "main", "peak_kw": 3, "output_by_hour_kw_per_kwp": [0.5] * 24}},
-    "tenants": {"t": {"name": "T"}}, "jobs": {"curve": "train"},
+    "cooling_plants": {"cool": {"feeder": "main", "design_heat_kw": 20, "max_heat_kw": 30, "pump_kw": 0, "fan_kw": 0, "cop_at_25c": 4}},
+    "tenants": {"t": {"name": "T"}}, "jobs": {"curve": "train"}, "control": {"rise_share": 1.0},
     "contracts": {"c": {"tenant": "t", "kind": "reserved", "pool": "p", "gpus": 2, "curve": "train", "value_per_gpu_h": 2}},
 })  # fmt: skip
 JOB = Job("j", "p", "train", 4, 2.0, NOW, NOW + timedelta(hours=4))
@@ -49,12 +50,13 @@ ROOT = "facility/v1/s"
 class Porter:
     """A gate, an ear behind it, and whoever publishes what comes to mind."""
 
-    def __init__(self) -> None:
+    def __init__(self, site: Site = SITE) -> None:
+        self.site = site
         self.clock = ManualClock(NOW)
         self.broker = MemoryBroker(self.clock.now)
         self.ear = self.broker.connect()
         self.ear.subscribe("#", 1)
-        self.gate = Gate(SITE, self.broker.connect(), self.clock, 7)
+        self.gate = Gate(site, self.broker.connect(), self.clock, 7)
         self.seq = 0
         self.doubts: dict[str, Doubt] = {}
         self.asked: tuple[Proposal, ...] = ()
@@ -69,7 +71,7 @@ class Porter:
     def here(self) -> Situation:
         now = self.clock.now()
         edges = (now, now + timedelta(hours=1))
-        return Situation(now, SITE, Snapshot(now, (JOB,), doubts=self.doubts), bounds(SITE, self.asked, now, edges), 10.0)
+        return Situation(now, self.site, Snapshot(now, (JOB,), doubts=self.doubts), bounds(self.site, self.asked, now, edges), 10.0)
 
     def say(self, topic: str, **fields: Any) -> tuple[bool, set[int]]:
         """Publish an order; whether it went out, and which invariants it broke."""
@@ -101,13 +103,15 @@ def porter() -> Porter:
 
 
 def test_what_was_accepted_goes_out(porter: Porter) -> None:
-    sources = {"batteries": (BatteryOrder("b", -3.0),), "gensets": (GensetOrder("d", 0.0),), "solar": (SolarOrder("roof", 2.0, 2.5),)}
+    sources: dict[str, Any] = {"batteries": (BatteryOrder("b", -3.0),), "gensets": (GensetOrder("d", 0.0),), "solar": (SolarOrder("roof", 2.0, 2.5),)}
+    sources["cooling"] = (CoolingOrder("cool", ()),)
     porter.accept(300, 200, jobs=(JobOrder("j", "hold", 4),), **sources)
     assert porter.caps("p", 300) == (True, set())
     assert porter.caps("q", 150, groups=[{"workload": "c", "gpus": ["n/1", "n/2"], "cap_w": 200}]) == (True, set())
     assert porter.say("battery/b/desired", power_kw=-3.0) == (True, set())
     assert porter.say("genset/d/desired", power_kw=0.0) == (True, set())
     assert porter.say("solar/roof/desired", limit_kw=2.5) == (True, set())
+    assert porter.say("cooling/cool/desired", halls={}) == (True, set())
     assert porter.say("job/j/desired", action="hold", gpus=4) == (True, set())
     assert not porter.gate.counts
 
@@ -208,6 +212,26 @@ def test_i4_where_the_meter_is_lost_no_cap_rises_but_what_is_commanded(porter: P
     porter.doubts = {}
     porter.accept(250, 220)
     assert porter.caps("q", 220) == (True, set())
+
+
+def test_i13_what_nobody_commands_rises_in_small_steps_and_not_too_often() -> None:
+    porter = Porter(SITE.model_copy(update={"control": SITE.control.model_copy(update={"rise_share": 0.05, "turns_per_h": 2})}))
+    porter.settle(200, 200)
+    porter.accept(400, 210)
+    assert porter.caps("p", 226) == (False, {13})
+    assert porter.caps("p", 215) == (True, set())
+    assert porter.caps("q", 210) == (True, set())
+    assert porter.caps("p", 216) == (False, {13}), "not a second step before a pause"
+    porter.clock.advance(1)
+    assert porter.caps("p", 216) == (True, set())
+    for cap_w, lower_w, broken in ((230, 205, set[int]()), (220, 200, {13})):
+        porter.clock.advance(60)
+        assert porter.caps("p", lower_w) == (True, set())
+        porter.clock.advance(60)
+        assert porter.caps("p", cap_w) == (not broken, broken)
+    porter.asked = (Proposal("o", "pool/h/p", "cap_w", 280.0, 8, NOW, NOW + TTL, "ann", ""),)
+    porter.accept(280, 210)
+    assert porter.caps("p", 280) == (True, set())
 
 
 def test_i12_a_rental_is_not_held_silently(porter: Porter) -> None:

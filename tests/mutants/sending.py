@@ -9,6 +9,7 @@ BLIND = "tests/facility/test_blind.py::"
 STANDBY = "tests/facility/test_standby.py::"
 OVERRULE = "tests/facility/test_overrule.py::"
 DAEMON = "tests/facility/test_daemon.py::"
+CLIMB = "tests/facility/test_climb.py::"
 GATE = "tests/facility/test_gate.py::"
 ENDS = "tests/facility/test_cycle_ends.py::"
 GOVERNED = "tests/facility/test_governed.py::"
@@ -24,7 +25,7 @@ MUTANTS = (
     Mutant(
         "the part that lowers raises too",
         "facility/invariants/ceiling.py",
-        "reached_w = way.low_w + int(share * (way.high_w - way.low_w))",
+        "reached_w = way.low_w + int(share * (way.high_w - way.low_w) + SLACK)",
         "reached_w = way.high_w",
         (ACTUATE + "test_a_ceiling_is_above_both_messages_and_a_lower_part_raises_neither",),
     ),
@@ -87,15 +88,15 @@ MUTANTS = (
     Mutant(
         "an increase does not wait for what gave way to be read back",
         "facility/daemon/actuate.py",
-        "and now < decision.until and not self._unsafe(decision, site, snapshot, outdoor_c):",
-        "and now < decision.until:",
+        "if some and not self._unsafe(some, decision, site, snapshot, outdoor_c)",
+        "if some",
         (ACTUATE + "test_an_increase_waits_until_the_pool_that_gives_way_has_reported",),
     ),
     Mutant(
         "of what may be in force, what was sent last is taken to be all",
         "facility/daemon/actuate.py",
-        "caps.pool: ceiling(self.in_force.most(caps.pool), caps_of(caps, self._site.pools[caps.pool].gpus)) for caps in decision.pools",
-        "caps.pool: caps_of(caps, self._site.pools[caps.pool].gpus) for caps in decision.pools",
+        "after = {pool: self.in_force.most(pool) for pool in self._site.pools}",
+        "after = {pool: self.in_force.low(pool) for pool in self._site.pools}",
         (ACTUATE + "test_an_increase_waits_until_the_pool_that_gives_way_has_reported",),
     ),
     Mutant(
@@ -115,8 +116,8 @@ MUTANTS = (
     Mutant(
         "after a reconnect what has lapsed is said again",
         "facility/daemon/actuate.py",
-        "            if valid_until > now:\n                self._bus.publish(Message(topic, payload",
-        "            if topic:\n                self._bus.publish(Message(topic, payload",
+        "            if told.order.valid_until > now:\n                self._bus.publish(",
+        "            if topic:\n                self._bus.publish(",
         (ACTUATE + "test_after_a_reconnect_only_what_still_holds_is_said_again",),
     ),
     Mutant(
@@ -129,7 +130,7 @@ MUTANTS = (
     Mutant(
         "the fallback is whatever was sent",
         "facility/daemon/actuate.py",
-        "order = caps_order(caps, self._fallback_w[caps.pool], self._stamp(now))",
+        "order = caps_order(caps, self.in_force.fallback_w[caps.pool], self._stamp(now))",
         "order = caps_order(caps, caps.cap_w, self._stamp(now))",
         (ACTUATE + "test_every_cap_says_what_silence_falls_back_to_whatever_it_is_itself",),
     ),
@@ -162,6 +163,48 @@ MUTANTS = (
         (ACTUATE + "test_after_a_restart_reports_of_earlier_orders_end_the_assumption_of_the_worst_but_retained_ones_do_not",),
     ),
     Mutant(
+        "what lapsed last is taken to be in force still, so that nothing is to rise",
+        "facility/daemon/in_force.py",
+        "ended = newest.until is not None and newest.until <= now",
+        "ended = False",
+        (CLIMB + "test_what_has_lapsed_is_no_more_than_the_fallback_and_rises_from_there",),
+    ),
+    Mutant(
+        "a rise goes in one step",
+        "facility/daemon/climb.py",
+        "self._most_kw = most_rise_kw(site)",
+        "self._most_kw = dict.fromkeys(site.feeders, 1e9)",
+        (CLIMB + "test_a_large_rise_goes_in_steps_of_a_share_of_the_rating_until_all_is_there",),
+    ),
+    Mutant(
+        "one step follows the other without a pause",
+        "facility/daemon/climb.py",
+        "return self._pause is None or not self._pause[0] <= now < self._pause[1]",
+        "return True",
+        (CLIMB + "test_a_small_rise_is_one_step_and_the_next_one_waits_for_its_pause",),
+    ),
+    Mutant(
+        "what somebody commands rises in steps",
+        "facility/daemon/actuate.py",
+        "quick = [caps for pool, caps in self._waiting.items() if pool in self._at_once]",
+        "quick = [caps for pool, caps in self._waiting.items() if pool in self._at_once and not pool]",
+        (CLIMB + "test_what_somebody_commands_rises_at_once_beside_what_goes_in_steps",),
+    ),
+    Mutant(
+        "caps hunt",
+        "facility/daemon/climb.py",
+        "or len(self.turns.recent(caps.pool, now)) < most]",
+        "or len(self.turns.recent(caps.pool, now)) < 99 * most]",
+        (CLIMB + "test_caps_of_a_pool_that_fell_rise_again_only_so_often_in_an_hour",),
+    ),
+    Mutant(
+        "the gate lets caps rise at once",
+        "facility/daemon/book.py",
+        "found += self._gentle(pool, wanted, low, order.issued_at)",
+        "found += ()",
+        (GATE + "test_i13_what_nobody_commands_rises_in_small_steps_and_not_too_often",),
+    ),
+    Mutant(
         "the gate lets pass what was never accepted",
         "facility/invariants/plant.py",
         "    if not rises(sent, most):\n        return ()\n",
@@ -171,8 +214,8 @@ MUTANTS = (
     Mutant(
         "the gate forgets what went out before",
         "facility/daemon/book.py",
-        "self._loads_kw = self._with(pool, sum_w(ceiling(most, caps_of(caps, gpus))) - sum_w(most))",
-        "self._loads_kw = self._with(pool, 0)",
+        "self._loads_kw = self._with(pool, sent)",
+        "self._loads_kw = dict(self._loads_kw)",
         (GATE + "test_i1_of_two_increases_the_second_must_fit_beside_the_first",),
     ),
     Mutant(

@@ -35,7 +35,7 @@ class Exchange:
             "feeders": {"main": {"rating_kw": 5}}, "halls": {"h": {"feeder": "main"}},
             "pools": {"p": {"hall": "h", "feeder": "main", "gpu_model": "g", "gpus": 10}}, "tenants": {"t": {"name": "T"}},
             "contracts": {"c": {"tenant": "t", "kind": "reserved", "pool": "p", "gpus": 8, "curve": "train", "value_per_gpu_h": 2}},
-            "jobs": {"curve": "train"},
+            "jobs": {"curve": "train"}, "control": {"rise_share": 1.0, "rise_pause_s": (0.001, 0.001)},
             "bus": {"profile": "dsx", "dsx": {
                 "agent": "here", "feed_tag": "main-a", "integration": "FACILITY",
                 "isvs": {"acme-energy": {"keys_file": keys.get("isv_keys")}, "other": {}},
