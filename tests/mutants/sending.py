@@ -10,6 +10,7 @@ STANDBY = "tests/facility/test_standby.py::"
 OVERRULE = "tests/facility/test_overrule.py::"
 DAEMON = "tests/facility/test_daemon.py::"
 CLIMB = "tests/facility/test_climb.py::"
+RESTORE = "tests/facility/test_restore.py::"
 GATE = "tests/facility/test_gate.py::"
 ENDS = "tests/facility/test_cycle_ends.py::"
 GOVERNED = "tests/facility/test_governed.py::"
@@ -189,6 +190,27 @@ MUTANTS = (
         "quick = [caps for pool, caps in self._waiting.items() if pool in self._at_once]",
         "quick = [caps for pool, caps in self._waiting.items() if pool in self._at_once and not pool]",
         (CLIMB + "test_what_somebody_commands_rises_at_once_beside_what_goes_in_steps",),
+    ),
+    Mutant(
+        "a rise goes on where the guard makes caps give way",
+        "facility/daemon/governor.py",
+        "self._guard.look(here, self._actuator.as_sent(self.in_force), self._actuator.too_high)",
+        "self._guard.look(here, self.in_force, self._actuator.too_high)",
+        (RESTORE + "test_where_the_guard_makes_caps_give_way_the_rest_of_a_rise_is_given_up",),
+    ),
+    Mutant(
+        "what a person takes over goes on rising",
+        "facility/daemon/governor.py",
+        "            self._base = self._actuator.as_sent(self.in_force)\n",
+        "            self._base = self.in_force\n",
+        (RESTORE + "test_what_a_person_takes_over_stays_where_the_rise_has_come_to",),
+    ),
+    Mutant(
+        "a rise goes on where the air is not measured any more",
+        "facility/daemon/governor.py",
+        "had, base = self._actuator.as_sent(self.in_force) if self.in_force is not None else self._base, self._base",
+        "had, base = self.in_force or self._base, self._base",
+        (RESTORE + "test_where_the_meter_is_lost_a_rise_stays_where_it_has_come_to",),
     ),
     Mutant(
         "caps hunt",
