@@ -20,10 +20,6 @@ from facility.decision import PoolCaps
 from facility.invariants.ceiling import Caps, Way, caps_of, ceiling, part, rises, sum_w, ways
 from facility.invariants.contracts import HOUR
 from facility.site import Site
-from facility.verify.violation import SLACK
-
-SMALLER = 0.8
-"""By how much a step gets smaller until it fits: what may be in force does not quite follow what is sent."""
 
 
 def most_rise_kw(site: Site) -> dict[str, float]:
@@ -101,10 +97,8 @@ class Climb:
         share = {name: most_kw / max(risen_kw[name], most_kw) for name, most_kw in self._most_kw.items()}
         along = {caps.pool: ways(caps, in_force.last(caps.pool), self._site.pools[caps.pool].gpus) for caps in rising}
         goes = {caps.pool: min(share[feeder] for feeder in self._above[caps.pool]) for caps in rising}
+        # What may be in force is a sum of maxima, so convex in the share: a part of the way raises it by no more than that part.
         step = [self._part(caps, along[caps.pool], goes[caps.pool]) for caps in rising]
-        while not self._fits(self._risen_kw(step, low)):
-            goes = {pool: SMALLER * share for pool, share in goes.items()}
-            step = [self._part(caps, along[caps.pool], goes[caps.pool]) for caps in rising]
         moved = [caps for caps in step if self._rise_kw(caps, low[caps.pool]) > 0]
         if moved or not rising:
             return moved
@@ -131,6 +125,3 @@ class Climb:
             for name in self._above[caps.pool]:
                 found[name] += rise_kw
         return found
-
-    def _fits(self, risen_kw: Mapping[str, float]) -> bool:
-        return all(kw <= self._most_kw[name] + SLACK for name, kw in risen_kw.items())

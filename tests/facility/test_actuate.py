@@ -17,12 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facility.bus.interface import Message
 from facility.bus.memory import MemoryBroker, MemoryBus
 from facility.bus.messages import CapGroup as Reported
 from facility.bus.messages import CapReported
 from facility.daemon.actuate import Actuator
 from facility.daemon.in_force import MOST_IN_FORCE
-from facility.decision import BatteryOrder, CapGroup, Decision, GensetOrder, JobOrder, PoolCaps, SolarOrder
+from facility.decision import BatteryOrder, CapGroup, CoolingOrder, Decision, GensetOrder, JobOrder, PoolCaps, SolarOrder
 from facility.invariants.ceiling import caps_of, ceiling, part, sum_w, ways
 from facility.journal.journal import Journal
 from facility.site import Site
@@ -233,14 +234,15 @@ def test_holds_go_first_and_runs_last_and_every_number_is_greater_than_the_one_b
     jobs = (JobOrder("runs", "run", 2), JobOrder("waits", "hold", 2))
     desk.ear.receive(0.0)
     pools = (PoolCaps("p", 100), PoolCaps("q", 100))
-    sources = {"solar": (SolarOrder("roof", 3.0, 2.0),), "gensets": (GensetOrder("g", 1.0),)}
+    cooling = CoolingOrder("c", (("h", 24.0),), 1.0, 18.0)
+    sources: dict[str, Any] = {"cooling": (cooling,), "solar": (SolarOrder("roof", 3.0, 2.0),), "gensets": (GensetOrder("g", 1.0),)}
     made = Decision(NOW, NOW + timedelta(minutes=9), pools, jobs, (BatteryOrder("b", 1.0),), **sources)
     desk.actuator.send(made, SITE, Snapshot(NOW), 10.0, NOW, "plan")
     messages = []
     while (message := desk.ear.receive(0.0)) is not None:
         messages.append(message)
     order = [message.topic.removeprefix("facility/v1/s/").removesuffix("/desired") for message in messages]
-    assert order == ["job/waits", "cap/h/p", "cap/h/q", "battery/b", "genset/g", "solar/roof", "job/runs"]
+    assert order == ["job/waits", "cap/h/p", "cap/h/q", "cooling/c", "battery/b", "genset/g", "solar/roof", "job/runs"]
     told = [msgspec.json.decode(message.payload) for message in messages]
     numbers = [(t["epoch"], t["seq"]) for t in told]
     assert numbers == sorted(set(numbers))
@@ -253,6 +255,32 @@ def test_after_a_reconnect_only_what_still_holds_is_said_again(desk: Desk) -> No
     assert desk.heard() == [("p", 100), ("q", 100)]
     desk.actuator.republish(desk.now + timedelta(minutes=15))
     assert desk.heard() == []
+
+
+def test_what_could_not_be_queued_is_said_once_and_told_again_with_the_next_decision(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = desk.actuator._bus
+    made = Decision(NOW, NOW + timedelta(minutes=15), (PoolCaps("p", 100), PoolCaps("q", 100)))
+    for bus, heard, says in ((Closed(), [], "could not be queued"), (away, [("p", 100), ("q", 100)], "queued again"), (away, [], "")):
+        desk.actuator._bus = bus  # type: ignore[assignment]
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            desk.actuator.send(made, SITE, Snapshot(NOW), 10.0, NOW, "plan")
+        assert desk.heard() == heard
+        assert [record.message.rpartition(": ")[2] for record in caplog.records] == ([says] if says else [])
+
+
+def test_what_an_earlier_process_sent_to_pools_that_are_gone_is_nobodys(desk: Desk) -> None:
+    desk.actuator.resume(Decision(NOW, NOW + timedelta(minutes=10), (PoolCaps("gone", 100),)), NOW)
+    assert desk.send(100, 100) == [("p", 100), ("q", 100)]
+
+
+class Closed:
+    """A connection that takes nothing."""
+
+    def publish(self, message: Message) -> bool:
+        return False
 
 
 def messages() -> st.SearchStrategy[PoolCaps]:

@@ -140,6 +140,11 @@ def test_i3_a_set_point_out_of_range_is_not_sent(porter: Porter, topic: str, fie
     assert 3 in broken
 
 
+def test_before_anything_was_accepted_there_is_nothing_to_see(porter: Porter) -> None:
+    porter.gate.see(porter.here())
+    assert not porter.gate.counts
+
+
 def test_i5_nothing_goes_out_that_was_not_accepted(porter: Porter) -> None:
     assert Porter().caps("p", 100) == (True, {5})
     porter.settle(200, 200)
