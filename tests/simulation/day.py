@@ -73,6 +73,7 @@ class Day:
         self._count, self._soon = itertools.count(), set[float]()
         self.broker = MemoryBroker(self.clock.now)
         self.wire = Wire(Random(f"{seed}/wire"), self.later)
+        self._pauses = Random(f"{seed}/pauses")
         self.planner = Planner(Random(f"{seed}/planner"), self._pass_while_planning)
         self.orders, self.feeders, self.people = Orders(self.site), Feeders(self.site), People(self.site)
         self.works = Works(self)
@@ -180,7 +181,7 @@ class Day:
         self.people.blind(self.t)
         self.alarms.clear()
         with self._mortal():
-            self.daemon = daemon = Daemon(self.site, tap, self.journal, self.clock, instance=instance, planner=self.planner)
+            self.daemon = daemon = Daemon(self.site, tap, self.journal, self.clock, instance=instance, planner=self.planner, random=self._pauses)
             daemon.wake = self._want
             daemon.subscribe()
             self.later(1.0, lambda: self._begin(daemon))
