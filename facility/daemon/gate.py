@@ -21,10 +21,12 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from facility.bus.interface import Bus, Message
-from facility.bus.messages import BatteryDesired, CapDesired, CapReported, JobDesired, Rejected, decode
+from facility.bus.messages import BatteryDesired, CapDesired, CapReported, JobDesired
 from facility.bus.messages.codec import Order
-from facility.bus.topics import BY_NAME, Topic, Topics
+from facility.bus.topics import BY_NAME, TABLE, Topic, Topics
 from facility.clock import Clock
 from facility.daemon.as_accepted import job_as_accepted, set_point_as_accepted
 from facility.daemon.book import Book
@@ -36,6 +38,8 @@ from facility.site import Site
 
 log = logging.getLogger(__name__)
 
+ORDERS = {topic.name: msgspec.json.Decoder(topic.payload) for topic in TABLE if issubclass(topic.payload, Order)}
+"""Readers of orders; what our own encoder wrote needs no more caution than the size."""
 MOST_KEPT = 100
 """Findings that wait to be told."""
 
@@ -93,10 +97,11 @@ class Gate:
             return self._bus.publish(message)
         caps, asset = issubclass(topic.payload, CapDesired), next(reversed(ids.values()))
         try:
-            order = decode(message.payload, topic.payload)
+            order = ORDERS[name].decode(message.payload)
             broken, lowers = self._judged(asset, order)
-        except Rejected as rejected:
-            broken, lowers = (Broken(3, asset, f"no order: {rejected.reason[:200]}"),), False
+        except (ValueError, msgspec.MsgspecError) as error:
+            broken, lowers = (Broken(3, asset, f"no order: {str(error)[:200]}"),), False
+        broken = integrity.small(message.topic, message.payload) + broken
         if not self._passes(message, broken, sent=lowers, caps=caps):
             return False
         self._stamp, self._passed[message.topic] = (order.epoch, order.seq), message.payload
