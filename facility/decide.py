@@ -137,7 +137,7 @@ def decision_of(site: Site, snapshot: Snapshot, bounds: Bounds, plan: Plan, edge
 
 
 def _sold_kw(plan: Plan, direction: Direction) -> float:
-    return sum(r.committed_kw[0] for r in plan.problem.reserves if r.direction == direction)
+    return sum((float(r.committed_kw[0]) for r in plan.problem.reserves if r.direction == direction), 0.0)
 
 
 def _solar(solar: Solar, power_kw: float) -> SolarOrder:

@@ -45,6 +45,15 @@ class Account:
         if entry.result not in REFUSED or self._refused <= MOST_REFUSED:
             self._write(entry, to_disk=to_disk)
 
+    def retry(self) -> None:
+        """Write what waits, once the disk is sound again."""
+        try:
+            while self._waiting:
+                self._journal.note(self._waiting[0])
+                self._waiting.popleft()
+        except StoreFault as fault:
+            log.debug("the account cannot be written yet: %s", fault)
+
     def _write(self, entry: Entry, *, to_disk: bool) -> None:
         failed_before = bool(self._waiting)
         self._waiting.append(entry)

@@ -22,9 +22,10 @@ from typing import Literal
 from facility.daemon.actuate import Actuator
 from facility.daemon.guard import Guard, Warned
 from facility.daemon.lid import Lid
-from facility.daemon.overrule import WORST_CASE, at_once, carried, commanded, overrule
+from facility.daemon.overrule import WORST_CASE, at_once, carried, commanded
+from facility.daemon.ruling import Origin, Ruling, base, laid_over
 from facility.daemon.situation import Situation
-from facility.daemon.standby import fallback, goes_on, lowest, no_higher, present, still_there
+from facility.daemon.standby import goes_on, lowest, no_higher, still_there
 from facility.decide import Decided, Optimised, Undecided
 from facility.decision import Decision
 from facility.site import Site
@@ -55,15 +56,21 @@ class Outcome:
 class Governor:
     """To be used under the daemon's lock. `verdict` is what the second opinion said of what is `in_force`.
 
-    `entered` is told of every change of mode, after what it sends was sent: how it was before, and when it changed. `accepted` is told
-    of every decision before it is sent.
+    `entered` is told of every change of mode, after what it sends was sent: how it was before, and when it changed; `accepted` of every
+    decision before it is sent, and `ruled` how it came to be, and its verdict.
     """
 
     def __init__(
-        self, site: Site, actuator: Actuator, now: datetime, reason: str, entered: Callable[[Outcome, datetime], None] = lambda _outcome, _now: None,
+        self,
+        site: Site,
+        actuator: Actuator,
+        now: datetime,
+        reason: str,
+        entered: Callable[[Outcome, datetime], None] = lambda _outcome, _now: None,
         accepted: Callable[[Decision, Situation], None] = lambda _decision, _here: None,
+        ruled: Callable[[Ruling, Decision, tuple[Violation, ...]], None] = lambda _ruling, _decision, _verdict: None,
     ) -> None:
-        self._site, self._actuator, self._entered, self._accepted = site, actuator, entered, accepted
+        self._site, self._actuator, self._entered, self._accepted, self._ruled = site, actuator, entered, accepted, ruled
         self._ttl = timedelta(seconds=site.control.cap_ttl_s)
         self._base: Decision | None = None
         self.in_force: Decision | None = None
@@ -102,15 +109,16 @@ class Governor:
             reason = f"the plan came too late, {(here.now - found.decision.at).total_seconds():.0f} s after its readings"
         else:
             then = replace(made, snapshot=still_there(made.snapshot, here.snapshot), asked=here.asked)
-            planned = replace(present(here.site, found.decision, then.snapshot), until=here.now + self._ttl)
+            ruling = replace(self._ruling("plan", found.decision, then, here.now + self._ttl), at=here.now, site=here.site)
+            planned = base(ruling)
             fatal = list(form(then.site, then.snapshot, planned, then.outdoor_c))
             if not fatal:
-                decision = self._ruled(planned, then)
+                decision = laid_over(planned, then, ruling.lid, ruling.cuts)
                 verdict = verify(then.site, then.snapshot, decision, outdoor_c=then.outdoor_c)
                 fatal = _fatal(verdict, found)
             if not fatal:
                 self.plan, self.plan_id, self._base = found, plan_id, planned
-                self._send(decision, verdict, here)
+                self._send(ruling, decision, verdict, here)
                 self._enter(here, "NORMAL", "published", _told(verdict) if verdict else f"plan {plan_id} verified")
                 return
             reason = f"the verifier refused the plan: {fatal[0].rule} of {fatal[0].asset}: {fatal[0].says}"
@@ -125,12 +133,15 @@ class Governor:
             self._base = replace(self.in_force, until=here.now + self._ttl)
             self._go_on(here, "the operator let go; what was in force goes on until the next plan")
         else:
-            base = self._standing(here)
-            decision, verdict, worse = self._judged(base, here) if base is not None else (None, (), ())
-            if decision is None or worse:
-                self.safe(here, f"{worse[0].rule} of {worse[0].asset}: {worse[0].says}" if worse else self.outcome.reason)
+            ruling = self._standing(here)
+            if ruling is None:
+                self.safe(here, self.outcome.reason)
+                return
+            ruling, decision, verdict, worse = self._judged(ruling, here)
+            if worse:
+                self.safe(here, f"{worse[0].rule} of {worse[0].asset}: {worse[0].says}")
             else:
-                self._send(decision, verdict, here)
+                self._send(ruling, decision, verdict, here)
 
     def lapsed(self, now: datetime) -> bool:
         """Whether what is in force has lapsed and no cycle came to renew it."""
@@ -149,9 +160,12 @@ class Governor:
         """Lower caps at once where the guard says so, until it lets go."""
         if self.in_force is None:
             return
-        before, less = self._guard.says, self._guard.look(here, self._actuator.as_sent(self.in_force), self._actuator.too_high)
+        sent = self._actuator.as_sent(self.in_force)
+        ruling = replace(self._ruling("goes_on", sent, here, sent.until), manner="cut")
+        before, less = self._guard.says, self._guard.look(here, sent, self._actuator.too_high)
         if less is not None:
-            self._send(less, verify(here.site, here.snapshot, less, outdoor_c=here.outdoor_c), here)
+            ruling = replace(ruling, given=self._guard.given)
+            self._send(ruling, less, verify(here.site, here.snapshot, less, outdoor_c=here.outdoor_c), here)
         if less is not None or self._guard.says != before:
             self._enter(here, self.outcome.mode, self.outcome.outcome, self._reason)
 
@@ -185,25 +199,22 @@ class Governor:
     def safe(self, here: Situation, reason: str) -> None:
         """Send the fallback caps, with what operators command laid over them as far as the verifier accepts it."""
         self._base = None
-        plain = fallback(here.site, here.snapshot, here.now, here.now + self._ttl)
-        decision, verdict, worse = self._judged(plain, here)
+        ruling = self._ruling("fallback", None, here, here.now + self._ttl)
+        ruling, decision, verdict, worse = self._judged(ruling, here)
         if worse:
-            decision = lowest(plain, decision)
+            ruling, decision = replace(ruling, manner="lowest"), lowest(base(ruling), decision)
             verdict = verify(here.site, here.snapshot, decision, outdoor_c=here.outdoor_c)
-        self._send(decision, verdict, here)
+        self._send(ruling, decision, verdict, here)
         self._enter(here, "SAFE", "safe", reason)
 
     def accepts(self, here: Situation) -> bool:
         """Whether what is commanded in `here` could be in force now, also when the meter no longer makes caps give way."""
-        base = self._standing(here) or fallback(here.site, here.snapshot, here.now, here.now + self._ttl)
-        return not self._judged(base, here, heed_meter=False)[2]
+        ruling = self._standing(here) or self._ruling("fallback", None, here, here.now + self._ttl)
+        return not self._judged(ruling, here, heed_meter=False)[3]
 
-    def _ruled(self, base: Decision, here: Situation, *, heed_meter: bool = True) -> Decision:
-        """`base` with the commands laid over it, no higher than what is measured and what the guard allows."""
-        decision = overrule(here.site, here.snapshot, base, here.asked, here.outdoor_c)
-        if not heed_meter:
-            return decision
-        return self._guard.bounded(no_higher(decision, self._lid.over(without=commanded(here.asked))), here)
+    def _ruling(self, origin: Origin, source: Decision | None, here: Situation, until: datetime) -> Ruling:
+        lid = self._lid.over(without=commanded(here.asked))
+        return Ruling(origin, "ruled", source, here.now, until, here.site, here, lid, self._guard.cuts)
 
     def _heed(self, here: Situation) -> bool:
         """Follow what is measured; pools keep what they have, those that somebody commands what they had before."""
@@ -217,47 +228,50 @@ class Governor:
     def _go_on(self, here: Situation, reason: str) -> None:
         if here.asked.mode != "normal" and self.outcome.mode != "MANUAL" and self.in_force is not None:
             self._base = self._actuator.as_sent(self.in_force)
-        base = self._standing(here)
-        if base is not None:
-            decision, verdict, worse = self._judged(base, here)
+        ruling = self._standing(here)
+        if ruling is not None:
+            ruling, decision, verdict, worse = self._judged(ruling, here)
             if not worse:
                 manual = here.asked.mode != "normal"
-                self._send(decision, verdict, here)
+                self._send(ruling, decision, verdict, here)
                 self._enter(here, "MANUAL" if manual else "HOLD", "published" if manual else "held", reason)
                 return
             reason = f"{reason}; and to go on would break {worse[0].rule} of {worse[0].asset}: {worse[0].says}"
         self.safe(here, reason)
 
-    def _standing(self, here: Situation) -> Decision | None:
-        """What goes on, before anything is laid over it; None where nothing may."""
+    def _standing(self, here: Situation) -> Ruling | None:
+        """What goes on; None where nothing may."""
         if here.asked.mode != "normal":
-            until = here.now + self._ttl
-            base = self._base or self.in_force or fallback(here.site, here.snapshot, here.now, until)
-            return goes_on(here.site, base, here.snapshot, here.now, until, here.outdoor_c)
+            source = self._base or self.in_force
+            return self._ruling("fallback" if source is None else "goes_on", source, here, here.now + self._ttl)
         if self._base is None or here.now >= self._base.until:
             return None
-        return goes_on(here.site, self._base, here.snapshot, here.now, self._base.until, here.outdoor_c)
+        return self._ruling("goes_on", self._base, here, self._base.until)
 
     def _judged(
-        self, base: Decision, here: Situation, *, heed_meter: bool = True
-    ) -> tuple[Decision, tuple[Violation, ...], tuple[Violation, ...]]:
-        """`base` with the commands laid over it, its verdict, and what of that is worse for the plant than what is in force.
+        self, ruling: Ruling, here: Situation, *, heed_meter: bool = True
+    ) -> tuple[Ruling, Decision, tuple[Violation, ...], tuple[Violation, ...]]:
+        """What a ruling comes to, without the lid and the guard where meters do not count; its verdict, and what of that is worse for
+        the plant than what is in force.
 
         Where feeders would not carry that any more, caps give way, commanded ones last.
         """
-        decision = self._ruled(base, here, heed_meter=heed_meter)
+        lid, cuts = (ruling.lid, ruling.cuts) if heed_meter else ((), ())
+        decision = laid_over(base(ruling), here, lid, cuts)
         verdict = verify(here.site, here.snapshot, decision, outdoor_c=here.outdoor_c)
         if heed_meter and any(v.rule.endswith(WORST_CASE) for v in verdict):
+            ruling = replace(ruling, carried=True)
             decision = carried(here.site, here.snapshot, decision, here.outdoor_c, last=commanded(here.asked))
             verdict = verify(here.site, here.snapshot, decision, outdoor_c=here.outdoor_c)
         broken = [v for v in verdict if v.tier == "plant"]
         if not broken or self.in_force is None:
-            return decision, verdict, tuple(broken)
+            return ruling, decision, verdict, tuple(broken)
         before = goes_on(here.site, self.in_force, here.snapshot, here.now, decision.until, here.outdoor_c)
-        return decision, verdict, _worse(broken, verify(here.site, here.snapshot, before, outdoor_c=here.outdoor_c))
+        return ruling, decision, verdict, _worse(broken, verify(here.site, here.snapshot, before, outdoor_c=here.outdoor_c))
 
-    def _send(self, decision: Decision, verdict: tuple[Violation, ...], here: Situation) -> None:
+    def _send(self, ruling: Ruling, decision: Decision, verdict: tuple[Violation, ...], here: Situation) -> None:
         self._accepted(decision, here)
+        self._ruled(replace(ruling, plan_id=self.plan_id), decision, verdict)
         free = at_once(here.asked, here.snapshot)
         self._actuator.send(decision, here.site, here.snapshot, here.outdoor_c, here.now, self.plan_id, free)
         self._guard.sent(self.in_force, decision, here)

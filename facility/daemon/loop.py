@@ -122,8 +122,10 @@ class Daemon:
             standing = here.people.keep_up(now)
             here.rentals.keep_up(now)
             here.trust.look(now)
+            here.disk.tell_lost((), now)
             here.known.order(here.exchange.events)
             here.governor.start(here.known.situation(now), at_once=standing or self._journal.put_aside is not None)
+            here.book.write(now)
 
     def attend(self, timeout_s: float) -> None:
         """Take what came, or comes in time, and do what time asks for. The bus thread calls this for ever."""
@@ -136,17 +138,20 @@ class Daemon:
                         self._reception.take(message, self._clock.now())
                     except Exception as error:
                         self.faults.note(error, "a message", f" on {message.topic[:200]}")
+                self.rooms.book.write(self._clock.now())
                 self._history.hand_over()
         if not messages or self._clock.elapsed_s() - self._look_s >= LOOK_S:
             self._look_s = self._clock.elapsed_s()
             with self._lock, self.faults.survived("keeping time"):
                 self.upkeep.keep(self._clock.now())
                 self._give_up()
+                self.rooms.book.write(self._clock.now())
 
     def hear(self, message: Message) -> None:
         """Take in a message that did not come over the bus; from any thread."""
         with self._lock, self.faults.survived("a message", f" on {message.topic[:200]}"):
             self._reception.take(message, self._clock.now())
+            self.rooms.book.write(self._clock.now())
             self._history.hand_over()
 
     def cycle(self) -> Outcome:
@@ -187,7 +192,8 @@ class Daemon:
         with self._lock:
             self._closed = True
             with self.faults.survived("writing down what is known"):
-                self.rooms.known.remember()
+                self.rooms.book.write(self._clock.now())
+                self.rooms.disk.remember(self.rooms.known.remember)
 
     def close(self) -> None:
         """Write down what a restart needs, and say goodbye."""
@@ -228,6 +234,7 @@ class Daemon:
             with self._lock, self.faults.survived("a clock that was set back"):
                 self._asked = None
                 with self.faults.survived("writing down what is known"):
+                    self.rooms.book.write(now)
                     self.rooms.known.remember()
                     self._journal.set_back(back)
                 self._settle_in()
@@ -257,8 +264,8 @@ class Daemon:
             found = Undecided(UNHEARD)
         known.ledger.count(self._clock.now(), governor.in_force)
         here = known.situation(self._clock.now())
+        plan_id = f"{asked.edges[0]:%Y%m%dT%H%M%SZ}-{self.rooms.epoch}-{self._begun}"
         try:
-            plan_id = f"{asked.edges[0]:%Y%m%dT%H%M%SZ}-{self.rooms.epoch}-{self._begun}"
             governor.conclude(found, plan_id, asked.made, here)
             self._concluded = self._begun
         except Exception as error:
@@ -270,16 +277,18 @@ class Daemon:
                 self.rooms.board.made_for(asked.made.snapshot.jobs, asked.forecast)
                 if isinstance(found, Optimised):
                     note_plan(self._site, found.plan, milliseconds(here.now), self._history.note)
-            self._write_down(asked, here.now)
+            self._write_down(asked, found, plan_id, here.now)
 
-    def _write_down(self, asked: Question, now: datetime) -> None:
+    def _write_down(self, asked: Question, found: Decided | Undecided, plan_id: str, now: datetime) -> None:
         """Tell the plan, and keep the cycle in the journal."""
-        governor = self.rooms.governor
+        governor, book = self.rooms.governor, self.rooms.book
         self.rooms.board.tell(governor, now)
         with self.faults.survived("the journal"):
-            self.rooms.known.ledger.remember()
-            self._journal.record_cycle(cycle_record(self._begun, governor.outcome, asked, governor.in_force, governor.verdict))
-            self._journal.prune(asked.edges[0] - CYCLES_KEPT)
+            kept = book.keeper.cycle(asked, found, plan_id, self.rooms.epoch)
+            book.cycle(cycle_record(self._begun, governor.outcome, kept, governor.in_force, governor.verdict), now)
+            book.write(now)
+            self.rooms.disk.remember(self.rooms.known.ledger.remember)
+            self.rooms.disk.remember(partial(self._journal.prune, asked.edges[0] - CYCLES_KEPT))
 
 
 def _failed(what: str, error: Exception) -> Undecided:

@@ -6,7 +6,7 @@ import logging
 from datetime import datetime
 
 from facility.bus.interface import Bus, Message
-from facility.bus.messages import OverrideClear, OverrideResult, OverrideSet, Rejected, encode
+from facility.bus.messages import OverrideClear, OverrideResult, OverrideSet, OverrideState, Rejected, decode, encode
 from facility.bus.topics import Topics
 from facility.daemon.answers import Answers
 from facility.overrides.desk import OverrideDesk
@@ -62,10 +62,23 @@ class People:
             self._show(target, now)
         return bool(changed)
 
-    def correct(self, target: str, message: Message, now: datetime) -> None:
-        """Answer what the broker remembers of a target, from another time, with the truth."""
-        if message.retain and message.payload and target not in self._active.values():
+    def correct(self, target: str, message: Message, now: datetime) -> tuple[str, ...]:
+        """Answer what the broker remembers of a target, from another time, with the truth; the ids of overrides that stood and were lost."""
+        if not message.retain or not message.payload:
+            return ()
+        lost = self._lost(message.payload)
+        for override in lost:
+            self._answers.tell("override", target, self._topics.override(target, "result"), _lost(override), now)
+        if lost or target not in self._active.values():
             self._show(target, now)
+        return lost
+
+    def _lost(self, payload: bytes) -> tuple[str, ...]:
+        try:
+            told = decode(payload, OverrideState)
+        except Rejected:
+            return ()
+        return tuple(it.id for it in told.overrides if not self._desk.knows(it.id))
 
     def republish(self, now: datetime) -> None:
         """Say again what is in force: the broker is a cable, not a memory."""
@@ -79,3 +92,8 @@ class People:
         state = self._desk.state(target, now)
         payload = b"" if state is None else encode(state)
         self._bus.publish(Message(self._topics.override(target, "state"), payload, qos=1, retain=True))
+
+
+def _lost(override: str) -> OverrideResult:
+    """What is told of an override that stood and is in no journal any more."""
+    return OverrideResult(id=override, status="cleared", reason="the journal that held it was lost, so it acts no more; set it again if it should")

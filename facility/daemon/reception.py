@@ -64,7 +64,7 @@ class Reception:
                 if rooms.committed.answer(message, now):
                     self._wake()
             case "override_state":
-                rooms.people.correct(ids["target"], message, now)
+                rooms.disk.tell_lost(rooms.people.correct(ids["target"], message, now), now)
             case "alarm":
                 rooms.alarms.correct(ids["alarm"], message)
             case "status" if ids["instance"] == self._instance:

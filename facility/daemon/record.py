@@ -2,53 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from facility.daemon.governor import Outcome
-from facility.daemon.question import Question
+from facility.daemon.kept import KeptCycle
 from facility.decision import Decision
 from facility.history import GOOD, Note
 from facility.journal.journal import CycleRecord
-from facility.rental.rental import Rental
 from facility.site import Site
 from facility.verify import Violation
 from models.plan import Plan
 
 
-def cycle_record(
-    cycle: int, outcome: Outcome, asked: Question, decision: Decision | None, verdict: tuple[Violation, ...]
-) -> CycleRecord:
-    """The record of a cycle: what it asked, what was in force after it, and what the second opinion said of that."""
-    arrays = ("price_per_mwh", "outdoor_c", "carbon_g_per_kwh", "load_kw", "load_high_kw")
-    forecast, made = asked.forecast, asked.made
-    expected = {name: None if (told := getattr(forecast, name)) is None else told.tolist() for name in arrays}
-    inputs = {
-        "snapshot": made.snapshot,
-        "proposals": asked.proposals,
-        "rentals": [_told(rental) for rental in asked.rentals],
-        "forecast": expected | {"demand_gpus": forecast.demand_gpus, "rented_gpus": forecast.rented_gpus},
-        "import_limit_kw": made.asked.import_limit_kw,
-        "position_kw": made.asked.position_kw,
-        "events": asked.events,
-        "near_kw": asked.near_kw,
-    }
+def cycle_record(cycle: int, outcome: Outcome, kept: KeptCycle, decision: Decision | None, verdict: tuple[Violation, ...]) -> CycleRecord:
+    """The record of a cycle: what it asked and was answered, what was in force after it, and what the second opinion said of that."""
     return CycleRecord(
-        at=made.snapshot.at,
+        at=kept.snapshot.at,
         cycle=cycle,
         mode=outcome.mode,
         outcome=outcome.outcome,
         reason=outcome.reason,
-        inputs=msgspec.json.encode(inputs),
+        inputs=msgspec.json.encode(kept),
         decision=msgspec.json.encode(decision),
         verdict=msgspec.json.encode(verdict),
     )
-
-
-def _told(rental: Rental) -> dict[str, Any]:
-    terms = rental.terms.model_dump(mode="json", exclude_unset=True)
-    return {"id": rental.id, "contract": rental.contract, "start": rental.start, "end": rental.end, "terms": terms}
 
 
 def decision_in(record: CycleRecord) -> Decision | None:

@@ -15,10 +15,12 @@ from facility.daemon.alarms import Alarms
 from facility.daemon.answers import Answers
 from facility.daemon.breaches import Breaches
 from facility.daemon.commitment import Commitment
+from facility.daemon.disk import Disk
 from facility.daemon.exchange import Exchange
 from facility.daemon.gate import Gate
 from facility.daemon.governor import Governor, Outcome
 from facility.daemon.knowledge import Knowledge
+from facility.daemon.logbook import Logbook
 from facility.daemon.losses import Losses
 from facility.daemon.notice_board import NoticeBoard
 from facility.daemon.people import People
@@ -55,6 +57,8 @@ class Rooms:
     rivals: Rivals
     gate: Gate
     breaches: Breaches
+    book: Logbook
+    disk: Disk
     actuator: Actuator
     governor: Governor
     pulse: Pulse
@@ -86,7 +90,8 @@ def rooms(site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, n
     chance comes from.
     """
     epoch = journal.next_epoch()
-    bus = gate = Gate(site, bus, clock, epoch)
+    book = Logbook(site, journal, epoch)
+    bus = gate = Gate(site, book.over(bus), clock, epoch)
     known, account = Knowledge(site, journal, clock, note), Account(journal)
     alarms = Alarms(site, bus, account)
     answers = Answers(site, bus, alarms, account)
@@ -98,7 +103,7 @@ def rooms(site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, n
         outcome = governor.outcome
         account.note(Entry(now, "mode", outcome.mode, "site", outcome.reason, result=before.mode))
 
-    governor = Governor(site, actuator, clock.now(), f"{lost}no plan yet", entered, gate.accept)
+    governor = Governor(site, actuator, clock.now(), f"{lost}no plan yet", entered, gate.accept, book.ruled)
     last = journal.last_published()
     if last is not None and (decision := decision_in(last)) is not None:
         governor.resume(decision, clock.now())
@@ -121,6 +126,8 @@ def rooms(site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, n
         rivals=Rivals(alarms, clock, epoch),
         gate=gate,
         breaches=Breaches(gate, alarms),
+        book=book,
+        disk=Disk(journal, clock, alarms, account, book),
         actuator=actuator,
         governor=governor,
         pulse=Pulse(site, bus, clock, instance),

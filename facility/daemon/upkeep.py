@@ -78,6 +78,7 @@ class Upkeep:
             governor.safe(rooms.known.situation(now), reason)
         rooms.rivals.look(now)
         self.passing.look(now)
+        rooms.disk.look(now)
         rooms.alarms.follow_history(self._history.trouble, now)
         if governor.in_force is not self._noted:
             self._noted = governor.in_force
@@ -92,7 +93,7 @@ class Upkeep:
             rooms.pulse.beat(self.status(now))
         if real_s - self.facts_s >= FACTS_EVERY_S:
             self.facts_s = real_s
-            rooms.known.remember()
+            rooms.disk.remember(rooms.known.remember)
             rooms.trust.look(now)
 
     def _guard(self, now: datetime) -> None:

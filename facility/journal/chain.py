@@ -18,6 +18,7 @@ from typing import Any, Final
 
 CHAINED: Final[Mapping[str, str]] = {
     "cycle": "at_ms, cycle, mode, outcome, reason, inputs, decision, verdict",
+    "sending": "at_ms, epoch, first_seq, ruling, messages",
     "event": "at_ms, sort, action, target, says, actor, reason, result, id, signer",
 }
 """The columns that are hashed, by table."""
@@ -43,7 +44,7 @@ class Checked:
     broken: Break | None
 
     def __str__(self) -> str:
-        what = {"cycle": "cycles", "event": "entries of the account"}.get(self.table, self.table)
+        what = {"cycle": "cycles", "sending": "sendings", "event": "entries of the account"}[self.table]
         if self.broken is None:
             return f"{self.rows} {what} are chained and whole, head {self.head.hex()[:16]}"
         return f"the chain of {what} breaks at row {self.broken.n}: {self.broken.says}; the {self.rows} rows before it hold"
@@ -127,7 +128,7 @@ def _told(value: Any) -> tuple[bytes, bytes]:
         case bytes():
             return b"b", value
         case str():
-            return b"s", value.encode()
+            return b"s", value.encode(errors="surrogateescape")
         case int():
             return b"i", b"%d" % value
         case _:

@@ -11,8 +11,8 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from datetime import UTC
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,8 @@ __all__ = ["Store", "StoreBusyError", "StoreFault"]
 log = logging.getLogger(__name__)
 
 _DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+HASTE_S: Final = 0.2
+PROBE_BYTES: Final = 256 * 1024
 
 
 class StoreFault(Exception):
@@ -40,7 +42,9 @@ class Store:
 
     `tables` is the SQL that makes version `version` out of an empty file, `migrations` by version that which makes the next one of it, and
     `finished` what is to be computed after all of them, in the same transaction.
-    A writer looks at every page when it opens, unless it is not `thorough`. Raises StoreBusyError for a second writer and InputError
+    A writer looks at every page when it opens, unless it is not `thorough`. One that is `hasty` waits no longer than `HASTE_S` for another
+    process that locks the file, and once a write has failed refuses all others at once, until a `probe` succeeds; `trouble` says
+    why meanwhile, and is empty otherwise. Raises StoreBusyError for a second writer and InputError
     for a folder that cannot be written, a newer version, and for a reader an older one.
     """
 
@@ -55,9 +59,11 @@ class Store:
         clock: Clock,
         thorough: bool = True,
         finished: Mapping[int, Callable[[sqlite3.Connection], None]] | None = None,
+        hasty: bool = False,
     ) -> None:
         self.path = path
         self.put_aside: Path | None = None
+        self.trouble, self._hasty = "", hasty
         self._tables, self._version, self._migrations = tables, version, migrations
         self._thorough, self._clock, self._finished = thorough, clock, finished or {}
         self._mutex = threading.RLock()
@@ -67,6 +73,8 @@ class Store:
         except BaseException:
             self._unlock()
             raise
+        if hasty:
+            self._db.execute(f"PRAGMA busy_timeout = {HASTE_S * 1000:.0f}")
 
     @property
     def ours(self) -> bool:
@@ -91,6 +99,7 @@ class Store:
         """A connection to read by, for which the store stays as it is now while the writer goes on. Raises StoreFault."""
         try:
             with closing(self._checked(self._place("ro"))) as db:
+                db.text_factory = lambda told: told.decode(errors="surrogateescape")  # what somebody changed may be no text
                 db.execute("BEGIN")
                 yield db
         except sqlite3.Error as error:
@@ -100,13 +109,35 @@ class Store:
     def write(self, *, to_disk: bool = True) -> Iterator[sqlite3.Connection]:
         """One transaction: on the disk at its end or, without `to_disk`, with the operating system. Raises StoreFault."""
         with self._mutex:
+            if self.trouble:
+                raise StoreFault(self.trouble)
+            with self._transaction(to_disk=to_disk) as db:
+                yield db
+
+    def probe(self) -> bool:
+        """Whether as much can be written again as any record takes; then it is tried no more."""
+        with self._mutex, suppress(StoreFault), self._transaction(to_disk=True) as db:
+            db.execute("CREATE TABLE IF NOT EXISTS probe (bytes)")
+            db.execute("INSERT INTO probe VALUES (zeroblob(?))", (PROBE_BYTES,))
+            db.execute("COMMIT")
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("DROP TABLE probe")
+            self.trouble = ""
+        return not self.trouble
+
+    @contextmanager
+    def _transaction(self, *, to_disk: bool) -> Iterator[sqlite3.Connection]:
+        with self._mutex:
             try:
                 self._db.execute(f"PRAGMA synchronous = {'FULL' if to_disk else 'NORMAL'}")
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
                 self._db.execute("COMMIT")
             except sqlite3.Error as error:
-                raise self._fault(error) from error
+                fault = self._fault(error)
+                if self._hasty and not isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+                    self.trouble = str(fault)
+                raise fault from error
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
@@ -152,7 +183,7 @@ class Store:
         return self._prepared(place)
 
     def _set_aside(self) -> None:
-        self.put_aside = self.path.with_name(f"{self.path.name}.corrupt-{self._clock.now().astimezone(UTC):%Y%m%dT%H%M%S%fZ}")
+        self.put_aside = stamped(self.path, "corrupt", self._clock.now())
         for suffix in ("-shm", "-wal", ""):
             if (part := Path(f"{self.path}{suffix}")).exists():
                 part.rename(f"{self.put_aside}{suffix}")
@@ -197,6 +228,11 @@ class Store:
     def _unlock(self) -> None:
         if self._lock is not None:
             self._lock.close()
+
+
+def stamped(path: Path, what: str, now: datetime) -> Path:
+    """The name under which a store is put aside."""
+    return path.with_name(f"{path.name}.{what}-{now.astimezone(UTC):%Y%m%dT%H%M%S%fZ}")
 
 
 def _version(db: sqlite3.Connection) -> int:

@@ -4,7 +4,7 @@
 |---|---|
 | 1 | counters, facts, answers, overrides, cycles |
 | 2 | the account of events, rentals |
-| 3 | the chains of cycles and of the account |
+| 3 | everything that is sent, with the pieces it was made from; the chains of cycles, sendings and the account |
 
 What an older store knows of the account is carried over: its overrides with their answers and ends, refused commands, and the
 changes of mode between its cycles. Its rows are chained as they are found.
@@ -30,12 +30,17 @@ CREATE TABLE rental (
     end_ms INTEGER NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL, ended_ms INTEGER, how TEXT);
 """
 
-_CHAINS: Final = """
+_RECORD: Final = """
 ALTER TABLE cycle ADD COLUMN hash BLOB NOT NULL DEFAULT x'';
 ALTER TABLE event ADD COLUMN hash BLOB NOT NULL DEFAULT x'';
 CREATE TABLE chain (
     name TEXT PRIMARY KEY, pruned_n INTEGER NOT NULL, pruned_hash BLOB NOT NULL, newest_n INTEGER NOT NULL,
     newest_hash BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE sending (
+    n INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, epoch INTEGER NOT NULL, first_seq INTEGER NOT NULL, ruling BLOB NOT NULL,
+    messages BLOB NOT NULL, hash BLOB NOT NULL);
+CREATE TABLE piece (name TEXT PRIMARY KEY, used INTEGER NOT NULL, bytes BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX piece_used ON piece (used);
 """
 
 TABLES: Final = f"""
@@ -52,7 +57,7 @@ CREATE TABLE cycle (
     reason TEXT NOT NULL, inputs BLOB NOT NULL, decision BLOB NOT NULL, verdict BLOB NOT NULL);
 CREATE INDEX cycle_at ON cycle (at_ms);
 CREATE INDEX cycle_published ON cycle (n) WHERE outcome = 'published';
-{_ACCOUNT_AND_RENTALS}{_CHAINS}"""
+{_ACCOUNT_AND_RENTALS}{_RECORD}"""
 """What makes this version out of an empty file."""
 
 _CARRIED_OVER: Final = """
@@ -73,7 +78,7 @@ SELECT * FROM (
 ) ORDER BY 1;
 """
 
-MIGRATIONS: Final[Mapping[int, str]] = {1: _ACCOUNT_AND_RENTALS + _CARRIED_OVER, 2: _CHAINS}
+MIGRATIONS: Final[Mapping[int, str]] = {1: _ACCOUNT_AND_RENTALS + _CARRIED_OVER, 2: _RECORD}
 """By version, what makes the next one of it."""
 
 FINISHED: Final[Mapping[int, Callable[[sqlite3.Connection], None]]] = {2: link_all}

@@ -133,6 +133,13 @@ class OverrideDesk:
         self._sweep(now)
         return tuple(self._as_begun(proposal, now) for proposal in self._standing.values())
 
+    def knows(self, override: str) -> bool:
+        """Whether a command of this id was ever answered; also where that cannot be read."""
+        try:
+            return self._journal.seen(override) is not None
+        except StoreFault:
+            return True
+
     def state(self, target: str, now: datetime) -> OverrideState | None:
         """Tell what is in force on a target, the strongest first; None where nothing is."""
         here = sorted((p for p in self.active(now) if p.target == target), key=rank)

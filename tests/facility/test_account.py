@@ -180,8 +180,10 @@ def test_restarts_are_told_with_their_epochs(house: House) -> None:
 def test_the_audit_tells_whether_the_account_is_as_it_was_written(house: House) -> None:
     house.order("pool/h/p", "cap_w", 250, id="x-1")
     whole = audit(house).splitlines()
-    assert [line.partition(", head")[0] for line in whole[-2:]] == [
-        "0 cycles are chained and whole", f"{len(whole) - 2} entries of the account are chained and whole",
+    assert [line.partition(", head")[0] for line in whole[-3:]] == [
+        "0 cycles are chained and whole",
+        "1 sendings are chained and whole",
+        f"{len(whole) - 3} entries of the account are chained and whole",
     ]  # fmt: skip
     with closing(sqlite3.connect(house.path)) as db:
         db.execute("UPDATE event SET actor = 'eve' WHERE id = 'x-1'")

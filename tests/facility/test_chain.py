@@ -11,15 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from facility.journal import cycles
+from facility.journal import cycles, pieces
 from facility.journal.chain import Break
 from facility.journal.entry import Entry
 from facility.journal.journal import IDS_KEPT, CycleRecord, Journal
+from facility.journal.pieces import named
+from facility.journal.sendings import Sending
+from facility.journal.store import StoreFault
 from tests.facility.test_account import VERSION_1
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 ENTRY = Entry(NOON, "alarm", "raised", "a", "hot", id=None)
+
+SENDING = Sending(NOON, 7, 1, b"{}", b"[]")
 
 
 def cycle(number: int, outcome: str = "held") -> CycleRecord:
@@ -33,13 +38,14 @@ def store(tmp_path: Path) -> Path:
     with Journal(path) as journal:
         for i in range(1, 11):
             journal.record_cycle(cycle(i, "published" if i == 2 else "held"))
+            journal.record_sending(replace(SENDING, at=NOON + i * DAY, first_seq=i), {named(b"%d" % i): b"%d" % i})
             journal.note(replace(ENTRY, at=NOON + i * DAY))
     return path
 
 
-def found(path: Path) -> list[Break | None]:
+def found(path: Path) -> dict[str, Break | None]:
     with Journal(path, read_only=True) as journal:
-        return [checked.broken for checked in journal.check()]
+        return {checked.table: checked.broken for checked in journal.check()}
 
 
 def alter(path: Path, *statements: str) -> None:
@@ -51,7 +57,8 @@ def alter(path: Path, *statements: str) -> None:
 
 def test_what_was_left_alone_holds_and_is_counted(store: Path) -> None:
     with Journal(store, read_only=True) as journal:
-        assert [(checked.table, checked.rows, checked.broken) for checked in journal.check()] == [("cycle", 10, None), ("event", 10, None)]
+        found = [(checked.table, checked.rows, checked.broken) for checked in journal.check()]
+    assert found == [("cycle", 10, None), ("sending", 10, None), ("event", 10, None)]
 
 
 @pytest.mark.parametrize(
@@ -59,8 +66,8 @@ def test_what_was_left_alone_holds_and_is_counted(store: Path) -> None:
     [
         ("UPDATE {} SET at_ms = at_ms + 1 WHERE n = 4", 4),
         ("UPDATE {} SET at_ms = at_ms + 0.5 WHERE n = 4", 4),
-        ("UPDATE {} SET reason = reason || ' ' WHERE n = 4", 4),
-        ("UPDATE {} SET reason = CAST(reason AS BLOB) WHERE n = 4", 4),
+        ("UPDATE {0} SET {1} = {1} || ' ' WHERE n = 4", 4),
+        ("UPDATE {0} SET {1} = CASE typeof({1}) WHEN 'blob' THEN 'x' ELSE CAST({1} AS BLOB) END WHERE n = 4", 4),
         ("UPDATE {} SET hash = zeroblob(32) WHERE n = 10", 10),
         ("DELETE FROM {} WHERE n = 4", 4),
         ("DELETE FROM {} WHERE n <= 3", 1),
@@ -70,19 +77,16 @@ def test_what_was_left_alone_holds_and_is_counted(store: Path) -> None:
         ("UPDATE chain SET newest_n = 9 WHERE name = '{}'", 10),
     ],
 )
-@pytest.mark.parametrize("table", ["cycle", "event"])
-def test_a_row_that_is_changed_lost_or_put_in_is_where_the_chain_breaks(store: Path, table: str, statement: str, at: int) -> None:
-    alter(store, statement.format(table))
-    broken = found(store)
-    mine, other = broken if table == "cycle" else reversed(broken)
-    assert other is None
-    assert mine is not None
-    assert (mine.table, mine.n) == (table, at)
+@pytest.mark.parametrize(("table", "column"), [("cycle", "reason"), ("event", "reason"), ("sending", "messages")])
+def test_a_row_that_is_changed_lost_or_put_in_is_where_the_chain_breaks(store: Path, table: str, column: str, statement: str, at: int) -> None:
+    alter(store, statement.format(table, column))
+    broken = {name: breach for name, breach in found(store).items() if breach is not None}
+    assert [(name, breach.table, breach.n) for name, breach in broken.items()] == [(table, table, at)]
 
 
 def test_two_columns_do_not_run_into_each_other(store: Path) -> None:
     alter(store, "UPDATE event SET target = target || substr(says, 1, 1), says = substr(says, 2) WHERE n = 7")
-    assert found(store)[1] == Break("event", 7, "it is not as it was written, or what stood before it is not")
+    assert found(store)["event"] == Break("event", 7, "it is not as it was written, or what stood before it is not")
 
 
 def test_what_is_forgotten_leaves_an_anchor_from_which_the_rest_holds(store: Path) -> None:
@@ -92,10 +96,10 @@ def test_what_is_forgotten_leaves_an_anchor_from_which_the_rest_holds(store: Pat
         assert journal.last_published() == cycle(2, "published")
         journal.prune(NOON + IDS_KEPT + 8 * DAY)
         journal.record_cycle(cycle(11))
-        assert [(checked.rows, checked.broken) for checked in journal.check()] == [(1, None), (3, None)]
+        assert [(checked.rows, checked.broken) for checked in journal.check()] == [(1, None), (0, None), (3, None)]
         assert journal.last_published() == cycle(2, "published")
     alter(store, "DELETE FROM event WHERE n = 8")
-    assert found(store)[1] == Break("event", 8, "it is missing")
+    assert found(store)["event"] == Break("event", 8, "it is missing")
 
 
 def test_cycles_are_bounded_in_number_though_a_clock_was_ahead(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +108,25 @@ def test_cycles_are_bounded_in_number_though_a_clock_was_ahead(store: Path, monk
         journal.prune(NOON)
         assert [record.cycle for record in journal.cycles()] == [10, 9, 8, 7]
         assert journal.check()[0].broken is None
+
+
+def test_a_piece_lasts_as_long_as_a_sending_that_named_it_and_must_be_what_it_was(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "AGAIN", 2)
+    with Journal(store) as journal:
+        for _ in range(3):
+            journal.record_sending(replace(SENDING, at=NOON + 11 * DAY), {named(b"2"): b"2"})
+        assert (journal.piece(named(b"1")), journal.piece(named(b"2"))) == (b"1", b"2")
+        journal.prune(NOON + 11 * DAY)
+        assert journal.piece(named(b"2")) == b"2"
+        with pytest.raises(StoreFault, match="is missing"):
+            journal.piece(named(b"1"))
+        assert journal.piece(named(b"10")) == b"10"
+        alter(store, "UPDATE piece SET bytes = (SELECT bytes FROM piece ORDER BY used LIMIT 1)")
+        with pytest.raises(StoreFault, match="not as it was written"):
+            journal.piece(named(b"2"))
+        alter(store, "UPDATE piece SET bytes = x'00'")
+        with pytest.raises(StoreFault, match="cannot be read"):
+            journal.piece(named(b"2"))
 
 
 def test_an_older_store_is_chained_as_it_is_found(tmp_path: Path) -> None:
@@ -115,9 +138,9 @@ def test_an_older_store_is_chained_as_it_is_found(tmp_path: Path) -> None:
     with Journal(path) as journal:
         assert [record.inputs for record in journal.cycles()] == [b"{}", b"{}"]
         journal.record_cycle(cycle(4))
-        assert [(checked.rows, checked.broken) for checked in journal.check()] == [(3, None), (6, None)]
+        assert [(checked.rows, checked.broken) for checked in journal.check()] == [(3, None), (0, None), (6, None)]
     alter(path, "UPDATE event SET says = 'nothing' WHERE n = 2")
-    assert found(path)[1] == Break("event", 2, "it is not as it was written, or what stood before it is not")
+    assert found(path)["event"] == Break("event", 2, "it is not as it was written, or what stood before it is not")
 
 
 def test_a_look_at_the_chain_sees_one_instant_while_the_writer_goes_on(store: Path) -> None:
@@ -125,7 +148,7 @@ def test_a_look_at_the_chain_sees_one_instant_while_the_writer_goes_on(store: Pa
         before = db.execute("SELECT newest_n FROM chain WHERE name = 'event'").fetchone()
         writer.note(ENTRY)
         assert db.execute("SELECT newest_n FROM chain WHERE name = 'event'").fetchone() == before
-        assert reader.check()[1].rows == 11
+        assert {checked.table: checked.rows for checked in reader.check()}["event"] == 11
 
 
 @pytest.mark.parametrize("outcome", ["published", "held"])

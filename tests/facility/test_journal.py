@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -107,18 +108,49 @@ def test_sequence_numbers_rise_across_reservations_and_starts(store: Path) -> No
     assert all(a < b for a, b in pairwise(numbers))
 
 
-def test_a_failing_disk_leaves_half_a_block_of_sequence_numbers(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_go_on_while_the_disk_fails_and_above_them_afterwards(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> int:
         raise sqlite3.OperationalError("database or disk is full")
 
     with Journal(store) as journal:
-        last = max(journal.next_seq() for _ in range(SEQ_BLOCK // 2))
+        numbers = [journal.next_seq() for _ in range(SEQ_BLOCK // 2)]
         monkeypatch.setattr(counters, "count", full)
-        assert [journal.next_seq() for _ in range(SEQ_BLOCK // 2)] == list(range(last + 1, SEQ_BLOCK + 1))
-        with pytest.raises(StoreFault, match="disk is full"):
-            journal.next_seq()
+        numbers += [journal.next_seq() for _ in range(3 * SEQ_BLOCK)]
+        assert numbers == list(range(1, len(numbers) + 1))
         monkeypatch.undo()
-        assert journal.next_seq() == SEQ_BLOCK + 1
+        assert journal.probe()
+        numbers += [journal.next_seq() for _ in range(SEQ_BLOCK)]
+        assert all(a < b for a, b in pairwise(numbers))
+    with Journal(store) as journal:
+        assert journal.next_seq() > max(numbers)
+
+
+def test_while_the_disk_fails_whoever_writes_is_refused_at_once_and_a_probe_ends_it(store: Path) -> None:
+    with Journal(store) as journal, closing(sqlite3.connect(store, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        with pytest.raises(StoreFault, match="locked"):
+            journal.put("a", b"1")
+        first_s = time.monotonic() - began
+        assert "locked" in journal.trouble
+        for _ in range(1000):
+            with pytest.raises(StoreFault, match="locked"):
+                journal.put("a", b"1")
+        assert time.monotonic() - began - first_s < first_s + 1
+        assert not journal.probe()
+        other.execute("ROLLBACK")
+        assert journal.probe()
+        assert journal.trouble == ""
+        journal.put("a", b"1")
+        assert journal.get("a") == b"1"
+
+
+def test_a_row_that_does_not_fit_is_no_trouble_of_the_disk(store: Path) -> None:
+    with Journal(store) as journal:
+        journal.save_answer(ACCEPTED, at=NOON)
+        with pytest.raises(StoreFault):
+            journal.save_answer(ACCEPTED, at=NOON)
+        assert journal.trouble == ""
 
 
 def test_a_second_writer_is_refused_and_told_who_writes(store: Path) -> None:

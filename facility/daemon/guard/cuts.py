@@ -51,6 +51,13 @@ class Cut:
         return no_higher(decision, [caps for caps in self.kept if caps.pool not in self.commanded - last])
 
 
+def bounded(cuts: Iterable[Cut], decision: Decision, here: Situation) -> Decision:
+    """`decision` no higher than the cuts allow."""
+    for cut in cuts:
+        decision = cut.bounded(decision, here)
+    return decision
+
+
 def tightened(cuts: Iterable[Cut], here: Situation) -> Situation:
     """What to plan with: in the first step less from the grid, and halls that are too warm with the caps that they got."""
     asked = here.asked

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from facility.daemon.causes import slug
-from facility.daemon.guard.cuts import Cut, derated, tightened
-from facility.daemon.guard.giving import because, held, jobs_in, kept_of, lowers, raises, resting
+from facility.daemon.guard.cuts import Cut, bounded, derated, tightened
+from facility.daemon.guard.given import Given, lowered
+from facility.daemon.guard.giving import jobs_in, kept_of, lowers, raises, resting
 from facility.daemon.guard.places import AtWorst, Carrier, Grid, Hall
 from facility.daemon.guard.readings import Reading, Readings
-from facility.daemon.overrule import commanded, give_way
+from facility.daemon.overrule import commanded
 from facility.daemon.situation import Situation
 from facility.daemon.standby import goes_on
 from facility.decision import Decision
@@ -50,6 +51,13 @@ class Guard:
         self._spent: dict[str, tuple[datetime, float]] = {}
         self._seen: dict[str, float] = {}
         self._lasting = Lasting()
+        self.given: tuple[Given, ...] = ()
+        """What gave way in the last look, place by place."""
+
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """What holds caps down."""
+        return tuple(self._cuts.values())
 
     @property
     def says(self) -> str:
@@ -79,6 +87,7 @@ class Guard:
         The pools in `defiant` enforce more than they were sent.
         """
         seen: dict[str, float] = {}
+        self.given = ()
         first: Decision | None = None
         now: Decision | None = None
         for reading in self._readings.take(here, in_force, defiant):
@@ -122,9 +131,7 @@ class Guard:
 
     def bounded(self, decision: Decision, here: Situation) -> Decision:
         """`decision` no higher than what is measured allows."""
-        for cut in self._cuts.values():
-            decision = cut.bounded(decision, here)
-        return decision
+        return bounded(self._cuts.values(), decision, here)
 
     def tightened(self, here: Situation) -> Situation:
         """What to plan with: less, where caps gave way."""
@@ -156,12 +163,13 @@ class Guard:
         reckoned = place.reckon(here, first)
         obeying = place.pools - self._readings.defiant.keys()
         stages = (obeying - last, obeying & last, place.pools - obeying)
-        less = give_way(here.site, now, lambda tried: reckoned(tried) <= target_kw, stages)
+        less = lowered(now, place, first, target_kw, stages, here)
         waiting = before.held if before is not None else frozenset[str]()
         spent = not lowers(less, first) and reckoned(less) > target_kw
         if isinstance(place, Carrier | Hall) and before is not None and spent:  # the lowest caps were not enough
             waiting |= jobs_in(here.snapshot, place.pools, less)
-        less = because(held(less, waiting, here.snapshot, reading.says), now, reading.says)
+        given = Given(place, target_kw, stages, waiting, reading.says)
+        self.given, less = (*self.given, given), given.after(less, now, here)
         if before is not None and not lowers(less, first):
             self._spent[place.name] = (here.now, reading.value)
         unseen_kw = reading.value - first_kw if reading.unseen_kw is None else reading.unseen_kw

@@ -197,7 +197,7 @@ def test_a_cycle_is_in_the_journal_with_the_limit_and_the_events_it_was_planned_
     exchange.order(limit(2.0))
     exchange.daemon.cycle()
     inputs = json.loads(exchange.journal.cycles(1)[0].inputs)
-    assert inputs["import_limit_kw"] == [2.0] * 58
+    assert inputs["asked"]["import_limit_kw"] == [2.0] * 58
     assert [(event["target_kw"], event["firm"]) for event in inputs["events"]] == [(2.0, True)]
 
 
