@@ -1,0 +1,1 @@
+"""The journal computed again: what was decided and sent must follow from what was known, to the same bytes."""

@@ -1,0 +1,195 @@
+"""What was decided and sent follows from what the journal says was known, to the same bytes; what was altered does not.
+
+On a bus in memory with the real solver; the site is that of `test_daemon`.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from typer.testing import CliRunner, Result
+
+from facility.cli import app
+from facility.daemon.guard.cuts import Cut
+from facility.daemon.guard.given import Given
+from facility.daemon.guard.places import AtWorst, Carrier, Grid, Hall
+from facility.daemon.kept import KeptAnswer, KeptCycle, KeptForecast, KeptRental
+from facility.daemon.kept_cuts import KeptCut, KeptGiven, KeptPlace
+from facility.daemon.logbook import KeptRuling
+from facility.daemon.question import Question
+from facility.daemon.ruling import Ruling
+from facility.daemon.situation import Situation
+from facility.decide import Decided
+from facility.forecast import Forecast
+from facility.journal import chain
+from facility.journal.cycles import packed, unpacked
+from facility.journal.pieces import named
+from facility.rental.rental import Rental
+from tests.facility.test_daemon import NOW, House
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """A daemon through most of its life: plans, commands, a manual mode, a meter above the limit, a restart, fallback caps."""
+    house = House(tmp_path / "journal.sqlite")
+    tele = "tele/site/meter/main/import_kw"
+
+    def metered(kw: float) -> None:
+        house.clock.advance(20)
+        house.say(tele, {"value": kw, "timestamp": int(house.clock.now().timestamp() * 1000)})
+        house.daemon.upkeep.guard_s -= 1
+        house.settle()
+
+    house.say("job/j/spec", {"submit": NOW, "gpus": 2, "work_gpu_h": 4, "deadline": "2026-07-02T00:00:00Z", "pool": "p"})
+    house.daemon.cycle()
+    house.order("pool/h/p", "cap_w", 250, id="x-1")
+    house.clock.advance(60)
+    house.daemon.cycle()
+    house.order("site", "manual", id="x-2")
+    house.clock.advance(60)
+    house.say("override/site/clear", {"id": "x-2", "by": "ann"})
+    metered(3.0)
+    metered(4.4)
+    metered(4.4)
+    house.daemon.cycle()
+    house.kill()
+    house.open()
+    house.daemon.start()
+    house.clock.advance(300)
+    house.daemon.cycle()
+    house.clock.advance(2000)
+    house.settle()
+    yield house
+    house.kill()
+
+
+def run(path: Path, *options: str) -> Result:
+    return CliRunner().invoke(app, ["replay", str(path), *options])
+
+
+def told(path: Path, *options: str) -> Any:
+    return json.loads(run(path, "--json", *options).stdout)
+
+
+def rechain(path: Path, table: str, n: int, **columns: Any) -> None:
+    """Alter a row and compute the whole chain anew, as one may who can write the file."""
+    with closing(sqlite3.connect(path)) as db:
+        for column, value in columns.items():
+            db.execute(f"UPDATE {table} SET {column} = ? WHERE n = ?", (value, n))
+        before = chain.ZERO
+        for row in db.execute(f"SELECT n, {chain.CHAINED[table]} FROM {table} ORDER BY n").fetchall():
+            before = chain.linked(before, row[0], row[1:])
+            db.execute(f"UPDATE {table} SET hash = ? WHERE n = ?", (before, row[0]))
+        db.execute("UPDATE chain SET newest_hash = ? WHERE name = ?", (before, table))
+        db.commit()
+
+
+def rows(path: Path, query: str) -> list[Any]:
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(query).fetchall()
+
+
+def test_everything_that_was_sent_is_computed_again_to_the_same_bytes_while_the_daemon_runs(house: House) -> None:
+    found = told(house.path)
+    assert found["differences"] == []
+    assert (found["cycles"], found["identical"]) == (4, 4)
+    assert found["solved"] == 4
+    assert found["orders"] >= 8
+    kept = [json.loads(unpacked(ruling)) for (ruling,) in rows(house.path, "SELECT ruling FROM sending") if ruling]
+    assert {ruling["origin"] for ruling in kept} == {"plan", "goes_on", "fallback"}
+    assert {ruling["manner"] for ruling in kept} >= {"ruled", "cut"}
+    said = run(house.path)
+    assert said.exit_code == 0
+    assert "4 cycles, 4 identical" in said.stdout
+
+
+def test_every_order_that_was_heard_is_in_the_record(house: House) -> None:
+    published = {payload for payload in house.broker.retained.values() if b"valid_until" in payload and b'"seq"' in payload}
+    recorded = {bytes(order["payload"]) for (messages,) in rows(house.path, "SELECT messages FROM sending")
+                for order in msgspec.json.decode(unpacked(messages), type=list[dict[str, msgspec.Raw]])}  # fmt: skip
+    assert published
+    assert published <= recorded
+
+
+def test_whatever_a_decision_may_depend_on_has_a_place_in_the_record() -> None:
+    def names(*kinds: type) -> set[str]:
+        return {field.name for kind in kinds for field in fields(kind)}
+
+    assert names(Question, Situation) - {"made"} <= names(KeptCycle) | {"site"}
+    assert names(Forecast) == names(KeptForecast)
+    assert names(Rental) == names(KeptRental)
+    assert names(Decided) - {"edges"} <= names(KeptAnswer)
+    assert names(Ruling) <= names(KeptRuling)
+    assert (names(Cut), names(Given)) == (names(KeptCut), names(KeptGiven))
+    assert names(Carrier, AtWorst, Hall, Grid) - {"site", "name"} <= names(KeptPlace, Carrier, Hall)
+
+
+def test_only_the_newest_cycles_or_those_of_a_time_are_computed_again_and_none_solved_unless_asked(house: House) -> None:
+    newest = told(house.path, "--cycles", "1", "--no-solve")
+    assert (newest["cycles"], newest["solved"]) == (1, 0)
+    assert newest["unsolved"] == {"it was not asked for": 1}
+    assert told(house.path, "--from", "2026-07-01T12:01Z", "--to", "2026-07-01T12:02Z")["cycles"] == 1
+
+
+def test_a_row_that_was_changed_breaks_the_chain(house: House) -> None:
+    with closing(sqlite3.connect(house.path)) as db:
+        db.execute("UPDATE sending SET at_ms = at_ms + 1 WHERE n = 2")
+        db.commit()
+    said = run(house.path, "--no-solve")
+    assert said.exit_code == 1
+    assert "the chain of sendings breaks at row 2" in said.stdout
+
+
+def test_a_decision_that_was_altered_with_its_hashes_does_not_follow_from_its_inputs(house: House) -> None:
+    (ruling,) = (json.loads(unpacked(it)) for (it,) in rows(house.path, "SELECT ruling FROM sending WHERE n = 1"))
+    with closing(sqlite3.connect(house.path)) as db:
+        (bytes_,) = db.execute("SELECT bytes FROM piece WHERE name = ?", (ruling["decision"],)).fetchone()
+        decision = json.loads(unpacked(bytes_))
+        decision["pools"][0]["cap_w"] += 50
+        altered = msgspec.json.encode(decision)
+        db.execute("INSERT INTO piece VALUES (?, 1, ?)", (named(altered), packed(altered)))
+        db.commit()
+    rechain(house.path, "sending", 1, ruling=packed(msgspec.json.encode(ruling | {"decision": named(altered)})))
+    said = run(house.path, "--no-solve")
+    assert said.exit_code == 1
+    assert "breaks" not in said.stdout
+    assert "decision.pools[0].cap_w was recorded as" in said.stdout
+
+
+def test_an_order_that_was_altered_with_its_hashes_does_not_follow_from_its_decision(house: House) -> None:
+    n, messages = next((n, unpacked(told)) for n, told in rows(house.path, "SELECT n, messages FROM sending") if b'"cap_w":' in unpacked(told))
+    orders = json.loads(messages)
+    order = next(order for order in orders if "cap_w" in order["payload"])
+    order["payload"]["cap_w"] += 10
+    rechain(house.path, "sending", n, messages=packed(msgspec.json.encode(orders)))
+    assert [it["field"] for it in told(house.path, "--no-solve")["differences"]] == [f"{order['topic']}.cap_w"]
+
+
+def test_a_plan_that_was_altered_does_not_follow_from_what_was_asked(house: House) -> None:
+    ((inputs,),) = rows(house.path, "SELECT inputs FROM cycle WHERE n = 1")
+    kept = json.loads(unpacked(inputs))
+    kept["forecast"]["price_per_mwh"] = [-price for price in kept["forecast"]["price_per_mwh"]]
+    kept["snapshot"]["jobs"][0]["gpus"] = 1
+    rechain(house.path, "cycle", 1, inputs=packed(msgspec.json.encode(kept)))
+    found = told(house.path)
+    assert found["identical"] == 3
+    assert {it["field"].partition("[")[0] for it in found["differences"]} == {"plan"}
+
+
+def test_a_lost_piece_is_told_and_the_rest_computed(house: House) -> None:
+    with closing(sqlite3.connect(house.path)) as db:
+        (ruling,) = (json.loads(unpacked(it)) for (it,) in rows(house.path, "SELECT ruling FROM sending WHERE n = 1"))
+        db.execute("DELETE FROM piece WHERE name = ?", (ruling["here"]["snapshot"],))
+        db.commit()
+    found = told(house.path, "--no-solve")
+    assert found["differences"]
+    assert all("is missing" in it["computed"] for it in found["differences"])
+    assert found["sendings"] > 3
