@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check types lint layers bench ingest faults mutants coverage vessim soak setup lock clean help
+.PHONY: demo test check types lint layers bench ingest faults mutants coverage vessim soak kills setup lock clean help
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
@@ -52,6 +52,9 @@ vessim: $(READY) ## thirty days against a plant made of Vessim (installs it), wi
 
 soak: $(READY) ## simulated days with faults, a seed each, on every core; DAYS=1000; goes on where it ended
 	@$(BIN)/python -m tests.simulation.soak --days $(or $(DAYS),1000)
+
+kills: $(READY) mosquitto ## kill -9 the daemon amid commands, KILLS=500 times; goes on where it stopped
+	$(BIN)/python -m tests.faults.kills $(or $(KILLS),500)
 
 ingest: $(READY) mosquitto postgresql ## what a reading costs from the broker into the history; FOR=5min
 	@$(BIN)/python -m tests.bench.ingest $(if $(FOR),--for $(FOR))

@@ -168,7 +168,7 @@ class House:
         plant = ("facility.simulate", self.site, "--broker", self.url, "--speed", f"{speed:g}", "--epoch", self.epoch, "--rehearse")
         self.plant = self.child("plant", sys.executable, "-m", *plant)
         self.start_daemon()
-        self.until(lambda: self.mode() == "NORMAL", 40, "a plan")
+        self.until(lambda: self.mode() == "NORMAL", 60, "a plan")
 
     def reach(self) -> str:
         """How the daemon reaches the broker."""

@@ -37,7 +37,8 @@ class Ruling:
     """A decision for [at, until) in the making: `source` is the plan's, or what was followed before; None: the fallback.
 
     `site` is the one in force at `at`, `here` the situation by which it is judged; a plan's is as it was when the plan was asked for.
-    `lid` and `cuts` are what the lid and the guard allow, and of a cut `given` is what gave way; `carried`: caps gave way until feeders carry them. `plan_id` is of the plan that is followed.
+    `lid` and `cuts` are what the lid and the guard allow, and of a cut `given` is what gave way; `carried`: caps gave way until feeders carry
+    them. `plan_id` is of the plan that is followed.
     """
 
     origin: Origin

@@ -21,8 +21,9 @@ from facility.errors import Fault, InputError
 from facility.journal import chain
 from facility.journal.entry import Entry
 from facility.journal.journal import Journal
+from facility.journal.lock import Lock
 from facility.journal.part import ms
-from facility.journal.store import StoreFault, held, stamped
+from facility.journal.store import StoreFault, stamped
 
 AHEAD: Final = 1_000_000
 """Starts of a daemon that there may have been since a backup."""
@@ -69,7 +70,7 @@ def whole(file: Path) -> tuple[chain.Checked, ...]:
 def restore(file: Path, state: Path, clock: Clock, by: str) -> Restored:
     """Put a copy of `file` in the place of `state`. Raises InputError where either cannot be used, or a daemon runs on `state`."""
     now, part = clock.now(), state.with_name(f"{state.name}.part")
-    with held(state), _clean(part):
+    with closing(Lock(state)), _clean(part):
         whole(file)
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as db, closing(sqlite3.connect(part)) as copy:
             db.backup(copy)

@@ -40,7 +40,7 @@ def ruling_in(kept: KeptRuling, finder: Finder) -> Ruling:
     source = None if kept.source is None else finder.thing(kept.source, Decision)
     here, site, file = finder.situation(kept.here), finder.site(kept.site), finder.site(kept.file)
     cuts, given = tuple(cut_of(cut, file) for cut in kept.cuts), tuple(given_of(it, file) for it in kept.given)
-    return Ruling(kept.origin, kept.manner, source, kept.at, kept.until, site, here, kept.lid, cuts, given, kept.plan_id)
+    return Ruling(kept.origin, kept.manner, source, kept.at, kept.until, site, here, kept.lid, cuts, given, kept.carried, kept.plan_id)
 
 
 def ruled_again(where: str, kept: KeptRuling, finder: Finder) -> tuple[Ruled, Difference | None]:

@@ -14,8 +14,8 @@ MUTANTS = (
     Mutant(
         "numbers that a crash left over are used again",
         "facility/journal/counters.py",
-        'self._seq_reserved = count(db, "seq", SEQ_BLOCK, first=SEQ_BLOCK)',
-        'self._seq_reserved = count(db, "seq", 1, first=SEQ_BLOCK)',
+        'return count(db, "seq", SEQ_BLOCK,',
+        'return count(db, "seq", 1,',
         (JOURNAL + "test_sequence_numbers_rise_across_reservations_and_starts",),
     ),
     Mutant(
@@ -31,6 +31,34 @@ MUTANTS = (
         "FROM override WHERE ended_ms IS NULL ORDER BY n",
         "FROM override ORDER BY n",
         (JOURNAL + "test_an_ended_override_stays_ended_and_its_id_stays_known",),
+    ),
+    Mutant(
+        "a row of the record that was changed passes for what was written",
+        "facility/journal/chain.py",
+        "if linked(head, found, row) != digest:",
+        "if digest is None:",
+        ("tests/facility/test_chain.py::test_a_row_that_is_changed_lost_or_put_in_is_where_the_chain_breaks",),
+    ),
+    Mutant(
+        "a copy brings back what was cleared since it was made",
+        "facility/journal/backup.py",
+        "ended = [name for name in standing if name not in old.standing]",
+        "ended: list[str] = []",
+        ("tests/facility/test_backup.py::test_where_the_old_journal_is_lost_every_override_ends_and_is_named",),
+    ),
+    Mutant(
+        "without a disk no order has a number",
+        "facility/journal/counters.py",
+        "                with suppress(StoreFault):\n",
+        "                if True:\n",
+        (JOURNAL + "test_numbers_go_on_while_the_disk_fails_and_above_them_afterwards",),
+    ),
+    Mutant(
+        "the guard's cuts are not in the record",
+        "facility/daemon/logbook.py",
+        "cuts=tuple(kept_cut(cut) for cut in ruling.cuts),",
+        "cuts=(),",
+        ("tests/facility/test_replay.py::test_everything_that_was_sent_is_computed_again_to_the_same_bytes_while_the_daemon_runs",),
     ),
     Mutant(
         "half of what belongs together is stored",

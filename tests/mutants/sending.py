@@ -299,8 +299,8 @@ MUTANTS = (
     Mutant(
         "a command that endangers the plant is obeyed",
         "facility/daemon/governor.py",
-        "            if decision is None or worse:\n",
-        "            if decision is None:\n",
+        "            ruling, decision, verdict, worse = self._judged(ruling, here)\n            if worse:\n                self.safe(",
+        "            ruling, decision, verdict, worse = self._judged(ruling, here)\n            if decision is None:\n                self.safe(",
         (GOVERNED + "test_what_goes_on_after_a_command_must_fit_or_safe_caps_are_sent",),
     ),
     Mutant(
