@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 CONNECT_S, LISTEN_S, AGAIN_S = 3.0, 1.5, 0.5
 """How long the start waits for the broker, then for what it retains, so that the first plan knows it; and after a reload for that."""
+HEAR_S = 0.3
+"""How long of that it waits before what still holds is sent again."""
 LAST_CYCLE_S = 1.0
 """How long a stop waits for what is left of a cycle once its solve has ended."""
 ATTEND_S = 0.1
@@ -77,8 +79,7 @@ class Work:
             stack.callback(self._scrapers.close)
             self._scrape()
             self._listen(CONNECT_S, lambda: over() or self._means.bus.connected)
-            self._listen(LISTEN_S, over)
-            self._begin()
+            self._begin(LISTEN_S, over)
             stack.enter_context(self._planning())
             while not over():
                 if not self._means.journal.ours:  # before anything is heard or said, also after a sleep of hours
@@ -107,9 +108,12 @@ class Work:
         daemon.subscribe()
         return daemon
 
-    def _begin(self) -> None:
-        self.daemon.wake = self._wanted.set
+    def _begin(self, listen_s: float, over: Callable[[], bool]) -> None:
+        """Go on with what still holds, and plan once there was time to hear all that is known."""
+        self._listen(HEAR_S, over)
         self.daemon.start()
+        self._listen(listen_s - HEAR_S, over)
+        self.daemon.wake = self._wanted.set
         self._wanted.set()
 
     def _listen(self, seconds: float, over: Callable[[], bool]) -> None:
@@ -149,8 +153,7 @@ class Work:
         self._scrape()
         if self._scheduler is not None:
             self._scheduler.reschedule_job("cycle", trigger="interval", seconds=found.site.control.cycle_s / means.speed)
-        self._listen(AGAIN_S, over)
-        self._begin()
+        self._begin(AGAIN_S, over)
 
     def _scrape(self) -> None:
         self._scrapers.close()
