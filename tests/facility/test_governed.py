@@ -11,8 +11,9 @@ import pytest
 
 from facility.daemon.question import Question, answer
 from facility.decide import Decided, Undecided
+from facility.site import Site
 from models.solving.solver import Solver
-from tests.facility.test_daemon import NOW, TIGHT, House
+from tests.facility.test_daemon import NOW, SITE, House
 
 
 @pytest.fixture
@@ -41,12 +42,18 @@ def test_a_plan_that_breaks_the_grids_limit_is_sent_where_it_says_so_only(planne
 
 
 def test_what_goes_on_after_a_command_must_fit_or_safe_caps_are_sent(planned: House) -> None:
-    """Six at 400 and four at 100 W are 2.8 kW, at 250 W 1.9 kW; a feeder of 2.5 kW, of which safe caps fill 80 %, carries the latter only."""
+    """Six at 400 W give off 2.54 kW of heat, at 250 W 1.67 kW; of a plant that removes 2 kW the former is too much, and safe caps are 200 W.
+
+    Before, caps give way to what the feeder carries, 350 W: that is 2.25 kW of heat still.
+    """
     assert planned.caps() == {"": 100, "c": 400}
     planned.order("pool/h/p", "cap_w", 250)
     known, governor = planned.daemon.rooms.known, planned.daemon.rooms.governor
-    feeders = {"main": TIGHT.feeders["main"].model_copy(update={"rating_kw": 2.5})}
-    governor.enforce(replace(known.situation(NOW, ()), site=TIGHT.model_copy(update={"feeders": feeders})))
+    thermal = {"heat_capacity_kwh_per_k": 1, "resistance_k_per_kw": 1e6, "start_c": 24, "cooling_plant": "c"}
+    plant = {"feeder": "main", "design_heat_kw": 9, "max_heat_kw": 2, "pump_kw": 0, "fan_kw": 0}
+    changed = {"feeders": {"main": {"rating_kw": 2.5}}, "halls": {"h": {"feeder": "main", "thermal": thermal}}, "cooling_plants": {"c": plant}}
+    cramped = Site.model_validate(SITE.model_dump(mode="json", exclude_unset=True) | changed)
+    governor.enforce(replace(known.situation(NOW, ()), site=cramped))
     assert governor.outcome.mode == "SAFE"
-    assert "is more than this feeder may carry" in governor.outcome.reason
-    assert max(planned.caps().values()) <= 200
+    assert "more heat than the plant removes" in governor.outcome.reason
+    assert set(planned.caps().values()) == {200}
