@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, cast
@@ -25,8 +25,9 @@ from facility.journal.journal import Journal
 from facility.journal.lock import StoreBusyError
 from facility.journal.store import StoreFault
 from facility.process.asked import Asked, by_signals
+from facility.process.changes import changes
 from facility.process.notify import Notify
-from facility.process.reload import Read, Reload
+from facility.process.reload import Read, Reload, kept
 from facility.process.spare import Spare
 from facility.process.work import Means, Work
 from facility.site import Retention
@@ -96,9 +97,14 @@ def run_daemon(site_file: str, settings: tuple[str, ...], options: Options) -> i
         if journal.put_aside is not None:
             log.warning("the journal was damaged and lies at %s now; a new one begins", journal.put_aside)
         recorder = stack.enter_context(closing(_recorder(site.id, site.history, options.history, path.parent, clock)))
-        work = Work(here.read, Means(instance, bus, journal, clock, here.speed, solver, recorder, here.notify), here.reload)
+        read, follows = here.read, journal.get(RUNNING) == b"true"
+        if follows and changes(before := kept(journal, site), site):
+            log.warning("nobody stopped the daemon before: this one begins with the site that was in force, and reads the file again then")
+            read = replace(read, site=before)
+            here.asked.reload.set()
+        work = Work(read, Means(instance, bus, journal, clock, here.speed, solver, recorder, here.notify), here.reload)
         log.info("running %s on %s as %s", site.id, here.read.broker.place, instance)
-        if journal.get(RUNNING) == b"true":
+        if follows:
             log.warning("the process that ran before ended without a word")
             work.daemon.follows_a_death()
         with suppress(StoreFault):

@@ -3,6 +3,9 @@
 It is read in a thread of its own, for the loop that guards waits for no file. What changed is then judged under the daemon's lock
 (`facility.process.changes`); a daemon by the new file takes the old one's place as it would after a restart: with the next epoch,
 from the journal, and what was in force goes on until its first plan. The connection stays, unless who we are on it changed.
+
+A process that follows a death - started again by its manager, or a spare - has nobody beside it: it begins with the site that was in force,
+and reads the file again then, so that what was refused, or never asked for, does not come in that way.
 """
 
 from __future__ import annotations
@@ -15,17 +18,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from facility.bus.broker import Broker, tls_context
 from facility.daemon.loop import Daemon
 from facility.daemon.rooms import Rooms
 from facility.errors import Fault, InputError
 from facility.journal.entry import Entry
+from facility.journal.journal import Journal
+from facility.journal.store import StoreFault
 from facility.process.changes import Change, changes, dangers
 from facility.site import Site
 
 log = logging.getLogger(__name__)
 
 REFUSED = "reload-refused"
+IN_FORCE = "site in force"
+"""The fact in the journal that is the site by which the daemon works, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,23 @@ class Reload:
         for file in (broker.ca_file, broker.cert_file, broker.key_file):
             digest.update(b"-" if file is None else Path(file).read_bytes())
         return Read(site, broker, digest.digest())
+
+
+def keep(journal: Journal, site: Site) -> None:
+    """Write down by which site the daemon works from now on."""
+    try:
+        journal.put(IN_FORCE, site.model_dump_json().encode())
+    except StoreFault as fault:
+        log.warning("the site in force could not be written down: %s", fault)
+
+
+def kept(journal: Journal, site: Site) -> Site:
+    """The site by which the daemon worked last, where it is the same as `site` by its id and can be read; else `site`."""
+    try:
+        found = Site.model_validate_json(journal.get(IN_FORCE) or b"")
+    except ValidationError:
+        return site
+    return found if found.id == site.id else site
 
 
 def judged(old: Site, new: Site, daemon: Daemon) -> tuple[tuple[Change, ...], tuple[Fault, ...]]:

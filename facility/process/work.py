@@ -25,7 +25,7 @@ from facility.history import Nowhere, Recorder
 from facility.journal.journal import Journal
 from facility.process.asked import Asked
 from facility.process.notify import Notify
-from facility.process.reload import Read, Reload, accept, judged, refuse
+from facility.process.reload import Read, Reload, accept, judged, keep, refuse
 from facility.site import Site
 from models.solving.attempt import SolverOf
 
@@ -106,6 +106,7 @@ class Work:
             instance=means.instance, solver_of=means.solver_of, history=means.recorder,
         )  # fmt: skip
         daemon.subscribe()
+        keep(means.journal, site)
         return daemon
 
     def _begin(self, listen_s: float, over: Callable[[], bool]) -> None:

@@ -94,6 +94,26 @@ def test_a_file_with_faults_keeps_the_old_one_and_tells_all_of_them(house: Manag
     house.until(lambda: not house.ear.newest.get(alarm), 10, "the end of the alarm")
 
 
+def test_what_was_refused_does_not_come_in_by_way_of_a_death(house: Managed) -> None:
+    house.until(lambda: house.mode() == "NORMAL", 20, "a plan")
+    file, alarm = Path(house.site), f"{ROOT}/alarm/reload-refused"
+    text = file.read_text()
+    file.write_text(text.replace("ups-1: {rating_kw: 510,", "ups-1: {rating_kw: 5100,").replace("  import_limit_kw: 780", "  import_limit_kw: 790"))
+    house.daemon.send_signal(signal.SIGKILL)
+    house.daemon.wait(5)
+    house.start_daemon()
+    house.until(lambda: house.ear.told(alarm), 40, "an alarm")
+    assert "feeders.ups-1.rating_kw" in house.ear.told(alarm)["cause"]
+    house.until(lambda: house.mode() == "NORMAL", 20, "a plan")
+    assert house.ear.told(f"{ROOT}/plan/current")["steps"][0]["import_limit_kw"] == 780
+    file.write_text(text.replace("  import_limit_kw: 780", "  import_limit_kw: 770"))
+    house.daemon.send_signal(signal.SIGKILL)
+    house.daemon.wait(5)
+    house.start_daemon()
+    house.until(lambda: house.ear.told(f"{ROOT}/plan/current")["steps"][0]["import_limit_kw"] == 770, 60, "a plan by what is harmless")
+    assert not house.ear.newest.get(alarm)
+
+
 def test_a_loop_that_stands_for_ten_seconds_is_told_once_it_goes_on_and_the_manager_heard_nothing_meanwhile(house: Managed) -> None:
     before, alarm = len(house.told()), f"{ROOT}/alarm/loop-stood"
     with stopped(house.daemon.pid):

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from facility.config import load_site
 from facility.daemon.situation import Situation
 from facility.errors import Fault
+from facility.journal.journal import Journal
 from facility.overrides.arbitrate import bounds
 from facility.process.changes import changes, dangers
+from facility.process.reload import keep, kept
 from facility.site import Site
 from facility.snapshot import Snapshot
 from tests.facility.test_daemon import NOW, SITE, House
@@ -67,6 +70,20 @@ def test_a_change_is_told_by_key_with_the_value_before_and_after() -> None:
         "tenants.u: nothing -> a mapping of name",
     }
     assert changes(SITE, changed()) == ()
+
+
+@pytest.mark.parametrize("file", sorted(Path("site_configs").glob("*.yaml")), ids=str)
+def test_a_site_in_the_journal_is_the_one_that_was_written(tmp_path: Path, file: Path) -> None:
+    site = load_site(file)
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        assert kept(journal, site) is site, "nothing is written yet"
+        keep(journal, site)
+        assert changes(site, kept(journal, site)) == ()
+        assert kept(journal, site).bus == site.bus
+        other = site.model_copy(update={"id": "other"})
+        assert kept(journal, other) is other
+        journal.put("site in force", b"{")
+        assert kept(journal, site) is site
 
 
 @pytest.mark.parametrize(
