@@ -119,7 +119,7 @@ def test_a_daemon_whose_lock_was_taken_ends_and_says_nothing_more(house: Spared)
     (house.folder / "journal.sqlite.lock").unlink()
     (house.folder / "demo.history.sqlite.lock").unlink()
     house.start_daemon()
-    house.until(lambda: house.caps_epoch() > epoch, 10, "caps of the next epoch")
+    house.until(lambda: house.caps_epoch() > epoch, 40, "caps of the next epoch")
     back = time.monotonic()
     old.send_signal(signal.SIGCONT)
     assert old.wait(3) == 3
