@@ -18,22 +18,28 @@ from facility.site import Site
 from facility.snapshot import Job
 from models.breach import FAMILIES
 
-DETAILED_STEPS = 12
-"""Steps that still name every pool's cap where the whole would not fit into one message: the first hour."""
 MOST_BREACHES = 50
 """Broken limits that are told, those of the highest rank first."""
+LESS = ((12, MOST_BREACHES), (12, 10), (1, 10), (0, 10))
+"""Steps that still name every pool's cap, the first hour's then the first, and broken limits, where the whole would not fit into one message."""
 
 
 def plan_payload(
     site: Site, decided: Optimised, jobs: Sequence[Job], forecast: Forecast, plan_id: str, now: datetime, mode: str, reason: str
 ) -> bytes:
     """The message on `plan/current`. A site of very many pools tells their caps for the first hour only."""
-    told = plan_current(site, decided, jobs, forecast, plan_id, now, mode, reason)
+    return fitting(plan_current(site, decided, jobs, forecast, plan_id, now, mode, reason))
+
+
+def fitting(told: PlanCurrent) -> bytes:
+    """As much of a plan as fits into one message."""
     payload = encode(told)
-    if len(payload) <= MAX_PAYLOAD_BYTES:
-        return payload
-    later = tuple(msgspec.structs.replace(step, caps_w={}) for step in told.steps[DETAILED_STEPS:])
-    return encode(msgspec.structs.replace(told, steps=told.steps[:DETAILED_STEPS] + later))
+    for detailed, broken in LESS:
+        if len(payload) <= MAX_PAYLOAD_BYTES:
+            break
+        later = tuple(msgspec.structs.replace(step, caps_w={}) for step in told.steps[detailed:])
+        payload = encode(msgspec.structs.replace(told, steps=told.steps[:detailed] + later, breaches=told.breaches[:broken]))
+    return payload
 
 
 def plan_current(
