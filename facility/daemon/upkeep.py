@@ -24,7 +24,6 @@ from facility.daemon.question import UNHEARD
 from facility.daemon.reception import Reception
 from facility.daemon.record import note_decision
 from facility.daemon.rooms import Rooms
-from facility.decision import Decision
 from facility.history import Nowhere, Recorder
 from facility.site import Site
 
@@ -55,7 +54,7 @@ class Upkeep:
         self._history, self._instance, self._cycles, self._wake = history, instance, cycles, wake
         self.passing = Passing(rooms.alarms, clock)
         self._connections = 0
-        self._noted: Decision | None = None
+        self._noted = 0
         self.began_s = self.guard_s = self.facts_s = clock.elapsed_s()
 
     def keep(self, now: datetime) -> None:
@@ -80,9 +79,9 @@ class Upkeep:
         self.passing.look(now)
         rooms.disk.look(now)
         rooms.alarms.follow_history(self._history.trouble, now)
-        if governor.in_force is not self._noted:
-            self._noted = governor.in_force
-            note_decision(self._site, self._noted, milliseconds(now), self._history.note)
+        if governor.in_force is not None and rooms.actuator.seq != self._noted:
+            self._noted = rooms.actuator.seq
+            note_decision(self._site, rooms.actuator.as_sent(governor.in_force), milliseconds(now), self._history.note)
         if self._bus.connections != self._connections:
             self._connections = self._bus.connections
             rooms.republish(now)

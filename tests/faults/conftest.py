@@ -69,4 +69,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WiredHouse]:
     with ExitStack() as stack:
         folder = tmp_path_factory.mktemp("faults")
         site = str(shutil.copy(SITE, folder / "site.yaml"))  # one that a test may change
-        yield WiredHouse(folder, stack, version="3.1.1", settings=QUICK, patterns=HEARD, env=settable(folder), site=site)
+        made = WiredHouse(folder, stack, version="3.1.1", settings=QUICK, patterns=HEARD, env=settable(folder), site=site)
+        yield made
+        assert not [topic for topic in made.ear.newest if "/alarm/invariant-" in topic], "whatever happened, no message broke an invariant"

@@ -75,6 +75,8 @@ def test_fault_28_after_two_hours_without_a_broker_only_the_newest_is_sent_and_n
 
         fault(inside.broker.stop)
         fault.proven(lambda: not inside.broker.listens(), "the broker still runs")
+        inside.clock.advance(5)
+        assert inside.cycle() == "NORMAL", "nobody has noticed yet: what is ordered waits for the broker, and lapses"
         inside.until(lambda: inside.daemon.outcome.mode == "HOLD", 7, "a plan that is held")
         kept: dict[str, datetime | None] = {}
         for minute in range(1, 121):
