@@ -29,6 +29,7 @@ from facility.bus.interface import Message
 from facility.bus.memory import MemoryBroker
 from facility.bus.messages import Batch, encode
 from facility.clock import VirtualClock
+from facility.daemon.governor import Outcome
 from facility.daemon.loop import Daemon
 from facility.daemon.pulse import last_will
 from facility.daemon.question import Question, answer
@@ -55,7 +56,7 @@ class Figures:
     cycles: Counter[str] = field(default_factory=Counter)
     modes: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
-    refused_lies: int = 0
+    lies: Counter[str] = field(default_factory=Counter)
     highest_kw: float = 0.0
     steepest_kw: float = 0.0
     above: Counter[str] = field(default_factory=Counter)
@@ -80,7 +81,7 @@ class Figures:
 
         return [
             f"{self.days:g} days, {self.ticks} intervals balanced by Vessim, in {self.wall_s:.0f} s",
-            f"faults: {shares(self.faults)}; {self.refused_lies} plans that lied were refused",
+            f"faults: {shares(self.faults)}; plans that lied: {shares(self.lies)}",
             f"cycles: {shares(self.cycles)}; minutes in each mode: {shares(self.modes)}",
             f"import at most {self.highest_kw:.1f} kW; it rose by at most {self.steepest_kw:.1f} kW in a minute",
             f"minutes more than 1 % above what contract, grid or operator allowed: {shares(self.above)}",
@@ -162,7 +163,7 @@ class InCharge(Controller):  # type: ignore[misc]
         self._began_s = 0
         self._shown_kw: float | None = None
         self.daemon: Daemon | None = None
-        self._wanted = False
+        self._wanted = self._lied = False
         self._start()
 
     def step(self, now: datetime, microgrid_states: dict[str, Any]) -> None:
@@ -178,8 +179,11 @@ class InCharge(Controller):  # type: ignore[misc]
         self._tell()
         self._settle()
         if self.daemon is not None and (at_s % self._cycle_s == 0 or self._wanted):
-            self._wanted = False
-            self._figures.cycles[self.daemon.cycle().outcome] += 1
+            self._wanted = self._lied = False
+            ended = self.daemon.cycle()
+            self._figures.cycles[ended.outcome] += 1
+            if self._lied:
+                self._figures.lies[self._became(ended)] += 1
             self._settle()
         self._count()
         self.plant.pass_by(TICK_S)
@@ -220,9 +224,16 @@ class InCharge(Controller):  # type: ignore[misc]
             high = tuple(
                 replace(pool, cap_w=400, groups=tuple(replace(group, cap_w=400) for group in pool.groups)) for pool in found.decision.pools
             )
-            found = replace(found, decision=replace(found.decision, pools=high))
-            self._figures.refused_lies += 1
+            found, self._lied = replace(found, decision=replace(found.decision, pools=high)), True
         return found
+
+    def _became(self, ended: Outcome) -> str:
+        """What became of a plan that lied: where caps may not rise, or gave way, it is bounded before it is judged."""
+        assert self.daemon is not None
+        sent = self.daemon.rooms.governor.in_force
+        if sent is None or ended.mode != "NORMAL" or ended.outcome != "published":
+            return "refused"
+        return "sent as they were" if all(pool.cap_w == 400 for pool in sent.pools) else "made to fit"
 
     def _begin(self, fault: Fault) -> None:
         if fault.kind == "away":

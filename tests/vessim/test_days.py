@@ -26,6 +26,7 @@ def test_with_the_daemon_in_charge_vessim_balances_every_minute_of_a_day_of_faul
     assert figures.ticks == 24 * 60
     assert figures.highest_kw <= RATING_KW
     assert sum(figures.faults.values()) >= 6
+    assert not figures.lies["sent as they were"]
     assert figures.modes["NORMAL"] > figures.ticks / 2
     assert figures.jobs_done > 0
 
