@@ -194,8 +194,8 @@ MUTANTS = (
     Mutant(
         "a rise goes on where the guard makes caps give way",
         "facility/daemon/governor.py",
-        "self._guard.look(here, self._actuator.as_sent(self.in_force), self._actuator.too_high)",
-        "self._guard.look(here, self.in_force, self._actuator.too_high)",
+        "        sent = self._actuator.as_sent(self.in_force)\n",
+        "        sent = self.in_force\n",
         (RESTORE + "test_where_the_guard_makes_caps_give_way_the_rest_of_a_rise_is_given_up",),
     ),
     Mutant(
