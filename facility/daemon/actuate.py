@@ -150,7 +150,7 @@ class Actuator:
 
     def _adds(self, caps: PoolCaps) -> bool:
         """Whether more may be in force by `caps` than is known to be."""
-        return rises(caps_of(caps, self._site.pools[caps.pool].gpus), self.in_force.known(caps.pool))
+        return self.in_force.adds(caps)
 
     def _lowering(self, caps: PoolCaps) -> PoolCaps:
         """The part of `caps` that lowers, whichever of what was told last is true."""

@@ -89,7 +89,7 @@ class Book:
         wanted, low = caps_of(caps, it.gpus), book.low(pool)
         found = [*form, *plant.accepted(caps, self._caps.get(pool) if self.accepted is not None else None, it.gpus)]
         raises = rises(wanted, low)
-        if rises(wanted, book.known(pool)):
+        if book.adds(caps):
             found += plant.carried_at_worst(self._carry.get(it.feeder, ()), self._with(pool, wanted))
         if raises and pool not in self._commanded:
             found += self._gentle(pool, wanted, low, order.issued_at)

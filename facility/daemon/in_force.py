@@ -15,7 +15,7 @@ from typing import Literal
 
 from facility.bus.messages import CapReported
 from facility.decision import Decision, PoolCaps
-from facility.invariants.ceiling import Caps, caps_of, ceiling, sum_w
+from facility.invariants.ceiling import Caps, caps_of, ceiling, rises, sum_w
 from facility.site import Site
 from facility.verify import fallback_caps
 
@@ -118,6 +118,12 @@ class InForce:
     def known(self, pool: str) -> Caps:
         """What a pool has as far as anybody was told, the least of it; where nobody was, the most that may be in force."""
         return self._reckon(pool)[1]
+
+    def adds(self, caps: PoolCaps) -> bool:
+        """Whether more may be in force by caps than is known to be. What is no higher than one message that may be adds nothing."""
+        wanted, gpus = caps_of(caps, self._site.pools[caps.pool].gpus), self._site.pools[caps.pool].gpus
+        ours = (caps_of(sent.caps, gpus) for sent in self._every[caps.pool] if sent.basis == "sent")
+        return rises(wanted, self.known(caps.pool)) and all(rises(wanted, earlier) for earlier in ours)
 
     def last(self, pool: str) -> tuple[PoolCaps, ...]:
         """What a pool was sent last; before that, everything that was told of it, for nobody knows which of it is true."""

@@ -318,3 +318,14 @@ def test_of_many_orders_to_a_battery_the_highest_counts_and_few_are_remembered(d
     assert len(desk.actuator.in_force._charge["b"]) <= MOST_IN_FORCE
     desk.actuator.in_force.lapse(NOW + timedelta(days=1))
     assert desk.actuator.in_force.charging_kw == {}
+
+
+def test_what_is_sent_again_raises_nothing_whatever_older_messages_may_be_in_force(desk: Desk) -> None:
+    """The last order names eight GPUs, the one before none: which of them those are nobody knows, and nobody needs to."""
+    settled(desk, 150, 100)
+    again = PoolCaps("p", 100, (CapGroup("c", 8, 400),))
+    desk.send(again, 100)
+    assert desk.actuator.in_force.adds(PoolCaps("p", 400))
+    assert not desk.actuator.in_force.adds(again)
+    desk.send(again, 100)
+    assert not desk.actuator.waiting
