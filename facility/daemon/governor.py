@@ -149,10 +149,12 @@ class Governor:
 
     def keep(self, here: Situation) -> None:
         """Go on, or fall back, because what is in force has lapsed."""
+        self._heed(here)
         self._go_on(here, f"no plan came in the {self._ttl.total_seconds():g} s that the last one holds")
 
     def unheard(self, here: Situation, reason: str) -> None:
         """Follow no plan while nothing shows that anybody hears it; what agents have of the last one goes on."""
+        self._heed(here)
         if self.outcome.mode == "NORMAL":
             self._go_on(here, reason)
 

@@ -16,6 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from facility.daemon.question import Question
+from facility.decide import Decided
+from facility.decision import CapGroup, Decision, PoolCaps
 from facility.sensors import sensors
 from facility.site import Site
 from tests.facility.test_daemon import House
@@ -267,3 +270,20 @@ def test_whichever_sensors_are_lost_or_bad_no_cap_that_depends_on_them_rises(
             assert all(now[pool] <= before[pool] for pool in held), (what, number)
     finally:
         house.kill()
+
+
+def test_when_the_clock_leaps_and_every_reading_is_of_long_ago_what_lapses_is_not_followed_by_higher_caps(house: Blind) -> None:
+    """The plan has the lowest caps, the fallback higher ones; an hour is gone at once."""
+
+    def lowest(asked: Question) -> Decided:
+        pools = tuple(PoolCaps(pool, 100, (CapGroup(contract, 100, 100),)) for pool, contract in (("a", "c"), ("b", "d")))
+        return Decided(Decision(asked.edges[0], asked.edges[1], pools), asked.edges)
+
+    house.daemon._planner = lowest
+    house.pass_by(30)
+    assert house.daemon.cycle().mode == "NORMAL"
+    house.clock.advance(3600)
+    house.settle()
+    assert house.mode() == "SAFE"
+    assert house.highest() == {"a": 100, "b": 100}
+    assert not house.daemon.rooms.gate.counts

@@ -5,6 +5,7 @@ The site and the bus are those of `test_daemon`; what answers a cycle is handed 
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -53,6 +54,12 @@ def overload(house: House, asked: Question) -> Decided:
     return replace(found, decision=replace(found.decision, pools=pools))
 
 
+def no_number(house: House, asked: Question) -> Decided:
+    found = without_a_plan(house, asked)
+    pools = tuple(replace(pool, cap_w=cast("int", math.nan)) for pool in found.decision.pools)
+    return replace(found, decision=replace(found.decision, pools=pools))
+
+
 def nothing(*_: object) -> Undecided:
     return Undecided("no certified plan in time")
 
@@ -77,6 +84,7 @@ def late(house: House, asked: Question) -> Decided:
         (plan, "published", "NORMAL", "verified"),
         (without_a_plan, "published", "NORMAL", "verified"),
         (overload, "held", "HOLD", "the verifier refused the plan"),
+        (no_number, "held", "HOLD", "the verifier refused the plan: cap.whole"),
         (nothing, "held", "HOLD", "no certified plan in time"),
         (raises, "held", "HOLD", "the planner failed: RuntimeError: a fault of the program"),
         (no_answer, "safe", "SAFE", "the plan could not be sent: AttributeError"),
