@@ -36,6 +36,7 @@ from tests.simulation.planner import Planner
 from tests.simulation.schedule import DAY_S, SAFETY_S, Schedule, schedule_of
 from tests.simulation.sites import site_of, start_of
 from tests.simulation.tap import Killed, Tap, struck
+from tests.simulation.twin import decisions
 from tests.simulation.wire import Wire
 from tests.simulation.works import PERIOD_S, REPORT_S, Works
 
@@ -153,6 +154,9 @@ class Day:
         self.pass_until(DAY_S)
         if self.alarms:
             raise Broken("I18", f"faults are over for hours, and alarms stand: {', '.join(sorted(self.alarms))}")
+        ours, twins = decisions(self, self.planner)
+        if ours != twins:
+            raise Broken("I18", f"faults are over for hours, and it decides {ours}, a daemon that begins anew {twins}")
         return Lived(self.seed, self.steps, self.cycles, self.published, self._digest.hexdigest(), self.modes)
 
     def end(self) -> None:
@@ -286,6 +290,9 @@ class Day:
         if daemon is None:
             return
         self.people.look(self.t, self.clock.now(), daemon.outcome, self.orders.newest)
+        if daemon.rooms.gate.counts:
+            number = min(daemon.rooms.gate.counts)
+            raise Broken(f"I{number}", f"the gate had to look after it: {dict(daemon.rooms.gate.counts)} by number; {daemon.outcome.reason}")
         if unforeseen := {kind: count for kind, count in daemon.faults.items() if not (kind.startswith(FORESEEN))}:
             raise Broken("I17", f"inside failed: {unforeseen}")
 

@@ -39,7 +39,8 @@ class Planner:
     def __call__(self, asked: Question) -> Decided | Undecided:
         """Answer a question."""
         rng, fault = self._rng, self.fault
-        self._wait({"late": rng.choice((25.0, 1000.0)), "silent": 400.0}.get(fault, 0.5 if self.calm else rng.choice((0.2, 1.0, 5.0, 20.0))))
+        if not self.calm:
+            self._wait({"late": rng.choice((25.0, 1000.0)), "silent": 400.0}.get(fault, rng.choice((0.2, 1.0, 5.0, 20.0))))
         if asked.made.asked.mode != "normal":
             return Undecided(f"an operator drives: {asked.made.asked.mode}")
         if asked.unheard:

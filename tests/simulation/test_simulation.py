@@ -11,6 +11,9 @@ import pytest
 
 from facility.daemon import actuate, governor
 from facility.daemon.actuate import Actuator
+from facility.daemon.governor import Governor
+from facility.daemon.in_force import InForce
+from facility.journal.journal import Journal
 from facility.overrides.desk import OverrideDesk
 from tests.simulation.schedule import FAULTS, Said, Schedule, Window, schedule_of
 from tests.simulation.shrink import shrunk
@@ -58,12 +61,13 @@ def test_a_seed_gives_the_same_bytes_in_every_process() -> None:
     [
         ("I", governor, "verify", lambda *_args, **_more: ()),
         ("I1:", Actuator, "_unsafe", lambda *_args: ()),
-        ("I1:", Actuator, "_rises", lambda *_args: False),
-        ("I1:", actuate, "lower_part", lambda caps, *_args: caps),
-        ("I14", Actuator, "_next", lambda self: 7),
+        ("I1:", InForce, "raises", lambda *_args: False),
+        ("I1:", actuate, "part", lambda caps, *_args: caps),
+        ("I14", Journal, "next_seq", lambda _self: 7),
+        ("I4", Governor, "_heed", lambda *_args: False),
         ("I9", OverrideDesk, "_sweep", lambda *_args: None),
     ],
-    ids=["verifier", "subsets", "increases", "parts", "numbers", "ends"],
+    ids=["verifier", "subsets", "increases", "parts", "numbers", "blindness", "ends"],
 )
 def test_it_finds_what_is_broken(monkeypatch: pytest.MonkeyPatch, invariant: str, place: object, name: str, instead: object) -> None:
     monkeypatch.setattr(place, name, instead)

@@ -59,7 +59,7 @@ class Works:
         self.rubbish: set[str] = set()
         """Topics on which somebody published what he should not have."""
         self._rng = Random(f"{day.seed}/works")
-        self._bus = day.broker.connect()
+        self.bus = day.broker.connect()
         self._gateway = day.broker.connect()
         for pattern in ("cap/+/+/desired", "job/+/desired", "battery/+/desired"):
             self._gateway.subscribe(f"{ROOT}/{pattern}", 1)
@@ -170,6 +170,11 @@ class Works:
         if self._day.t - self._told_s < 1.0:
             return
         self._told_s = self._day.t
+        for message in self.readings():
+            self._day.wire.carry(partial(self.publish, message))
+
+    def readings(self) -> list[Message]:
+        """One reading of every meter that speaks, as gateways tell them."""
         told: defaultdict[str, dict[str, float | None]] = defaultdict(dict)
         for key, sensor in self.sensors.items():
             value: float | None = self._read(sensor)
@@ -180,8 +185,8 @@ class Works:
             hall, _, point = key.partition("/")
             told[hall][point] = value
         now_ms = self._now_ms()
-        for hall, values in told.items():
-            self._publish(f"tele/{hall}/batch/gw", msgspec.json.encode({"values": values, "timestamp": now_ms}), qos=0)
+        batches = {hall: msgspec.json.encode({"values": values, "timestamp": now_ms}) for hall, values in told.items()}
+        return [Message(f"{ROOT}/tele/{hall}/batch/gw", payload) for hall, payload in batches.items()]
 
     def say(self, said: Said) -> None:
         """Let somebody say something."""
@@ -195,7 +200,7 @@ class Works:
         self._day.soon()
 
     def _speak(self, message: Message) -> None:
-        self._bus.publish(message)
+        self.bus.publish(message)
         if "/override/" in message.topic and self._day.broker.running and self._day.daemon is not None:
             self._day.people.reached(message, self._day.t)
 
@@ -233,11 +238,10 @@ class Works:
 
     def publish(self, message: Message) -> None:
         """Let a message come to the broker without any wire between."""
-        self._bus.publish(message)
+        self.bus.publish(message)
 
-    def _publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
-        message = Message(f"{ROOT}/{topic}", payload, qos=qos, retain=retain)
-        self._day.wire.carry(lambda: self.publish(message))
+    def _publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        self._day.wire.carry(partial(self.publish, Message(f"{ROOT}/{topic}", payload, qos=1, retain=retain)))
 
     def _now_ms(self) -> int:
         return milliseconds(self._day.true_now)

@@ -1,0 +1,56 @@
+"""Twin: a daemon that begins anew beside the one that has lived the day, in the same situation. When faults are over both decide the same.
+
+It has a broker and a journal of its own, hears what the other's broker retains and one reading of every meter, and is asked for one plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facility.bus.interface import Message
+from facility.bus.memory import MemoryBroker
+from facility.daemon.loop import Daemon
+from facility.daemon.pulse import last_will
+from facility.decision import Decision
+from facility.journal.journal import Journal
+from tests.simulation.planner import Planner
+
+if TYPE_CHECKING:
+    from tests.simulation.day import Day
+
+OURS = ("/desired", "/state", "/status", "/view", "/current")
+"""How topics end on which the service itself speaks."""
+
+
+def decisions(day: Day, planner: Planner) -> tuple[Decision, Decision]:
+    """What the daemon of a day decides now, and what its twin does, without what names instants and reasons."""
+    assert day.daemon is not None
+    broker = MemoryBroker(day.clock.now)
+    world = broker.connect()
+    for topic, payload in day.broker.retained.items():
+        if not topic.endswith(OURS) and "/alarm/" not in topic:
+            world.publish(Message(topic, payload, qos=1, retain=True))
+    path = Path(day.folder) / "twin.sqlite"
+    with Journal(path, clock=day.clock) as journal:
+        twin = Daemon(day.site, broker.connect(last_will(day.site, "twin")), journal, day.clock, instance="twin", planner=planner)
+        twin.subscribe()
+        told = day.works.readings()
+        for daemon, bus in ((day.daemon, day.works.bus), (twin, world)):
+            for message in told:
+                bus.publish(message)
+            daemon.attend(0.0)
+        twin.start()
+        both = []
+        for daemon in (day.daemon, twin):
+            assert daemon.cycle().mode == "NORMAL", daemon.outcome
+            both.append(_plain(daemon.rooms.governor.in_force))
+    return both[0], both[1]
+
+
+def _plain(decision: Decision | None) -> Decision:
+    assert decision is not None
+    pools = tuple(replace(pool, reason="", groups=tuple(sorted(pool.groups, key=lambda g: g.workload))) for pool in decision.pools)
+    jobs = tuple(sorted((replace(order, reason="") for order in decision.jobs), key=lambda order: order.job))
+    return replace(decision, at=decision.until, pools=pools, jobs=jobs)
