@@ -17,7 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facility.daemon.guard import Guard
+from facility.daemon.guard.cuts import Cut, derated
 from facility.daemon.guard.giving import raises
+from facility.daemon.guard.places import Carrier
 from facility.daemon.situation import Situation
 from facility.decision import BatteryOrder, CapGroup, Decision, JobOrder, PoolCaps
 from facility.overrides.arbitrate import bounds
@@ -585,3 +587,12 @@ def test_a_site_says_where_its_guard_cuts_in_an_order_that_can_be() -> None:
         GuardBands(cut_share=0.9)
     early = Site.model_validate(RAW | {"control": {"guard": {"cut_share": 0.9, "aim_share": 0.9, "release_share": 0.9}}})
     assert Post(early).feeders(bus_a=45.5) == {"p": 295, "q": 295, "r": 300}
+
+
+def test_a_feeder_on_which_nothing_hangs_that_could_give_way_is_planned_with_as_it_is() -> None:
+    """Its base load alone is too much: a plan that was to mend that would be none, and the whole site would be left without."""
+    name, rating_kw = next((name, feeder.rating_kw) for name, feeder in SITE.feeders.items())
+    cut = Cut(Carrier(f"feeder {name}", (name,), rating_kw, {}), 5.0, 5.0, (), frozenset(), frozenset(), "it is over")
+    assert derated((cut,), SITE).feeders == SITE.feeders
+    loaded = replace(cut, place=Carrier(f"feeder {name}", (name,), rating_kw, {next(iter(SITE.pools)): 1.0}))
+    assert derated((loaded,), SITE).feeders[name].rating_kw < rating_kw

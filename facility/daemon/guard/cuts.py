@@ -79,11 +79,11 @@ def tightened(cuts: Iterable[Cut], here: Situation) -> Situation:
 
 
 def derated(cuts: Iterable[Cut], site: Site) -> Site:
-    """The site to plan with: feeders carry less where they had too much, as long as that lasts."""
+    """The site to plan with: feeders carry less where they had too much and pools can do something about it, as long as that lasts."""
     feeders = dict(site.feeders)
     for cut in cuts:
         match cut.place:
-            case Carrier() as carrier:
+            case Carrier() as carrier if carrier.pools:
                 limit_kw = carrier.rating_kw
                 carries, at_worst = 1 - max(cut.excess_kw, 0.0) / limit_kw, 1 - cut.unseen_kw / limit_kw
             case AtWorst(carrier=carrier, worst_kw=limit_kw):
