@@ -146,7 +146,13 @@ class InForce:
         return self._reckoned[pool]
 
     def _ceiling(self, pool: str, several: Sequence[Sent]) -> Caps:
-        return reduce(ceiling, [caps_of(sent.caps, self._site.pools[pool].gpus) for sent in several])
+        """The most of several messages; one that is no higher than another adds nothing, also where nobody knows which GPUs it names."""
+        highest: list[Caps] = []
+        for sent in several:
+            caps = caps_of(sent.caps, self._site.pools[pool].gpus)
+            if all(rises(caps, other) for other in highest):
+                highest = [*(other for other in highest if rises(other, caps)), caps]
+        return reduce(ceiling, highest)
 
     def _now(self, pool: str, every: list[Sent]) -> None:
         self._every[pool] = every

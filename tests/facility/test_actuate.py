@@ -327,5 +327,7 @@ def test_what_is_sent_again_raises_nothing_whatever_older_messages_may_be_in_for
     desk.send(again, 100)
     assert desk.actuator.in_force.adds(PoolCaps("p", 400))
     assert not desk.actuator.in_force.adds(again)
+    most = desk.actuator.in_force.most("p")
     desk.send(again, 100)
+    assert desk.actuator.in_force.most("p") == most
     assert not desk.actuator.waiting
