@@ -19,7 +19,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, deque
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -42,6 +42,8 @@ ORDERS = {topic.name: msgspec.json.Decoder(topic.payload) for topic in TABLE if 
 """Readers of orders; what our own encoder wrote needs no more caution than the size."""
 MOST_KEPT = 100
 """Findings that wait to be told."""
+REMEMBERED = timedelta(days=2)
+"""How long after its end an order is known again, should it be repeated: clocks are set back, and jobs come and go."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Gate:
         self._site, self._bus, self._clock = site, bus, clock
         self._topics, self._book = Topics(site.bus.root, site.id), Book(site, epoch)
         self._stamp: integrity.Stamp | None = None
-        self._passed: dict[str, bytes] = {}
+        self._passed: dict[str, tuple[bytes, datetime]] = {}
         self._found: deque[Finding] = deque(maxlen=MOST_KEPT)
         self.counts: Counter[int] = Counter()
 
@@ -71,6 +73,7 @@ class Gate:
 
     def accept(self, decision: Decision, here: Situation) -> None:
         """Know what was accepted: nothing else goes out from now on."""
+        self._passed = {topic: kept for topic, kept in self._passed.items() if here.now < kept[1] + REMEMBERED}
         self._book.accept(decision, here)
 
     def see(self, here: Situation) -> None:
@@ -93,7 +96,8 @@ class Gate:
         topic = BY_NAME.get(name)
         if topic is None or not issubclass(topic.payload, Order):
             return self._passes(message, _other(message, topic), sent=False) and self._bus.publish(message)
-        if message.payload == self._passed.get(message.topic):
+        passed = self._passed.get(message.topic)
+        if passed is not None and message.payload == passed[0]:
             return self._bus.publish(message)
         caps, asset = issubclass(topic.payload, CapDesired), next(reversed(ids.values()))
         try:
@@ -104,7 +108,7 @@ class Gate:
         broken = integrity.small(message.topic, message.payload) + broken
         if not self._passes(message, broken, sent=lowers, caps=caps):
             return False
-        self._stamp, self._passed[message.topic] = (order.epoch, order.seq), message.payload
+        self._stamp, self._passed[message.topic] = (order.epoch, order.seq), (message.payload, order.valid_until)
         if isinstance(order, CapDesired):
             self._book.went(asset, order)
         elif isinstance(order, BatteryDesired):

@@ -274,3 +274,12 @@ def test_it_is_a_bus_to_whoever_publishes(porter: Porter) -> None:
     assert (gate.connections, gate.connected, gate.dropped) == (2, True, 0)
     gate.close()
     assert not gate.connected
+
+
+def test_orders_for_what_is_gone_are_forgotten_after_some_days(porter: Porter) -> None:
+    """Jobs come and go for years; what the gate remembers of them does not grow with that."""
+    for day in range(10):
+        porter.accept(200, 200, jobs=(JobOrder("j", "hold", 4),))
+        assert porter.say(f"job/j{day}/desired", action="hold", gpus=4)[0]
+        porter.clock.advance(86_400)
+    assert len(porter.gate._passed) <= 3
