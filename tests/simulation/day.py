@@ -40,7 +40,7 @@ from tests.simulation.twin import decisions
 from tests.simulation.wire import Wire
 from tests.simulation.works import PERIOD_S, REPORT_S, Works
 
-SOON_S = (0.6, 2.1, 11.0, 41.0)
+SOON_S = (0.6, 2.1, 31.0)
 ROUNDS = 50
 """Times in a row in which the daemon finds something to read, at most, before somebody must have gone mad."""
 CYCLES_TO_NORMAL = 2

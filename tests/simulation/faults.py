@@ -19,7 +19,7 @@ RUBBISH = (
     b'{"timestamp": 1, "epoch": 99999999999, "seq": 99999999999, "enforced_cap_w": 9999}', b'{"points": []}', b"1" * 5000, b"x" * 70_000,
     b'{"id": "y", "kind": "cap_w", "value": 100, "kind": "cap_w", "by": "eve"}', b'{"instance": "z", "mode": "NORMAL"}',
 )  # fmt: skip
-RUBBISH_S = 5.0
+RUBBISH_S = 20.0
 
 
 def begin(day: Day, window: Window) -> None:

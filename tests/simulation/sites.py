@@ -44,6 +44,7 @@ def site_of(seed: int) -> Site:
                                 "curve": "train", "value_per_gpu_h": 2, "floor_speed": rng.choice((0.0, 0.3))}
                       for i, (name, pool) in enumerate(pools.items()) if rng.random() < 0.7},
         "jobs": {"curve": "train"},
+        "control": {"cycle_s": rng.choice((300, 600))},
     }  # fmt: skip
     if rng.random() < 0.4:
         raw["batteries"] = {"x": {"feeder": "root", "capacity_kwh": 60, "charge_kw": 10, "discharge_kw": 12}}

@@ -36,7 +36,7 @@ def test_on_200_days_with_faults_and_on_all_that_once_failed_every_invariant_hol
     lived = list(days(seeds, os.cpu_count() or 1))
     assert not [str(came) for came in lived if isinstance(came, Failure)]
     assert sorted(came.seed for came in lived) == sorted(seeds)
-    assert all(came.cycles > 250 for came in lived if not isinstance(came, Failure))
+    assert all(came.cycles > 100 for came in lived if not isinstance(came, Failure))
 
 
 def test_those_days_have_every_kind_of_fault_several_at_once_and_every_mode() -> None:
@@ -61,7 +61,7 @@ def test_a_seed_gives_the_same_bytes_in_every_process() -> None:
     [
         ("I", governor, "verify", lambda *_args, **_more: ()),
         ("I1:", Actuator, "_unsafe", lambda *_args: ()),
-        ("I1:", InForce, "raises", lambda *_args: False),
+        ("I1:", InForce, "adds", lambda *_args: False),
         ("I1:", actuate, "part", lambda caps, *_args: caps),
         ("I14", Journal, "next_seq", lambda _self: 7),
         ("I4", Governor, "_heed", lambda *_args: False),
