@@ -1,8 +1,8 @@
 """Logbook: every decision that is sent, with all that it was made from, and every order that it became, byte by byte, in the journal.
 
 It is written right after the orders were handed to the bus, under the same lock: what lowers a cap waits for no disk. A disk that fails
-stops nothing; what could not be written waits, up to `MOST_WAITING`, and what is lost then leaves a gap in the sequence numbers that
-a replay tells. An order that is repeated byte for byte is not written twice.
+stops nothing; what could not be written waits, up to `MOST_WAITING`, and how much was lost beyond that is logged. An order that is
+repeated byte for byte is not written twice.
 """
 
 from __future__ import annotations
@@ -92,6 +92,7 @@ class Logbook:
         self._page = _Page(None)
         self._waiting: deque[tuple[Sending | CycleRecord, dict[str, bytes]]] = deque(maxlen=MOST_WAITING)
         self._last: dict[str, bytes] = {}
+        self._lost = 0
 
     @property
     def keeper(self) -> Keeper:
@@ -144,7 +145,7 @@ class Logbook:
     def cycle(self, record: CycleRecord, now: datetime) -> None:
         """Take a cycle to be written down after what it sent, with the pieces that its inputs named."""
         self._turn(now)
-        self._waiting.append((record, self._keeper.take()))
+        self._keep(record)
 
     def write(self, now: datetime) -> None:
         """Write down what there is. Never raises for a disk that fails."""
@@ -160,6 +161,9 @@ class Logbook:
                 log.debug("the record cannot be written, it waits: %s", fault)
                 return
             self._waiting.popleft()
+        if self._lost and not self._waiting:
+            log.warning("%d records of what was sent were lost while the journal could not be written", self._lost)
+            self._lost = 0
 
     def _turn(self, now: datetime) -> None:
         """Begin a new page; the one before waits to be written, where anything stands on it."""
@@ -168,7 +172,11 @@ class Logbook:
             return
         first = msgspec.json.decode(page.orders[0].payload, type=Stamp).seq if page.orders else 0
         ruling = b"" if page.kept is None else msgspec.json.encode(page.kept)
-        self._waiting.append((Sending(now, self._epoch, first, ruling, msgspec.json.encode(page.orders)), self._keeper.take()))
+        self._keep(Sending(now, self._epoch, first, ruling, msgspec.json.encode(page.orders)))
+
+    def _keep(self, record: Sending | CycleRecord) -> None:
+        self._lost += len(self._waiting) == MOST_WAITING
+        self._waiting.append((record, self._keeper.take()))
 
 
 class Noted(Over):

@@ -153,10 +153,16 @@ def test_the_commands_say_what_they_did(journal: Journal, state: Path, tmp_path:
     journal.end_override("kept", NOON, "cleared")
     journal.end_override("cleared later", NOON, "cleared")
     journal.close()
-    state.unlink()
+    lost = state.rename(tmp_path / "lost.sqlite")
     told = CliRunner().invoke(app, ["restore", str(copy), str(state), "--by", "ann"])
     assert told.exit_code == 0
     assert "overrides that ended, for nobody knows whether they still stand: kept, cleared later; set again what should stand" in told.stdout
+    with Journal(lost) as old:
+        hold(old, "set later")
+    told = CliRunner().invoke(app, ["restore", str(copy), str(lost)])
+    assert told.exit_code == 0
+    assert f"the old journal lies at {lost}.replaced-" in told.stdout
+    assert "overrides that stood in the old journal and are not in the copy: set later; set again what should stand" in told.stdout
 
 
 def test_a_copy_that_does_not_fit_is_told_and_leaves_nothing(journal: Journal, state: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +20,24 @@ from typer.testing import CliRunner, Result
 from facility.cli import app
 from facility.daemon.guard.cuts import Cut
 from facility.daemon.guard.given import Given
-from facility.daemon.guard.places import AtWorst, Carrier, Grid, Hall
+from facility.daemon.guard.places import AtWorst, Carrier, Grid, Hall, Place
 from facility.daemon.kept import KeptAnswer, KeptCycle, KeptForecast, KeptRental
-from facility.daemon.kept_cuts import KeptCut, KeptGiven, KeptPlace
+from facility.daemon.kept_cuts import KeptCut, KeptGiven, KeptPlace, cut_of, given_of, kept_cut, kept_given
 from facility.daemon.logbook import KeptRuling
-from facility.daemon.question import Question
+from facility.daemon.question import UNHEARD, Question
 from facility.daemon.ruling import Ruling
 from facility.daemon.situation import Situation
 from facility.decide import Decided
+from facility.decision import PoolCaps
 from facility.forecast import Forecast
 from facility.journal import chain
 from facility.journal.cycles import packed, unpacked
+from facility.journal.journal import Journal
 from facility.journal.pieces import named
 from facility.rental.rental import Rental
-from tests.facility.test_daemon import NOW, House
+from facility.replay.cycles import kept_in, why_not
+from tests.facility.test_account import VERSION_1
+from tests.facility.test_daemon import NOW, SITE, House
 
 
 @pytest.fixture
@@ -130,6 +134,45 @@ def test_whatever_a_decision_may_depend_on_has_a_place_in_the_record() -> None:
     assert names(Ruling) <= names(KeptRuling)
     assert (names(Cut), names(Given)) == (names(KeptCut), names(KeptGiven))
     assert names(Carrier, AtWorst, Hall, Grid) - {"site", "name"} <= names(KeptPlace, Carrier, Hall)
+
+
+CARRIER = Carrier("feeder main", ("main",), 5.0, {"p": 1.02}, {"p": 0.5}, frozenset({"p"}))
+
+
+@pytest.mark.parametrize("place", [Grid(SITE), CARRIER, AtWorst(CARRIER, 4.9, {"p": 3.0}), Hall("hall h", {"p": 0.7})])
+def test_what_the_guard_holds_down_is_kept_whatever_the_place(place: Place) -> None:
+    cut = Cut(place, 0.1, 0.2, (PoolCaps("p", 250),), frozenset({"j"}), frozenset(), "why")
+    given = Given(place, 4.5, (frozenset({"p"}), frozenset()), frozenset({"j"}), "why")
+    told = msgspec.json.encode((kept_cut(cut), kept_given(given)))
+    kept = msgspec.json.decode(told, type=tuple[KeptCut, KeptGiven])
+    assert (cut_of(kept[0], SITE), given_of(kept[1], SITE)) == (cut, given)
+
+
+@pytest.mark.parametrize(
+    ("answer", "made_by", "says"),
+    [
+        (KeptAnswer(reason=UNHEARD), "0.1.0", "the broker did not answer"),
+        (KeptAnswer(reason="the planner failed: OSError: no"), "0.1.0", "the planner failed"),
+        (KeptAnswer(reason="no certified plan within 20 s: it took too long, after 20.0 s"), "0.1.0", "its time was over"),
+        (KeptAnswer("piece"), "0.0.9", "it was made by facility 0.0.9"),
+    ],
+)
+def test_what_cannot_come_out_the_same_again_is_told_and_not_solved(house: House, answer: KeptAnswer, made_by: str, says: str) -> None:
+    kept = kept_in(house.journal.cycles(1)[0])
+    assert kept is not None
+    assert why_not(kept, whichever=False) == ""
+    assert says in why_not(replace(kept, answer=answer, facility=made_by), whichever=False)
+    assert why_not(replace(kept, facility="0.0.9"), whichever=True) == ""
+
+
+def test_cycles_of_an_older_store_are_counted_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(VERSION_1)
+    Journal(path).close()
+    said = run(path)
+    assert said.exit_code == 0
+    assert "3 cycles, 0 identical, 3 of an older version" in said.stdout
 
 
 def test_only_the_newest_cycles_or_those_of_a_time_are_computed_again_and_none_solved_unless_asked(house: House) -> None:

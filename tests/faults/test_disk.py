@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from facility.daemon import logbook
 from facility.errors import InputError
 from facility.journal.journal import Journal
 from facility.journal.tables import VERSION
@@ -169,6 +171,25 @@ def settle(path: Path) -> None:
     """Bring what stands in the write-ahead log into the file."""
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def test_while_the_disk_fails_for_long_only_so_much_waits_and_what_is_lost_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logbook, "MOST_WAITING", 4)
+    house = House(tmp_path / "journal.sqlite")
+    house.journal._store.trouble = "the disk is full"
+    book = house.daemon.rooms.book
+    book._waiting = deque(book._waiting, maxlen=4)
+    for _ in range(5):
+        house.clock.advance(300)
+        house.daemon.cycle()
+    assert book.waiting == 4
+    house.journal._store.trouble = ""
+    house.settle()
+    assert book.waiting == 0
+    assert [record.levelname for record in caplog.records if "records of what was sent were lost" in record.message] == ["WARNING"]
+    house.kill()
 
 
 def damaged_header(path: Path) -> None:
