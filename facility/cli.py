@@ -327,6 +327,28 @@ def restore(
 
 
 @app.command()
+def alarms(
+    site: SiteFile,
+    action: Annotated[str, typer.Argument(help="list, history, rates, shelve or unshelve")] = "list",
+    alarm: Annotated[str | None, typer.Argument(help="its id, to shelve or unshelve it, or for its history alone", show_default=False)] = None,
+    since: Annotated[str, typer.Option(metavar="TIME", help="history, rates: the last so long, such as 7d, or an instant")] = "24h",
+    state: Annotated[Path | None, typer.Option(metavar="FILE", help="the daemon's journal; default: SITE_ID.sqlite here")] = None,
+    ttl: Annotated[str | None, typer.Option("--for", metavar="TIME", help="shelve: how long, such as 30min; default 1h")] = None,
+    by: By = None,
+    reason: Annotated[str, typer.Option(help="why")] = "",
+    key_file: KeyFile = None,
+    broker: Broker = None,
+    settings: Settings = None,
+    json: Json = False,
+) -> None:
+    """Say which alarms stand, which stood and how many there were; or put one aside for a while."""
+    from facility.commands.alarms import Request, run_alarms
+
+    request = Request(action, alarm, since, state, ttl, by or os.environ.get("USER") or "operator", reason, key_file)
+    raise typer.Exit(run_alarms(site, tuple(settings or ()), request, broker, as_json=json))
+
+
+@app.command()
 def history(
     site: SiteFile,
     place: Annotated[

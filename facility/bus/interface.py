@@ -62,6 +62,10 @@ class Bus(Protocol):
     def dropped(self) -> int:
         """Messages that came in and were lost because the inbox was full or they were unreadable."""
 
+    @property
+    def taken_over(self) -> int:
+        """How often somebody else seems to have connected with our client id, and thrown us out."""
+
     def reconnect(self) -> None:
         """Give this connection up for a new one, with what is still on its way in it; returns at once."""
 

@@ -79,6 +79,7 @@ class MemoryBus:
     def __init__(self, broker: MemoryBroker, will: Message | None) -> None:
         self.inbox = Inbox(broker.queue_size)
         self.connections = 0
+        self.taken_over = 0
         self._broker, self._will, self._closed = broker, will, False
         self._outbox = Outbox(broker.queue_size)
         self._patterns: dict[str, int] = {}

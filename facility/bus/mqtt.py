@@ -32,13 +32,14 @@ from paho.mqtt.properties import Properties
 from facility.bus.broker import Broker, parse_broker_url, tls_context
 from facility.bus.interface import MAX_PAYLOAD_BYTES, Message, check_pattern, check_topic, utc_now
 from facility.bus.queues import QUEUE_SIZE, Inbox, Outbox
+from facility.bus.sessions import Sessions
 
 __all__ = ["MqttBus", "parse_broker_url"]
 
 log = logging.getLogger(__name__)
 
 KEEPALIVE_S = 10
-BACKOFF_S = (1, 2)
+RETRY_S = 1.0
 CLOSING_S = 2.0
 MAX_PACKET_BYTES = 16 * MAX_PAYLOAD_BYTES
 """Of a packet that is longer no more is kept; MQTT 5 tells the broker not to send it."""
@@ -49,7 +50,7 @@ VERSIONS = {"3.1.1": paho.MQTTv311, "5": paho.MQTTv5}
 
 
 class MqttBus:
-    """A `Bus` over MQTT. It connects in the background, waits 1 to 2 s between attempts, and mends itself until closed.
+    """A `Bus` over MQTT. It connects in the background, waits 1 to 2 s between attempts (`sessions`), and mends itself until closed.
 
     `queue_size` bounds the inbox, the outbox and what is on its way; messages expire by the clock `now`. With TLS the broker's
     certificate must be signed by a CA of the system, or by the broker's `ca_file`. `trouble` says why it is not connected, as far as
@@ -78,16 +79,16 @@ class MqttBus:
         self._complained, self.trouble = False, ""
         self.refused: list[str] = []
         """Patterns that the broker does not let us read."""
+        self._sessions, self._gave_up = Sessions(client_id), False
 
         self._client = client = _Client(
-            self._put_back, self._aim, self._complain, client_id=client_id, protocol=VERSIONS[version]
+            self._put_back, self._aim, self._complain, self._sessions, client_id=client_id, protocol=VERSIONS[version]
         )
         client.suppress_exceptions = True
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_message, client.on_subscribe = self._on_message, self._on_subscribe
         client.on_socket_close = self._on_socket_close
         client.max_queued_messages_set(queue_size)
-        client.reconnect_delay_set(*BACKOFF_S)
         if self._broker.username is not None:
             client.username_pw_set(self._broker.username, self._broker.password)
         if self._broker.tls:
@@ -112,6 +113,11 @@ class MqttBus:
     def dropped(self) -> int:
         """See `Bus.dropped`."""
         return self._inbox.dropped + self._unreadable
+
+    @property
+    def taken_over(self) -> int:
+        """See `Bus.taken_over`."""
+        return self._sessions.taken_over
 
     def wait_connected(self, timeout_s: float) -> bool:
         """Wait until the broker has accepted us; False when it has not within `timeout_s`."""
@@ -143,7 +149,7 @@ class MqttBus:
 
     def reconnect(self) -> None:
         """See `Bus.reconnect`."""
-        connection = self._client.socket()
+        self._gave_up, connection = True, self._client.socket()
         with suppress(OSError):  # it is gone already
             if connection is not None:
                 with socket.socket(fileno=os.dup(connection.fileno())) as wire:
@@ -234,6 +240,8 @@ class MqttBus:
             for pattern, qos in self._patterns.items():
                 self._ask(pattern, qos)
             self._connections += 1
+            self._gave_up = False
+            self._sessions.begins(time.monotonic())
             self._complained, self.trouble = False, ""
             self._up.set()
             for message in self._outbox.take(self._now()):
@@ -245,6 +253,8 @@ class MqttBus:
         self._up.clear()  # and no lock: the library may hold one that a publishing thread waits for
         if was_up and not self._client.closing.is_set():
             log.warning("lost %s:%s: %s", self._broker.host, self._broker.port, reason)
+            if self._sessions.ends(time.monotonic(), reason.value, ours=self._gave_up):
+                log.warning("somebody else seems to connect with our client id: from now on we are %s", self._sessions.client_id)
 
     def _on_socket_close(self, _client: paho.Client, _data: Any, connection: Any) -> None:
         """Read what still comes until the broker has hung up: closed with bytes unread, the connection is reset.
@@ -297,7 +307,7 @@ class _Client(paho.Client):
     """The library's client with a network thread that outlives any exception; `ended` is set when it is over.
 
     `before_connect` is called in that thread, with no lock held, before each attempt, and `failed` when the attempt fails;
-    `aim` says anew where to connect.
+    `aim` says anew where to connect, `sessions` as whom and after which wait.
     """
 
     def __init__(
@@ -305,12 +315,13 @@ class _Client(paho.Client):
         before_connect: Callable[[], None],
         aim: Callable[[], None],
         failed: Callable[[str], None],
+        sessions: Sessions,
         *,
         client_id: str,
         protocol: MQTTProtocolVersion,
     ) -> None:
         super().__init__(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=protocol)
-        self._before_connect, self._aim, self._failed = before_connect, aim, failed
+        self._before_connect, self._aim, self._failed, self._sessions = before_connect, aim, failed, sessions
         self.closing, self.ended = threading.Event(), threading.Event()
         self._ahead, self._given = b"", 0
         self._on_message_filtered = _NoFilters()  # type: ignore[no-untyped-call]
@@ -322,12 +333,17 @@ class _Client(paho.Client):
     def reconnect(self) -> MQTTErrorCode:
         """Try to connect."""
         self._before_connect()
+        self._client_id = self._sessions.client_id.encode()
         self._ahead, self._given = b"", 0
         try:
             return super().reconnect()
         except OSError as error:
             self._failed(f"it cannot be reached: {error}")
             raise
+
+    def _reconnect_wait(self) -> None:
+        """Wait before the next attempt; a close ends the wait."""
+        self.closing.wait(self._sessions.wait_s())
 
     def _packet_read(self) -> MQTTErrorCode:
         """Read on; of a packet that is too long keep only the beginning."""
@@ -362,7 +378,7 @@ class _Client(paho.Client):
                     return super().loop_forever(timeout, retry_first_connection)
                 except Exception:
                     log.exception("the network thread failed; it connects again")
-                    if self.closing.wait(BACKOFF_S[0]):
+                    if self.closing.wait(RETRY_S):
                         return MQTTErrorCode.MQTT_ERR_UNKNOWN
                     self._aim()
         finally:

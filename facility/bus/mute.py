@@ -38,6 +38,11 @@ class Mute:
         """See `Bus.dropped`."""
         return self._ears.dropped
 
+    @property
+    def taken_over(self) -> int:
+        """See `Bus.taken_over`."""
+        return self._ears.taken_over
+
     def publish(self, message: Message) -> bool:
         """Say nothing."""
         check_topic(message.topic)

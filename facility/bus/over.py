@@ -42,6 +42,11 @@ class Over:
         """See `Bus.dropped`."""
         return self._bus.dropped
 
+    @property
+    def taken_over(self) -> int:
+        """See `Bus.taken_over`."""
+        return self._bus.taken_over
+
     def reconnect(self) -> None:
         """See `Bus.reconnect`."""
         self._bus.reconnect()

@@ -82,6 +82,9 @@ PARTIES: Final[Mapping[str, Parties]] = {
     "quality": Parties(),
     "status": Parties(),
     "alarm": Parties(),
+    "alarm_shelve": Parties(("operator",)),
+    "alarm_unshelve": Parties(("operator",)),
+    "alarm_result": Parties(),
 }
 """By name of the table of topics. Who may overrule is no agent, who measures gives no orders, who looks writes nothing."""
 

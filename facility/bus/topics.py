@@ -74,6 +74,9 @@ TABLE = (
     Topic("quality", "quality/current", "out", 1, True, m.Quality, "which sensors are not believed, since when, and why"),
     Topic("status", "svc/{instance}/status", "out", 1, True, m.Status, "mode, cycle and heartbeat; also the last will"),
     Topic("alarm", "alarm/{alarm}", "out", 1, True, m.Alarm, "an alarm, until it is cleared"),
+    Topic("alarm_shelve", "alarm/{alarm}/shelve", "in", 1, False, m.AlarmShelve, "an alarm is put aside for a while; refused when retained"),
+    Topic("alarm_unshelve", "alarm/{alarm}/unshelve", "in", 1, False, m.AlarmUnshelve, "an alarm is taken off its shelf"),
+    Topic("alarm_result", "alarm/{alarm}/result", "out", 1, False, m.OverrideResult, "the answer to shelve or unshelve"),
 )
 
 BY_NAME = {topic.name: topic for topic in TABLE}
@@ -198,9 +201,9 @@ class Topics:
         """Build the topic of an instance's mode and heartbeat."""
         return self.of("status", instance=instance)
 
-    def alarm(self, alarm: str) -> str:
-        """Build the topic of an alarm."""
-        return self.of("alarm", alarm=alarm)
+    def alarm(self, alarm: str, what: Literal["shelve", "unshelve", "result"] | None = None) -> str:
+        """Build the topic of an alarm, or of what is commanded of it."""
+        return self.of("alarm" if what is None else f"alarm_{what}", alarm=alarm)
 
     def patterns(self, name: str, **ids: str) -> tuple[str, ...]:
         """Return what to subscribe to for every topic of a name, or for those with these ids, as far as it has them.

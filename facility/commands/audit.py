@@ -26,7 +26,7 @@ def run_audit(
     """Print the account, oldest first; 0 also where it has nothing, 1 where a chain is broken. InputError for a store that cannot be read."""
     site = load_site(site_file, settings)
     with Journal(state or Path(f"{site.id}.sqlite"), read_only=True) as journal:
-        start = _start(journal, since, ZoneInfo(site.timezone))
+        start = beginning(journal, since, ZoneInfo(site.timezone))
         entries = journal.account(start, by=by, target=target)
         ended = ends(journal.account(start))
         chains = journal.check()
@@ -61,6 +61,9 @@ def said(entry: Entry, ended: dict[str, Entry]) -> str:
     match entry.sort, entry.action:
         case "mode", mode:
             return f"mode {entry.result or 'unknown'} -> {mode}: {entry.says}"
+        case "alarm", ("shelve" | "unshelve") as action:
+            verb = "shelved" if action == "shelve" else "unshelved"
+            return f"{entry.actor or 'somebody'}{signer} {verb} the alarm {entry.target}: {entry.result}: {entry.says}{key}"
         case "alarm", action:
             return f"alarm {entry.target} {action}: {entry.says}"
         case "service", action:
@@ -82,7 +85,7 @@ def _shown(entry: Entry, ended: dict[str, Entry]) -> dict[str, object]:
     return told | ({"ended": {"how": end.action if end.action in ENDS else "cleared", "at": end.at.isoformat()}} if end else {})
 
 
-def _start(journal: Journal, since: str, zone: ZoneInfo) -> datetime:
+def beginning(journal: Journal, since: str, zone: ZoneInfo) -> datetime:
     """An instant, or so long before the newest entry: a rehearsal's clock is not the wall's."""
     try:
         back = parse_duration(since, "--since")

@@ -25,7 +25,7 @@ class Breaches:
         for found in self._gate.take():
             alarm, told = f"invariant-i{found.broken.number}", "was sent, for it only lowers" if found.sent else "was not sent"
             self._last[alarm] = now
-            self._alarms.stand(alarm, f"{found.broken}; the message {told}", now, place=found.topic, remedy=REMEDY)
+            self._alarms.stand(alarm, f"{found.broken}; the message {told}", now, place=found.topic, remedy=REMEDY, plant=found.caps)
             if found.caps:
                 reason = reason or f"caps break an invariant: {found.broken}"
         for alarm in [alarm for alarm, at in self._last.items() if not timedelta(0) <= now - at < QUIET]:

@@ -150,6 +150,11 @@ class Gate:
         """See `Bus.dropped`."""
         return self._bus.dropped
 
+    @property
+    def taken_over(self) -> int:
+        """See `Bus.taken_over`."""
+        return self._bus.taken_over
+
     def subscribe(self, pattern: str, qos: int = 0) -> None:
         """See `Bus.subscribe`."""
         self._bus.subscribe(pattern, qos)

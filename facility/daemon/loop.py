@@ -165,12 +165,20 @@ class Daemon:
             with self._lock:
                 self._begun += 1
                 self._asked, self._asked_s = None, self._clock.elapsed_s()
+                self.rooms.punctuality.begins(self._clock.now())
                 asked = self._asked = self._ask(rolling(self._clock.now()))
+                if asked is None:
+                    self.rooms.punctuality.concludes(self._clock.now())
             if asked is not None:
                 found = self._answered(asked)
                 with self._lock:
                     self._end(asked, found)
         return self.outcome
+
+    def missed(self, why: str) -> None:
+        """Hear that a cycle did not begin in time; from any thread."""
+        with self._lock, self.faults.survived("a missed cycle"):
+            self.rooms.punctuality.missed(why, self._clock.now())
 
     def stood_still(self, seconds: float) -> None:
         """Tell people that nobody was attended to for so long."""
@@ -255,7 +263,10 @@ class Daemon:
         """End a cycle, once."""
         if self._asked is asked and not self._closed:
             self._asked = None
-            self._conclude(asked, found)
+            try:
+                self._conclude(asked, found)
+            finally:
+                self.rooms.punctuality.concludes(self._clock.now())
 
     def _conclude(self, asked: Question, found: Decided | Undecided) -> None:
         """Follow what was found, or what goes on without it, and write it down."""

@@ -15,8 +15,8 @@ from facility.signals import NAMES
 from facility.site import Site
 
 PATTERNS = (
-    "grid/#", "signal/#", "override/#", "alarm/+", "job/+/spec", "job/+/reported", "cap/+/+/reported", "svc/+/status", "position/set",
-    "contract/+/set", "contract/+/clear", "contract/+/state",
+    "grid/#", "signal/#", "override/#", "alarm/+", "alarm/+/shelve", "alarm/+/unshelve", "job/+/spec", "job/+/reported",
+    "cap/+/+/reported", "svc/+/status", "position/set", "contract/+/set", "contract/+/clear", "contract/+/state",
 )  # fmt: skip
 """What is read beside readings, below the site's root."""
 STRANGERS = "tenant/+/job/+/spec"
@@ -65,6 +65,8 @@ class Reception:
                     self._wake()
             case "override_state":
                 rooms.disk.tell_lost(rooms.people.correct(ids["target"], message, now), now)
+            case "alarm_shelve" | "alarm_unshelve":
+                rooms.shelving.answer(name, ids["alarm"], message, now)
             case "alarm":
                 rooms.alarms.correct(ids["alarm"], message)
             case "status" if ids["instance"] == self._instance:

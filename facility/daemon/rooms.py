@@ -7,6 +7,7 @@ from datetime import datetime
 from random import Random
 
 from facility import __version__
+from facility.alarms.shelves import Shelves
 from facility.bus.interface import Bus
 from facility.clock import Clock
 from facility.daemon.account import Account
@@ -25,9 +26,11 @@ from facility.daemon.losses import Losses
 from facility.daemon.notice_board import NoticeBoard
 from facility.daemon.people import People
 from facility.daemon.pulse import Pulse
+from facility.daemon.punctuality import Punctuality
 from facility.daemon.record import decision_in
 from facility.daemon.rentals import Rentals
 from facility.daemon.rivals import Rivals
+from facility.daemon.shelving import Shelving
 from facility.daemon.situation import Situation
 from facility.daemon.tenants import Tenants
 from facility.daemon.trust import Trust
@@ -46,6 +49,7 @@ class Rooms:
     known: Knowledge
     account: Account
     alarms: Alarms
+    shelving: Shelving
     watch: Watch
     people: People
     rentals: Rentals
@@ -62,6 +66,7 @@ class Rooms:
     actuator: Actuator
     governor: Governor
     pulse: Pulse
+    punctuality: Punctuality
     board: NoticeBoard
 
     def release(self, here: Situation) -> bool:
@@ -93,7 +98,9 @@ def rooms(site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, n
     book = Logbook(site, journal, epoch)
     bus = gate = Gate(site, book.over(bus), clock, epoch)
     known, account = Knowledge(site, journal, clock, note), Account(journal)
-    alarms = Alarms(site, bus, account)
+    shelves = Shelves(journal)
+    alarms = Alarms(site, bus, account, shelves.of)
+    shelves.most = alarms.longest_shelf
     answers = Answers(site, bus, alarms, account)
     actuator = Actuator(site, bus, journal, epoch, random)
     lost = f"the journal was damaged and lies at {journal.put_aside}; " if journal.put_aside is not None else ""
@@ -115,6 +122,7 @@ def rooms(site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, n
         known=known,
         account=account,
         alarms=alarms,
+        shelving=Shelving(site, shelves, alarms, answers),
         watch=Watch(site, bus, alarms),
         people=People(site, bus, known.desk, answers),
         rentals=Rentals(site, bus, known.rentals, answers),
@@ -131,5 +139,6 @@ def rooms(site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, n
         actuator=actuator,
         governor=governor,
         pulse=Pulse(site, bus, clock, instance),
+        punctuality=Punctuality(site, alarms, clock.now()),
         board=NoticeBoard(site, bus),
     )

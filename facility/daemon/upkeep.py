@@ -2,11 +2,11 @@
 
 | every          | what                                                                                        |
 |----------------|---------------------------------------------------------------------------------------------|
-| look           | hours are counted, overrides and rentals begin and end, what has lapsed goes on or falls back, |
-|                | and so does what breaks an invariant                                                        |
+| look           | hours are counted, overrides, rentals and shelves begin and end, what has lapsed goes on or |
+|                | falls back, and so does what breaks an invariant                                            |
 | pause          | caps rise by a step                                                                         |
 | `GUARD_S`      | the meter is held against the limit, sensors are looked at, load targets and tenants are told |
-| heartbeat      | the status is told, and the broker's silence noticed                                        |
+| heartbeat      | the status is told, as with every change of mode, and the broker's silence noticed           |
 | `FACTS_EVERY_S`| what a restart must not lose is written down                                                |
 """
 
@@ -55,6 +55,7 @@ class Upkeep:
         self.passing = Passing(rooms.alarms, clock)
         self._connections = 0
         self._noted = 0
+        self._mode: str | None = None
         self.began_s = self.guard_s = self.facts_s = clock.elapsed_s()
 
     def keep(self, now: datetime) -> None:
@@ -78,6 +79,10 @@ class Upkeep:
         rooms.rivals.look(now)
         self.passing.look(now)
         rooms.disk.look(now)
+        rooms.rivals.follow(self._bus.taken_over, now)
+        rooms.shelving.keep_up(now)
+        rooms.punctuality.look(now)
+        rooms.alarms.look(now)
         rooms.alarms.follow_history(self._history.trouble, now)
         if governor.in_force is not None and rooms.actuator.seq != self._noted:
             self._noted = rooms.actuator.seq
@@ -88,7 +93,8 @@ class Upkeep:
         was_silent, due = rooms.pulse.silent, rooms.pulse.due()
         if rooms.pulse.silent and not was_silent:
             governor.unheard(rooms.known.situation(now), UNHEARD)
-        if due:
+        if due or governor.outcome.mode != self._mode:
+            self._mode = governor.outcome.mode
             rooms.pulse.beat(self.status(now))
         if real_s - self.facts_s >= FACTS_EVERY_S:
             self.facts_s = real_s
@@ -126,4 +132,5 @@ class Upkeep:
             seq=self._rooms.actuator.seq,
             plan_id=self._rooms.governor.plan_id or None,
             alarms=self._rooms.alarms.ids,
+            shelved=self._rooms.shelving.shelved,
         )

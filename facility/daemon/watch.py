@@ -24,7 +24,7 @@ from facility.telemetry.lasting import Lasting
 from facility.verdict import RANK, Doubt, Verdict
 
 RAISE_S, GATHER_S, CLEAR_S = 15.0, 60.0, 60.0
-MOST = 8
+MOST = 5
 MORE = "sensors-more"
 TELL = timedelta(seconds=2)
 """How often the topic is told at most."""
@@ -102,7 +102,7 @@ class Watch:
             cause = replace(cause, keys=cause.keys | self._standing[cause.id].keys)
         self._standing[cause.id] = cause
         severity: Literal["alarm", "warning"] = "alarm" if cause.grave else "warning"
-        self._alarms.stand(cause.id, cause.says, now, place=cause.place, remedy=cause.remedy, severity=severity)
+        self._alarms.stand(cause.id, cause.says, now, place=cause.place, remedy=cause.remedy, severity=severity, plant=cause.grave)
 
 
 def quality(snapshot: Snapshot, sensors: int) -> Quality:

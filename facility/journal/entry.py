@@ -22,7 +22,8 @@ class Entry:
     | override, contract, position | set, clear; expired, superseded, cleared: an end | what it aims at  | as it was answered |
     | contract                     | short, whole: GPUs of it are gone, or back       | the contract     |                   |
     | target                       | set, enforced: by an exchange, of the grid       | the feed         | accepted, rejected |
-    | alarm                        | raised, over                                     | its id           | its severity      |
+    | alarm                        | raised, over; gathered with others, graver, chatters | its id       | its severity      |
+    | alarm                        | shelve, unshelve; expired: it is back            | its id           | as it was answered |
     | mode                         | the mode that was entered                        | site             | the one before    |
     | service                      | started, stopped, took over                      | its instance     |                   |
 

@@ -2,7 +2,8 @@
 
 The answer is one of: accepted; clamped (it acts, with another value or an earlier end than asked); rejected; expired (its end
 has passed, it never acts); duplicate (the id was answered before, it does not act again). An override ends once and for all:
-at its end, by a clear or a release, or superseded when a newer one of the same target, kind and priority starts and overlaps it.
+at its end, by a clear or a release, or superseded when a newer one of the same person, target, kind and priority starts and overlaps it.
+What two people command of one target stands side by side: arbitration says whose counts, and whoever is outranked is told.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ MACHINE: Final = SystemClock()
 GRACE_S: Final = 1.0
 """By how much clock and stopwatch may differ before the stopwatch ends what the clock does not."""
 
-Status = Literal["accepted", "clamped", "rejected", "duplicate", "expired", "superseded", "cleared"]
+Status = Literal["accepted", "clamped", "rejected", "duplicate", "expired", "superseded", "outranked", "cleared"]
 
 _LONGEST_REASON: Final = 1000
 
@@ -54,6 +55,7 @@ class OverrideDesk:
         self._site, self._journal, self._jobs, self._elapsed_s = site, journal, jobs, elapsed_s
         self._over_s: dict[str, float] = {}
         self._standing = {proposal.id: proposal for proposal in journal.overrides()}  # in the order they were accepted
+        self._swept = False
         self._unstored: dict[str, tuple[datetime, How]] = {}
         self._expired: list[Proposal] = []
         self._notices: deque[tuple[str, OverrideResult]] = deque(maxlen=MAX_STANDING)
@@ -147,7 +149,8 @@ class OverrideDesk:
 
     def _sweep(self, now: datetime) -> None:
         """Take out what ended. It never comes back, even when the clock does."""
-        started: dict[tuple[str, str, int], list[Proposal]] = {}
+        started: dict[tuple[str, str, str, int], list[Proposal]] = {}
+        before = set(self._over_s)
         if len(self._over_s) > len(self._standing):
             self._over_s = {name: over_s for name, over_s in self._over_s.items() if name in self._standing}
         for proposal in reversed(list(self._standing.values())):
@@ -162,6 +165,19 @@ class OverrideDesk:
             elif proposal.end <= now or self._left_s(proposal) < -GRACE_S:
                 self._end(proposal, now, "expired", f"its end came: {describe(proposal)}")
                 self._expired.append(proposal)
+        new = [self._standing[name] for name in self._over_s.keys() - before if name in self._standing]
+        if new and self._swept:
+            self._tell_outranked(new)
+        self._swept = True
+
+    def _tell_outranked(self, new: list[Proposal]) -> None:
+        """Tell others who now give way, everywhere they reach, to one of those that have just begun."""
+        rules = Rules(self._site, self._jobs() if self._jobs else None)
+        for winner in new:
+            for loser in [p for name, p in self._standing.items() if name in self._over_s]:
+                if loser.by != winner.by and rules.rivals(winner, loser) and rank(loser)[:2] > rank(winner)[:2]:
+                    told = f"it stands and gives way to {describe(winner)}: {describe(loser)}"
+                    self._notices.append((loser.target, _answer(loser.id, "outranked", told, loser.value, loser.end)))
 
     def _left_s(self, proposal: Proposal) -> float:
         """How long one that has begun still acts, s, by the seconds that really pass."""
@@ -214,9 +230,9 @@ class OverrideDesk:
         return answer
 
 
-def _key(proposal: Proposal) -> tuple[str, str, int]:
+def _key(proposal: Proposal) -> tuple[str, str, str, int]:
     """Tell what a newer override must share to replace an older one."""
-    return proposal.target, proposal.kind, proposal.priority
+    return proposal.by, proposal.target, proposal.kind, proposal.priority
 
 
 def _answer(

@@ -163,7 +163,7 @@ class Work:
     @contextmanager
     def _planning(self) -> Iterator[None]:
         """Plans are made meanwhile; afterwards what is left of a cycle has its time to end."""
-        self._scheduler = scheduled(self._wanted, self._read.site.control.cycle_s / self._means.speed)
+        self._scheduler = scheduled(self._wanted, self._read.site.control.cycle_s / self._means.speed, self._missed)
         self._planner.start()
         self._scheduler.start()
         try:
@@ -172,6 +172,9 @@ class Work:
             self._scheduler.shutdown(wait=False)
             self._over.set()
             self._wanted.set()
+
+    def _missed(self, why: str) -> None:
+        self.daemon.missed(why)
 
     def _plan(self) -> None:
         """Make a plan whenever one is wanted; what is wanted meanwhile comes next, so none is lost and none overlap."""
@@ -191,18 +194,18 @@ def scraping(site: Site, daemon: Daemon, clock: Clock, speed: float) -> Iterator
         yield
 
 
-def scheduled(wanted: threading.Event, every_s: float) -> BackgroundScheduler:
-    """Ask for a plan every `every_s` of real time. A tick while the one before is still being worked on is a missed cycle."""
+def scheduled(wanted: threading.Event, every_s: float, missed: Callable[[str], None]) -> BackgroundScheduler:
+    """Ask for a plan every `every_s` of real time. A tick while the one before still waits for its plan is a cycle that was `missed`."""
     from apscheduler.events import EVENT_JOB_MISSED
     from apscheduler.schedulers.background import BackgroundScheduler
 
     def tick() -> None:
         if wanted.is_set():
-            log.warning("a cycle was missed: planning takes longer than it may")
+            missed("planning takes longer than a cycle")
         wanted.set()
 
     scheduler = BackgroundScheduler(timezone=UTC)
-    scheduler.add_listener(lambda event: log.warning("the cycle of %s was missed", event.scheduled_run_time), EVENT_JOB_MISSED)
+    scheduler.add_listener(lambda event: missed(f"the cycle of {event.scheduled_run_time} was missed: the scheduler was late"), EVENT_JOB_MISSED)
     scheduler.add_job(
         tick, "interval", id="cycle", seconds=every_s, coalesce=True, max_instances=1, misfire_grace_time=max(1, int(every_s / 2))
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,6 @@ from facility.commands.check import run_check
 from facility.config import load_site
 from facility.errors import InputError
 from facility.site import Bus
-from tests.facility.test_daemon import SITE, House
 
 DEMO, HAMBURG = "site_configs/demo.yaml", "site_configs/hamburg.yaml"
 TLS = "bus.broker=mqtts://facility@bus.example"
@@ -136,33 +135,6 @@ def test_the_end_of_a_certificate_is_read_as_openssl_reads_it(tmp_path: Path) ->
         told = subprocess.run(["openssl", "x509", "-enddate", "-noout", "-in", str(cert)], check=True, capture_output=True, text=True)
         end = datetime.strptime(told.stdout.strip(), "notAfter=%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC)
         assert ends(cert) == end
-
-
-@needs_openssl
-def test_fault_40_a_certificate_is_told_of_from_thirty_days_before_its_end(tmp_path: Path) -> None:
-    cert, _ = certificate(tmp_path, 90)
-    bus, end = Bus(broker="mqtts://h", cert_file=str(cert)), ends(cert)
-    assert not list(ending(bus, end - timedelta(days=30, seconds=1)))
-    (soon,), (over,) = list(ending(bus, end - timedelta(days=30))), list(ending(bus, end + timedelta(days=2)))
-    assert f"ends in 30 days, on {end:%Y-%m-%d}; have a new one signed" in str(soon)
-    assert "ended 2 days ago" in str(over)
-
-
-@needs_openssl
-def test_fault_40_a_certificate_that_ends_is_an_alarm_of_the_daemon_until_there_is_a_new_one(tmp_path: Path) -> None:
-    cert, _ = certificate(tmp_path, 90)
-    bus = SITE.bus.model_copy(update={"broker": "mqtts://h", "cert_file": str(cert)})
-    house = House(tmp_path / "journal.sqlite", SITE.model_copy(update={"bus": bus}))
-    house.clock.advance((ends(cert) - timedelta(days=7) - house.clock.now()).total_seconds())
-    house.daemon.start()
-    told = house.retained("alarm/certificates")
-    assert told is not None
-    assert (told["place"], "ends in 7 days" in told["cause"], "new one signed" in told["remedy"]) == ("bus.cert_file", True, True)
-    certificate(tmp_path, 400)
-    house.daemon.upkeep.facts_s -= 60
-    house.settle()
-    assert house.retained("alarm/certificates") is None
-    house.kill()
 
 
 @pytest.mark.parametrize("text", ["", "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", "-----BEGIN CERTIFICATE-----\n!\n"])

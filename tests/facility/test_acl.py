@@ -1,16 +1,10 @@
-"""The shipped access rules and configuration, word for word, in a real Mosquitto: who may publish what, and who gets what to read.
-
-One more user, `witness`, may everything: it hears what got through and says what others may or may not hear.
-"""
+"""The shipped configuration in a real Mosquitto: whom it lets in. Who may publish and read what is in `tests/faults/test_people.py`."""
 
 from __future__ import annotations
 
 import base64
-import re
-import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -18,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from facility.bus.broker import Broker, reach
+from facility.bus.broker import reach
 from facility.bus.interface import Message
 from facility.bus.mqtt import MqttBus
 from facility.clock import SystemClock
@@ -29,165 +23,12 @@ from facility.daemon.loop import Daemon
 from facility.daemon.pulse import last_will
 from facility.errors import InputError
 from facility.journal.journal import Journal
-from tests.processes import Mosquitto, free_port, needs_mosquitto, until
+from tests.processes import needs_mosquitto, until
+from tests.shipped import Shipped, heard, needs_tools
 
-pytestmark = [
-    needs_mosquitto,
-    pytest.mark.skipif(not shutil.which("openssl") or not shutil.which("mosquitto_passwd"), reason="needs openssl and mosquitto_passwd"),
-]
-SAMPLES = Path("site_configs/mosquitto")
+pytestmark = [needs_mosquitto, needs_tools]
 DEMO = "site_configs/demo.yaml"
 ROOT = "facility/v1/demo/"
-
-ROWS = [
-    row.split()
-    for row in """
-    daemon         publishes   cap/h1/h1-a/desired                    yes
-    daemon         publishes   job/j1/desired                         yes
-    daemon         publishes   plan/current                           yes
-    daemon         publishes   svc/facility-1/status                  yes
-    daemon         publishes   override/pool/h1/h1-a/result           yes
-    daemon         publishes   override/site/state                    yes
-    daemon         publishes   contract/c1/state                      yes
-    daemon         publishes   alarm/a1                               yes
-    daemon         publishes   cap/h1/h1-a/reported                   no
-    daemon         publishes   override/site/set                      no
-    daemon         publishes   tele/h1/pool/h1-a/it_power_kw          no
-    daemon         reads       override/pool/h1/h1-a/set              yes
-    daemon         reads       tele/h1/batch/gw                       yes
-    operator       publishes   override/site/set                      yes
-    operator       publishes   override/hall/h1/set                   yes
-    operator       publishes   override/pool/h1/h1-a/set              yes
-    operator       publishes   override/job/j1/clear                  yes
-    operator       publishes   position/set                           yes
-    operator       publishes   cap/h1/h1-a/desired                    no
-    operator       publishes   override/site/result                   no
-    operator       publishes   override/site/state                    no
-    operator       publishes   plan/current                           no
-    operator       publishes   svc/facility-1/status                  no
-    operator       publishes   contract/c1/set                        no
-    operator       publishes   grid/main/limit                        no
-    operator       reads       cap/h1/h1-a/desired                    yes
-    operator       reads       override/site/result                   yes
-    dashboard      publishes   override/site/set                      no
-    dashboard      publishes   plan/current                           no
-    dashboard      publishes   tele/h1/pool/h1-a/it_power_kw          no
-    dashboard      reads       plan/current                           yes
-    dashboard      reads       tele/h1/pool/h1-a/it_power_kw          yes
-    gateway-h1     publishes   tele/h1/pool/h1-a/it_power_kw          yes
-    gateway-h1     publishes   tele/h1/batch/gw                       yes
-    gateway-h1     publishes   meta/h1/hall/h1/air_temperature_c      yes
-    gateway-h1     publishes   tele/h2/pool/h2-a/it_power_kw          no
-    gateway-h1     publishes   tele/site/meter/main/import_kw         no
-    gateway-h1     publishes   override/site/set                      no
-    gateway-h1     publishes   cap/h1/h1-a/reported                   no
-    gateway-h1     publishes   grid/main/limit                        no
-    gateway-h1     reads       plan/current                           no
-    gateway-h1     reads       override/site/state                    no
-    gateway-site   publishes   tele/site/meter/main/import_kw         yes
-    gateway-site   publishes   tele/h1/batch/gw                       no
-    agent-h1-a     publishes   cap/h1/h1-a/reported                   yes
-    agent-h1-a     publishes   cap/h1/h1-b/reported                   no
-    agent-h1-a     publishes   cap/h2/h2-a/reported                   no
-    agent-h1-a     publishes   cap/h1/h1-a/desired                    no
-    agent-h1-a     publishes   override/pool/h1/h1-a/set              no
-    agent-h1-a     reads       cap/h1/h1-a/desired                    yes
-    agent-h1-a     reads       cap/h1/h1-b/desired                    no
-    agent-h1-a     reads       job/j1/reported                        yes
-    scheduler      publishes   job/j1/spec                            yes
-    scheduler      publishes   job/j1/reported                        yes
-    scheduler      publishes   job/j1/desired                         no
-    scheduler      publishes   override/job/j1/set                    no
-    scheduler      reads       job/j1/desired                         yes
-    scheduler      reads       cap/h1/h1-a/desired                    no
-    grid           publishes   grid/main/limit                        yes
-    grid           publishes   signal/weather                         yes
-    grid           publishes   override/grid/main/set                 no
-    grid           reads       plan/current                           no
-    desk           publishes   contract/c1/set                        yes
-    desk           publishes   position/set                           yes
-    desk           publishes   contract/c1/state                      no
-    desk           publishes   override/site/set                      no
-    desk           reads       contract/c1/result                     yes
-    building       publishes   battery/bess-1/reported                yes
-    building       publishes   battery/bess-1/desired                 no
-    building       reads       cooling/chiller/desired                yes
-    daemon         publishes   tenant/lumen/view                      yes
-    tenant-lumen   reads       tenant/lumen/view                      yes
-    tenant-lumen   reads       tenant/kepler/view                     no
-    tenant-lumen   reads       tenant/kepler/job/j1/spec              no
-    tenant-lumen   publishes   tenant/lumen/job/j1/spec               yes
-    tenant-lumen   publishes   tenant/kepler/job/j1/spec              no
-    tenant-lumen   publishes   tenant/lumen/view                      no
-    tenant-kepler  reads       tenant/kepler/view                     yes
-    tenant-kepler  reads       tenant/lumen/view                      no
-    scheduler      reads       tenant/lumen/job/j1/spec               yes
-    scheduler      reads       tenant/lumen/view                      no
-    agent-h1-a     reads       tenant/lumen/view                      no
-    desk           reads       tenant/lumen/view                      yes
-    desk           publishes   tenant/lumen/job/j1/spec               no
-    tenant-lumen   publishes   job/j1/spec                            no
-    tenant-lumen   publishes   contract/c1/set                        no
-    tenant-lumen   reads       plan/current                           no
-    tenant-lumen   reads       contract/c1/state                      no
-    tenant-lumen   reads       job/j1/reported                        no
-    """.strip().splitlines()
-]
-
-
-class Shipped:
-    """A broker as the samples say, with a CA of its own, a password for every user and certificates by name."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / "certs").mkdir()
-        self.sign("ca", "-x509", "-subj", "/CN=a CA", "-addext", "basicConstraints=critical,CA:TRUE")
-        self.signed("broker", "localhost")
-        rules = (SAMPLES / "facility.acl").read_text() + "\nuser witness\ntopic readwrite #\n"
-        (folder / "facility.acl").write_text(rules)
-        names = re.findall(r"^user (.+)$", rules, re.MULTILINE)
-        passwords = folder / "facility.passwd"
-        passwords.write_text("".join(f"{name}:pw-of-{name}\n" for name in names))
-        subprocess.run(["mosquitto_passwd", "-U", str(passwords)], check=True, capture_output=True)
-        self.by_certificate = free_port()
-        settings = (SAMPLES / "mosquitto.conf").read_text()
-        for old, new in {
-            "/etc/mosquitto": str(folder),
-            "/var/lib/mosquitto/": f"{folder}/",
-            "listener 8884": f"listener {self.by_certificate}",
-        }.items():
-            assert old in settings
-            settings = settings.replace(old, new)
-        self.broker = Mosquitto.__new__(Mosquitto)
-        self.broker.port = free_port()
-        self.broker.config = folder / "mosquitto.conf"
-        self.broker.config.write_text(settings.replace("listener 8883", f"listener {self.broker.port}") + "user root\n")
-        self.broker.start()
-
-    def sign(self, name: str, *options: str) -> None:
-        curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-        files = ["-keyout", self.file(name, "key"), "-out", self.file(name, "crt" if "-x509" in options else "csr")]
-        subprocess.run(["openssl", "req", *curve, *files, *options], check=True, capture_output=True)
-
-    def signed(self, name: str, subject: str) -> None:
-        """Make a key, and a certificate for `subject` that the CA signed."""
-        self.sign(name, "-subj", f"/CN={subject}")
-        names = self.folder / "names"
-        names.write_text(f"subjectAltName=DNS:{subject}")
-        files = ["-in", self.file(name, "csr"), "-out", self.file(name, "crt"), "-extfile", str(names)]
-        ca = ["-CA", self.file("ca", "crt"), "-CAkey", self.file("ca", "key"), "-CAcreateserial", "-days", "2"]
-        subprocess.run(["openssl", "x509", "-req", *files, *ca], check=True, capture_output=True)
-
-    def file(self, name: str, kind: str) -> str:
-        return str(self.folder / "certs" / f"{name}.{kind}")
-
-    def as_user(self, user: str, password: str | None = None) -> Broker:
-        ca = Path(self.file("ca", "crt"))
-        return Broker("localhost", self.broker.port, tls=True, username=user, password=password or f"pw-of-{user}", ca_file=ca)
-
-    def as_certified(self, name: str) -> Broker:
-        files = {f"{key}_file": Path(self.file(who, kind)) for key, who, kind in (("ca", "ca", "crt"), ("cert", name, "crt"), ("key", name, "key"))}
-        return Broker("localhost", self.by_certificate, tls=True, **files)
 
 
 @pytest.fixture(scope="module")
@@ -195,51 +36,6 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shipped]:
     made = Shipped(tmp_path_factory.mktemp("acl"))
     yield made
     made.broker.stop()
-
-
-def heard(bus: MqttBus, wait_s: float = 0.0) -> set[tuple[str, bytes]]:
-    return {(message.topic, message.payload) for message in iter(lambda: bus.receive(wait_s), None)}
-
-
-@pytest.fixture(scope="module")
-def passed(shipped: Shipped) -> set[int]:
-    """The rows, by number, in which what was tried came through."""
-    with ExitStack() as stack:
-        def connect(user: str) -> MqttBus:
-            bus = stack.enter_context(closing(MqttBus(shipped.as_user(user), user)))
-            assert bus.wait_connected(5), (user, bus.trouble)
-            return bus
-
-        witness = connect("witness")
-        witness.subscribe("#", qos=1)
-        buses = {user: connect(user) for user in dict.fromkeys(row[0] for row in ROWS)}
-        for number, (user, does, topic, _) in enumerate(ROWS):
-            if does == "reads":
-                buses[user].subscribe(ROOT + topic, qos=1)
-            else:
-                buses[user].publish(Message(ROOT + topic, b"by %d" % number, qos=1))
-        for bus in buses.values():  # each is answered in order: with the last answer all before it was judged
-            bus.publish(Message("knock", b"", qos=1))
-            assert until(lambda bus=bus: all(info.is_published() for info, _ in bus._on_its_way))
-        for number, (_, does, topic, _) in enumerate(ROWS):
-            if does == "reads":
-                witness.publish(Message(ROOT + topic, b"for %d" % number, qos=1))
-        witness.publish(Message("over", b"", qos=1))
-        said: set[tuple[str, bytes]] = set()
-        while not any(topic == "over" for topic, _ in said):
-            said |= heard(witness, 0.2)
-        time.sleep(0.3)
-        read = {user: heard(bus) for user, bus in buses.items()}
-    return {
-        number
-        for number, (user, does, topic, _) in enumerate(ROWS)
-        if (ROOT + topic, b"for %d" % number if does == "reads" else b"by %d" % number) in (read[user] if does == "reads" else said)
-    }
-
-
-@pytest.mark.parametrize("number", range(len(ROWS)), ids=[" ".join(row) for row in ROWS])
-def test_fault_39_what_is_tried_comes_through_where_it_may_and_nowhere_else(passed: set[int], number: int) -> None:
-    assert (number in passed) == (ROWS[number][3] == "yes")
 
 
 def lets_in(shipped: Shipped, *options: str, port: int = 0) -> bool:

@@ -176,6 +176,17 @@ def test_the_next_plan_keeps_to_an_override(planned: House) -> None:
     assert planned.caps()["c"] == 250
 
 
+def test_a_change_of_mode_is_told_at_once_and_not_with_the_next_heartbeat(planned: House) -> None:
+    planned.order("site", "manual")
+    told = planned.retained("svc/daemon/status")
+    assert told is not None
+    assert told["mode"] == "MANUAL"
+    planned.say("override/site/clear", {"id": "manual-None", "by": "ann"})
+    told = planned.retained("svc/daemon/status")
+    assert told is not None
+    assert told["mode"] == "HOLD"
+
+
 def test_an_override_ends_and_everyone_is_told(planned: House) -> None:
     planned.order("pool/h/p", "cap_w", 250)
     planned.clock.advance(599)
@@ -641,6 +652,7 @@ def test_a_second_daemon_is_told_until_it_is_silent_or_says_goodbye(house: House
             monkeypatch.setattr(rivals, "SILENT_S", 0.0)
             house.settle()
         assert house.retained("alarm/two-daemons") is None
+        house.clock.advance(600)
 
 
 def test_what_the_broker_remembers_of_another_daemon_and_our_own_status_are_no_second_one(house: House) -> None:
@@ -727,6 +739,8 @@ def test_garbage_is_answered_and_stops_nothing(planned: House, payload: bytes) -
 
 
 def test_a_fault_in_one_message_is_counted_and_the_next_is_read(planned: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        planned.settle()  # it tells its change of mode, and hears the echo
     with monkeypatch.context() as broken:
         broken.setattr(planned.daemon.rooms.known, "hear", lambda *_: 1 / 0)
         for _ in range(3):

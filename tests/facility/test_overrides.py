@@ -335,6 +335,39 @@ def test_clearing_needs_the_right_id_the_right_target_and_a_name(desk: OverrideD
     assert ids(desk.active(NOON)) == ["x"]
 
 
+def test_of_two_people_of_equal_authority_both_stand_the_lower_cap_counts_and_the_other_is_told(desk: OverrideDesk) -> None:
+    desk.set("pool/north/a", ask("cap_w", 300, key="ann", by="ann"), now=NOON)
+    answer = desk.set("pool/north/a", ask("cap_w", 400, key="bo", by="bo"), now=NOON)
+    assert "weaker than cap 300 W on pool/north/a by ann" in answer.reason
+    assert desk.notices() == []
+    desk.set("hall/north", ask("cap_w", 250, key="eve", by="eve"), now=NOON)
+    assert [(told.id, told.status) for _, told in desk.notices()] == [("ann", "outranked"), ("bo", "outranked")]
+    edges = [NOON, NOON + HOUR]
+    for cleared, left in (("eve", 300), ("ann", 400), ("bo", None)):
+        assert desk.clear("hall/north" if cleared == "eve" else "pool/north/a", drop(cleared), NOON).status == "cleared"
+        assert bounds(SITE, desk.standing(NOON), NOON, edges).pool_cap_w["a"] == (left,)
+
+
+def test_who_is_outranked_when_the_other_begins_is_told_then_and_never_again_after_a_restart(journal: Journal, desk: OverrideDesk) -> None:
+    desk.set("site", ask("cap_w", 300, key="ann", by="ann"), now=NOON)
+    desk.set("site", ask("cap_w", 500, key="bo", by="bo", priority=5, start=NOON + MINUTE), now=NOON)
+    assert desk.notices() == []
+    desk.expire(NOON + MINUTE)
+    ((_, told),) = desk.notices()
+    assert (told.id, told.status, "gives way to cap 500 W on site by bo" in told.reason) == ("ann", "outranked", True)
+    again = OverrideDesk(SITE, journal)
+    again.expire(NOON + 2 * MINUTE)
+    assert again.notices() == []
+
+
+def test_what_has_begun_stays_begun_when_the_clock_is_set_back(desk: OverrideDesk) -> None:
+    desk.set("site", ask("cap_w", 300), now=NOON)
+    assert ids(desk.active(NOON - HOUR)) == ["x"]
+    assert bounds(SITE, desk.standing(NOON - HOUR), NOON - HOUR, [NOON - HOUR, NOON]).pool_cap_w["a"] == (300,)
+    desk.expire(NOON + HOUR)
+    assert desk.active(NOON - HOUR) == ()
+
+
 def test_a_release_lets_go_what_its_priority_reaches_and_names_the_rest(journal: Journal, desk: OverrideDesk) -> None:
     desk.set("job/j1", ask("hold", key="mine"), now=NOON)
     desk.set("job/j1", ask("pause", key="weak", priority=9), now=NOON)
@@ -346,7 +379,7 @@ def test_a_release_lets_go_what_its_priority_reaches_and_names_the_rest(journal:
     assert "still there: hold on job/j1 by chief" in answer.reason
     assert "hold on hall/north" in answer.reason
     assert ids(desk.active(NOON)) == ids(OverrideDesk(SITE, journal).active(NOON)) == ["strong", "cap", "hall"]
-    assert {(told.id, told.status) for _, told in desk.notices()} == {("mine", "cleared"), ("weak", "cleared")}
+    assert {(told.id, told.status) for _, told in desk.notices() if told.status != "outranked"} == {("mine", "cleared"), ("weak", "cleared")}
     assert desk.set("job/j1", ask("release", key="r"), now=NOON).status == "duplicate"
     refused = desk.set("job/j1", ask("release", key="s"), now=NOON)
     assert (refused.status, "by chief" in refused.reason) == ("rejected", True)

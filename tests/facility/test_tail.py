@@ -272,6 +272,17 @@ SAID: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {
         },
         "alarm two-daemons since 14 Jul 22:00: another daemon runs this site (svc/x/status); stop one of the two",
     ),
+    "alarm_shelve": (
+        {"alarm": "lost-h1"},
+        {"id": "s-1", "by": "ann", "ttl_s": 1800, "reason": "it is being mended"},
+        "ann shelves alarm lost-h1 for 30 min; it is being mended",
+    ),
+    "alarm_unshelve": ({"alarm": "lost-h1"}, {"id": "s-2", "by": "bo"}, "bo takes alarm lost-h1 off its shelf"),
+    "alarm_result": (
+        {"alarm": "lost-h1"},
+        {"id": "s-1", "status": "accepted", "until": "2026-07-15T12:30:00Z", "reason": "shelved by ann"},
+        "alarm lost-h1: accepted until 14:30; shelved by ann",
+    ),
 }
 """By name of a topic: its ids, a payload, and what a person in Berlin reads at 14:00:30."""
 

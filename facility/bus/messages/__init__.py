@@ -23,6 +23,8 @@ from facility.bus.messages.orders import (
     SolarDesired,
 )
 from facility.bus.messages.people import (
+    AlarmShelve,
+    AlarmUnshelve,
     ContractClear,
     ContractSet,
     ContractState,
@@ -50,11 +52,13 @@ from facility.bus.messages.readings import (
     Step,
     WeatherSignal,
 )
-from facility.bus.messages.state import Alarm, Breach, PlanCurrent, PlanStep, Status
+from facility.bus.messages.state import Alarm, Breach, PlanCurrent, PlanStep, Shelved, Status
 from facility.bus.messages.tenants import TenantCap, TenantJob, TenantRefusal, TenantRental, TenantView
 
 __all__ = [
     "Alarm",
+    "AlarmShelve",
+    "AlarmUnshelve",
     "Batch",
     "BatteryDesired",
     "BatteryReported",
@@ -95,6 +99,7 @@ __all__ = [
     "Rejected",
     "Sample",
     "Series",
+    "Shelved",
     "SolarDesired",
     "Status",
     "Step",

@@ -1,4 +1,4 @@
-"""What people ask for and are answered: overrides, rentals, quotes."""
+"""What people ask for and are answered: overrides, alarms put aside, rentals, quotes."""
 
 from __future__ import annotations
 
@@ -35,13 +35,29 @@ class OverrideClear(Command, frozen=True, kw_only=True):
 
 
 class OverrideResult(Payload, frozen=True, kw_only=True):
-    """The answer to a command, always."""
+    """The answer to a command, always; and what becomes of it later: expired, superseded, or outranked by somebody whom it then gives way to."""
 
     id: str | None
-    status: Literal["accepted", "clamped", "rejected", "duplicate", "expired", "superseded", "cleared"]
+    status: Literal["accepted", "clamped", "rejected", "duplicate", "expired", "superseded", "outranked", "cleared"]
     effective: float | None = None
     until: Instant | None = None
     reason: Text = ""
+
+
+class AlarmShelve(Command, frozen=True, kw_only=True):
+    """An alarm is put aside until `end`, or for `ttl_s`; neither: for an hour. `reason` must say why."""
+
+    end: Instant | None = None
+    ttl_s: Annotated[float, Rule(gt=0, le=31_536_000)] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.end is not None and self.ttl_s is not None:
+            raise ValueError("give end or ttl_s, not both")
+
+
+class AlarmUnshelve(Command, frozen=True, kw_only=True):
+    """An alarm is taken off its shelf; `id` is the command's own."""
 
 
 class Override(Payload, frozen=True, kw_only=True):

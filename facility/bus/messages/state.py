@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from msgspec import Meta as Rule
 from msgspec import field
 
 from facility.bus.messages.codec import Currency, Id, Instant, Milliseconds, Name, Payload, Positive, Serial, Text, Watts
@@ -23,10 +24,23 @@ class Status(Payload, frozen=True, kw_only=True):
     seq: Serial | None = None
     plan_id: Name | None = None
     alarms: tuple[Name, ...] = ()
+    shelved: tuple[Name, ...] = ()
+
+
+class Shelved(Payload, frozen=True, kw_only=True):
+    """Until when an alarm is put aside, by whom and why."""
+
+    until: Instant
+    by: Name
+    reason: Text
 
 
 class Alarm(Payload, frozen=True, kw_only=True):
-    """Something a person must know; an empty payload clears it."""
+    """Something a person must know; an empty payload clears it.
+
+    `severity` is its priority: `critical` asks for somebody now, `alarm` within minutes, `warning` within the day. It stands since `since`
+    and came `count` times since then, last at `last_at`.
+    """
 
     id: Id
     severity: Literal["warning", "alarm", "critical"]
@@ -34,6 +48,9 @@ class Alarm(Payload, frozen=True, kw_only=True):
     since: Instant
     place: Name | None = None
     remedy: Text = ""
+    last_at: Instant | None = None
+    count: Annotated[int, Rule(ge=1)] = 1
+    shelved: Shelved | None = None
 
 
 class Breach(Payload, frozen=True, kw_only=True):

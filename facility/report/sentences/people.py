@@ -21,10 +21,19 @@ def _ordered(kind: str, value: float | None) -> str:
 
 
 def _result(told: m.OverrideResult, place: Place) -> str:
-    about = {"override_result": "override on ", "contract_result": "contract ", "position_result": "position"}[place.name]
+    about = {"override_result": "override on ", "contract_result": "contract ", "position_result": "position", "alarm_result": "alarm "}[place.name]
     what = about + next(iter(place.ids.values()), "")
     until = "" if told.until is None else f" until {place.at(told.until)}"
     return f"{what}: {told.status}{until}{because(told.reason)}"
+
+
+def _alarm_shelve(told: m.AlarmShelve, place: Place) -> str:
+    until = f" until {place.at(told.end)}" if told.end is not None else f" for {told.ttl_s / 60:g} min" if told.ttl_s is not None else ""
+    return f"{told.by} shelves alarm {place.ids['alarm']}{until}{because(told.reason)}"
+
+
+def _alarm_unshelve(told: m.AlarmUnshelve, place: Place) -> str:
+    return f"{told.by} takes alarm {place.ids['alarm']} off its shelf{because(told.reason)}"
 
 
 def _override_state(told: m.OverrideState, place: Place) -> str:
@@ -89,6 +98,8 @@ PEOPLE: dict[type, Says] = {
     m.OverrideSet: _override_set,
     m.OverrideClear: _override_clear,
     m.OverrideResult: _result,
+    m.AlarmShelve: _alarm_shelve,
+    m.AlarmUnshelve: _alarm_unshelve,
     m.OverrideState: _override_state,
     m.ContractSet: _contract_set,
     m.ContractClear: _contract_clear,

@@ -25,12 +25,16 @@ def _plan(told: m.PlanCurrent, place: Place) -> str:
 
 def _status(told: m.Status, _place: Place) -> str:
     alarms = f"; alarms: {', '.join(told.alarms)}" if told.alarms else ""
-    return f"daemon {told.instance} is {told.mode}{because(told.reason)}{alarms}"
+    shelved = f"; shelved: {', '.join(told.shelved)}" if told.shelved else ""
+    return f"daemon {told.instance} is {told.mode}{because(told.reason)}{alarms}{shelved}"
 
 
 def _alarm(told: m.Alarm, place: Place) -> str:
     where = f" ({told.place})" if told.place else ""
-    return f"{told.severity} {told.id} since {place.at(told.since)}: {told.cause}{where}{because(told.remedy)}"
+    again = f", {told.count} times, last at {place.at(told.last_at)}" if told.count > 1 and told.last_at is not None else ""
+    shelf = told.shelved
+    aside = f"; shelved until {place.at(shelf.until)} by {shelf.by}: {shelf.reason}" if shelf is not None else ""
+    return f"{told.severity} {told.id} since {place.at(told.since)}{again}: {told.cause}{where}{because(told.remedy)}{aside}"
 
 
 STATE: dict[type, Says] = {
