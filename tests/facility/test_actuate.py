@@ -272,7 +272,9 @@ def test_what_could_not_be_queued_is_said_once_and_told_again_with_the_next_deci
 
 
 def test_what_an_earlier_process_sent_to_pools_that_are_gone_is_nobodys(desk: Desk) -> None:
-    desk.actuator.resume(Decision(NOW, NOW + timedelta(minutes=10), (PoolCaps("gone", 100),)), NOW)
+    earlier = Decision(NOW, NOW + timedelta(minutes=10), (PoolCaps("gone", 100),), batteries=(BatteryOrder("b", 2.0),))
+    desk.actuator.resume(earlier, NOW)
+    assert desk.actuator.in_force.charging_kw == {"b": 2.0}
     assert desk.send(100, 100) == [("p", 100), ("q", 100)]
 
 
