@@ -211,6 +211,7 @@ class Day:
         self.bus.vanish()
         self.journal.close()
         self.daemon = None
+        self.people.killed()
         self.people.blind(self.t)
         self.later(self.down_s, self.boot)
 

@@ -41,6 +41,7 @@ class People:
         self._due: dict[str, float] = {}
         self.standing: dict[str, Standing] = {}
         self._over: set[str] = set()
+        self._maybe: set[str] = set()
         self._shown: dict[str, frozenset[str]] = {}
         self._blind_s = 0.0
 
@@ -63,6 +64,7 @@ class People:
             if again := sorted(ids & self._over):
                 raise Broken("I9", f"{', '.join(again)} ended and is shown again on {target}")
             self._shown[target] = ids
+            self._maybe -= ids
             return
         result = decode(message.payload, OverrideResult)
         if result.id is None:
@@ -74,6 +76,11 @@ class People:
         elif result.status in ENDS and result.id in self.standing:
             self._over.add(result.id)
             del self.standing[result.id]
+
+    def killed(self) -> None:
+        """Whoever was not answered before the process died does not know whether what he said was done: it may have ended another command."""
+        if self._due:
+            self._maybe |= self.standing.keys()
 
     def blind(self, at_s: float) -> None:
         """Nothing could be said or shown until now: the service was down, or the broker was."""
@@ -87,6 +94,11 @@ class People:
         seen_s = at_s - self._blind_s
         for name, it in list(self.standing.items()):
             past_s = (now - it.until).total_seconds()
+            if name in self._maybe:
+                if past_s > 0:
+                    self._over.add(name)
+                    del self.standing[name]
+                continue
             showing = name in self._shown.get(it.target, frozenset())
             if past_s > WITHIN_S and seen_s > WITHIN_S:
                 raise Broken("I9", f"{name} ended {past_s:.1f} s ago, and nobody was told{' while it is shown' if showing else ''}")
@@ -97,7 +109,8 @@ class People:
             self._caps(at_s, now, newest)
 
     def _acting(self, at_s: float, now: datetime) -> list[Standing]:
-        return [it for it in self.standing.values() if now < it.until and at_s - it.since_s > WITHIN_S]
+        sure = (it for name, it in self.standing.items() if name not in self._maybe)
+        return [it for it in sure if now < it.until and at_s - it.since_s > WITHIN_S]
 
     def _modes(self, at_s: float, now: datetime, outcome: Outcome) -> None:
         """Who drives has MANUAL, unless what was in force cannot go on without harm to the plant, and that is said."""
