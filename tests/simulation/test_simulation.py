@@ -53,6 +53,7 @@ def test_a_seed_gives_the_same_bytes_in_every_process() -> None:
     assert told[0] == told[1]
 
 
+@pytest.mark.breaks_invariants
 @pytest.mark.parametrize(
     ("invariant", "place", "name", "instead"),
     [
