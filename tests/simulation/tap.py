@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from facility.bus.interface import Message
 from facility.bus.memory import MemoryBus
@@ -16,7 +17,7 @@ class Killed(BaseException):
 
 
 class Tap:
-    """A bus that tells what is published, before it goes. `strike` is called before and after each message and may kill."""
+    """A `Bus` over another that tells what is published, before it goes. `strike` is called before and after each message and may kill."""
 
     def __init__(self, bus: MemoryBus, told: Callable[[Message], None], strike: Callable[[], None]) -> None:
         self._bus, self._told, self._strike = bus, told, strike
@@ -29,40 +30,9 @@ class Tap:
         self._strike()
         return sent
 
-    def subscribe(self, pattern: str, qos: int = 0) -> None:
-        """See `Bus.subscribe`."""
-        self._bus.subscribe(pattern, qos)
-
-    def receive(self, timeout_s: float) -> Message | None:
-        """See `Bus.receive`."""
-        return self._bus.receive(timeout_s)
-
-    def drain(self, timeout_s: float, most: int) -> list[Message]:
-        """See `Bus.drain`."""
-        return self._bus.drain(timeout_s, most)
-
-    @property
-    def connections(self) -> int:
-        """See `Bus.connections`."""
-        return self._bus.connections
-
-    @property
-    def connected(self) -> bool:
-        """See `Bus.connected`."""
-        return self._bus.connected
-
-    @property
-    def dropped(self) -> int:
-        """See `Bus.dropped`."""
-        return self._bus.dropped
-
-    def reconnect(self) -> None:
-        """See `Bus.reconnect`."""
-        self._bus.reconnect()
-
-    def close(self) -> None:
-        """See `Bus.close`."""
-        self._bus.close()
+    def __getattr__(self, name: str) -> Any:
+        """All else is the bus's."""
+        return getattr(self._bus, name)
 
 
 def struck(journal: Journal, strike: Callable[[], None]) -> None:
