@@ -232,22 +232,21 @@ def test_fault_38_an_override_amid_a_real_solve_is_on_the_bus_within_two_seconds
     house: WiredHouse, fault: Fault, request: pytest.FixtureRequest
 ) -> None:
     house.until(lambda: house.mode() == "NORMAL", 12, "a plan")
-    house.order("grid/main", "room", "import_limit_kw", 1000, priority=4)  # the guard has nothing to cut
-    solver, took_s, amid = house.solver(), list[float](), 0
+    solver, took_s, amid, number = house.solver(), list[float](), 0, 0
     until_s = time.monotonic() + request.config.getoption("--amid-solves")
     with Sender(house.port, "the operator") as sender:
         while time.monotonic() < until_s:
-            number, cap_w, used = len(took_s), 150 + len(took_s) % 40, busy(solver)
+            number, cap_w, used = number + 1, 190 - number % 40, busy(solver)
             told = {"id": f"amid-{number}", "kind": "cap_w", "value": cap_w, "priority": 4, "by": "ann", "reason": "a test"}
             began = time.monotonic()
             fault(lambda told=told: sender.publish(f"{DEMO}/override/{POOL}/set", json.dumps(told).encode(), ticket=1))
             fault.proven(lambda began=began: house.ear.since(began, f"{DEMO}/override/{POOL}/set"), "nobody commands")
             house.until(lambda began=began, cap_w=cap_w: in_force(house, began, cap_w), 5, f"{cap_w} W")
-            took_s.append(in_force(house, began, cap_w) - began)
-            amid += busy(solver) > used
+            if cap_w < 190:  # each is lower than the one before, but for the first of forty
+                took_s.append(in_force(house, began, cap_w) - began)
+                amid += busy(solver) > used
             time.sleep(random.Random(number).uniform(0.0, 0.2))
-    house.clear(POOL, f"amid-{len(took_s) - 1}")
-    house.clear("grid/main", "room")
+    house.clear(POOL, f"amid-{number}")
     fault.proven(lambda: amid > 0, "the solver was idle all the time", within_s=0)
     took_s.sort()
     p50, p99 = took_s[len(took_s) // 2], took_s[int(len(took_s) * 0.99)]
@@ -257,13 +256,13 @@ def test_fault_38_an_override_amid_a_real_solve_is_on_the_bus_within_two_seconds
 
 
 def in_force(house: WiredHouse, since: float, cap_w: int) -> float:
-    """When caps with `cap_w` for every GPU of the pool were heard first, s; 0 where they were not."""
+    """When caps of the pool that are no higher than `cap_w` were heard first, s; 0 where they were not. The guard may have lower ones sent."""
     found = 0.0
     for at, message in reversed(list(house.ear.heard)):
         if at < since:
             break
         if message.topic == CAPS and message.payload:
             told = json.loads(message.payload)
-            if {told["cap_w"], *(group["cap_w"] for group in told["groups"])} == {cap_w}:
+            if max([told["cap_w"], *(group["cap_w"] for group in told["groups"])]) <= cap_w:
                 found = at
     return found
