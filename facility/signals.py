@@ -178,8 +178,9 @@ class Signals:
         return replace(asked, import_limit_kw=tuple(limits))
 
     def target_kw(self, now: datetime) -> float | None:
-        """The lowest target of the events that last at `now`, kW; None where none does, or none names power."""
-        return min((e.target_kw for e in self.events if e.target_kw is not None and e.start <= now < e.end), default=None)
+        """The lowest target of the events that last at `now`, kW; None where none does, none names power, or all are but wishes."""
+        orders = (*self._event, *(event for event in self.ordered if event.firm))
+        return min((e.target_kw for e in orders if e.target_kw is not None and e.start <= now < e.end), default=None)
 
     def _unbelievable(self, name: str, told: m.Series, values: Floats, now: datetime | None) -> str | None:
         if isinstance(told, m.GridPrice) and told.unit != f"{self._site.currency}/MWh":
