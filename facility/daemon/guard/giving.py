@@ -17,11 +17,6 @@ def lowers(decision: Decision, before: Decision) -> bool:
     return caps or holding(decision) != holding(before) or decision.batteries != before.batteries
 
 
-def raises(decision: Decision, before: Decision) -> bool:
-    """Whether a decision has a cap above those of `before`."""
-    return no_higher(decision, before.pools).pools != decision.pools
-
-
 def holding(decision: Decision) -> frozenset[str]:
     """The jobs that a decision holds."""
     return frozenset(order.job for order in decision.jobs if order.action == "hold")

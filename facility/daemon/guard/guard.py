@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from facility.daemon.causes import slug
 from facility.daemon.guard.cuts import Cut, bounded, derated, tightened
 from facility.daemon.guard.given import Given, lowered
-from facility.daemon.guard.giving import jobs_in, kept_of, lowers, raises, resting
+from facility.daemon.guard.giving import jobs_in, kept_of, lowers, resting
 from facility.daemon.guard.places import AtWorst, Carrier, Grid, Hall
 from facility.daemon.guard.readings import Reading, Readings
 from facility.daemon.overrule import commanded
 from facility.daemon.situation import Situation
-from facility.daemon.standby import goes_on
+from facility.daemon.standby import goes_on, no_higher
 from facility.decision import Decision
 from facility.site import Site
 from facility.telemetry.lasting import Lasting
@@ -110,8 +110,7 @@ class Guard:
         self._forget(here.now)
         if first is None or now is None or not lowers(now, first):
             return None
-        assert not raises(now, first), "the guard raises nothing"
-        return now
+        return no_higher(now, first.pools)  # whatever was reckoned wrong: the guard raises nothing
 
     def sent(self, before: Decision | None, after: Decision, here: Situation) -> None:
         """Know what was sent, by whomever: where it lowers what is expected, a reading from before is not held against it."""
