@@ -226,11 +226,16 @@ def both(inside: Inside) -> list[Any]:
 
 
 def hold(house: WiredHouse) -> None:
-    """End the solver amid a cycle, so that the last plan is held until the next."""
+    """End every solver, so that the last plan is held until the next."""
     log = len(house.said())
-    os.kill(house.solver(), signal.SIGKILL)
     house.order("grid/main", f"nudge-{log}", "import_limit_kw", 800)
-    house.until(lambda: "-> HOLD:" in house.said()[log:], 6, "a plan that is held")
+
+    def held() -> bool:
+        with suppress(ValueError, ProcessLookupError):
+            os.kill(house.solver(), signal.SIGKILL)
+        return "-> HOLD:" in house.said()[log:]
+
+    house.until(held, 8, "a plan that is held")
 
 
 def safe(house: WiredHouse) -> None:
