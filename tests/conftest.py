@@ -41,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def nothing_breaks_an_invariant(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every daemon of every test sends nothing that breaks an invariant, but where a test makes it do so (`breaks_invariants`)."""
-    gate = sys.modules.get("facility.daemon.gate")
+    gate = sys.modules.get("facility.daemon.sending.gate")
     if gate is None or request.node.get_closest_marker("breaks_invariants"):
         yield
         return

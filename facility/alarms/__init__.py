@@ -1,1 +1,1 @@
-"""Alarms: which of them people put aside for a while, and how many there are beside how many a person can bear."""
+"""Alarms: how they are named, which people put aside for a while, and how many there are beside how many a person can bear."""

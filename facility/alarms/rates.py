@@ -1,6 +1,6 @@
 """Rates: how many alarms there were, beside how many a person can bear. Pure, from the entries of the account.
 
-What is counted are alarms that were told, each time anew; what came back while it was held counts once (`facility.daemon.alarms`).
+What is counted are alarms that were told, each time anew; what came back while it was held counts once (`facility.daemon.telling.alarms`).
 
 | figure                                | goal         | at most |
 |---------------------------------------|--------------|---------|

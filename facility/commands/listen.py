@@ -23,7 +23,7 @@ from facility.bus.interface import MAX_PAYLOAD_BYTES, Message, utc_now
 from facility.bus.topics import Topics
 from facility.commands.checklist import DROPPED, Checklist, Item, Machine
 from facility.commands.client import heard, interruptible, visit
-from facility.daemon.pulse import last_will
+from facility.daemon.neighbours.pulse import last_will
 from facility.durations import parse_duration
 from facility.site import Site
 from facility.telemetry.strays import Stray

@@ -17,7 +17,7 @@ from facility.bus.mqtt import MqttBus
 from facility.clock import Clock, ScaledClock, SystemClock, parse_epoch
 from facility.config import load_site
 from facility.daemon.loop import instance_name
-from facility.daemon.pulse import last_will
+from facility.daemon.neighbours.pulse import last_will
 from facility.daemon.watchdog import STUCK
 from facility.errors import Fault, InputError
 from facility.history import Nowhere, Recorder, default_place, open_history

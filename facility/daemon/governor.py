@@ -19,13 +19,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from facility.daemon.actuate import Actuator
 from facility.daemon.guard import Guard, Warned
-from facility.daemon.lid import Lid
-from facility.daemon.overrule import WORST_CASE, at_once, carried, commanded
+from facility.daemon.holding.lid import Lid
+from facility.daemon.holding.overrule import WORST_CASE, at_once, carried, commanded
+from facility.daemon.holding.standby import goes_on, lowest, no_higher, still_there
 from facility.daemon.ruling import Origin, Ruling, base, laid_over
+from facility.daemon.sending.actuate import Actuator
 from facility.daemon.situation import Situation
-from facility.daemon.standby import goes_on, lowest, no_higher, still_there
 from facility.decide import Decided, Optimised, Undecided
 from facility.decision import Decision
 from facility.site import Site

@@ -22,10 +22,10 @@ from facility.bus.interface import Bus, Message
 from facility.clock import Clock, milliseconds
 from facility.daemon.faults import Faults
 from facility.daemon.governor import Outcome
-from facility.daemon.pulse import last_will
+from facility.daemon.neighbours.pulse import last_will
 from facility.daemon.question import UNHEARD, Question, answer, ask
 from facility.daemon.reception import Reception
-from facility.daemon.record import cycle_record, note_plan
+from facility.daemon.recording.record import cycle_record, note_plan
 from facility.daemon.rooms import Rooms, rooms
 from facility.daemon.upkeep import Upkeep
 from facility.decide import Decided, Optimised, Undecided
@@ -56,7 +56,7 @@ Planner = Callable[[Question], Decided | Undecided]
 
 
 class Daemon:
-    """One instance of the service on one site. `bus` must have been made with `facility.daemon.pulse.last_will` as its will.
+    """One instance of the service on one site. `bus` must have been made with `facility.daemon.neighbours.pulse.last_will` as its will.
 
     `planner` answers what a cycle asks, without the lock; without one it is `facility.daemon.question.answer`, and `solver_of` says where
     programs are solved: where that is a `models.solving.child`, a solver that hangs or dies ends its cycle in time, with the last plan.
@@ -219,7 +219,7 @@ class Daemon:
         known, governor = self.rooms.known, self.rooms.governor
         try:
             known.ledger.count(edges[0], governor.in_force)
-            return ask(known, governor, self.rooms.committed, edges, unheard=self.rooms.pulse.silent)
+            return ask(known, governor, self.rooms.committed.kw(edges), edges, unheard=self.rooms.pulse.silent)
         except Exception as error:
             self.faults.note(error, "a question")
             here = known.situation(edges[0])

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from facility.daemon.commitment import Commitment
 from facility.daemon.governor import Governor
 from facility.daemon.knowledge import Knowledge
 from facility.daemon.situation import Situation
@@ -43,12 +42,12 @@ class Question:
     unheard: bool
 
 
-def ask(known: Knowledge, governor: Governor, committed: Commitment, edges: Edges, *, unheard: bool) -> Question:
+def ask(known: Knowledge, governor: Governor, position_kw: tuple[float | None, ...], edges: Edges, *, unheard: bool) -> Question:
     """Gather what is known for the steps between `edges`; under the daemon's lock. `unheard`: the broker does not answer."""
     now = edges[0]
     proposals = known.desk.standing(now)
     made = governor.tightened(known.situation(now, proposals, edges))
-    made = replace(made, asked=replace(made.asked, position_kw=committed.kw(edges)))
+    made = replace(made, asked=replace(made.asked, position_kw=position_kw))
     site, forecast = known.foreseen(edges)
     site = governor.derated(site)
     forecast.outdoor_c[0] = made.outdoor_c

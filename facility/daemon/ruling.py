@@ -21,9 +21,9 @@ from typing import Literal
 
 from facility.daemon.guard.cuts import Cut, bounded
 from facility.daemon.guard.given import Given, gave
-from facility.daemon.overrule import carried, commanded, overrule
+from facility.daemon.holding.overrule import carried, commanded, overrule
+from facility.daemon.holding.standby import fallback, goes_on, lowest, no_higher, present
 from facility.daemon.situation import Situation
-from facility.daemon.standby import fallback, goes_on, lowest, no_higher, present
 from facility.decision import Decision, PoolCaps
 from facility.site import Site
 from facility.verify import Violation, verify

@@ -19,11 +19,11 @@ from facility import __version__
 from facility.bus.interface import Bus
 from facility.bus.messages import Status
 from facility.clock import Clock, milliseconds
-from facility.daemon.passing import Passing
 from facility.daemon.question import UNHEARD
 from facility.daemon.reception import Reception
-from facility.daemon.record import note_decision
+from facility.daemon.recording.record import note_decision
 from facility.daemon.rooms import Rooms
+from facility.daemon.telling.passing import Passing
 from facility.history import Nowhere, Recorder
 from facility.site import Site
 

@@ -1,6 +1,6 @@
 """Invariants: what must hold whatever happens, each defined once, as a function that returns what is broken (`broken.Broken`).
 
-Checked by the *gate* on every message before it is sent (`facility.daemon.gate`), by the *verifier* on every decision, and by *tests* on
+Checked by the *gate* on every message before it is sent (`facility.daemon.sending.gate`), by the *verifier* on every decision, and by *tests* on
 the plant's truth: the simulation after every step, the faults after each one.
 
 | number | sentence                                                                                     | in             | checked by      |

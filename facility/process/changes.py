@@ -18,8 +18,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from facility.daemon.holding.standby import goes_on
 from facility.daemon.situation import Situation
-from facility.daemon.standby import goes_on
 from facility.decision import Decision
 from facility.errors import Fault
 from facility.site import Site

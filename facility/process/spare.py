@@ -21,7 +21,7 @@ from facility.bus.interface import Bus, Message
 from facility.bus.messages import Rejected, Status, decode
 from facility.bus.topics import Topics
 from facility.clock import Clock, milliseconds
-from facility.daemon.pulse import DEAD_S, Pulse, last_will
+from facility.daemon.neighbours.pulse import DEAD_S, Pulse, last_will
 from facility.journal.entry import Entry
 from facility.journal.journal import Journal
 from facility.journal.lock import StoreBusyError, end_writer

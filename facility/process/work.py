@@ -18,7 +18,7 @@ from facility.bus.mqtt import MqttBus
 from facility.bus.mute import Mute
 from facility.clock import Clock
 from facility.daemon.loop import Daemon
-from facility.daemon.scraper import Scraper
+from facility.daemon.neighbours.scraper import Scraper
 from facility.daemon.watchdog import Watchdog
 from facility.errors import InputError
 from facility.history import Nowhere, Recorder

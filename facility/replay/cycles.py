@@ -7,8 +7,8 @@ from typing import Final
 import msgspec
 
 from facility import __version__
-from facility.daemon.kept import Finder, KeptCycle, solver_version
 from facility.daemon.question import UNHEARD, answer
+from facility.daemon.recording.kept import Finder, KeptCycle, solver_version
 from facility.decide import Undecided
 from facility.journal.cycles import CycleRecord
 from facility.replay.difference import Difference, difference

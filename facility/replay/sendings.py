@@ -14,11 +14,11 @@ import msgspec
 from facility.bus.messages import CapDesired, decode, encode
 from facility.bus.messages.codec import Order
 from facility.bus.topics import BY_NAME, Topics
-from facility.daemon.kept import Finder
-from facility.daemon.kept_cuts import cut_of, given_of
-from facility.daemon.logbook import KeptOrder, KeptRuling
-from facility.daemon.orders import Desired, Stamp, caps_in, caps_order, job_order, other_orders
+from facility.daemon.recording.kept import Finder
+from facility.daemon.recording.kept_cuts import cut_of, given_of
+from facility.daemon.recording.logbook import KeptOrder, KeptRuling
 from facility.daemon.ruling import Ruling, decision, verdict
+from facility.daemon.sending.orders import Desired, Stamp, caps_in, caps_order, job_order, other_orders
 from facility.decision import Decision, PoolCaps
 from facility.invariants.ceiling import caps_of, rises
 from facility.replay.difference import Difference, difference

@@ -11,8 +11,8 @@ from datetime import datetime
 import msgspec
 
 from facility.bus.topics import Topics
-from facility.daemon.kept import Finder
-from facility.daemon.logbook import KeptOrder, KeptRuling
+from facility.daemon.recording.kept import Finder
+from facility.daemon.recording.logbook import KeptOrder, KeptRuling
 from facility.journal.chain import Checked
 from facility.journal.cycles import CycleRecord
 from facility.journal.journal import Journal

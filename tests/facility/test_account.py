@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from facility.bus.interface import Message
 from facility.cli import app
-from facility.daemon.account import MOST_REFUSED, Account
+from facility.daemon.recording.account import MOST_REFUSED, Account
 from facility.errors import InputError
 from facility.journal import entries
 from facility.journal.entry import Entry

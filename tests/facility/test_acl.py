@@ -20,7 +20,7 @@ from facility.commands import client
 from facility.commands.override import Command, run_override
 from facility.config import load_site
 from facility.daemon.loop import Daemon
-from facility.daemon.pulse import last_will
+from facility.daemon.neighbours.pulse import last_will
 from facility.errors import InputError
 from facility.journal.journal import Journal
 from tests.processes import needs_mosquitto, until

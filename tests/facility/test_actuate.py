@@ -21,8 +21,8 @@ from facility.bus.interface import Message
 from facility.bus.memory import MemoryBroker, MemoryBus
 from facility.bus.messages import CapGroup as Reported
 from facility.bus.messages import CapReported
-from facility.daemon.actuate import Actuator
-from facility.daemon.in_force import MOST_IN_FORCE
+from facility.daemon.sending.actuate import Actuator
+from facility.daemon.sending.in_force import MOST_IN_FORCE
 from facility.decision import BatteryOrder, CapGroup, CoolingOrder, Decision, GensetOrder, JobOrder, PoolCaps, SolarOrder
 from facility.invariants.ceiling import caps_of, ceiling, part, sum_w, ways
 from facility.journal.journal import Journal

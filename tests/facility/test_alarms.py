@@ -26,10 +26,10 @@ from facility.bus.mqtt import MqttBus
 from facility.cli import app
 from facility.clock import ManualClock, SystemClock
 from facility.config import load_site
-from facility.daemon.account import Account
-from facility.daemon.alarms import MORE, Alarms
 from facility.daemon.loop import Daemon
-from facility.daemon.punctuality import MISSED
+from facility.daemon.recording.account import Account
+from facility.daemon.telling.alarms import MORE, Alarms
+from facility.daemon.telling.punctuality import MISSED
 from facility.decide import Undecided
 from facility.journal.entry import Entry
 from facility.journal.journal import Journal

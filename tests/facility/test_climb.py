@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from facility.bus.memory import MemoryBroker
 from facility.bus.messages import CapReported
 from facility.clock import ManualClock
-from facility.daemon.actuate import Actuator
-from facility.daemon.climb import most_rise_kw
-from facility.daemon.gate import Gate
+from facility.daemon.sending.actuate import Actuator
+from facility.daemon.sending.climb import most_rise_kw
+from facility.daemon.sending.gate import Gate
 from facility.daemon.situation import Situation
 from facility.decision import CapGroup, Decision, PoolCaps
 from facility.journal.journal import Journal

@@ -21,7 +21,7 @@ from facility.cli import main
 from facility.clock import SystemClock
 from facility.config import load_site
 from facility.daemon.loop import Daemon
-from facility.daemon.pulse import last_will
+from facility.daemon.neighbours.pulse import last_will
 from facility.journal.journal import Journal
 from tests.facility.test_daemon import SITE
 from tests.processes import Mosquitto, needs_mosquitto, until

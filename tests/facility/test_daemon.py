@@ -24,11 +24,11 @@ import facility.daemon.question as room
 from facility.bus.interface import Message
 from facility.bus.memory import MemoryBroker, MemoryBus
 from facility.clock import ManualClock
-from facility.daemon import rivals
 from facility.daemon.governor import _told
+from facility.daemon.holding.standby import no_higher
 from facility.daemon.loop import Daemon
-from facility.daemon.pulse import last_will
-from facility.daemon.standby import no_higher
+from facility.daemon.neighbours import rivals
+from facility.daemon.neighbours.pulse import last_will
 from facility.decide import Undecided, decide
 from facility.decision import CapGroup, Decision, PoolCaps
 from facility.history import Nowhere

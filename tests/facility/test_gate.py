@@ -15,7 +15,7 @@ from facility.bus.interface import MAX_PAYLOAD_BYTES, Message
 from facility.bus.memory import MemoryBroker
 from facility.bus.messages import CapReported
 from facility.clock import ManualClock
-from facility.daemon.gate import MOST_KEPT, Gate
+from facility.daemon.sending.gate import MOST_KEPT, Gate
 from facility.daemon.situation import Situation
 from facility.decision import BatteryOrder, CapGroup, CoolingOrder, Decision, GensetOrder, JobOrder, PoolCaps, SolarOrder
 from facility.overrides.arbitrate import bounds

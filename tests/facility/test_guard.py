@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from facility.daemon.guard import Guard
 from facility.daemon.guard.cuts import Cut, derated
 from facility.daemon.guard.places import Carrier
+from facility.daemon.holding.standby import no_higher
 from facility.daemon.situation import Situation
-from facility.daemon.standby import no_higher
 from facility.decision import BatteryOrder, CapGroup, Decision, JobOrder, PoolCaps
 from facility.overrides.arbitrate import bounds
 from facility.overrides.proposal import Proposal

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from facility.daemon.overrule import carried, overrule, shed
+from facility.daemon.holding.overrule import carried, overrule, shed
 from facility.decision import CapGroup, Decision, JobOrder, PoolCaps
 from facility.overrides.arbitrate import Bounds, bounds
 from facility.overrides.proposal import Kind, Proposal

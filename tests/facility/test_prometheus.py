@@ -18,9 +18,9 @@ from facility.bus.interface import Message
 from facility.bus.memory import MemoryBroker
 from facility.clock import ManualClock, SystemClock
 from facility.config import load_site
-from facility.daemon import scraper
 from facility.daemon.loop import Daemon
-from facility.daemon.scraper import Scraper
+from facility.daemon.neighbours import scraper
+from facility.daemon.neighbours.scraper import Scraper
 from facility.errors import InputError
 from facility.journal.journal import Journal
 from facility.process.work import scraping

@@ -12,7 +12,7 @@ from facility.bus.memory import MemoryBroker, MemoryBus
 from facility.bus.messages import Status
 from facility.clock import VirtualClock
 from facility.config import load_site
-from facility.daemon.pulse import LONGEST_WAIT_S, MOST_BEATS, Pulse
+from facility.daemon.neighbours.pulse import LONGEST_WAIT_S, MOST_BEATS, Pulse
 
 SITE = load_site("site_configs/demo.yaml")
 

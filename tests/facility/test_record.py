@@ -11,9 +11,9 @@ import pytest
 import facility
 from facility.bus.memory import MemoryBroker
 from facility.clock import ManualClock
-from facility.daemon.commitment import FACT
+from facility.daemon.answering.commitment import FACT
 from facility.daemon.loop import Daemon
-from facility.daemon.record import decision_in, note_decision
+from facility.daemon.recording.record import decision_in, note_decision
 from facility.decision import BatteryOrder, CapGroup, Decision, GensetOrder, PoolCaps
 from facility.journal.journal import CycleRecord, Journal
 from facility.planner import Request, plan

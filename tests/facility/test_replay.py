@@ -21,10 +21,10 @@ from facility.cli import app
 from facility.daemon.guard.cuts import Cut
 from facility.daemon.guard.given import Given
 from facility.daemon.guard.places import AtWorst, Carrier, Grid, Hall, Place
-from facility.daemon.kept import KeptAnswer, KeptCycle, KeptForecast, KeptRental
-from facility.daemon.kept_cuts import KeptCut, KeptGiven, KeptPlace, cut_of, given_of, kept_cut, kept_given
-from facility.daemon.logbook import KeptRuling
 from facility.daemon.question import UNHEARD, Question
+from facility.daemon.recording.kept import KeptAnswer, KeptCycle, KeptForecast, KeptRental
+from facility.daemon.recording.kept_cuts import KeptCut, KeptGiven, KeptPlace, cut_of, given_of, kept_cut, kept_given
+from facility.daemon.recording.logbook import KeptRuling
 from facility.daemon.ruling import Ruling
 from facility.daemon.situation import Situation
 from facility.decide import Decided

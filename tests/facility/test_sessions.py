@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 from facility.bus.sessions import FLAPS, LONGEST_S, SHORT_S, TAKEN_OVER, Sessions
-from facility.daemon import rivals
+from facility.daemon.neighbours import rivals
 from tests.facility.test_daemon import House
 
 

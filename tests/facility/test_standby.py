@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from facility.daemon.standby import goes_on, no_higher
+from facility.daemon.holding.standby import goes_on, no_higher
 from facility.decision import BatteryOrder, CapGroup, CoolingOrder, Decision, GensetOrder, PoolCaps
 from facility.site import Site
 from facility.snapshot import Snapshot

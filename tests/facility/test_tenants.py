@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from facility.bus.interface import MAX_PAYLOAD_BYTES, Message
 from facility.bus.messages import TenantRefusal, TenantView, encode
-from facility.daemon import tenants
-from facility.daemon.tenants import MOST_REFUSED
+from facility.daemon.answering import tenants
+from facility.daemon.answering.tenants import MOST_REFUSED
 from facility.decision import CapGroup, Decision, JobOrder, PoolCaps
 from facility.overrides.arbitrate import Bounds
 from facility.rental.view import MOST_SHOWN, fitting, jobs_of, rentals_of

@@ -9,14 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from facility.alarms.naming import slug
 from facility.bus.interface import Message
 from facility.bus.memory import MemoryBroker
 from facility.bus.messages import Alarm, Quality, decode
 from facility.clock import ManualClock
-from facility.daemon.account import Account
-from facility.daemon.alarms import Alarms
-from facility.daemon.causes import Groups, causes, slug
-from facility.daemon.watch import LISTED, MOST, Watch
+from facility.daemon.recording.account import Account
+from facility.daemon.telling.alarms import Alarms
+from facility.daemon.telling.causes import Groups, causes
+from facility.daemon.telling.watch import LISTED, MOST, Watch
 from facility.journal.journal import Journal
 from facility.sensors import sensors
 from facility.site import Site

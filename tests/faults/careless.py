@@ -16,7 +16,7 @@ from facility.bus.interface import Message
 from facility.bus.memory import MemoryBroker
 from facility.clock import VirtualClock
 from facility.daemon.loop import Daemon
-from facility.daemon.pulse import last_will
+from facility.daemon.neighbours.pulse import last_will
 from facility.daemon.question import Question
 from facility.decide import Decided, Undecided
 from facility.decision import CapGroup, Decision, PoolCaps

@@ -16,7 +16,7 @@ from facility.bus.mqtt import MqttBus
 from facility.clock import ManualClock
 from facility.config import load_site
 from facility.daemon.loop import Daemon
-from facility.daemon.pulse import last_will
+from facility.daemon.neighbours.pulse import last_will
 from facility.journal.journal import Journal
 from facility.snapshot import Job
 from tests.faults.proxy import Proxy

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from facility.daemon import logbook
+from facility.daemon.recording import logbook
 from facility.errors import InputError
 from facility.journal.journal import Journal
 from facility.journal.tables import VERSION

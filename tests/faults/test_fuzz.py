@@ -23,7 +23,7 @@ from facility.bus.topics import TABLE, Topics
 from facility.clock import ManualClock
 from facility.config import load_site
 from facility.daemon.loop import Daemon
-from facility.daemon.pulse import last_will
+from facility.daemon.neighbours.pulse import last_will
 from facility.journal.journal import Journal
 from facility.signals import Signals
 from facility.telemetry import Telemetry

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from facility.daemon.loop import Daemon
-from facility.daemon.pulse import last_will
+from facility.daemon.neighbours.pulse import last_will
 from facility.decide import Decided
 from facility.decision import Decision, PoolCaps
 from facility.journal.journal import Journal

@@ -347,7 +347,7 @@ def test_fault_07_no_number_that_is_none_comes_out_wherever_it_goes_in(
     busy: House, fault: Fault, monkeypatch: pytest.MonkeyPatch, number: float
 ) -> None:
     known, governor, committed, caps = busy.daemon.rooms.known, busy.daemon.rooms.governor, busy.daemon.rooms.committed, busy.caps()
-    asked = loop.ask(known, governor, committed, rolling(NOW), unheard=False)
+    asked = loop.ask(known, governor, committed.kw(rolling(NOW)), rolling(NOW), unheard=False)
     places = {name: spoil for name, it, spoil in numbers(asked) if math.isfinite(it)}
     assert {".made.snapshot.hall_c[h]", ".forecast.price_per_mwh[29]", ".events[0].target_kw", ".near_kw[c][0]"} <= places.keys()
     spoilt = {name: fault(lambda spoil=spoil: spoil(number)) or asked for name, spoil in places.items()}

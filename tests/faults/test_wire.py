@@ -12,7 +12,7 @@ import pytest
 
 from facility.bus.interface import Message
 from facility.bus.mqtt import MAX_BYTES_ON_THEIR_WAY
-from facility.daemon import pulse
+from facility.daemon.neighbours import pulse
 from tests.faults.fault import Fault
 from tests.faults.inside import Inside
 from tests.faults.proxy import Proxy

@@ -55,7 +55,7 @@ MUTANTS = (
     ),
     Mutant(
         "the guard's cuts are not in the record",
-        "facility/daemon/logbook.py",
+        "facility/daemon/recording/logbook.py",
         "cuts=tuple(kept_cut(cut) for cut in ruling.cuts),",
         "cuts=(),",
         ("tests/facility/test_replay.py::test_everything_that_was_sent_is_computed_again_to_the_same_bytes_while_the_daemon_runs",),

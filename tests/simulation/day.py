@@ -27,7 +27,7 @@ from facility.bus.interface import Message
 from facility.bus.memory import MemoryBroker
 from facility.clock import VirtualClock
 from facility.daemon.loop import Daemon
-from facility.daemon.pulse import last_will
+from facility.daemon.neighbours.pulse import last_will
 from facility.journal.journal import Journal
 from tests.simulation import faults
 from tests.simulation.invariants import Broken, Feeders, Orders

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from facility.daemon.actuate import Actuator
 from facility.daemon.governor import Governor
+from facility.daemon.sending.actuate import Actuator
 from facility.journal.journal import Journal
 from facility.overrides.desk import OverrideDesk
 from tests.simulation.schedule import FAULTS, Said, Schedule, Window, schedule_of

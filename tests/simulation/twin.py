@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from facility.bus.interface import Message
 from facility.bus.memory import MemoryBroker
 from facility.daemon.loop import Daemon
-from facility.daemon.pulse import last_will
+from facility.daemon.neighbours.pulse import last_will
 from facility.decision import Decision
 from facility.journal.journal import Journal
 from tests.simulation.planner import Planner

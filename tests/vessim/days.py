@@ -31,7 +31,7 @@ from facility.bus.messages import Batch, encode
 from facility.clock import VirtualClock
 from facility.daemon.governor import Outcome
 from facility.daemon.loop import Daemon
-from facility.daemon.pulse import last_will
+from facility.daemon.neighbours.pulse import last_will
 from facility.daemon.question import Question, answer
 from facility.decide import Decided, Undecided
 from facility.journal.journal import Journal

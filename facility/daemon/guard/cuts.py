@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 from facility.daemon.guard.giving import held, resting
 from facility.daemon.guard.places import AtWorst, Carrier, Grid, Hall, Place
-from facility.daemon.overrule import commanded, give_way
+from facility.daemon.holding.overrule import commanded, give_way
+from facility.daemon.holding.standby import no_higher
 from facility.daemon.situation import Situation
-from facility.daemon.standby import no_higher
 from facility.decision import Decision, PoolCaps
 from facility.site import Site
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from facility.daemon.guard.giving import because, held, resting
 from facility.daemon.guard.places import Place
-from facility.daemon.overrule import give_way
+from facility.daemon.holding.overrule import give_way
 from facility.daemon.situation import Situation
 from facility.decision import Decision
 

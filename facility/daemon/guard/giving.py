@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
-from facility.daemon.standby import no_higher
+from facility.daemon.holding.standby import no_higher
 from facility.decision import Decision, JobOrder, PoolCaps
 from facility.snapshot import Snapshot
 

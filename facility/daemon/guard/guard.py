@@ -7,15 +7,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from facility.daemon.causes import slug
+from facility.alarms.naming import slug
 from facility.daemon.guard.cuts import Cut, bounded, derated, tightened
 from facility.daemon.guard.given import Given, lowered
 from facility.daemon.guard.giving import jobs_in, kept_of, lowers, resting
 from facility.daemon.guard.places import AtWorst, Carrier, Grid, Hall
 from facility.daemon.guard.readings import Reading, Readings
-from facility.daemon.overrule import commanded
+from facility.daemon.holding.overrule import commanded
+from facility.daemon.holding.standby import goes_on, no_higher
 from facility.daemon.situation import Situation
-from facility.daemon.standby import goes_on, no_higher
 from facility.decision import Decision
 from facility.site import Site
 from facility.telemetry.lasting import Lasting

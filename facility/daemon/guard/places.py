@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from facility.daemon.overrule import import_kw
+from facility.daemon.holding.overrule import import_kw
 from facility.daemon.situation import Situation
 from facility.decision import Decision, PoolCaps
 from facility.site import Site

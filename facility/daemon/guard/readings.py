@@ -14,8 +14,8 @@ from facility.daemon.guard.defiance import Defiance
 from facility.daemon.guard.heat import Warming, over_kw
 from facility.daemon.guard.places import AtWorst, Carrier, Grid, Hall, Place, at_worst_kw, worst_loads_kw
 from facility.daemon.guard.tree import feeders_gone, groups, weights
-from facility.daemon.lid import meter_lost
-from facility.daemon.overrule import worst_import_kw
+from facility.daemon.holding.lid import meter_lost
+from facility.daemon.holding.overrule import worst_import_kw
 from facility.daemon.situation import Situation
 from facility.decision import Decision
 from facility.site import Site

@@ -12,7 +12,7 @@ from facility.bus.interface import Message
 from facility.bus.memory import MemoryBroker
 from facility.clock import ManualClock
 from facility.daemon.loop import Daemon
-from facility.daemon.pulse import last_will
+from facility.daemon.neighbours.pulse import last_will
 from facility.dsx.signature import Signer
 from facility.journal.journal import Journal
 from facility.site import Site

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from facility.bus.interface import Message
-from facility.daemon.overrule import import_kw
+from facility.daemon.holding.overrule import import_kw
 from tests.facility.dsx.exchange import BREACHES, NOW, STATES, Exchange, limit
 
 

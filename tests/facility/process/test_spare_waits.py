@@ -13,7 +13,7 @@ import pytest
 from facility.bus.interface import Message
 from facility.bus.memory import MemoryBroker
 from facility.clock import VirtualClock
-from facility.daemon.pulse import DEAD_S, last_will
+from facility.daemon.neighbours.pulse import DEAD_S, last_will
 from facility.journal.journal import Journal
 from facility.process.notify import Notify
 from facility.process.spare import Spare

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from facility.clock import VirtualClock
-from facility.daemon.passing import DIED, DIED_FOR_S, STOOD, STOOD_FOR_S
+from facility.daemon.telling.passing import DIED, DIED_FOR_S, STOOD, STOOD_FOR_S
 from facility.daemon.watchdog import DEAD_S, END_S, LOOK_S, SLOW_S, Watchdog
 from tests.facility.test_daemon import SITE, House
 

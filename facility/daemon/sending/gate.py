@@ -28,8 +28,8 @@ from facility.bus.messages import BatteryDesired, CapDesired, CapReported, JobDe
 from facility.bus.messages.codec import Order
 from facility.bus.topics import BY_NAME, TABLE, Topic, Topics
 from facility.clock import Clock
-from facility.daemon.as_accepted import job_as_accepted, set_point_as_accepted
-from facility.daemon.book import Book
+from facility.daemon.sending.as_accepted import job_as_accepted, set_point_as_accepted
+from facility.daemon.sending.book import Book
 from facility.daemon.situation import Situation
 from facility.decision import Decision
 from facility.invariants import integrity, plant

@@ -12,8 +12,8 @@ from facility.alarms.shelves import Shelves
 from facility.bus.interface import Message
 from facility.bus.messages import AlarmShelve, AlarmUnshelve, OverrideResult, Rejected
 from facility.bus.topics import Topics
-from facility.daemon.alarms import Alarms
-from facility.daemon.answers import Answers
+from facility.daemon.answering.answers import Answers
+from facility.daemon.telling.alarms import Alarms
 from facility.site import Site
 
 log = logging.getLogger(__name__)

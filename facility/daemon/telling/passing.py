@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from facility.clock import Clock
-from facility.daemon.alarms import Alarms
+from facility.daemon.telling.alarms import Alarms
 
 STOOD, DIED = "loop-stood", "ended-without-a-word"
 STOOD_FOR_S, DIED_FOR_S = 60.0, 600.0

@@ -17,8 +17,8 @@ from facility.bus.interface import Bus, Message, check_topic
 from facility.bus.messages import OverrideResult, decode, encode
 from facility.bus.messages.codec import Command
 from facility.bus.signing import check, read_keys
-from facility.daemon.account import Account
-from facility.daemon.alarms import Alarms
+from facility.daemon.recording.account import Account
+from facility.daemon.telling.alarms import Alarms
 from facility.journal.entry import OURSELVES, Entry, Sort
 from facility.site import Site
 

@@ -16,7 +16,7 @@ import msgspec
 
 from facility.bus.interface import Bus, Message
 from facility.bus.messages.codec import Rejected, decode
-from facility.daemon.alarms import Alarms
+from facility.daemon.telling.alarms import Alarms
 from facility.dsx import facts
 from facility.dsx.bms import Metadata, Point, Value, parse, pattern
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from facility.daemon.account import Account
-from facility.daemon.alarms import Alarms
 from facility.daemon.knowledge import Knowledge
+from facility.daemon.recording.account import Account
+from facility.daemon.telling.alarms import Alarms
 from facility.journal.entry import Entry
 from facility.rental.losses import missed_gpus, price_per_gpu_h, spare_pools
 from facility.site import Site

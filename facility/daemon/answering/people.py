@@ -8,7 +8,7 @@ from datetime import datetime
 from facility.bus.interface import Bus, Message
 from facility.bus.messages import OverrideClear, OverrideResult, OverrideSet, OverrideState, Rejected, decode, encode
 from facility.bus.topics import Topics
-from facility.daemon.answers import Answers
+from facility.daemon.answering.answers import Answers
 from facility.overrides.desk import OverrideDesk
 from facility.overrides.rules import Limits
 from facility.site import Site

@@ -16,8 +16,8 @@ from typing import Literal
 from facility.bus.interface import Bus, Message
 from facility.bus.messages import Doubted, Quality, encode
 from facility.bus.topics import Topics
-from facility.daemon.alarms import Alarms
-from facility.daemon.causes import Cause, Groups, causes, lost
+from facility.daemon.telling.alarms import Alarms
+from facility.daemon.telling.causes import Cause, Groups, causes, lost
 from facility.site import Site
 from facility.snapshot import Snapshot
 from facility.telemetry.lasting import Lasting

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from facility.bus.certificates import ending
-from facility.daemon.alarms import Alarms
+from facility.daemon.telling.alarms import Alarms
 from facility.site import Site
 
 CERTIFICATES = "certificates"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from facility.daemon.alarms import Alarms
-from facility.daemon.gate import Gate
+from facility.daemon.sending.gate import Gate
+from facility.daemon.telling.alarms import Alarms
 
 QUIET = timedelta(minutes=10)
 """How long nothing must have been found until the alarm is over."""

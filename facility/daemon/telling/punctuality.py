@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from facility.daemon.alarms import Alarms
+from facility.daemon.telling.alarms import Alarms
 from facility.site import Site
 
 MISSED: Final = "cycle-missed"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from facility.daemon.governor import Outcome
-from facility.daemon.kept import KeptCycle
+from facility.daemon.recording.kept import KeptCycle
 from facility.decision import Decision
 from facility.history import GOOD, Note
 from facility.journal.journal import CycleRecord

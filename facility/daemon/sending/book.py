@@ -12,12 +12,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from facility.bus.messages import CapDesired, CapReported
-from facility.daemon.as_accepted import Accepted
-from facility.daemon.climb import Turns, most_rise_kw
-from facility.daemon.in_force import InForce
-from facility.daemon.lid import meter_lost, unmeasured_halls
-from facility.daemon.orders import caps_in
-from facility.daemon.overrule import at_once, commanded
+from facility.daemon.holding.lid import meter_lost, unmeasured_halls
+from facility.daemon.holding.overrule import at_once, commanded
+from facility.daemon.sending.as_accepted import Accepted
+from facility.daemon.sending.climb import Turns, most_rise_kw
+from facility.daemon.sending.in_force import InForce
+from facility.daemon.sending.orders import caps_in
 from facility.daemon.situation import Situation
 from facility.decision import Decision, PoolCaps
 from facility.invariants import contracts, plant

@@ -11,7 +11,7 @@ from datetime import datetime
 from facility.bus.interface import Bus, Message
 from facility.bus.messages import ContractClear, ContractSet, OverrideResult, Rejected, encode
 from facility.bus.topics import Topics
-from facility.daemon.answers import Answers
+from facility.daemon.answering.answers import Answers
 from facility.rental.desk import RentalDesk
 from facility.site import Site
 

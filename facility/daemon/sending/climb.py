@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from random import Random
 
-from facility.daemon.in_force import InForce
+from facility.daemon.sending.in_force import InForce
 from facility.decision import PoolCaps
 from facility.invariants.ceiling import Caps, Way, caps_of, ceiling, part, rises, sum_w, ways
 from facility.invariants.contracts import HOUR

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from facility.alarms.standing import within
 from facility.bus.messages import CapReported, Rejected, Status, decode
 from facility.clock import Clock
-from facility.daemon.alarms import Alarms
+from facility.daemon.telling.alarms import Alarms
 
 TWO_DAEMONS = "two-daemons"
 TAKEN_OVER = "client-id-in-use"

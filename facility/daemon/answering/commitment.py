@@ -14,7 +14,7 @@ import numpy as np
 from facility.bus.interface import Bus, Message
 from facility.bus.messages import OverrideResult, PositionSet, PositionState, Rejected, Step, decode, encode
 from facility.bus.topics import Topics
-from facility.daemon.answers import Answers
+from facility.daemon.answering.answers import Answers
 from facility.inputs.series import Series
 from facility.journal.journal import Journal
 from facility.position import committed_kw, merged

@@ -18,8 +18,8 @@ import msgspec
 
 from facility.bus.interface import Bus, Message
 from facility.bus.messages.codec import Payload, Rejected
-from facility.daemon.account import Account
-from facility.daemon.alarms import Alarms
+from facility.daemon.recording.account import Account
+from facility.daemon.telling.alarms import Alarms
 from facility.dsx import facts
 from facility.dsx.breach import Breach, Watch
 from facility.dsx.cloudevents import CloudEvent, Trace, data_of, read, write

@@ -19,8 +19,8 @@ from facility.bus.interface import Bus, Message
 from facility.bus.messages.codec import Order
 from facility.bus.over import Over
 from facility.bus.topics import BY_NAME, Topics
-from facility.daemon.kept import Keeper, KeptSituation
-from facility.daemon.kept_cuts import KeptCut, KeptGiven, kept_cut, kept_given
+from facility.daemon.recording.kept import Keeper, KeptSituation
+from facility.daemon.recording.kept_cuts import KeptCut, KeptGiven, kept_cut, kept_given
 from facility.daemon.ruling import Manner, Origin, Ruling
 from facility.decision import Decision, PoolCaps
 from facility.journal.cycles import CycleRecord

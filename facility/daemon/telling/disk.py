@@ -16,9 +16,9 @@ from datetime import datetime
 from typing import Final
 
 from facility.clock import Clock
-from facility.daemon.account import Account
-from facility.daemon.alarms import Alarms
-from facility.daemon.logbook import Logbook
+from facility.daemon.recording.account import Account
+from facility.daemon.recording.logbook import Logbook
+from facility.daemon.telling.alarms import Alarms
 from facility.journal.journal import Journal
 from facility.journal.store import StoreFault
 

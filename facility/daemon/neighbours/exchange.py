@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from facility.bus.interface import Bus, Message
-from facility.daemon.account import Account
-from facility.daemon.alarms import Alarms
-from facility.daemon.flex import Flex
 from facility.daemon.guard import SETTLE
-from facility.daemon.heartbeats import Heartbeats
-from facility.daemon.overrule import import_kw
+from facility.daemon.holding.overrule import import_kw
+from facility.daemon.neighbours.flex import Flex
+from facility.daemon.neighbours.heartbeats import Heartbeats
+from facility.daemon.recording.account import Account
 from facility.daemon.situation import Situation
+from facility.daemon.telling.alarms import Alarms
 from facility.decision import Decision
 from facility.dsx.powerstate import Seen
 from facility.events import Event

@@ -7,12 +7,11 @@ by what it is about: a balance, a quantity, the sensor itself. Pure.
 
 from __future__ import annotations
 
-import re
-import zlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from facility.alarms.naming import slug
 from facility.sensors import sensors
 from facility.site import Site
 from facility.verdict import Doubt
@@ -113,16 +112,6 @@ def _single(doubted: list[Doubt]) -> Cause:
     kind = "lost" if first.kind in LOST else first.kind
     grave = not all(doubt.measured for doubt in doubted)
     return Cause(slug(f"{kind} {place}"), place, f"{what}{used}", REMEDIES.get(first.kind, OTHER), keys, grave)
-
-
-def slug(name: str) -> str:
-    """An alarm's id for a name: at most 64 letters, digits and hyphens, and still its own where the name is longer.
-
-    >>> slug("lost h1/hall/h1/air_temperature_c")
-    'lost-h1-hall-h1-air-temperature-c'
-    """
-    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    return plain if len(plain) <= 64 else f"{plain[:55].rstrip('-')}-{zlib.crc32(name.encode()):08x}"
 
 
 def _feeders(site: Site, kind: str, asset: str) -> Iterator[str]:

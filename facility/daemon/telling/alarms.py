@@ -7,7 +7,7 @@
 |                            | all others, each of which is told when there is room and it still stands                                      |
 | they can be put aside      | one that is shelved says so (`facility.alarms.shelves`), and stands as before                                  |
 
-On-delays are for whom sees the cause: sensors have theirs in `facility.daemon.watch`. An alarm that becomes graver is told again.
+On-delays are for whom sees the cause: sensors have theirs in `facility.daemon.telling.watch`. An alarm that becomes graver is told again.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from facility.alarms.standing import CHATTERS, GRAVITY, WINDOW, Budget, Severity
 from facility.bus.interface import Bus, Message
 from facility.bus.messages import Alarm, Shelved, encode
 from facility.bus.topics import BY_NAME, Topics
-from facility.daemon.account import Account
 from facility.daemon.guard import Warned
+from facility.daemon.recording.account import Account
 from facility.journal.entry import Entry
 from facility.site import Site
 

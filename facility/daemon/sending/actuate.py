@@ -20,9 +20,9 @@ import msgspec
 from facility.bus.interface import Bus, Message
 from facility.bus.messages import CapReported, encode
 from facility.bus.topics import Topics
-from facility.daemon.climb import Climb
-from facility.daemon.in_force import InForce
-from facility.daemon.orders import Desired, Stamp, caps_order, job_order, other_orders, same_order
+from facility.daemon.sending.climb import Climb
+from facility.daemon.sending.in_force import InForce
+from facility.daemon.sending.orders import Desired, Stamp, caps_order, job_order, other_orders, same_order
 from facility.decision import Decision, PoolCaps
 from facility.invariants.ceiling import caps_of, ceiling, overloads, part, rises, ways
 from facility.journal.journal import Journal

@@ -1,0 +1,1 @@
+"""Whoever sends a command is answered: operators, the desk of rentals, planners, tenants."""

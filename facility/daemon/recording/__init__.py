@@ -1,0 +1,1 @@
+"""What is written down: cycles, what was sent and why, who changed what."""

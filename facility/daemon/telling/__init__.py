@@ -1,0 +1,1 @@
+"""What people must know: alarms, one for each cause, and the plan that is followed."""
