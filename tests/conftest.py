@@ -57,6 +57,7 @@ def nothing_breaks_an_invariant(request: pytest.FixtureRequest, monkeypatch: pyt
     assert not found
 
 
+@pytest.hookimpl(tryfirst=True)  # before the workers read the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What real processes do in real time is tested by one worker, one test after another: two at once would measure each other."""
     for item in items:
