@@ -280,7 +280,8 @@ class Daemon:
             governor.conclude(found, plan_id, asked.made, here)
             self._concluded = self._begun
         except Exception as error:
-            governor.safe(here, f"the plan could not be sent: {type(error).__name__}: {error}")
+            found = _failed("the plan could not be sent", error)  # nor could it be written down
+            governor.safe(here, found.reason)
             raise
         finally:
             known.ledger.count(here.now, governor.in_force)

@@ -483,13 +483,15 @@ def keys_set(part: Any) -> set[tuple[str, str]]:
     return set().union(*(keys_set(value) for value in inside))
 
 
-SERVICE = {"based_on", "bus", "sensors", "history", "scrape"}
+SERVICE = {
+    ("Site", key) for key in ("based_on", "bus", "sensors", "history", "scrape")
+} | {("Control", key) for key in ("guard", "rise_share", "rise_pause_s", "turns_per_h")}  # fmt: skip
 """Keys of a site file that no plan reads."""
 
 
 def keys_below(kind: str, kinds: Mapping[str, Any]) -> set[tuple[str, str]]:
     """(part, key) of every key that a part, and the parts in it, may have, but for what no plan reads."""
-    found = {(kind, key) for key in kinds[kind]["properties"] if kind != "Site" or key not in SERVICE}
+    found = {(kind, key) for key in kinds[kind]["properties"] if (kind, key) not in SERVICE}
     inside = {key: json.dumps(kinds[kind]["properties"][key]) for _, key in found}
     parts = {part for told in inside.values() for part in re.findall(r"#/\$defs/(\w+)", told)}
     return found.union(*(keys_below(part, kinds) for part in parts if "properties" in kinds[part]))

@@ -29,6 +29,7 @@ from facility.clock import VirtualClock
 from facility.daemon.loop import Daemon
 from facility.daemon.neighbours.pulse import last_will
 from facility.journal.journal import Journal
+from facility.journal.store import StoreFault
 from tests.simulation import faults
 from tests.simulation.invariants import Broken, Feeders, Orders
 from tests.simulation.people import People
@@ -184,11 +185,14 @@ class Day:
         self.spoil_store()
         self.people.blind(self.t)
         self.alarms.clear()
-        with self._mortal():
-            self.daemon = daemon = Daemon(self.site, tap, self.journal, self.clock, instance=instance, planner=self.planner, random=self._pauses)
-            daemon.wake = self._want
-            daemon.subscribe()
-            self.later(1.0, lambda: self._begin(daemon))
+        try:
+            with self._mortal():
+                self.daemon = daemon = Daemon(self.site, tap, self.journal, self.clock, instance=instance, planner=self.planner, random=self._pauses)
+                daemon.wake = self._want
+                daemon.subscribe()
+                self.later(1.0, lambda: self._begin(daemon))
+        except StoreFault:  # what cannot write its epoch does not begin, and is started again
+            self._die()
         self.soon()
 
     def _begin(self, daemon: Daemon) -> None:
