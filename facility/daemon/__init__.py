@@ -6,8 +6,8 @@
 | reception | what comes in finds its room | rooms | all of them, and how they know each other |
 | answering | whoever sends a command | neighbours | others on the bus and beside it |
 | telling | alarms and the plan that is followed | recording | what is written down, to be computed again |
-| question | what a cycle's plan is made from | governor, ruling | what is in force, in which mode; how that came to be |
-| guard | meters against limits, without a solver | sending | a decision as messages, in a safe order, past a gate |
+| question | what a cycle's plan is made from | governor, ruling, judging | what is in force, in which mode, how it came to be; what is refused |
+| guard | meters against limits, without a solver | sending | a decision as messages, past a gate |
 | knowledge | what is known now | ledger | what was used of what is rationed |
 | holding | what holds without a plan | situation | what is known and commanded at an instant |
 

@@ -14,7 +14,7 @@ where what caps depend on is not measured any more, they do not rise (`lid`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -23,6 +23,7 @@ from facility.daemon.guard import Guard, Warned
 from facility.daemon.holding.lid import Lid
 from facility.daemon.holding.overrule import WORST_CASE, at_once, carried, commanded
 from facility.daemon.holding.standby import goes_on, lowest, no_higher, still_there
+from facility.daemon.judging import fatal, told, worse_than
 from facility.daemon.ruling import Origin, Ruling, base, laid_over
 from facility.daemon.sending.actuate import Actuator
 from facility.daemon.situation import Situation
@@ -36,8 +37,6 @@ from facility.verify.form import form
 
 log = logging.getLogger(__name__)
 
-AMOUNTS_TOLD = 3
-"""Violations that a reason spells out."""
 
 Mode = Literal["NORMAL", "HOLD", "SAFE", "MANUAL"]
 How = Literal["published", "held", "safe"]
@@ -111,17 +110,17 @@ class Governor:
             then = replace(made, snapshot=still_there(made.snapshot, here.snapshot), asked=here.asked)
             ruling = replace(self._ruling("plan", found.decision, then, here.now + self._ttl), at=here.now, site=here.site)
             planned = base(ruling)
-            fatal = list(form(then.site, then.snapshot, planned, then.outdoor_c))
-            if not fatal:
+            refused = list(form(then.site, then.snapshot, planned, then.outdoor_c))
+            if not refused:
                 decision = laid_over(planned, then, ruling.lid, ruling.cuts)
                 verdict = verify(then.site, then.snapshot, decision, outdoor_c=then.outdoor_c)
-                fatal = _fatal(verdict, found)
-            if not fatal:
+                refused = fatal(verdict, found)
+            if not refused:
                 self.plan, self.plan_id, self._base = found, plan_id, planned
                 self._send(ruling, decision, verdict, here)
-                self._enter(here, "NORMAL", "published", _told(verdict) if verdict else f"plan {plan_id} verified")
+                self._enter(here, "NORMAL", "published", told(verdict) if verdict else f"plan {plan_id} verified")
                 return
-            reason = f"the verifier refused the plan: {fatal[0].rule} of {fatal[0].asset}: {fatal[0].says}"
+            reason = f"the verifier refused the plan: {refused[0].rule} of {refused[0].asset}: {refused[0].says}"
         self._go_on(here, reason)
 
     def enforce(self, here: Situation) -> None:
@@ -269,7 +268,7 @@ class Governor:
         if not broken or self.in_force is None:
             return ruling, decision, verdict, tuple(broken)
         before = goes_on(here.site, self.in_force, here.snapshot, here.now, decision.until, here.outdoor_c)
-        return ruling, decision, verdict, _worse(broken, verify(here.site, here.snapshot, before, outdoor_c=here.outdoor_c))
+        return ruling, decision, verdict, worse_than(broken, verify(here.site, here.snapshot, before, outdoor_c=here.outdoor_c))
 
     def _send(self, ruling: Ruling, decision: Decision, verdict: tuple[Violation, ...], here: Situation) -> None:
         self._accepted(decision, here)
@@ -287,38 +286,3 @@ class Governor:
         if changed:
             log.info("%s -> %s: %s", before.mode, mode, reason)
             self._entered(before, here.now)
-
-
-def _worse(broken: Sequence[Violation], before: Sequence[Violation]) -> tuple[Violation, ...]:
-    """What is broken that was not broken before, or not as far."""
-    was = {(v.rule, v.asset): v.amount for v in before}
-
-    def same(v: Violation) -> bool:
-        amount = was.get((v.rule, v.asset))
-        return amount is not None and v.amount is not None and v.amount <= amount
-
-    return tuple(v for v in broken if not same(v))
-
-
-def _told(verdict: Sequence[Violation]) -> str:
-    """What the verifier found, with its numbers, as far as it fits in a line."""
-
-    def numbers(v: Violation) -> str:
-        if v.amount is None:
-            return ""
-        unit = "" if v.unit == "1" else f" {v.unit}"
-        return f" ({v.amount:g}{f' of {v.allowed:g}' if v.allowed is not None else ''}{unit})"
-
-    told = [f"{v.asset}: {v.says}{numbers(v)}" for v in verdict[:AMOUNTS_TOLD]]
-    return "; ".join(told) + (f"; and {len(verdict) - AMOUNTS_TOLD} more" if len(verdict) > AMOUNTS_TOLD else "")
-
-
-def _fatal(verdict: tuple[Violation, ...], found: Decided) -> list[Violation]:
-    """What must not be sent: anything that endangers the plant, and what the plan breaks and does not own up to of the grid's limits
-    and of minimum runs.
-    """
-    return [
-        v
-        for v in verdict
-        if v.tier == "plant" or (v.tier == "grid" and v.rule not in found.broken) or (v.rule == "job.min_run" and v.asset in found.stopped)
-    ]

@@ -24,8 +24,8 @@ import facility.daemon.question as room
 from facility.bus.interface import Message
 from facility.bus.memory import MemoryBroker, MemoryBus
 from facility.clock import ManualClock
-from facility.daemon.governor import _told
 from facility.daemon.holding.standby import no_higher
+from facility.daemon.judging import told
 from facility.daemon.loop import Daemon
 from facility.daemon.neighbours import rivals
 from facility.daemon.neighbours.pulse import last_will
@@ -187,7 +187,7 @@ def test_a_change_of_mode_is_told_at_once_and_not_with_the_next_heartbeat(planne
     assert told["mode"] == "HOLD"
 
 
-def test_an_override_ends_and_everyone_is_told(planned: House) -> None:
+def test_an_override_ends_and_everyone_istold(planned: House) -> None:
     planned.order("pool/h/p", "cap_w", 250)
     planned.clock.advance(599)
     planned.settle()
@@ -686,8 +686,8 @@ def test_what_could_not_be_sent_is_not_taken_to_be_in_force(planned: House, monk
 def test_a_reason_tells_three_violations_with_their_numbers_and_how_many_more() -> None:
     kw = Violation("r", "main", 4.5, "kW", 4.0, "too much", "grid")
     bare = Violation("r", "p", None, "", None, "unknown pool", "plant")
-    assert _told([kw, bare]) == "main: too much (4.5 of 4 kW); p: unknown pool"
-    assert _told([bare] * 5) == "p: unknown pool; p: unknown pool; p: unknown pool; and 2 more"
+    assert told([kw, bare]) == "main: too much (4.5 of 4 kW); p: unknown pool"
+    assert told([bare] * 5) == "p: unknown pool; p: unknown pool; p: unknown pool; and 2 more"
 
 
 @pytest.mark.breaks_invariants

@@ -270,14 +270,14 @@ MUTANTS = (
     ),
     Mutant(
         "a plan that endangers the plant is followed",
-        "facility/daemon/governor.py",
+        "facility/daemon/judging.py",
         'if v.tier == "plant" or (v.tier == "grid" and v.rule not in found.broken)',
         'if (v.tier == "grid" and v.rule not in found.broken)',
         (ENDS + "test_a_cycle_ends_in_one_way_with_a_reason_and_is_written_down",),
     ),
     Mutant(
         "a plan that breaks the grid's limit without saying so is followed",
-        "facility/daemon/governor.py",
+        "facility/daemon/judging.py",
         ' or (v.tier == "grid" and v.rule not in found.broken)',
         "",
         (GOVERNED + "test_a_plan_that_breaks_the_grids_limit_is_sent_where_it_says_so_only",),
