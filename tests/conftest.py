@@ -18,7 +18,7 @@ from models.compile import Compiled
 from models.horizon import Floats
 from models.solving.program import Program
 
-REAL = ("tests.processes", "tests.postgres", "models.solving.child")
+REAL = ("tests.processes", "tests.postgres")
 """A file of tests that imports one of these starts processes and looks at the time."""
 
 
@@ -67,7 +67,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @cache
 def _is_real(file: Path) -> bool:
-    return file.parent.name == "faults" or (file.suffix == ".py" and any(name in file.read_text() for name in REAL))
+    return file.parent.name in ("faults", "process") or (file.suffix == ".py" and any(name in file.read_text() for name in REAL))
 
 
 def _take_out(room: str, constraint: str) -> None:
