@@ -71,4 +71,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WiredHouse]:
         site = str(shutil.copy(SITE, folder / "site.yaml"))  # one that a test may change
         made = WiredHouse(folder, stack, version="3.1.1", settings=QUICK, patterns=HEARD, env=settable(folder), site=site)
         yield made
-        assert not [topic for topic in made.ear.newest if "/alarm/invariant-" in topic], "whatever happened, no message broke an invariant"
+        broken = {topic.rpartition("/")[2] for topic in made.ear.newest if "/alarm/invariant-" in topic}
+        kept_back = {"invariant-i1", "invariant-i6"}  # while an agent defies its caps, or a clock is set back amid a cycle, the gate is needed
+        assert broken <= kept_back, "whatever else happened, nothing that was to be sent broke an invariant"

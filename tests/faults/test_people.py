@@ -290,9 +290,9 @@ def test_fault_57_an_operator_drives_within_two_seconds_and_lets_go_without_a_ju
             first, has = house.ear.since(let_go, topic)[0], defaultdict[str, set[int]](set)
             for group in report["groups"]:
                 has[group["workload"]].add(group["cap_w"])
-            jumps = [min(abs(group["cap_w"] - w) for w in has[group["workload"]]) for group in first["groups"] if group["workload"] in has]
-            assert jumps
-            assert max(jumps) <= 1
+            rises = [group["cap_w"] - max(has[group["workload"]]) for group in first["groups"] if group["workload"] in has]
+            assert rises
+            assert max(rises) <= 1  # the guard may have lowered some meanwhile
         assert "-> MANUAL:" in house.said()[log:]
     finally:
         with suppress(ValueError, ProcessLookupError):

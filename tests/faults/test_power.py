@@ -69,7 +69,7 @@ def overload(house: WiredHouse, kw: float) -> float:
 
 def settles(house: WiredHouse) -> None:
     """The UPS carries no more than its rating, and goes on to."""
-    house.until(lambda: house.ear.told(UPS)["value"] <= RATED_KW, 5, "less load")
+    house.until(lambda: house.ear.told(UPS)["value"] <= RATED_KW, 12, "less load")
     quiet = time.monotonic()
     time.sleep(4)
     assert max(ups_kw(house, quiet)) <= RATED_KW
@@ -84,6 +84,7 @@ def test_fault_18_a_feeder_above_98_percent_is_relieved_within_2_s(well: WiredHo
 
 
 def test_fault_19_a_feeder_that_rises_by_37_percent_in_2_s_is_relieved_within_2_s(well: WiredHouse, fault: Fault) -> None:
+    well.until(lambda: well.ear.told(UPS)["value"] > 0.75 * RATED_KW, 20, "its load back, after what was before")
     before_kw = well.ear.told(UPS)["value"]
     at = fault(lambda: overload(well, 1.375 * before_kw)) or time.monotonic()
     fault.proven(lambda: max(ups_kw(well, at), default=0) > 1.3 * before_kw, "the meter of ups-1 shows it")

@@ -144,7 +144,8 @@ def _store(day: Day, how: str) -> None:
     if how == "locked":
         day.blocker = sqlite3.connect(day.folder / "journal.sqlite", isolation_level=None)
         day.blocker.execute("BEGIN IMMEDIATE")
-    day.spoil_store()
+    if day.daemon is not None:  # else the next process finds it so
+        day.spoil_store()
 
 
 def _rubbish(day: Day, rng: Random, until_s: float) -> None:
