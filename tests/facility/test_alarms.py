@@ -492,6 +492,7 @@ def test_alarms_are_listed_and_shelved_from_the_command_line(tmp_path: Path) -> 
         try:
             assert alarms("list") == (0, "no alarm stands\n")
             bus.publish(Message("facility/v1/demo/signal/weather", b"{", qos=1, retain=True))
+            assert until(lambda: alarms("list")[1].count("signal-weather"))
             code, told = alarms("shelve", "signal-weather", "--for", "10min", "--by", "ann", "--reason", "mending")
             assert (code, told.startswith("accepted: signal-weather is shelved by ann until ")) == (0, True), told
             ((alarm,),) = [json.loads(alarms("list", "--json")[1])]

@@ -40,7 +40,7 @@ def outcomes(folder: Path, *options: str) -> dict[str, str]:
     (place / "test_them.py").write_text(TESTS)
     command = ["-m", "pytest", "-p", "tests.conftest", "-p", "tests.faults.conftest", "-p", "no:cacheprovider", "-vv", "-c", "/dev/null"]
     run = subprocess.run([sys.executable, *command, str(place), *options], capture_output=True, text=True, check=False, timeout=60)
-    return dict(re.findall(r"::test_(fault_\d|of_no_fault)\S* (PASSED|FAILED|SKIPPED)", run.stdout))
+    return dict(re.findall(r"::test_(fault_\d|of_no_fault)\S*(?: <- \S+)? (PASSED|FAILED|SKIPPED)", run.stdout))
 
 
 def test_each_test_proves_its_fault_and_fails_at_that_without_it(tmp_path: Path) -> None:

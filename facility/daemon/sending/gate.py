@@ -26,6 +26,7 @@ import msgspec
 from facility.bus.interface import Bus, Message
 from facility.bus.messages import BatteryDesired, CapDesired, CapReported, JobDesired
 from facility.bus.messages.codec import Order
+from facility.bus.over import Over
 from facility.bus.topics import BY_NAME, TABLE, Topic, Topics
 from facility.clock import Clock
 from facility.daemon.sending.as_accepted import job_as_accepted, set_point_as_accepted
@@ -56,11 +57,12 @@ class Finding:
     caps: bool
 
 
-class Gate:
-    """A `Bus` over another; to be used under the daemon's lock. `counts` are the findings so far, by the invariant's number."""
+class Gate(Over):
+    """To be used under the daemon's lock. `counts` are the findings so far, by the invariant's number."""
 
     def __init__(self, site: Site, bus: Bus, clock: Clock, epoch: int) -> None:
-        self._site, self._bus, self._clock = site, bus, clock
+        super().__init__(bus)
+        self._site, self._clock = site, clock
         self._topics, self._book = Topics(site.bus.root, site.id), Book(site, epoch)
         self._stamp: integrity.Stamp | None = None
         self._passed: dict[str, tuple[bytes, datetime]] = {}
@@ -134,46 +136,6 @@ class Gate:
             self.counts[found.number] += 1
             self._found.append(Finding(found, message.topic, sent, caps))
         return sent or not broken
-
-    @property
-    def connections(self) -> int:
-        """See `Bus.connections`."""
-        return self._bus.connections
-
-    @property
-    def connected(self) -> bool:
-        """See `Bus.connected`."""
-        return self._bus.connected
-
-    @property
-    def dropped(self) -> int:
-        """See `Bus.dropped`."""
-        return self._bus.dropped
-
-    @property
-    def taken_over(self) -> int:
-        """See `Bus.taken_over`."""
-        return self._bus.taken_over
-
-    def subscribe(self, pattern: str, qos: int = 0) -> None:
-        """See `Bus.subscribe`."""
-        self._bus.subscribe(pattern, qos)
-
-    def receive(self, timeout_s: float) -> Message | None:
-        """See `Bus.receive`."""
-        return self._bus.receive(timeout_s)
-
-    def drain(self, timeout_s: float, most: int) -> list[Message]:
-        """See `Bus.drain`."""
-        return self._bus.drain(timeout_s, most)
-
-    def reconnect(self) -> None:
-        """See `Bus.reconnect`."""
-        self._bus.reconnect()
-
-    def close(self) -> None:
-        """See `Bus.close`."""
-        self._bus.close()
 
 
 def _other(message: Message, topic: Topic | None) -> tuple[Broken, ...]:
