@@ -32,7 +32,7 @@ from facility.snapshot import Snapshot
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 PAUSE = timedelta(seconds=10)
 """The longest between two steps."""
-SITE = Site.model_validate({
+RAW = {
     "id": "s", "name": "s", "timezone": "UTC", "currency": "EUR", "grid": {"import_limit_kw": 100},
     "tariff": {"energy_price_per_mwh": 50}, "weather": {"outdoor_by_hour_c": [10] * 24},
     "gpu_models": {"g": {"min_cap_w": 100, "max_cap_w": 400, "idle_w": 50, "curves": {"train": {"source": "by hand", "points": [
@@ -41,7 +41,8 @@ SITE = Site.model_validate({
     "pools": {name: {"hall": "h", "feeder": "main", "gpu_model": "g", "gpus": 10} for name in ("p", "q")},
     "batteries": {"b": {"feeder": "main", "capacity_kwh": 10, "charge_kw": 4, "discharge_kw": 3}},
     "jobs": {"curve": "train"}, "control": {"rise_share": 1.0},
-})  # fmt: skip
+}  # fmt: skip
+SITE = Site.model_validate(RAW)
 
 
 class Desk:

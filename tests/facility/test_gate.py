@@ -24,23 +24,17 @@ from facility.site import Site
 from facility.snapshot import Job, Snapshot
 from facility.telemetry.balance import meter_key
 from facility.verdict import Doubt, Verdict
+from tests.facility.test_actuate import RAW
 
 pytestmark = pytest.mark.breaks_invariants
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 TTL = timedelta(minutes=15)
-SITE = Site.model_validate({
-    "id": "s", "name": "s", "timezone": "UTC", "currency": "EUR", "grid": {"import_limit_kw": 100},
-    "tariff": {"energy_price_per_mwh": 50}, "weather": {"outdoor_by_hour_c": [10] * 24},
-    "gpu_models": {"g": {"min_cap_w": 100, "max_cap_w": 400, "idle_w": 50, "curves": {"train": {"source": "by hand", "points": [
-        {"cap_w": 100, "draw_w": 100, "speed": 0.2}, {"cap_w": 400, "draw_w": 400, "speed": 1}]}}}},
-    "feeders": {"main": {"rating_kw": 5}}, "halls": {"h": {"feeder": "main"}},
-    "pools": {name: {"hall": "h", "feeder": "main", "gpu_model": "g", "gpus": 10} for name in ("p", "q")},
-    "batteries": {"b": {"feeder": "main", "capacity_kwh": 10, "charge_kw": 4, "discharge_kw": 3}},
+SITE = Site.model_validate(RAW | {
     "gensets": {"d": {"feeder": "main", "max_kw": 2, "fuel_price_per_mwh": 300}},
     "solar": {"roof": {"feeder": "main", "peak_kw": 3, "output_by_hour_kw_per_kwp": [0.5] * 24}},
     "cooling_plants": {"cool": {"feeder": "main", "design_heat_kw": 20, "max_heat_kw": 30, "pump_kw": 0, "fan_kw": 0, "cop_at_25c": 4}},
-    "tenants": {"t": {"name": "T"}}, "jobs": {"curve": "train"}, "control": {"rise_share": 1.0},
+    "tenants": {"t": {"name": "T"}},
     "contracts": {"c": {"tenant": "t", "kind": "reserved", "pool": "p", "gpus": 2, "curve": "train", "value_per_gpu_h": 2}},
 })  # fmt: skip
 JOB = Job("j", "p", "train", 4, 2.0, NOW, NOW + timedelta(hours=4))
