@@ -216,10 +216,19 @@ class House:
     def statuses(self) -> list[Any]:
         return [json.loads(payload) for topic, payload in self.ear.newest.items() if topic.startswith(DAEMONS) and payload]
 
-    def mode(self) -> str | None:
-        """What the living daemon says of itself, once it has said anything since it was started."""
+    def status(self) -> dict[str, Any]:
+        """What the living daemon says of itself; nothing until it has said anything since it was started."""
         last = [m for at, m in list(self.ear.heard) if at >= self.began and m.topic.startswith(DAEMONS) and m.payload]
-        return str(json.loads(last[-1].payload)["mode"]) if last else None
+        return dict(json.loads(last[-1].payload)) if last else {}
+
+    def mode(self) -> str | None:
+        """The mode that it says it is in."""
+        return self.status().get("mode")
+
+    def calm(self) -> None:
+        """Wait until a plan is followed and nothing that was before keeps caps down."""
+        kept_down = ("caps give way", "caps do not rise")
+        self.until(lambda: self.mode() == "NORMAL" and not any(words in self.status()["reason"] for words in kept_down), 30, "a calm house")
 
     def until(self, holds: Callable[[], Any], seconds: float, what: str) -> float:
         """Wait until something holds; tells how long it took."""

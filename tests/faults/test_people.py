@@ -83,7 +83,7 @@ def asked(house: WiredHouse, since: float, target: str, name: str) -> bool:
 
 @pytest.fixture
 def planned(house: WiredHouse) -> Iterator[WiredHouse]:
-    house.until(lambda: house.mode() == "NORMAL", 12, "a plan")
+    house.calm()
     yield house
     for target in (POOL, HALL, "hall/h2", "site", "grid/main"):
         for override in (house.ear.told(f"{ROOT}/override/{target}/state") or {"overrides": []})["overrides"]:

@@ -28,6 +28,7 @@ POOLS = {"h1-a": 512, "h1-b": 480}
 @pytest.fixture
 def well(house: WiredHouse) -> Iterator[WiredHouse]:
     """The house, in which all is well before and after."""
+    house.calm()
     yield house
     house.trouble()
     house.until(lambda: house.mode() == "NORMAL" and not standing(house), 30, "the end of what went wrong")
@@ -68,11 +69,14 @@ def overload(house: WiredHouse, kw: float) -> float:
 
 
 def settles(house: WiredHouse) -> None:
-    """The UPS carries no more than its rating, and goes on to."""
-    house.until(lambda: house.ear.told(UPS)["value"] <= RATED_KW, 12, "less load")
-    quiet = time.monotonic()
-    time.sleep(4)
-    assert max(ups_kw(house, quiet)) <= RATED_KW
+    """The UPS comes to carry no more than its rating, and goes on to for four seconds."""
+
+    def quiet() -> bool:
+        now = time.monotonic()
+        return now - began > 4 and max(ups_kw(house, max(began, now - 4)), default=RATED_KW + 1) <= RATED_KW
+
+    began = time.monotonic()
+    house.until(quiet, 16, "less load, for four seconds")
 
 
 def test_fault_18_a_feeder_above_98_percent_is_relieved_within_2_s(well: WiredHouse, fault: Fault) -> None:
@@ -97,13 +101,15 @@ def test_fault_22_gpus_that_ignore_their_cap_are_told_and_their_neighbours_leave
     for pool, cap_w in (("h1-a", 400), ("h1-b", 150)):
         assert well.order(f"pool/h1/{pool}", f"twenty-two-{pool}", "cap_w", cap_w)["status"] == "accepted"
     reported = f"{ROOT}/cap/h1/h1-b/reported"
-    well.until(lambda: well.ear.told(reported)["enforced_cap_w"] == 150, 5, "what was ordered")
-    at = fault(lambda: well.trouble(ignores={"h1-b": "told"})) or time.monotonic()
-    fault.proven(lambda: well.ear.told(reported)["enforced_cap_w"] == 400, "the agent enforces more than it was sent")
     topic = f"{ROOT}/cap/h1/h1-a/desired"
     most_w = (RATED_KW / 1.03 - 10 - 0.52 * 480) * 1000 - 512 * 120
+    well.until(lambda: well.ear.told(reported)["enforced_cap_w"] == 150, 5, "what was ordered")
+    well.until(lambda: sum_w(well, "h1-a", well.ear.told(topic)) > most_w, 5, "more than is left afterwards")
+    at = fault(lambda: well.trouble(ignores={"h1-b": "told"})) or time.monotonic()
+    fault.proven(lambda: well.ear.told(reported)["enforced_cap_w"] == 400, "the agent enforces more than it was sent")
     well.until(lambda: sum_w(well, "h1-a", well.ear.told(topic)) <= most_w, 2, "room for it")
-    assert any("while h1-b draws more than caps allow" in sent["reason"] for sent in well.ear.since(at, topic))
+    told = ("while h1-b draws more than caps allow", "feeder ups-1")  # whichever is seen first: what the agent says, or the meter
+    assert any(words in sent["reason"] for sent in well.ear.since(at, topic) for words in told)
     well.until(lambda: well.ear.told(f"{ROOT}/alarm/cap-h1-b"), 2, "an alarm")
     settles(well)
     for pool in POOLS:
