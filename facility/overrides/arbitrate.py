@@ -104,7 +104,7 @@ def bounds(
             for key in wishes
             if (text := _words([*(p for _, p in filter(None, caps[key])), *filter(None, orders[key])]))
         }
-        | ({"grid": text} if (text := _words(filter(None, (steps.first(i, grid) for i in range(len(steps)))))) else {}),
+        | ({"grid": text} if (text := _words(filter(None, steps.firsts(grid)))) else {}),
     )
 
 
@@ -145,9 +145,11 @@ class _Steps:
             return [p for p in proposals if p.active(self.now)]
         return [p for p in proposals if p.start < self.edges[i + 1] and p.end > self.edges[i]]
 
-    def first(self, i: int, proposals: Sequence[Proposal]) -> Proposal | None:
-        """Tell which of them decides in step i."""
-        return min(self.touching(i, proposals), key=rank, default=None) if proposals else None
+    def firsts(self, proposals: Sequence[Proposal]) -> list[Proposal | None]:
+        """Tell which of them decides in each step."""
+        if not proposals:
+            return [None] * len(self)
+        return [min(self.touching(i, proposals), key=rank, default=None) for i in range(len(self))]
 
 
 @dataclass(frozen=True)
@@ -160,12 +162,11 @@ class _Wishes:
     def caps(self, steps: _Steps) -> list[tuple[float, Proposal] | None]:
         low, high, step = self.settable_w
         caps = [p for p in self.proposals if p.kind == "cap_w"]
-        winners = (steps.first(i, caps) for i in range(len(steps)))
+        winners = steps.firsts(caps)
         return [None if p is None or p.value is None else (min(max(p.value - p.value % step, low), high), p) for p in winners]
 
     def orders(self, steps: _Steps) -> list[Proposal | None]:
-        orders = [p for p in self.proposals if p.kind in ORDERS]
-        return [steps.first(i, orders) for i in range(len(steps))]
+        return steps.firsts([p for p in self.proposals if p.kind in ORDERS])
 
 
 def _range(site: Site, pool: str | None) -> tuple[int, int, int]:

@@ -45,6 +45,8 @@ def shared_out(site: Site, left: Mapping[str, int], needed: Mapping[str, int]) -
 
 def without(site: Site, gone: Gone, at: datetime) -> Site:
     """`site` at an instant with contracts that have no more GPUs than are left for them; the same object where none is gone."""
+    if not any(gone.values()):
+        return site
     contracts = dict(site.contracts)
     for name, got in shared_out(site, left_gpus(site, gone, at), {name: contract.gpus for name, contract in _firm(site)}).items():
         if got < contracts[name].gpus:

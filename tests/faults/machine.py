@@ -51,12 +51,17 @@ def state(pid: int, thread: int) -> str:
 
 @contextmanager
 def stopped(thread: int) -> Iterator[None]:
-    """One thread of a process does not run; the others do. Meanwhile `Popen.poll` is told of the stop, and would take it for an end."""
+    """The first thread of a process does not run; the others do. Meanwhile `Popen.poll` is told of the stop, and would take it for an end.
+
+    It is stopped where it waits: anywhere else it might keep Python's lock, and with that all others.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     over, begun = threading.Event(), threading.Event()
 
     def hold() -> None:  # what a tracer began only the same thread may end
         libc.ptrace(SEIZE, thread, None, None)
+        while state(thread, thread) not in ("S", ""):
+            pass
         libc.ptrace(INTERRUPT, thread, None, None)
         begun.set()
         over.wait()

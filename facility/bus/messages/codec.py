@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta as Rule
@@ -48,12 +48,18 @@ class Payload(Struct, frozen=True, kw_only=True):
     """What all others have in common: every instant is held in UTC."""
 
     def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
+        for name in _instants(type(self)):
             instant = getattr(self, name)
-            if isinstance(instant, datetime):
+            if instant is not None and instant.tzinfo is not UTC:
                 if instant.tzinfo is None:
                     raise ValueError(f"{name} has no offset from UTC")
                 msgspec.structs.force_setattr(self, name, instant.astimezone(UTC))
+
+
+@cache
+def _instants(kind: type[Payload]) -> tuple[str, ...]:
+    """Name the fields of a payload that hold an instant."""
+    return tuple(name for name, of in get_type_hints(kind).items() if of is datetime or datetime in get_args(of))
 
 
 class Command(Payload, frozen=True, kw_only=True, forbid_unknown_fields=True):

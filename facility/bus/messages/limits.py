@@ -77,18 +77,25 @@ def _beyond(bare: bytes) -> str | None:
     if _TOO_LONG in bare.translate(_AS_ZERO):
         return f"a number of more than {MAX_DIGITS} digits"
     nested = bare.translate(_AS_SQUARE, _NO_BRACKET)
-    if not nested:
+    if not nested or not _peeled(nested):
         return None
     depth = np.cumsum(_MIDDLE - np.frombuffer(nested, np.uint8).astype(np.int32))
-    if depth.max() > MAX_DEPTH:
-        return f"nested more than {MAX_DEPTH} deep"
-    return "brackets without their other half" if depth.min() < 0 or depth[-1] else None
+    return f"nested more than {MAX_DEPTH} deep" if depth.max() > MAX_DEPTH else "brackets without their other half"
+
+
+def _peeled(nested: bytes) -> bytes:
+    """What is left of brackets without their innermost pairs, as often as they have any, at most `MAX_DEPTH` times."""
+    for _ in range(MAX_DEPTH):
+        if b"[]" not in nested:
+            break
+        nested = nested.replace(b"[]", b"")
+    return nested
 
 
 def _ambiguous(parts: list[bytes]) -> str | None:
     """Find a field that a parser could take for another: one that stands twice, or one with an escape in its name."""
-    names = [text for text, after in zip(parts[1::2], parts[2::2], strict=False) if _names(after)]
-    if any(_ESCAPED in name for name in names):
+    names = [text for text, after in zip(parts[1::2], parts[2::2], strict=False) if after.lstrip().startswith(b":")]
+    if _ESCAPED in b"".join(names):
         return "a field's name has an escape in it"
     if len(set(names)) == len(names):
         return None
@@ -102,14 +109,8 @@ def _ambiguous(parts: list[bytes]) -> str | None:
                 here = set()
             elif outer:
                 here = outer.pop()
-        if _names(after):
+        if after.lstrip().startswith(b":"):
             if text in here:
                 return f"field {text.decode()[:64]!r} is repeated"
             here.add(text)
     return None
-
-
-def _names(after: bytes) -> bool:
-    """Whether the string before `after` is the name of a field."""
-    first = after[:1]
-    return first == b":" or (first.isspace() and after.lstrip()[:1] == b":")
