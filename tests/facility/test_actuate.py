@@ -316,11 +316,19 @@ def test_a_battery_that_was_told_to_charge_may_go_on_until_that_order_ends_so_ca
 
 def test_of_many_orders_to_a_battery_the_highest_counts_and_few_are_remembered(desk: Desk) -> None:
     for kw in range(3 * MOST_IN_FORCE):
-        desk.actuator.in_force.charges("b", kw / 100, NOW + timedelta(minutes=kw))
-    assert desk.actuator.in_force.charging_kw == {"b": (3 * MOST_IN_FORCE - 1) / 100}
-    assert len(desk.actuator.in_force._charge["b"]) <= MOST_IN_FORCE
+        desk.actuator.in_force.charges("b", 4 - kw / 100, NOW + timedelta(minutes=kw))
+        assert desk.actuator.in_force.charging_kw == {"b": 4.0}
+        assert len(desk.actuator.in_force._charge["b"]) <= MOST_IN_FORCE
     desk.actuator.in_force.lapse(NOW + timedelta(days=1))
     assert desk.actuator.in_force.charging_kw == {}
+
+
+def test_of_a_battery_an_order_that_another_outlasts_with_no_less_is_forgotten(desk: Desk) -> None:
+    for kw, minutes in ((2.0, 5), (1.0, 9), (1.0, 4), (3.0, 7), (1.0, 9)):
+        desk.actuator.in_force.charges("b", kw, NOW + timedelta(minutes=minutes))
+    assert desk.actuator.in_force._charge["b"] == [(1.0, NOW + timedelta(minutes=9)), (3.0, NOW + timedelta(minutes=7))]
+    desk.actuator.in_force.lapse(NOW + timedelta(minutes=7))
+    assert desk.actuator.in_force.charging_kw == {"b": 1.0}
 
 
 def test_what_is_sent_again_raises_nothing_whatever_older_messages_may_be_in_force(desk: Desk) -> None:

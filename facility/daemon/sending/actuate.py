@@ -24,7 +24,7 @@ from facility.daemon.sending.climb import Climb
 from facility.daemon.sending.in_force import InForce
 from facility.daemon.sending.orders import Desired, Stamp, caps_order, job_order, other_orders, same_order
 from facility.decision import Decision, PoolCaps
-from facility.invariants.ceiling import caps_of, ceiling, overloads, part, rises, ways
+from facility.invariants.ceiling import caps_of, overloads, part, rises, ways
 from facility.journal.journal import Journal
 from facility.site import Site
 from facility.snapshot import Snapshot
@@ -164,8 +164,7 @@ class Actuator:
     ) -> tuple[str, ...]:
         """Feeders that are endangered where any of the messages, old or of `some`, do not arrive."""
         known = {pool: self.in_force.known(pool) for pool in self._site.pools}
-        after = {pool: self.in_force.most(pool) for pool in self._site.pools}
-        after |= {caps.pool: ceiling(after[caps.pool], caps_of(caps, self._site.pools[caps.pool].gpus)) for caps in some}
+        after = {pool: self.in_force.most(pool) for pool in self._site.pools} | {caps.pool: self.in_force.most_with(caps) for caps in some}
         return overloads(site, decision, snapshot, outdoor_c, known, after, self.in_force.charging_kw)
 
     def _caps(self, caps: PoolCaps, now: datetime) -> None:

@@ -1,8 +1,9 @@
 """Book: what the caps that go out are held against - the decision that was accepted last, what may be in force, and what is not measured.
 
-It is written from what went over the gate and what agents report, and shares nothing with the actuator but the arithmetic.
+It is written from what went over the gate and what agents report, and shares nothing with the actuator but the arithmetic (`in_force`).
 
-    a feeder, as messages go out = what it carries with all that may be in force, + what each message may add, with the losses above it
+    a feeder, as messages go out = what it carries with all that may be in force, the message among it, losses included
+    bound                        = its margin, or what it carries with what is known to be in force already, the messages before it among that
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class Book:
         self._turns = Turns()
         self._carry: dict[str, tuple[Carrier, ...]] = {}
         self._loads_kw: dict[str, float] = {}
+        self._known_kw: dict[str, float] = {}
+        self._may_kw: dict[str, float] = {}
         self.accepted: Accepted | None = None
 
     def resume(self, decision: Decision, now: datetime) -> None:
@@ -72,11 +75,11 @@ class Book:
         self._blind(here)
         decision = self.accepted.decision
         site = supplied(here.site, decision)
-        self._loads_kw, known_kw = (
+        self._loads_kw, self._known_kw = (
             worst_kw(site, decision, here.snapshot, here.outdoor_c, {pool: of(pool) for pool in site.pools}, self._in_force.charging_kw)
             for of in (self._in_force.most, self._in_force.known)
         )
-        carry = [replace(it, worst_kw=max(it.worst_kw, it.load_kw(known_kw))) for it in carriers(site)]
+        self._may_kw, carry = self._known_kw, carriers(site)
         self._carry = {name: tuple(it for it in carry if any(up in it.feeders for up, _ in way)) for name, way in self._above.items()}
 
     def judge(self, pool: str, order: CapDesired) -> tuple[tuple[Broken, ...], bool]:
@@ -90,7 +93,8 @@ class Book:
         found = [*form, *plant.accepted(caps, self._caps.get(pool) if self.accepted is not None else None, it.gpus)]
         raises = rises(wanted, low)
         if book.adds(caps):
-            found += plant.carried_at_worst(self._carry.get(it.feeder, ()), self._with(pool, wanted))
+            carry = [replace(up, worst_kw=max(up.worst_kw, up.load_kw(self._may_kw))) for up in self._carry.get(it.feeder, ())]
+            found += plant.carried_at_worst(carry, self._moved(self._loads_kw, pool, book.most(pool), book.most_with(caps)))
         if raises and pool not in self._commanded:
             found += self._gentle(pool, wanted, low, order.issued_at)
         if pool in self._had and pool not in self._free:
@@ -99,16 +103,19 @@ class Book:
 
     def went(self, pool: str, order: CapDesired) -> None:
         """Know that caps went out."""
-        caps, low = caps_in(pool, order), self._in_force.low(pool)
+        caps, book = caps_in(pool, order), self._in_force
+        low, most, known = book.low(pool), book.most(pool), book.known(pool)
         sent, free = caps_of(caps, self._site.pools[pool].gpus), pool in self._commanded
-        self._loads_kw = self._with(pool, sent)
         if not free:
             recent = self._recent(order.issued_at)
             for name, rise_kw in self._rise_kw(pool, sent, low).items():
                 recent[name] += rise_kw
         self._turns.follow(pool, sent, low, order.issued_at, free=free)
-        self._in_force.sent(caps, order.valid_until, order.seq)
+        book.sent(caps, order.valid_until, order.seq)
         self._sent[pool] = caps
+        self._loads_kw = self._moved(self._loads_kw, pool, most, book.most(pool))
+        self._known_kw = self._moved(self._known_kw, pool, known, book.known(pool))
+        self._may_kw = {name: max(kw, self._known_kw[name]) for name, kw in self._may_kw.items()}
 
     def charges(self, battery: str, power_kw: float, until: datetime) -> None:
         """Know that an order for a battery went out."""
@@ -134,16 +141,15 @@ class Book:
         rise_kw = (sum_w(ceiling(low, sent)) - sum_w(low)) / 1000
         return {name: rise_kw for name, _ in self._above[self._site.pools[pool].feeder]} if rise_kw > 0 else {}
 
-    def _with(self, pool: str, sent: Caps) -> dict[str, float]:
-        """The loads where a pool may obey `sent` too: losses are of what passes, so nothing below zero makes it less."""
-        most = self._in_force.most(pool)
-        if (more_w := sum_w(ceiling(most, sent)) - sum_w(most)) == 0:
-            return self._loads_kw
-        loads_kw, more_kw = dict(self._loads_kw), more_w / 1000
+    def _moved(self, loads_kw: dict[str, float], pool: str, before: Caps, after: Caps) -> dict[str, float]:
+        """What becomes of loads where a pool has other caps; losses are in proportion, for at worst nothing flows back."""
+        if (more_w := sum_w(after) - sum_w(before)) == 0:
+            return loads_kw
+        moved_kw, more_kw = dict(loads_kw), more_w / 1000
         for name, loss_share in self._above[self._site.pools[pool].feeder]:
             more_kw *= 1 + loss_share
-            loads_kw[name] = loads_kw.get(name, 0.0) + more_kw
-        return loads_kw
+            moved_kw[name] = moved_kw.get(name, 0.0) + more_kw
+        return moved_kw
 
     def _blind(self, here: Situation) -> None:
         """Follow which pools depend on what is not measured, and what they had before; what somebody commands is free meanwhile."""

@@ -63,8 +63,12 @@ class InForce:
         self._seq[caps.pool] = seq
 
     def charges(self, battery: str, power_kw: float, until: datetime) -> None:
-        """Know that a battery was ordered a power until an instant; positive charges."""
-        every = [*self._charge.get(battery, ()), (max(power_kw, 0.0), until)]
+        """Know that a battery was ordered a power until an instant; positive charges. One that another outlasts with no less tells nothing."""
+        ordered = (max(power_kw, 0.0), until)
+        every = self._charge.get(battery, [])
+        if any(kw >= ordered[0] and end >= until for kw, end in every):
+            return
+        every = [*((kw, end) for kw, end in every if kw > ordered[0] or end > until), ordered]
         if len(every) > MOST_IN_FORCE:
             every = [(max(kw for kw, _ in every), max(end for _, end in every))]
         self._charge[battery] = every
@@ -114,6 +118,10 @@ class InForce:
     def most(self, pool: str) -> Caps:
         """The most that may be in force in a pool."""
         return self._reckon(pool)[0]
+
+    def most_with(self, caps: PoolCaps) -> Caps:
+        """The most that may be in force in a pool once it is sent `caps` too."""
+        return self._ceiling(caps.pool, [*self._every[caps.pool], Sent(caps, None)])
 
     def known(self, pool: str) -> Caps:
         """What a pool has as far as anybody was told, the least of it; where nobody was, the most that may be in force."""
