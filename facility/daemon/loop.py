@@ -130,7 +130,8 @@ class Daemon:
     def attend(self, timeout_s: float) -> None:
         """Take what came, or comes in time, and do what time asks for. The bus thread calls this for ever."""
         messages = self._bus.drain(timeout_s, AT_ONCE)
-        self._follow_clock()
+        with self._lock:
+            self._follow_clock()
         if messages:
             with self._lock:
                 for message in messages:
@@ -143,6 +144,8 @@ class Daemon:
         if not messages or self._clock.elapsed_s() - self._look_s >= LOOK_S:
             self._look_s = self._clock.elapsed_s()
             with self._lock, self.faults.survived("keeping time"):
+                if self._set_back > SET_BACK:
+                    return
                 self.upkeep.keep(self._clock.now())
                 self._give_up()
                 self.rooms.book.write(self._clock.now())
@@ -233,13 +236,18 @@ class Daemon:
             self.faults.note(error, "the planner")
             return _failed("the planner failed", error)
 
+    @property
+    def _set_back(self) -> timedelta:
+        """How far the clock was set back since it was followed last; until it is, nothing that was known or asked before is of use."""
+        return self._newest - self._clock.now()
+
     def _follow_clock(self) -> None:
         """Begin anew where somebody set the clock back: what is known, commanded and in force may be of no time that is still to come."""
         now, now_s = self._clock.now(), self._clock.elapsed_s()
         back, self._newest = self._newest - now, now
         if back > SET_BACK:
             log.warning("the clock was set back by %s, to %s", back, f"{now:%Y-%m-%d %H:%M:%S} UTC")
-            with self._lock, self.faults.survived("a clock that was set back"):
+            with self.faults.survived("a clock that was set back"):
                 self._asked = None
                 with self.faults.survived("writing down what is known"):
                     self.rooms.book.write(now)
@@ -261,7 +269,7 @@ class Daemon:
 
     def _end(self, asked: Question, found: Decided | Undecided) -> None:
         """End a cycle, once."""
-        if self._asked is asked and not self._closed:
+        if self._asked is asked and not self._closed and self._set_back <= SET_BACK:
             self._asked = None
             try:
                 self._conclude(asked, found)

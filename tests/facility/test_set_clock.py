@@ -13,6 +13,7 @@ from facility.bus.interface import Message
 from facility.clock import VirtualClock
 from facility.daemon.ledger import Ledger
 from facility.daemon.loop import RETAINED_S
+from facility.decide import Undecided
 from facility.journal.entry import Entry
 from facility.telemetry import Telemetry
 from tests.facility.test_daemon import NOW, SITE, House, no_plan
@@ -135,6 +136,36 @@ def test_a_plan_that_was_asked_for_before_is_of_no_use_after(house: Set) -> None
 
     house.daemon._planner = slow  # type: ignore[assignment]
     assert house.daemon.cycle().mode == "HOLD"
+
+
+def test_a_cycle_that_ends_before_anybody_saw_that_the_clock_was_set_sends_nothing(house: Set) -> None:
+    """What would go on lasts, by the new time, for longer than anything may."""
+    order = house.order_of()
+
+    def late(_asked: object) -> Undecided:
+        house.clock.jump(-DAY)
+        return Undecided("no solver today")
+
+    house.daemon._planner = late
+    assert house.daemon.cycle().mode == "NORMAL"
+    assert house.order_of() == order
+    house.pass_by(RETAINED_S + 0.5)
+    assert house.mode() == "HOLD"
+    assert house.retained("alarm/invariant-i6") is None
+
+
+def test_while_messages_are_read_the_clock_may_be_set_too(house: Set, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is done by the new time until what was known by the old one is put away."""
+
+    def read(_message: Message, _now: datetime) -> None:
+        house.clock.jump(-DAY)
+
+    done: list[datetime] = []
+    monkeypatch.setattr(house.daemon._reception, "take", read)
+    monkeypatch.setattr(house.daemon.upkeep, "keep", done.append)
+    house.clock.advance(1)
+    house.say("grid/main/limit", b"{}")
+    assert not done
 
 
 def test_a_small_correction_is_nothing(house: Set) -> None:

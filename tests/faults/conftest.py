@@ -72,5 +72,4 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WiredHouse]:
         made = WiredHouse(folder, stack, version="3.1.1", settings=QUICK, patterns=HEARD, env=settable(folder), site=site)
         yield made
         broken = {topic.rpartition("/")[2] for topic in made.ear.newest if "/alarm/invariant-" in topic}
-        kept_back = {"invariant-i1", "invariant-i6"}  # while an agent defies its caps, or a clock is set back amid a cycle, the gate is needed
-        assert broken <= kept_back, "whatever else happened, nothing that was to be sent broke an invariant"
+        assert not broken, "whatever happened, nothing that was to be sent broke an invariant"
