@@ -54,6 +54,8 @@ class Snapshot:
     """Cold stored by cooling plant with a tank, kWh."""
     pool_kw: Mapping[str, float] = field(default_factory=dict)
     """IT power by pool, hosts included, kW."""
+    pool_every_s: Mapping[str, float] = field(default_factory=dict)
+    """Time between two readings of it, by pool, s; only where it is longer than meters usually take (`facility.sensors.PERIOD_S`)."""
     cooling_kw: Mapping[str, float] = field(default_factory=dict)
     """Electric power by cooling plant, kW."""
     feeder_kw: Mapping[str, float] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from facility.bus.interface import Message
 from facility.bus.topics import Topics
 from facility.clock import milliseconds
 from facility.history import Note, Nowhere
-from facility.sensors import sensors
+from facility.sensors import PERIOD_S, sensors
 from facility.site import Site
 from facility.snapshot import Snapshot
 from facility.tariff import charges
@@ -140,6 +140,7 @@ class Telemetry:
         values: dict[str, dict[str, float]] = {field: {} for field in BY_POINT.values()}
         single: dict[str, Belief] = {}
         feeder_high_kw: dict[str, float] = {}
+        pool_every_s: dict[str, float] = {}
         for key, it in believed.beliefs.items():
             sensor = self._readings.sensors[key]
             field = BY_POINT.get((sensor.asset_type, sensor.point))
@@ -149,6 +150,8 @@ class Telemetry:
                 values[field][sensor.asset] = it.value
                 if field == "feeder_kw" and it.high is not None:
                     feeder_high_kw[sensor.asset] = it.high
+                if field == "pool_kw" and (period_s := self._readings.period_s[key]) > PERIOD_S:
+                    pool_every_s[sensor.asset] = period_s
         meter, outdoor = single[self._meter_key], single[OUTDOOR]
         billed = self._billing.meter
         interval_kwh, interval_s = billed.running(now)
@@ -159,6 +162,7 @@ class Telemetry:
             battery_kwh=values["battery_kwh"],
             thermal_store_kwh=values["thermal_store_kwh"],
             pool_kw=values["pool_kw"],
+            pool_every_s=pool_every_s,
             cooling_kw=values["cooling_kw"],
             feeder_kw=values["feeder_kw"],
             feeder_high_kw=feeder_high_kw,

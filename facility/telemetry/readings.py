@@ -62,7 +62,11 @@ class Readings:
         self.sensors = {sensor.key: sensor for sensor in sensors}
         self.tracks = {key: Track(sensor) for key, sensor in self.sensors.items()}
         self._units: dict[str, Conversion | None] = {}
-        self._patience = {key: _patience(sensor.period_s) for key, sensor in self.sensors.items()}
+        self.period_s: dict[str, float] = {}
+        """Time between two readings that is expected of each, s."""
+        self._patience: dict[str, timedelta] = {}
+        for key, sensor in self.sensors.items():
+            self._expect(key, sensor.period_s)
 
     def take(
         self,
@@ -111,7 +115,7 @@ class Readings:
             told = conversion(meta.unit, sensor.unit)
             self._units[key] = told if self._units.get(key, told) == told else None
             period_s = min(meta.period_s or sensor.period_s, LONGEST_PERIOD_S)
-        self._patience[key] = _patience(period_s)
+        self._expect(key, period_s)
         holds = self._units.get(key, AS_IT_IS)
         if holds != before:
             self.tracks[key] = Track(sensor)
@@ -134,15 +138,15 @@ class Readings:
         """Tell how long a reading stays fresh."""
         return self._patience[key]
 
+    def _expect(self, key: str, period_s: float) -> None:
+        """Expect a reading in each `period_s`."""
+        self.period_s[key], self._patience[key] = period_s, timedelta(seconds=max(3 * period_s, 15.0))
+
     @staticmethod
     def _refused(track: Track, at: datetime, kind: str, words: str) -> Refusal:
         """Remember why a sensor that speaks is not heard."""
         track.refused = (f"{kind}: {words}", at)
         return Refusal(kind, f"{track.sensor.key}: {words}")
-
-
-def _patience(period_s: float) -> timedelta:
-    return timedelta(seconds=max(3 * period_s, 15.0))
 
 
 def _unknown(key: str) -> Refusal:

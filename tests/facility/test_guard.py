@@ -478,6 +478,26 @@ def test_a_pool_that_draws_more_than_its_caps_allow_for_15_seconds_is_told_and_r
     assert not post.guard.warned
 
 
+def test_of_a_meter_that_is_read_once_a_minute_three_minutes_are_awaited() -> None:
+    """With its median of three it shows for two of them what was drawn before caps were lowered."""
+    post, slow = Post(), {"pool_every_s": {"p": 60.0}}
+    post.look(pool_kw={"p": 20.0}, **slow)
+    post.send(p=100)
+    for _ in range(32):
+        post.look(5, pool_kw={"p": 20.0}, **slow)
+    assert not post.guard.warned
+    post.look(5, pool_kw={"p": 10.0}, **slow)
+    for _ in range(37):
+        assert not post.guard.warned
+        post.look(5, pool_kw={"p": 20.0}, **slow)
+    assert "draw-p" in post.guard.warned
+
+
+def test_an_agent_that_tells_nonsense_counts_as_if_its_gpus_had_all_that_they_can_have() -> None:
+    sane, mad = Post(q=400, r=300), Post(q=400, r=300)
+    assert mad.look(defiant=("p",), enforced_cap_w={"p": 9_999}) == sane.look(defiant=("p",), enforced_cap_w={"p": 400})
+
+
 def test_caps_that_were_sent_within_45_seconds_are_not_held_against_a_pool() -> None:
     post = Post()
     post.look(pool_kw={"p": 20.0})

@@ -110,6 +110,14 @@ def test_a_sensor_that_tells_its_period_gets_three_of_them_between_15_and_900_se
         assert telemetry.reading(HALL, NOW + timedelta(seconds=patience_s + 1)) is None
 
 
+def test_of_a_pool_whose_meter_is_read_seldom_the_snapshot_tells_how_seldom() -> None:
+    telemetry = Telemetry(SITE)
+    telemetry.accept(sample(POOL, 2.0), NOW)
+    assert telemetry.snapshot(NOW).pool_every_s == {}
+    telemetry.accept(meta(POOL, "kW", period_s=60), NOW)
+    assert telemetry.snapshot(NOW).pool_every_s == {"p": 60.0}
+
+
 @pytest.mark.parametrize(
     ("key", "unit", "value", "kept"),
     [

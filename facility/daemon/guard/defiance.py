@@ -1,14 +1,14 @@
 """Defiance: pools that draw more than their caps allow, or say so. What they draw is reckoned with, for their caps tell nothing.
 
     allowed = every GPU at the highest cap that was in force within the last LATE_S, hosts at work
-    defiant   where the agent enforces more than it was sent:      every GPU at that
-              where allowed + tolerance is drawn for LASTS_S:      what is measured
+    defiant   where the agent enforces more than it was sent:      every GPU at that, or at the highest that it can have
+              where allowed + tolerance is drawn for a while:      what is measured
 
 | figure | value | why |
 |---|---|---|
 | LATE_S | 45 s | capping past the operating system takes up to 40 s |
 | tolerance | 3 % of the pool's most | as its meter may differ from another of its kind |
-| LASTS_S | 15 s | a meter is read every 5 s, and what is measured is the median of three |
+| a while | 3 readings of its meter, at least 15 s | what is measured is the median of three, so it follows with the second that is lower |
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from datetime import datetime, timedelta
 
 from facility.daemon.situation import Situation
 from facility.decision import Decision
-from facility.sensors import POWER_TOLERANCE, busy_kw
+from facility.sensors import PERIOD_S, POWER_TOLERANCE, busy_kw
 from facility.site import Site
 from facility.telemetry.lasting import Lasting
 from facility.verify.draw import worst_pool_kw
 
 LATE_S = timedelta(seconds=45)
-LASTS_S = 15.0
+READINGS, LASTS_S = 3, 15.0
 
 
 class Defiance:
@@ -46,11 +46,13 @@ class Defiance:
         for name in told:
             enforced_w = snapshot.enforced_cap_w.get(name)
             if enforced_w is not None:
-                found[name] = pools[name].gpus * (enforced_w + pools[name].host_run_w) / 1000
+                most_w = here.site.gpu_models[pools[name].gpu_model].max_cap_w
+                found[name] = pools[name].gpus * (min(enforced_w, most_w) + pools[name].host_run_w) / 1000
         for name, drawn_kw in snapshot.pool_kw.items():
             allowed_kw = max(kw[name] for _, kw in self._allowed)
             over = drawn_kw > allowed_kw + self._tolerance_kw[name]
-            if self._lasting.lasts(name, here.now, LASTS_S, holds=over):
+            while_s = max(READINGS * snapshot.pool_every_s.get(name, PERIOD_S), LASTS_S)
+            if self._lasting.lasts(name, here.now, while_s, holds=over):
                 found[name] = max(drawn_kw, found.get(name, 0.0))
                 if name not in told:
                     self.says[name] = f"pool {name} draws {drawn_kw:.1f} kW, its caps allow {allowed_kw:.1f} kW"
