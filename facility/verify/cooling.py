@@ -66,13 +66,15 @@ def removed_heat_kw(
     site: Site, it_kw: Mapping[str, float], outdoor_c: float, moving: Mapping[str, Drift] | None = None
 ) -> dict[str, float]:
     """Tell the heat that must leave the air of each hall so that it moves as told, kW, for IT power by pool, kW."""
-    removed: dict[str, float] = {}
+    air_kw, removed = dict.fromkeys(site.halls, 0.0), dict[str, float]()
+    for pool_id, kw in it_kw.items():
+        pool = site.pools[pool_id]
+        air_kw[pool.hall] += kw * (1 - pool.liquid_share)
     for hall_id, hall in site.halls.items():
         if hall.thermal is not None:
             drift = (moving or {}).get(hall_id, Drift(hall.thermal.start_c, 0.0))
             inflow_kw = (outdoor_c - drift.mean_c) / hall.thermal.resistance_k_per_kw
-            air_kw = sum(kw * (1 - site.pools[pool].liquid_share) for pool, kw in it_kw.items() if site.pools[pool].hall == hall_id)
-            removed[hall_id] = max(air_kw + hall.base_kw + inflow_kw - drift.stored_kw, 0.0)
+            removed[hall_id] = max(air_kw[hall_id] + hall.base_kw + inflow_kw - drift.stored_kw, 0.0)
     return removed
 
 

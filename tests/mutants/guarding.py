@@ -81,9 +81,16 @@ MUTANTS = (
     Mutant(
         "a pool that draws more than its caps allow is believed",
         "facility/daemon/guard/defiance.py",
-        "if self._lasting.lasts(name, here.now, LASTS_S, holds=over):",
+        "if self._lasting.lasts(name, here.now, while_s, holds=over):",
         "if False:",
         (GUARD + "test_a_pool_that_draws_more_than_its_caps_allow_for_15_seconds_is_told_and_reckoned_with",),
+    ),
+    Mutant(
+        "of a pool whose meter is read seldom as little is awaited as of any other",
+        "facility/daemon/guard/defiance.py",
+        "while_s = max(READINGS * snapshot.pool_every_s.get(name, PERIOD_S), LASTS_S)",
+        "while_s = LASTS_S",
+        (GUARD + "test_of_a_meter_that_is_read_once_a_minute_three_minutes_are_awaited",),
     ),
     Mutant(
         "a feeder that is gone carries its load",

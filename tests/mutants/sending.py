@@ -11,6 +11,7 @@ OVERRULE = "tests/facility/test_overrule.py::"
 DAEMON = "tests/facility/test_daemon.py::"
 CLIMB = "tests/facility/test_climb.py::"
 RESTORE = "tests/facility/test_restore.py::"
+KEPT_BACK = "tests/facility/test_kept_back.py::"
 GATE = "tests/facility/test_gate.py::"
 ENDS = "tests/facility/test_cycle_ends.py::"
 GOVERNED = "tests/facility/test_governed.py::"
@@ -236,9 +237,23 @@ MUTANTS = (
     Mutant(
         "the gate forgets what went out before",
         "facility/daemon/sending/book.py",
-        "self._loads_kw = self._with(pool, sent)",
+        "self._loads_kw = self._moved(self._loads_kw, pool, most, book.most(pool))",
         "self._loads_kw = dict(self._loads_kw)",
         (GATE + "test_i1_of_two_increases_the_second_must_fit_beside_the_first",),
+    ),
+    Mutant(
+        "the gate reckons with each message beside the sum of all before it, the actuator with all messages one by one",
+        "facility/daemon/sending/book.py",
+        "self._moved(self._loads_kw, pool, most, book.most(pool))",
+        "self._moved(self._loads_kw, pool, most, ceiling(most, sent))",
+        (KEPT_BACK + "test_the_gate_keeps_back_nothing_that_the_actuator_thinks_safe",),
+    ),
+    Mutant(
+        "a battery's order counts as often as it is told",
+        "facility/daemon/sending/in_force.py",
+        "if any(kw >= ordered[0] and end >= until for kw, end in every):",
+        "if False:",
+        (KEPT_BACK + "test_of_a_battery_they_know_the_same_however_often_it_is_told_the_same",),
     ),
     Mutant(
         "the gate does not know what is not measured",

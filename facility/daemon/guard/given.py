@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from facility.daemon.guard.giving import because, held, resting
-from facility.daemon.guard.places import Place
+from facility.daemon.guard.places import Place, Reckoned
 from facility.daemon.holding.overrule import give_way
 from facility.daemon.situation import Situation
 from facility.decision import Decision
@@ -31,9 +31,8 @@ class Given:
         return because(held(less, self.waiting, here.snapshot, self.says), before, self.says)
 
 
-def lowered(now: Decision, place: Place, first: Decision, target_kw: float, stages: Stages, here: Situation) -> Decision:
-    """`now` with lower caps, until what is expected at a place is no more than `target_kw`; `first` is what it was before all this."""
-    reckoned = place.reckon(here, first)
+def lowered(now: Decision, reckoned: Reckoned, target_kw: float, stages: Stages, here: Situation) -> Decision:
+    """`now` with lower caps, until what is expected at a place, as it is `reckoned` there, is no more than `target_kw`."""
     return give_way(here.site, now, lambda tried: reckoned(tried) <= target_kw, stages)
 
 
@@ -42,5 +41,5 @@ def gave(steps: Iterable[Given], first: Decision, here: Situation) -> Decision:
     now = first
     for step in steps:
         start, before = (resting(decision, step.place.batteries) for decision in (first, now))
-        now = step.after(lowered(before, step.place, start, step.target_kw, step.stages, here), before, here)
+        now = step.after(lowered(before, step.place.reckon(here, start), step.target_kw, step.stages, here), before, here)
     return now

@@ -47,6 +47,8 @@ def held(decision: Decision, jobs: AbstractSet[str], snapshot: Snapshot, reason:
 
 def resting(decision: Decision, batteries: AbstractSet[str]) -> Decision:
     """`decision` in which none of `batteries` is charged."""
+    if not any(order.battery in batteries and order.power_kw > 0 for order in decision.batteries):
+        return decision
     orders = tuple(replace(o, power_kw=min(o.power_kw, 0.0)) if o.battery in batteries else o for o in decision.batteries)
     return replace(decision, batteries=orders)
 

@@ -156,13 +156,15 @@ class Guard:
         """Let caps give way at a place: `now` is what they are by now, `first` what they were before this look."""
         place = reading.place
         before, last = self._cuts.get(place.name), commanded(here.asked)
-        first_kw = place.reckon(here, first)(first)
+        reckoned, charging = place.reckon(here, first), first
+        first_kw = reckoned(first)
         target_kw = first_kw - over_kw
         first, now = (resting(decision, place.batteries) for decision in (first, now))
-        reckoned = place.reckon(here, first)
+        if first is not charging:
+            reckoned = place.reckon(here, first)
         obeying = place.pools - self._readings.defiant.keys()
         stages = (obeying - last, obeying & last, place.pools - obeying)
-        less = lowered(now, place, first, target_kw, stages, here)
+        less = lowered(now, reckoned, target_kw, stages, here)
         waiting = before.held if before is not None else frozenset[str]()
         spent = not lowers(less, first) and reckoned(less) > target_kw
         if isinstance(place, Carrier | Hall) and before is not None and spent:  # the lowest caps were not enough

@@ -78,7 +78,7 @@ def no_higher(decision: Decision, others: Sequence[PoolCaps]) -> Decision:
 
     def bounded(pool: PoolCaps) -> PoolCaps:
         most = pools.get(pool.pool)
-        if most is None:
+        if most is None or most == pool:
             return pool
         highest = max([most.cap_w, *(group.cap_w for group in most.groups)])
         had: dict[str, int] = {}

@@ -44,7 +44,7 @@ class Book:
         self._step_at: datetime | None = None
         self._risen_kw: defaultdict[str, float] = defaultdict(float)
         self._turns = Turns()
-        self._carry: dict[str, tuple[Carrier, ...]] = {}
+        self._carry: defaultdict[str, list[Carrier]] = defaultdict(list)
         self._loads_kw: dict[str, float] = {}
         self._known_kw: dict[str, float] = {}
         self._may_kw: dict[str, float] = {}
@@ -79,8 +79,10 @@ class Book:
             worst_kw(site, decision, here.snapshot, here.outdoor_c, {pool: of(pool) for pool in site.pools}, self._in_force.charging_kw)
             for of in (self._in_force.most, self._in_force.known)
         )
-        self._may_kw, carry = self._known_kw, carriers(site)
-        self._carry = {name: tuple(it for it in carry if any(up in it.feeders for up, _ in way)) for name, way in self._above.items()}
+        self._may_kw, self._carry = self._known_kw, defaultdict(list)
+        for it in carriers(site):
+            for name in it.feeders:
+                self._carry[name].append(it)
 
     def judge(self, pool: str, order: CapDesired) -> tuple[tuple[Broken, ...], bool]:
         """What caps that are to go out break, and whether they raise any GPU's."""
@@ -93,7 +95,8 @@ class Book:
         found = [*form, *plant.accepted(caps, self._caps.get(pool) if self.accepted is not None else None, it.gpus)]
         raises = rises(wanted, low)
         if book.adds(caps):
-            carry = [replace(up, worst_kw=max(up.worst_kw, up.load_kw(self._may_kw))) for up in self._carry.get(it.feeder, ())]
+            above = dict.fromkeys(up for name, _ in self._above[it.feeder] for up in self._carry[name])
+            carry = [replace(up, worst_kw=max(up.worst_kw, up.load_kw(self._may_kw))) for up in above]
             found += plant.carried_at_worst(carry, self._moved(self._loads_kw, pool, book.most(pool), book.most_with(caps)))
         if raises and pool not in self._commanded:
             found += self._gentle(pool, wanted, low, order.issued_at)

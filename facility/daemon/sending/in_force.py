@@ -83,13 +83,15 @@ class InForce:
         standing = {battery: [sent for sent in every if sent[1] > now] for battery, every in self._charge.items()}
         self._charge = {battery: every for battery, every in standing.items() if every}
         for pool, (*old, newest) in self._every.items():
+            ended = newest.until is not None and newest.until <= now
+            if not old and not ended:
+                continue
             kept = [sent for sent in old if sent.until is None or sent.until > now]
             if len(kept) < len(old):
                 kept.insert(0, Sent(PoolCaps(pool, self.fallback_w[pool]), None))
             if len(kept) > MOST_IN_FORCE:
                 highest_w = max(cap_w for sent in kept for cap_w in (sent.caps.cap_w, *(group.cap_w for group in sent.caps.groups)))
                 kept = [Sent(PoolCaps(pool, highest_w), None)]
-            ended = newest.until is not None and newest.until <= now
             last = Sent(_at_most(newest.caps, self.fallback_w[pool]), None) if ended else newest
             self._now(pool, [*dict.fromkeys(kept), last])
 
