@@ -13,8 +13,8 @@ help: ## what can be made
 demo: $(READY) mosquitto ## broker, simulated site, daemon and page; FOR=2min stops by itself, BUILDING=telegraf, plain or nested
 	@$(BIN)/facility demo $(if $(BUILDING),--building $(BUILDING)) $(if $(FOR),--for $(FOR))
 
-# One worker tests what real processes do in real time, and mostly waits.
-WORKERS := $(shell echo $$(($$(nproc) + 1)))
+# Two workers test what real processes do in real time, and mostly wait.
+WORKERS := $(shell echo $$(($$(nproc) + 2)))
 
 test: $(READY) mosquitto postgresql ## every test, on all processors
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup

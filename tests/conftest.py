@@ -59,15 +59,17 @@ def nothing_breaks_an_invariant(request: pytest.FixtureRequest, monkeypatch: pyt
 
 @pytest.hookimpl(tryfirst=True)  # before the workers read the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What real processes do in real time is tested by one worker, one test after another: two at once would measure each other."""
+    """What real processes do in real time is tested one after another: faults by one worker, for their seconds are counted, the rest by another."""
     for item in items:
-        if _is_real(item.path):
-            item.add_marker(pytest.mark.xdist_group("real"))
+        if item.path.parent.name == "faults":
+            item.add_marker(pytest.mark.xdist_group("faults"))
+        elif _is_real(item.path):
+            item.add_marker(pytest.mark.xdist_group("processes"))
 
 
 @cache
 def _is_real(file: Path) -> bool:
-    return file.parent.name in ("faults", "process") or (file.suffix == ".py" and any(name in file.read_text() for name in REAL))
+    return file.parent.name == "process" or (file.suffix == ".py" and any(name in file.read_text() for name in REAL))
 
 
 def _take_out(room: str, constraint: str) -> None:
