@@ -119,8 +119,8 @@ class Daemon:
         """Go on where an earlier process ended: its last plan while that holds, and the overrides that still stand."""
         with self._lock, self.faults.survived("the start"):
             here, now = self.rooms, self._clock.now()
-            standing = here.people.keep_up(now)
-            here.rentals.keep_up(now)
+            standing = here.people.begin(now)
+            here.rentals.begin(now)
             here.trust.look(now)
             here.disk.tell_lost((), now)
             here.known.order(here.exchange.events)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -14,6 +14,12 @@ from facility.journal.part import Part, instant, ms
 from facility.overrides.proposal import Proposal
 
 How = Literal["expired", "superseded", "cleared"]
+
+TOLD: Final = """
+SELECT id FROM event WHERE at_ms >= ? AND id IS NOT NULL
+AND (action IN ('expired', 'superseded', 'cleared') OR action = 'clear' AND result = 'cleared')"""
+"""The ids of which the account says, from an instant on, that somebody was told of their end."""
+_PROPOSAL: Final = "id, target, kind, value, priority, start_ms, end_ms, by, reason, asked"
 
 
 class Overrides(Part):
@@ -49,17 +55,23 @@ class Overrides(Part):
 
     def overrides(self) -> list[Proposal]:
         """List the overrides not yet told to have ended, oldest first."""
-        columns = "id, target, kind, value, priority, start_ms, end_ms, by, reason, asked"
-        rows = self._store.read(f"SELECT {columns} FROM override WHERE ended_ms IS NULL ORDER BY n")  # noqa: S608 - from our own constants
-        return [
-            Proposal(key, target, kind, value, priority, instant(start_ms), instant(end_ms), by, reason, asked)
-            for key, target, kind, value, priority, start_ms, end_ms, by, reason, asked in rows
-        ]
+        rows = self._store.read(f"SELECT {_PROPOSAL} FROM override WHERE ended_ms IS NULL ORDER BY n")  # noqa: S608 - from our own constants
+        return [_proposal(*row) for row in rows]
+
+    def untold_ends(self, since: datetime) -> list[tuple[Proposal, How]]:
+        """List the overrides that ended since an instant without anybody being told, oldest first, and how each ended."""
+        query = f"SELECT how, {_PROPOSAL} FROM override WHERE ended_ms >= ? AND id NOT IN ({TOLD}) ORDER BY n"  # noqa: S608 - from our own constants
+        return [(_proposal(*row), how) for how, *row in self._store.read(query, ms(since), ms(since))]
 
     def seen(self, override: str) -> OverrideResult | None:
         """Tell what the request with this id was answered; None where the id is new."""
         rows = self._store.read("SELECT json FROM answer WHERE id = ?", override)
         return msgspec.json.decode(rows[0][0], type=OverrideResult) if rows else None
+
+
+def _proposal(key: str, target: str, kind: Any, value: float | None, priority: int, *rest: Any) -> Proposal:
+    start_ms, end_ms, by, reason, asked = rest
+    return Proposal(key, target, kind, value, priority, instant(start_ms), instant(end_ms), by, reason, asked)
 
 
 def save_answer(db: sqlite3.Connection, answer: OverrideResult, at: datetime) -> None:

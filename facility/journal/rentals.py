@@ -8,7 +8,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from facility.bus.messages import OverrideResult
-from facility.journal.overrides import How, save_answer, save_end
+from facility.journal.overrides import TOLD, How, save_answer, save_end
 from facility.journal.part import Part, instant, ms
 from facility.rental.rental import Rental
 from facility.site import Contract
@@ -33,6 +33,11 @@ class Rentals(Part):
         """Store that a rental ended, on the disk; the first end counts."""
         with self._store.write() as db:
             save_end(db, "rental", rental, at, how)
+
+    def untold_rental_ends(self, since: datetime) -> list[tuple[str, str, How]]:
+        """List the rentals that ended since an instant without anybody being told, oldest first: its id, its contract, and how it ended."""
+        query = f"SELECT id, contract, how FROM rental WHERE ended_ms >= ? AND id NOT IN ({TOLD}) ORDER BY n"  # noqa: S608 - from our own constants
+        return [(key, contract, how) for key, contract, how in self._store.read(query, ms(since), ms(since))]
 
     def rentals(self) -> list[tuple[Rental, datetime | None]]:
         """List the rentals that are kept, oldest first, each with the instant at which it was told to have ended."""

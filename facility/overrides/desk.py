@@ -32,6 +32,9 @@ MACHINE: Final = SystemClock()
 GRACE_S: Final = 1.0
 """By how much clock and stopwatch may differ before the stopwatch ends what the clock does not."""
 
+TOLD_AGAIN: Final = timedelta(hours=24)
+"""How long after its end somebody may still wait to be told of it: as long as any override lasts."""
+
 Status = Literal["accepted", "clamped", "rejected", "duplicate", "expired", "superseded", "outranked", "cleared"]
 
 _LONGEST_REASON: Final = 1000
@@ -119,6 +122,12 @@ class OverrideDesk:
         self._store_ends()
         ended, self._expired = self._expired, []
         return ended
+
+    def recall(self, now: datetime) -> None:
+        """Tell again what an earlier process ended and may have told nobody, for it died in between."""
+        with suppress(StoreFault):
+            for proposal, how in self._journal.untold_ends(now - TOLD_AGAIN):
+                self._notices.append((proposal.target, _answer(proposal.id, how, f"ended before a restart: {describe(proposal)}")))
 
     def notices(self) -> list[tuple[str, OverrideResult]]:
         """Take what became of earlier overrides since the last call: (target, result) of each that ended without a clear."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,7 +20,7 @@ from pydantic import ValidationError
 from facility.bus.messages import ContractClear, ContractSet, ContractState, OverrideResult
 from facility.journal.journal import How, Journal
 from facility.journal.store import StoreFault
-from facility.overrides.desk import Status
+from facility.overrides.desk import TOLD_AGAIN, Status
 from facility.overrides.rules import whole_ms
 from facility.rental.fit import misfits
 from facility.rental.rental import Rental, describe, leased
@@ -124,6 +125,12 @@ class RentalDesk:
                 del self._unstored[rental]
         except StoreFault:
             return  # ended is ended, stored or not
+
+    def recall(self, now: datetime) -> None:
+        """Tell again what an earlier process ended and may have told nobody, for it died in between."""
+        with suppress(StoreFault):
+            for rental, contract, how in self._journal.untold_rental_ends(now - TOLD_AGAIN):
+                self._notices.append((contract, _answer(rental, how, "ended before a restart")))
 
     def notices(self) -> list[tuple[str, OverrideResult]]:
         """Take what became of earlier rentals since the last call: (contract, result) of each that ended without a clear."""

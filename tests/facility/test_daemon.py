@@ -566,6 +566,25 @@ def test_an_override_that_ended_while_nobody_was_there_is_taken_off_the_bus(plan
     assert planned.heard("override/pool/h/p/result")[-1]["status"] == "expired"
 
 
+def test_an_end_that_a_process_stored_and_died_before_it_told_is_told_by_the_next_one_once(planned: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned.order("pool/h/p", "cap_w", 250)
+    planned.order("site", "manual", ttl_s=300)
+    planned.clock.advance(300)
+    planned.settle()
+    assert planned.heard("override/site/result")[-1]["status"] == "expired"
+    planned.clock.advance(300)
+    monkeypatch.setattr(planned.bus, "publish", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))  # dies where it would tell
+    with pytest.raises(KeyboardInterrupt):
+        planned.settle()
+    assert planned.journal.overrides() == []
+    for told in ([("pool/h/p/result", "expired")], []):
+        planned.kill()
+        planned.open()
+        planned.daemon.start()
+        heard = planned.ear.drain(0.0, 1000)
+        assert [(m.topic.removeprefix(f"{ROOT}/override/"), msgspec.json.decode(m.payload)["status"]) for m in heard if "/result" in m.topic] == told
+
+
 def test_a_state_that_only_the_broker_remembers_is_corrected(house: House) -> None:
     house.ear.publish(Message(f"{ROOT}/override/pool/h/p/state", b'{"overrides":[]}', qos=1, retain=True))
     house.kill()

@@ -101,6 +101,18 @@ def test_a_rental_ends_at_its_end_and_never_comes_back(house: House) -> None:
     assert ask(house, id="r-1")["status"] == "duplicate"
 
 
+def test_an_end_that_a_process_stored_and_died_before_it_told_is_told_by_the_next_one_once(house: House) -> None:
+    ask(house)
+    house.clock.advance(3600)
+    house.daemon.within(lambda rooms, now: rooms.known.rentals.expire(now))  # and dies
+    for told in (["expired"], []):
+        house.kill()
+        house.heard("")
+        house.open()
+        house.daemon.start()
+        assert [answer["status"] for answer in house.heard("contract/burst/result")] == told
+
+
 def test_a_rental_survives_a_restart_and_a_broker_that_forgot(house: House) -> None:
     ask(house)
     run(house)

@@ -85,9 +85,11 @@ class Answers:
         return acts
 
     def tell(self, sort: Sort, target: str, topic: str, notice: OverrideResult, now: datetime) -> None:
-        """Tell what became of an earlier command: it expired, was superseded or cleared."""
-        self._account.note(Entry(now, sort, notice.status, target, notice.reason, OURSELVES, id=notice.id))
+        """Tell what became of an earlier command: it expired, was superseded or cleared. Noted only then, so that a process that dies
+        in between tells it again when it is back.
+        """
         self._bus.publish(Message(topic, encode(notice), qos=1))
+        self._account.note(Entry(now, sort, notice.status, target, notice.reason, OURSELVES, id=notice.id))
 
     def _came_late(self, message: Message, result: OverrideResult, now: datetime) -> None:
         self._old_at = now

@@ -48,6 +48,11 @@ class People:
         self._show(target, now)
         return True
 
+    def begin(self, now: datetime) -> bool:
+        """As `keep_up`, and tell of ends of which an earlier process may have told nobody."""
+        self._desk.recall(now)
+        return self.keep_up(now)
+
     def keep_up(self, now: datetime) -> bool:
         """Tell what ended; True where what is in force changed since the last call, because something began or ended."""
         self._answers.keep_up(now)

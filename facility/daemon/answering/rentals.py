@@ -51,6 +51,11 @@ class Rentals:
         self._show(contract, now)
         return True
 
+    def begin(self, now: datetime) -> bool:
+        """As `keep_up`, and tell of ends of which an earlier process may have told nobody."""
+        self._desk.recall(now)
+        return self.keep_up(now)
+
     def keep_up(self, now: datetime) -> bool:
         """Tell what ended; True where what is there changed since the last call, because something began or ended."""
         self._desk.expire(now)
