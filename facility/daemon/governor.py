@@ -32,7 +32,7 @@ from facility.decision import Decision
 from facility.site import Site
 from facility.stability import last_kw
 from facility.steps import Edges
-from facility.verify import Violation, verify
+from facility.verify import Violation, verify, verify_worst
 from facility.verify.form import form
 
 log = logging.getLogger(__name__)
@@ -179,6 +179,20 @@ class Governor:
             self.enforce(here)
         self._enter(here, self.outcome.mode, self.outcome.outcome, self._reason)
         return not self._lid.says
+
+    def judge_again(self, here: Situation) -> None:
+        """Lower caps where feeders do not carry what is in force any more: as it gets warmer plants draw more, and no plan may come.
+
+        What a plan had in mind for its first step was judged for as long as that lasts.
+        """
+        now = self.in_force
+        if now is None or here.now >= now.until or here.now < now.at + timedelta(seconds=now.first_step_s or 0.0):
+            return
+        now = goes_on(here.site, now, here.snapshot, here.now, now.until, here.outdoor_c)
+        if worse_than(verify_worst(here.site, here.snapshot, now, outdoor_c=here.outdoor_c), self.verdict):
+            less = carried(here.site, here.snapshot, now, here.outdoor_c)
+            if less.pools != now.pools:  # else all are at their lowest
+                self.enforce(here)
 
     def tightened(self, here: Situation) -> Situation:
         """What to plan with: less, where the guard made caps give way."""

@@ -5,6 +5,7 @@
 | look           | hours are counted, overrides, rentals and shelves begin and end, what has lapsed goes on or |
 |                | falls back, and so does what breaks an invariant                                            |
 | pause          | caps rise by a step                                                                         |
+| `JUDGED_S`     | what is in force is held against what feeders carry, as things are by now                   |
 | `GUARD_S`      | the meter is held against the limit, sensors are looked at, load targets and tenants are told |
 | heartbeat      | the status is told, as with every change of mode, and the broker's silence noticed           |
 | `FACTS_EVERY_S`| what a restart must not lose is written down                                                |
@@ -31,6 +32,8 @@ FIRST_PLAN_S = 5.0
 """How long the start waits for a plan before fallback caps are sent."""
 GUARD_S = 0.5
 """How often the meter is held against the limit."""
+JUDGED_S = 10.0
+"""How often what is in force is judged again; what makes feeders carry less in between, a wire or a person tells at once."""
 FACTS_EVERY_S = 60.0
 
 
@@ -56,7 +59,7 @@ class Upkeep:
         self._connections = 0
         self._noted = 0
         self._mode: str | None = None
-        self.began_s = self.guard_s = self.facts_s = clock.elapsed_s()
+        self.began_s = self.guard_s = self.judged_s = self.facts_s = clock.elapsed_s()
 
     def keep(self, now: datetime) -> None:
         """Do what is due."""
@@ -107,6 +110,9 @@ class Upkeep:
         if governor.look(here):
             self._wake()
         governor.guard(here)
+        if (real_s := self._clock.elapsed_s()) - self.judged_s >= JUDGED_S:
+            self.judged_s = real_s
+            governor.judge_again(here)
         rooms.alarms.follow_guard(governor.warned, now)
         rooms.tenants.tell(here, governor.in_force)
         waiting = bool(rooms.actuator.waiting)

@@ -8,7 +8,7 @@ from facility.verify.cooling import steady_cooling_kw
 from facility.verify.draw import at_rest_kw
 from facility.verify.envelope import fallback_caps, fits, highest_cap
 from facility.verify.loads import expected_kw
-from facility.verify.rules import Earlier, verify
+from facility.verify.rules import Earlier, verify, verify_worst
 from facility.verify.stores import ride_through_kwh
 from facility.verify.violation import Tier, Violation
 
@@ -24,4 +24,5 @@ __all__ = [
     "ride_through_kwh",
     "steady_cooling_kw",
     "verify",
+    "verify_worst",
 ]

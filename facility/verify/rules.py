@@ -69,6 +69,15 @@ def verify(
     return tuple(sorted(found, key=lambda violation: ("plant", "grid", "contract").index(violation.tier)))
 
 
+def verify_worst(site: Site, snapshot: Snapshot, decision: Decision, *, outdoor_c: float) -> tuple[Violation, ...]:
+    """Tell what of `verify` is about feeders where every GPU draws its cap; of what cannot be reckoned with, nothing."""
+    if any(form(site, snapshot, decision, outdoor_c)):
+        return ()
+    site = supplied(in_service(site, decision), decision)
+    it_kw, moving = expected_it_kw(site, decision, snapshot), drifts(site, decision, snapshot)
+    return tuple(worst_feeders(site, decision, outdoor_c, it_kw, moving, {}))
+
+
 def _messages(pool: str, sent: Earlier) -> list[PoolCaps]:
     several: Sequence[int | PoolCaps] = (sent,) if isinstance(sent, (int, float, PoolCaps)) else sent
     return [caps if isinstance(caps, PoolCaps) else PoolCaps(pool, caps) for caps in several]

@@ -12,8 +12,15 @@ import pytest
 from facility.daemon.question import Question, answer
 from facility.decide import Decided, Undecided
 from facility.site import Site
+from facility.verify import Violation, verify
 from models.solving.solver import Solver
 from tests.facility.test_daemon import NOW, SITE, House
+
+THERMAL = {"heat_capacity_kwh_per_k": 1, "resistance_k_per_kw": 1e6, "start_c": 24, "cooling_plant": "c"}
+COOLED = Site.model_validate(SITE.model_dump(mode="json", exclude_unset=True) | {
+    "feeders": {"main": {"rating_kw": 3.2}}, "halls": {"h": {"feeder": "main", "thermal": THERMAL}},
+    "cooling_plants": {"c": {"feeder": "main", "design_heat_kw": 9, "max_heat_kw": 9, "pump_kw": 0, "fan_kw": 0}},
+})  # fmt: skip
 
 
 @pytest.fixture
@@ -49,11 +56,59 @@ def test_what_goes_on_after_a_command_must_fit_or_safe_caps_are_sent(planned: Ho
     assert planned.caps() == {"": 100, "c": 400}
     planned.order("pool/h/p", "cap_w", 250)
     known, governor = planned.daemon.rooms.known, planned.daemon.rooms.governor
-    thermal = {"heat_capacity_kwh_per_k": 1, "resistance_k_per_kw": 1e6, "start_c": 24, "cooling_plant": "c"}
     plant = {"feeder": "main", "design_heat_kw": 9, "max_heat_kw": 2, "pump_kw": 0, "fan_kw": 0}
-    changed = {"feeders": {"main": {"rating_kw": 2.5}}, "halls": {"h": {"feeder": "main", "thermal": thermal}}, "cooling_plants": {"c": plant}}
+    changed = {"feeders": {"main": {"rating_kw": 2.5}}, "halls": {"h": {"feeder": "main", "thermal": THERMAL}}, "cooling_plants": {"c": plant}}
     cramped = Site.model_validate(SITE.model_dump(mode="json", exclude_unset=True) | changed)
     governor.enforce(replace(known.situation(NOW, ()), site=cramped))
     assert governor.outcome.mode == "SAFE"
     assert "more heat than the plant removes" in governor.outcome.reason
     assert set(planned.caps().values()) == {200}
+
+
+@pytest.fixture
+def cooled(tmp_path: Path) -> Iterator[House]:
+    """A house whose GPUs may have 320 W each as long as it is cold outside, for then nothing is chilled."""
+    made = House(tmp_path / "cooled.sqlite", COOLED)
+    warms(made, 10.0, minutes=1)
+    yield made
+    made.kill()
+
+
+def warms(house: House, outdoor_c: float, minutes: int) -> None:
+    """Let time pass, with readings of the weather and of the hall's air in every half of a minute."""
+    for n in range(2 * minutes):
+        house.clock.advance(30)
+        for sensor, value_c in (("site/weather/outdoor/temperature_c", outdoor_c), ("h/hall/h/air_temperature_c", 24.0)):
+            house.say(f"tele/{sensor}", {"value": value_c + n * 1e-3, "timestamp": int(house.clock.now().timestamp() * 1000)})
+        house.daemon.upkeep.guard_s -= 30  # which goes by the machine's clock
+        house.daemon.upkeep.judged_s -= 30
+        house.settle()
+
+
+def worst(house: House) -> tuple[Violation, ...]:
+    """What feeders would carry too much of by what was sent last."""
+    governor, here = house.daemon.rooms.governor, house.daemon.rooms.known.situation(house.clock.now())
+    assert governor.in_force is not None
+    assert here.outdoor_c > 29
+    return verify(here.site, here.snapshot, replace(governor.in_force, first_step_s=None), outdoor_c=here.outdoor_c)
+
+
+def test_as_it_gets_warmer_caps_give_way_when_the_first_step_of_the_plan_is_over_though_no_cycle_comes(cooled: House) -> None:
+    assert cooled.daemon.cycle().mode == "NORMAL"
+    warms(cooled, 30.0, minutes=3)
+    assert cooled.caps() == {"": 100, "c": 400}, "what the plan had in mind for its first step was judged for all of it"
+    warms(cooled, 30.0, minutes=2)
+    assert (worst(cooled), cooled.mode()) == ((), "NORMAL")
+    lower = cooled.caps()["c"]
+    assert 300 < lower < 400
+    sent = cooled.retained("cap/h/p/desired")
+    warms(cooled, 30.0, minutes=3)
+    assert cooled.retained("cap/h/p/desired") == sent, "what fits is not sent again"
+
+
+def test_what_somebody_commands_over_safe_caps_gives_way_too_as_it_gets_warmer(cooled: House) -> None:
+    assert cooled.order("pool/h/p", "cap_w", 320, ttl_s=3600)["status"] == "accepted"
+    assert (cooled.mode(), set(cooled.caps().values())) == ("SAFE", {320})
+    warms(cooled, 30.0, minutes=2)
+    assert (worst(cooled), cooled.mode()) == ((), "SAFE")
+    assert 240 < cooled.caps()["c"] < 320

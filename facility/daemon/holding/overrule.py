@@ -10,7 +10,7 @@ from facility.decision import CapGroup, Decision, JobOrder, PoolCaps
 from facility.overrides.arbitrate import Bounds
 from facility.site import Site
 from facility.snapshot import Snapshot
-from facility.verify import expected_kw, verify
+from facility.verify import expected_kw, verify_worst
 from facility.verify.cooling import drifts, tanks_kw
 from facility.verify.draw import expected_it_kw, worst_pool_kw
 from facility.verify.loads import feeder_kw
@@ -88,7 +88,7 @@ def carried(site: Site, snapshot: Snapshot, decision: Decision, outdoor_c: float
     """
 
     def fits(candidate: Decision) -> bool:
-        return not any(v.rule.endswith(WORST_CASE) for v in verify(site, snapshot, candidate, outdoor_c=outdoor_c))
+        return not verify_worst(site, snapshot, candidate, outdoor_c=outdoor_c)
 
     return give_way(site, decision, fits, (site.pools.keys() - last, last))
 
