@@ -212,10 +212,16 @@ class Governor:
         return last_kw(self.plan, edges) if isinstance(self.plan, Optimised) and self.outcome.mode in ("NORMAL", "HOLD") else {}
 
     def safe(self, here: Situation, reason: str) -> None:
-        """Send the fallback caps, with what operators command laid over them as far as the verifier accepts it."""
+        """Send the fallback caps, with what operators command laid over them as far as the verifier accepts it.
+
+        Where that makes something worse, such as a hall that is too hot, nothing gets more than it has; else all get the lowest there is.
+        """
         self._base = None
         ruling = self._ruling("fallback", None, here, here.now + self._ttl)
         ruling, decision, verdict, worse = self._judged(ruling, here)
+        if worse and self.in_force is not None:
+            ruling = replace(ruling, lid=(*ruling.lid, *self._actuator.as_sent(self.in_force).pools))
+            ruling, decision, verdict, worse = self._judged(ruling, here)
         if worse:
             ruling, decision = replace(ruling, manner="lowest"), lowest(base(ruling), decision)
             verdict = verify(here.site, here.snapshot, decision, outdoor_c=here.outdoor_c)

@@ -577,12 +577,12 @@ def test_an_end_that_a_process_stored_and_died_before_it_told_is_told_by_the_nex
     with pytest.raises(KeyboardInterrupt):
         planned.settle()
     assert planned.journal.overrides() == []
-    for told in ([("pool/h/p/result", "expired")], []):
+    for said in ([("pool/h/p/result", "expired")], []):
         planned.kill()
         planned.open()
         planned.daemon.start()
         heard = planned.ear.drain(0.0, 1000)
-        assert [(m.topic.removeprefix(f"{ROOT}/override/"), msgspec.json.decode(m.payload)["status"]) for m in heard if "/result" in m.topic] == told
+        assert [(m.topic.removeprefix(f"{ROOT}/override/"), msgspec.json.decode(m.payload)["status"]) for m in heard if "/result" in m.topic] == said
 
 
 def test_a_state_that_only_the_broker_remembers_is_corrected(house: House) -> None:

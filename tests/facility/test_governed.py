@@ -112,3 +112,15 @@ def test_what_somebody_commands_over_safe_caps_gives_way_too_as_it_gets_warmer(c
     warms(cooled, 30.0, minutes=2)
     assert (worst(cooled), cooled.mode()) == ((), "SAFE")
     assert 240 < cooled.caps()["c"] < 320
+
+
+def test_safe_caps_give_a_hall_that_is_too_hot_no_more_than_it_has(cooled: House) -> None:
+    """They are 256 W, and the rental has 150 W of a command that ends."""
+    cooled.daemon.cycle()
+    cooled.order("pool/h/p", "cap_w", 150)
+    governor, here = cooled.daemon.rooms.governor, cooled.daemon.rooms.known.situation(cooled.clock.now(), ())
+    measured_kw = {"p": 6 * 0.15 + 4 * 0.05}
+    governor.safe(replace(here, snapshot=replace(here.snapshot, hall_c={"h": 36.0}, pool_kw=measured_kw)), "it is too hot")
+    assert (cooled.caps(), governor.verdict) == ({"": 100, "c": 150}, ())
+    governor.safe(replace(here, snapshot=replace(here.snapshot, hall_c={"h": 34.0}, pool_kw=measured_kw)), "it was too hot")
+    assert {group.cap_w for pool in governor.in_force.pools for group in pool.groups} == {256}  # type: ignore[union-attr]

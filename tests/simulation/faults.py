@@ -92,6 +92,7 @@ def end(day: Day, window: Window) -> None:
             day.people.blind(day.t)
         case "loss":
             wire.lost = 0.0
+            works.begin()  # what is retained is sent with quality 1, so it arrives once the wire is well
         case "late":
             wire.late_s = 0.0
         case "doubled":

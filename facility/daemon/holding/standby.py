@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import reduce
 
 from facility.decision import BatteryOrder, CapGroup, CoolingOrder, Decision, GensetOrder, PoolCaps
 from facility.site import Site
@@ -70,15 +71,16 @@ def lowest(decision: Decision, other: Decision) -> Decision:
 
 
 def no_higher(decision: Decision, others: Sequence[PoolCaps]) -> Decision:
-    """`decision` with no workload above the cap it has in `others`; one that is not there, above the highest of its pool.
+    """`decision` with no workload above the cap it has in any of `others`; one that is not there, above the highest of its pool.
 
     A pool that is not in `others` stays as it is.
     """
-    pools = {pool.pool: pool for pool in others}
+    several: defaultdict[str, list[PoolCaps]] = defaultdict(list)
+    for pool in others:
+        several[pool.pool].append(pool)
 
-    def bounded(pool: PoolCaps) -> PoolCaps:
-        most = pools.get(pool.pool)
-        if most is None or most == pool:
+    def bounded(pool: PoolCaps, most: PoolCaps) -> PoolCaps:
+        if most == pool:
             return pool
         highest = max([most.cap_w, *(group.cap_w for group in most.groups)])
         had: dict[str, int] = {}
@@ -87,7 +89,7 @@ def no_higher(decision: Decision, others: Sequence[PoolCaps]) -> Decision:
         groups = tuple(replace(group, cap_w=min(group.cap_w, had.get(group.workload, highest))) for group in pool.groups)
         return replace(pool, cap_w=min(pool.cap_w, most.cap_w), groups=groups)
 
-    return replace(decision, pools=tuple(bounded(pool) for pool in decision.pools))
+    return replace(decision, pools=tuple(reduce(bounded, several[pool.pool], pool) for pool in decision.pools))
 
 
 def _lasting(site: Site, order: BatteryOrder, snapshot: Snapshot, hours: float, kept_kwh: float) -> BatteryOrder:
