@@ -178,12 +178,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("kills"))
     wanted = parser.parse_args()
-    wanted.folder.mkdir(exist_ok=True)
-    progress = wanted.folder / "progress.json"
+    folder = wanted.folder.resolve()
+    folder.mkdir(exist_ok=True)
+    progress = folder / "progress.json"
     state = json.loads(progress.read_text()) if progress.exists() else {"done": 0, "restarts_s": [], "wrongs": []}
     while state["done"] < wanted.times and not state["wrongs"]:
         ledger, part = Ledger(random.Random(wanted.seed + state["done"])), min(50, wanted.times - state["done"])
-        place = wanted.folder / f"from-{state['done']}"
+        place = folder / f"from-{state['done']}"
         place.mkdir(exist_ok=True)
         with ExitStack() as stack:
             house = House(place, stack, version="3.1.1", settings=QUICK, patterns=HEARD)

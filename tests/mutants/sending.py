@@ -288,7 +288,7 @@ MUTANTS = (
         "facility/daemon/judging.py",
         'if v.tier == "plant" or (v.tier == "grid" and v.rule not in found.broken)',
         'if (v.tier == "grid" and v.rule not in found.broken)',
-        (ENDS + "test_a_cycle_ends_in_one_way_with_a_reason_and_is_written_down",),
+        ("tests/facility/test_judging.py::test_what_endangers_the_plant_or_is_not_owned_up_to_keeps_a_plan_back",),
     ),
     Mutant(
         "a plan that breaks the grid's limit without saying so is followed",
