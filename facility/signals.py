@@ -18,6 +18,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facility.bus import messages as m
 from facility.bus.messages import Rejected, decode
@@ -168,12 +169,12 @@ class Signals:
         if series is None and not firm:
             return asked
         critical = [p for p in proposals if p.kind == "import_limit_kw" and p.priority <= CRITICAL_PRIORITY]
-        times, limits = as_datetime64(edges), list(asked.import_limit_kw)
+        limits = list(asked.import_limit_kw)
+        told = [np.inf] * len(limits) if series is None else _lowest(series, as_datetime64(edges[: len(limits) + 1]))
         for t in range(len(limits)):
             if any(p.start <= edges[t] and p.end >= edges[t + 1 if t else 0] for p in critical):
                 continue
-            if series is not None and (here := (series.start < times[t + 1]) & (series.end > times[t])).any():
-                limits[t] = min(limits[t], float(series.value[here].min()))
+            limits[t] = min(limits[t], told[t])
             limits[t] = min([limits[t], *(e.full_kw(limits[t]) for e in firm if e.start < edges[t + 1] and e.end > edges[t])])
         return replace(asked, import_limit_kw=tuple(limits))
 
@@ -214,6 +215,13 @@ class Signals:
             except InputError:
                 continue
         return told
+
+
+def _lowest(series: Series, edges: NDArray[np.datetime64]) -> list[float]:
+    """The lowest value in each step between `edges`, infinite where it has none."""
+    touches = (series.start < edges[1:, None]) & (series.end > edges[:-1, None])
+    lowest: list[float] = np.where(touches, series.value, np.inf).min(axis=1).tolist()
+    return lowest
 
 
 def _base_kw(site: Site) -> float:

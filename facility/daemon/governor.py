@@ -162,10 +162,9 @@ class Governor:
         if self.in_force is None:
             return
         sent = self._actuator.as_sent(self.in_force)
-        ruling = replace(self._ruling("goes_on", sent, here, sent.until), manner="cut")
-        before, less = self._guard.says, self._guard.look(here, sent, self._actuator.too_high)
+        before, cuts, less = self._guard.says, self._guard.cuts, self._guard.look(here, sent, self._actuator.too_high)
         if less is not None:
-            ruling = replace(ruling, given=self._guard.given)
+            ruling = replace(self._ruling("goes_on", sent, here, sent.until), manner="cut", cuts=cuts, given=self._guard.given)
             self._send(ruling, less, verify(here.site, here.snapshot, less, outdoor_c=here.outdoor_c), here)
         if less is not None or self._guard.says != before:
             self._enter(here, self.outcome.mode, self.outcome.outcome, self._reason)
@@ -240,9 +239,8 @@ class Governor:
     def _heed(self, here: Situation) -> bool:
         """Follow what is measured; pools keep what they have, those that somebody commands what they had before."""
         had, base = self._actuator.as_sent(self.in_force) if self.in_force is not None else self._base, self._base
-        if had is not None and base is not None:
+        if had is not None and base is not None and (ruled := commanded(here.asked)):
             own = {pool.pool: pool for pool in base.pools}
-            ruled = commanded(here.asked)
             had = replace(had, pools=tuple(own.get(pool.pool, pool) if pool.pool in ruled else pool for pool in had.pools))
         return self._lid.follow(here.snapshot, had)
 

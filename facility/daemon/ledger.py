@@ -64,6 +64,7 @@ class Ledger:
         self._since: dict[str, datetime] = {}
         self._decision: Decision | None = None
         self._gone: Gone = {}
+        self._reckoned: tuple[Site | None, list[tuple[str, Contract]]] = (None, [])
         kept = journal.get(FACT)
         if kept is not None:
             try:
@@ -116,9 +117,12 @@ class Ledger:
 
     def _rationed(self, at: datetime) -> list[tuple[str, Contract]]:
         """The rentals whose slow hours are counted at an instant."""
-        contracts = without(self._in_force(at), self._gone, at).contracts
-        granted = {name: c.flexibility for name, c in contracts.items() if c.gpus}
-        return [(name, contracts[name]) for name, terms in granted.items() if terms is not None and terms.greatest_slowdown > 1]
+        site = without(self._in_force(at), self._gone, at)
+        if site is not self._reckoned[0]:  # the same object as long as nothing changes, and asked for many times a second
+            granted = {name: c.flexibility for name, c in site.contracts.items() if c.gpus}
+            found = [(name, site.contracts[name]) for name, terms in granted.items() if terms is not None and terms.greatest_slowdown > 1]
+            self._reckoned = (site, found)
+        return self._reckoned[1]
 
     def _add(self, decision: Decision, start: datetime, end: datetime) -> None:
         """Count [start, end), a part of a quarter of an hour in which `decision` holds throughout, or has lapsed."""

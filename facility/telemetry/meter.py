@@ -106,4 +106,5 @@ class Meter:
             self.metered = replace(done, interval=interval, energy_kwh=0.0, known_s=0.0)
 
     def _month(self, instant: datetime) -> str:
-        return instant.astimezone(self._zone).strftime("%Y-%m")
+        local = instant.astimezone(self._zone)
+        return f"{local.year:04}-{local.month:02}"

@@ -11,10 +11,14 @@ highest: the sum over GPUs of the maximum is never more than the highest `gpus` 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 
 from facility.decision import Decision, PoolCaps
 from facility.site import Curve, Pool, Site
 from facility.snapshot import Job, Snapshot
+
+
+_CAP_W = attrgetter("cap_w")
 
 
 def at_cap(curve: Curve, cap_w: float) -> tuple[float, float]:
@@ -22,7 +26,7 @@ def at_cap(curve: Curve, cap_w: float) -> tuple[float, float]:
 
     Below the lowest measured cap the draw is that point's, a bound from above, and the speed 0, one from below.
     """
-    points = sorted(curve.points, key=lambda point: point.cap_w)
+    points = sorted(curve.points, key=_CAP_W)
     low = points[0]
     if cap_w < low.cap_w:
         return low.draw_w, 0.0

@@ -92,9 +92,14 @@ def _peeled(nested: bytes) -> bytes:
     return nested
 
 
+def _names(after: bytes) -> bool:
+    """Whether the string before this was a field's name."""
+    return after.startswith(b":") or after.lstrip().startswith(b":")
+
+
 def _ambiguous(parts: list[bytes]) -> str | None:
     """Find a field that a parser could take for another: one that stands twice, or one with an escape in its name."""
-    names = [text for text, after in zip(parts[1::2], parts[2::2], strict=False) if after.lstrip().startswith(b":")]
+    names = [text for text, after in zip(parts[1::2], parts[2::2], strict=False) if _names(after)]
     if _ESCAPED in b"".join(names):
         return "a field's name has an escape in it"
     if len(set(names)) == len(names):
@@ -109,7 +114,7 @@ def _ambiguous(parts: list[bytes]) -> str | None:
                 here = set()
             elif outer:
                 here = outer.pop()
-        if after.lstrip().startswith(b":"):
+        if _names(after):
             if text in here:
                 return f"field {text.decode()[:64]!r} is repeated"
             here.add(text)

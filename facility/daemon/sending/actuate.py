@@ -55,6 +55,7 @@ class Actuator:
         self._decision: Decision | None = None
         self._plan_id = ""
         self._sent: dict[str, PoolCaps] = {}
+        self._as_sent: tuple[Decision, Decision] | None = None
         self._last: dict[str, Told] = {}
         self._queued = True
         self.seq = 0
@@ -75,7 +76,10 @@ class Actuator:
 
     def as_sent(self, decision: Decision) -> Decision:
         """`decision` with the caps that were sent last: where they are still to rise, with those that they have."""
-        return replace(decision, pools=tuple(self._sent.get(caps.pool, caps) for caps in decision.pools))
+        if self._as_sent is None or self._as_sent[0] is not decision:
+            sent = replace(decision, pools=tuple(self._sent.get(caps.pool, caps) for caps in decision.pools))
+            self._as_sent = (decision, sent)
+        return self._as_sent[1]
 
     def resume(self, decision: Decision, now: datetime) -> None:
         """Know what an earlier process published last."""
@@ -175,7 +179,7 @@ class Actuator:
             free = caps.pool in self._at_once
             self._climb.turns.follow(caps.pool, caps_of(caps, pool.gpus), self.in_force.low(caps.pool), now, free=free)
             self.in_force.sent(caps, order.valid_until, seq)
-            self._sent[caps.pool] = caps
+            self._sent[caps.pool], self._as_sent = caps, None
 
     def _jobs(self, decision: Decision, action: str, now: datetime) -> None:
         for order in decision.jobs:
