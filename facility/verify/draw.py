@@ -17,7 +17,6 @@ from facility.decision import Decision, PoolCaps
 from facility.site import Curve, Pool, Site
 from facility.snapshot import Job, Snapshot
 
-
 _CAP_W = attrgetter("cap_w")
 
 

@@ -138,4 +138,18 @@ MUTANTS = (
         "mine = [p for p in orders if p.target == asked.target]",
         (DESK + "test_a_release_lets_go_what_its_priority_reaches_and_names_the_rest",),
     ),
+    Mutant(
+        "an end that was stored by a process that died is told by nobody",
+        "facility/daemon/answering/people.py",
+        "        self._desk.recall(now)\n",
+        "",
+        ("tests/facility/test_daemon.py::test_an_end_that_a_process_stored_and_died_before_it_told_is_told_by_the_next_one_once",),
+    ),
+    Mutant(
+        "an end is told at every start",
+        "facility/journal/overrides.py",
+        "action IN ('expired', 'superseded', 'cleared')",
+        "action IN ('superseded', 'cleared')",
+        ("tests/facility/test_daemon.py::test_an_end_that_a_process_stored_and_died_before_it_told_is_told_by_the_next_one_once",),
+    ),
 )

@@ -319,6 +319,27 @@ MUTANTS = (
         (GOVERNED + "test_what_goes_on_after_a_command_must_fit_or_safe_caps_are_sent",),
     ),
     Mutant(
+        "what is in force is judged once and for all",
+        "facility/daemon/governor.py",
+        "            if less.pools != now.pools:",
+        "            if less.pools == now.pools:",
+        (GOVERNED + "test_as_it_gets_warmer_caps_give_way_when_the_first_step_of_the_plan_is_over_though_no_cycle_comes",),
+    ),
+    Mutant(
+        "a plan's first step is not judged for as long as it lasts",
+        "facility/daemon/governor.py",
+        "timedelta(seconds=now.first_step_s or 0.0):",
+        "timedelta(0):",
+        (GOVERNED + "test_as_it_gets_warmer_caps_give_way_when_the_first_step_of_the_plan_is_over_though_no_cycle_comes",),
+    ),
+    Mutant(
+        "safe caps heat a hall that is too hot",
+        "facility/daemon/governor.py",
+        "        if worse and self.in_force is not None:\n",
+        "        if worse and self.in_force is None:\n",
+        (GOVERNED + "test_safe_caps_give_a_hall_that_is_too_hot_no_more_than_it_has",),
+    ),
+    Mutant(
         "a plan is followed while nobody hears it",
         "facility/daemon/governor.py",
         '        if self.outcome.mode == "NORMAL":\n            self._go_on(here, reason)\n',
