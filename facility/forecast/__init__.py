@@ -1,8 +1,10 @@
 """Forecast: what is expected of each step - told by files or the bus, learnt from what was seen, else the site's own stated value.
 
-`expected` gathers it for a plan.
+`expected` gathers it for a plan. `outlook` says what comes after the last that is known of a series, with the band that it will be in,
+and `arrivals` what work is still to come; `slots` and `learnt` are how they do it.
 """
 
 from facility.forecast.expected import Forecast, Signals, by_local_hour, demand_of, expect, hours_between
+from facility.forecast.outlook import Band, outlook
 
-__all__ = ["Forecast", "Signals", "by_local_hour", "demand_of", "expect", "hours_between"]
+__all__ = ["Band", "Forecast", "Signals", "by_local_hour", "demand_of", "expect", "hours_between", "outlook"]
