@@ -1,11 +1,13 @@
 """Signals: the latest step series from outside - price, carbon, weather, grid limit - and what they say for a plan's steps.
 
-A signal that covers only part of the horizon is used for that part; the site file's own values stand for the rest. A limit
-counts for every step that it touches, with its lowest value there. What is not believable is refused, and the one before stays; so is
-what is past already. `amiss` tells what was refused, what ran out, and what has gaps.
+A signal that covers only part of the horizon is used for that part. For the rest stands what was learnt from its past, where that is two
+days or more (`facility.forecast.past`), else the site file's own values; whoever withdraws a signal takes back what was learnt from it. A
+limit counts for every step that it touches, with its lowest value there. What is not believable is refused, and the one before stays; so
+is what is past already. `amiss` tells what was refused, what ran out, and what has gaps.
 
 The base load of the halls is expected as it is told. Where that is below the site file's, limits hold at the file's all the same: what
-somebody forecasts may lower caps, and never raises one. A load under which the fallback caps would not fit is not believed.
+somebody forecasts may lower caps, and never raises one. Where load or weather are learnt, limits hold at their P90. A load under which
+the fallback caps would not fit is not believed.
 
 A grid event is kept as it was told, for only a plan's baseline says what it asks of each step; a firm one is a limit as well. While one
 lasts, `target_kw` tells what the meter is to be held to.
@@ -16,21 +18,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facility.base_load import base_kw, too_heavy, with_base
 from facility.bus import messages as m
 from facility.bus.messages import Rejected, decode
 from facility.errors import InputError
 from facility.events import LONGEST_RAMP_MIN, Event
-from facility.forecast import Forecast, by_local_hour, expect
+from facility.forecast import Band, Forecast, Past, by_local_hour, expect
 from facility.inputs.series import CARBON, LOAD, OUTDOOR, PRICE, Series
 from facility.overrides.arbitrate import CRITICAL_PRIORITY, Bounds
 from facility.overrides.proposal import Proposal
 from facility.site import Site
 from facility.steps import Edges, as_datetime64
-from facility.verify import fallback_caps, fits
 from models.horizon import Floats
 
 PAYLOADS: dict[str, type[m.Series]] = {
@@ -49,13 +52,13 @@ QUANTITIES = {"grid_price": PRICE, "grid_carbon": CARBON, "signal_weather": OUTD
 
 
 class Signals:
-    """The latest signal of each kind."""
+    """The latest signal of each kind; `past` is what was known of them so far, and is told what comes."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, site: Site, past: Past | None = None) -> None:
+        self._site, self._zone, self._past = site, ZoneInfo(site.timezone), past or Past()
         self._series: dict[str, Series] = {}
         self._refused: dict[str, str] = {}
-        self._loaded: tuple[Site, float, Site] = (site, _base_kw(site), site)
+        self._loaded: tuple[Site, float, Site] = (site, base_kw(site), site)
         self._event: tuple[Event, ...] = ()
         self.ordered: tuple[Event, ...] = ()
         """Grid events that came another way than by their topic."""
@@ -80,7 +83,8 @@ class Signals:
             series, at = self._series[name], as_datetime64([now])[0]
             gaps = (series.start[1:] > series.end[:-1]) & (series.start[1:] > at)
             if series.end[-1] <= at:
-                found[name] = f"it ended at {_clock(series.end[-1])}; the site's own values hold"
+                holds = "what was learnt of it holds" if self._past.teaches(QUANTITIES[name], now) else "the site's own values hold"
+                found[name] = f"it ended at {_clock(series.end[-1])}; {holds}"
             elif gaps.any():
                 gap = int(np.flatnonzero(gaps)[0])
                 span = f"from {_clock(series.end[gap])} to {_clock(series.start[gap + 1])}"
@@ -94,6 +98,8 @@ class Signals:
             return self._accept_event(payload)
         if not payload:
             self._series.pop(name, None)
+            if name in QUANTITIES:
+                self._past.forget(QUANTITIES[name])
             return None
         try:
             told = decode(payload, PAYLOADS[name])
@@ -106,6 +112,8 @@ class Signals:
         if (start >= end).any() or (start[1:] <= start[:-1]).any():
             return "its intervals last less than a second"
         self._series[name] = Series(name, told.unit, start, end, values)
+        if name in QUANTITIES and now is not None:
+            self._past.tell(QUANTITIES[name], self._series[name], now)
         return None
 
     def _accept_event(self, payload: bytes) -> str | None:
@@ -125,17 +133,25 @@ class Signals:
     def forecast(self, edges: Edges, site: Site | None = None) -> Forecast:
         """What is expected for the steps between `edges`, for the contracts of `site` where it is not the site file's."""
         own = expect(site or self._site, edges, {})
-        told = tuple(SAID[name] for name in self._series if name in SAID)
-        load_kw, load_high_kw = self._load_kw(edges)
+        learnt = {name: band for name, kind in QUANTITIES.items() if (band := self._past.ahead(kind, edges, self._zone))}
+        known = tuple(SAID[name] for name in self._series.keys() | learnt.keys() if name in SAID)
+        said = (f"{SAID[name]} beyond what was told: {band.said}" for name, band in learnt.items() if band.said)
+        load_kw, load_high_kw = self._load_kw(edges, learnt.get("signal_load"))
+        weather = learnt.get("signal_weather")
         return replace(
             own,
             load_kw=load_kw,
             load_high_kw=load_high_kw,
-            price_per_mwh=self._over("grid_price", edges, own.price_per_mwh),
-            carbon_g_per_kwh=self._over("grid_carbon", edges, own.carbon_g_per_kwh),
-            outdoor_c=self._over("signal_weather", edges, own.outdoor_c),
-            assumed=tuple(text for text in own.assumed if not text.startswith(told)),
+            price_per_mwh=self._expected("grid_price", edges, own.price_per_mwh, learnt),
+            carbon_g_per_kwh=self._expected("grid_carbon", edges, own.carbon_g_per_kwh, learnt),
+            outdoor_c=self._expected("signal_weather", edges, own.outdoor_c, learnt),
+            outdoor_high_c=None if weather is None or not weather.said else self._over("signal_weather", edges, weather.high),
+            assumed=(*(text for text in own.assumed if not text.startswith(known)), *said),
         )
+
+    def _expected(self, name: str, edges: Edges, own: Floats, learnt: Mapping[str, Band]) -> Floats:
+        """What is told, learnt, or else the site's own."""
+        return self._over(name, edges, learnt[name].mean if name in learnt else own)
 
     def outdoor_c(self, edges: Edges) -> float:
         """The temperature expected in the first step between `edges`, degC: as told, else the site's own design day's."""
@@ -147,19 +163,20 @@ class Signals:
         """`site` with the base load that limits hold at in the first step between `edges`; the same object where it is the file's."""
         load_kw, high_kw = self._load_kw(edges[:2])
         held = high_kw if high_kw is not None else load_kw
-        if held is None or held[0] == _base_kw(site):
+        if held is None or held[0] == base_kw(site):
             return site
         if self._loaded[:2] != (site, float(held[0])):
-            self._loaded = (site, float(held[0]), _with_base(site, float(held[0])))
+            self._loaded = (site, float(held[0]), with_base(site, float(held[0])))
         return self._loaded[2]
 
-    def _load_kw(self, edges: Edges) -> tuple[Floats | None, Floats | None]:
-        """The base load expected in each step and, where any of that is below the site file's, what limits hold at; kW."""
-        if "signal_load" not in self._series:
+    def _load_kw(self, edges: Edges, learnt: Band | None = None) -> tuple[Floats | None, Floats | None]:
+        """The base load expected in each step and, where any of that is below the site file's, or learnt, what limits hold at; kW."""
+        if "signal_load" not in self._series and learnt is None:
             return None, None
-        own = np.full(len(edges) - 1, _base_kw(self._site))
-        told = self._over("signal_load", edges, own)
-        return told, np.maximum(told, own) if (told < own).any() else None
+        own = np.full(len(edges) - 1, base_kw(self._site))
+        told = self._over("signal_load", edges, own if learnt is None else learnt.mean)
+        held = np.maximum(told if learnt is None else self._over("signal_load", edges, learnt.high), own)
+        return told, held if (held > told).any() else None
 
     def limited(self, asked: Bounds, edges: Edges, proposals: Sequence[Proposal] = ()) -> Bounds:
         """`asked` with the grid's own limit, and with what firm events allow, where that is lower, except while an import limit of
@@ -193,16 +210,7 @@ class Signals:
             return f"a value is not in {low:g} to {high:g} {told.unit}"
         if name in QUANTITIES and now is not None and told.points[-1].end <= now:
             return f"all of it is past, it ended at {told.points[-1].end:%Y-%m-%d %H:%M} UTC"
-        return self._too_heavy(float(values.max())) if name == "signal_load" else None
-
-    def _too_heavy(self, load_kw: float) -> str | None:
-        """Say what breaks where the halls draw `load_kw` and every GPU its fallback cap; None where nothing does that would not anyway."""
-        caps, hottest_c = fallback_caps(self._site), max(self._site.weather.outdoor_by_hour_c)
-        broken = {v.asset: v for v in fits(_with_base(self._site, load_kw), caps, hottest_c)}
-        new = broken.keys() - {v.asset for v in fits(self._site, caps, hottest_c)}
-        if load_kw <= _base_kw(self._site) or not new:
-            return None
-        return f"with {load_kw:g} kW the fallback caps would not fit under {min(new)}; if it is true, raise the halls' base_kw in the site file"
+        return too_heavy(self._site, float(values.max())) if name == "signal_load" else None
 
     def _over(self, name: str, edges: Edges, otherwise: Floats) -> Floats:
         series = self._series.get(name)
@@ -222,18 +230,6 @@ def _lowest(series: Series, edges: NDArray[np.datetime64]) -> list[float]:
     touches = (series.start < edges[1:, None]) & (series.end > edges[:-1, None])
     lowest: list[float] = np.where(touches, series.value, np.inf).min(axis=1).tolist()
     return lowest
-
-
-def _base_kw(site: Site) -> float:
-    return sum(hall.base_kw for hall in site.halls.values())
-
-
-def _with_base(site: Site, load_kw: float) -> Site:
-    """The site with `load_kw` shared among its halls as the file's base load is, equally where it has none."""
-    all_kw = _base_kw(site)
-    shares = {name: hall.base_kw / all_kw if all_kw else 1 / len(site.halls) for name, hall in site.halls.items()}
-    halls = {name: hall.model_copy(update={"base_kw": shares[name] * load_kw}) for name, hall in site.halls.items()}
-    return site.model_copy(update={"halls": halls})
 
 
 def _clock(at: np.datetime64) -> str:

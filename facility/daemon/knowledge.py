@@ -14,8 +14,10 @@ from facility.daemon.ledger import Ledger
 from facility.daemon.situation import Situation
 from facility.errors import InputError
 from facility.events import Event
-from facility.forecast import Forecast
+from facility.forecast import Forecast, Past
+from facility.forecast.past import PREFIX
 from facility.history import Note
+from facility.inputs.series import OUTDOOR as OUTDOOR_C
 from facility.journal.journal import Journal
 from facility.journal.store import StoreFault
 from facility.overrides.arbitrate import bounds
@@ -47,7 +49,8 @@ class Knowledge:
 
     def __init__(self, site: Site, journal: Journal, clock: Clock, note: Note) -> None:
         self._site, self._journal, self._clock = site, journal, clock
-        self._telemetry, self._signals = Telemetry(site, note), Signals(site)
+        self._past = Past(journal.get_all(PREFIX))
+        self._telemetry, self._signals = Telemetry(site, note), Signals(site, self._past)
         self.desk = OverrideDesk(site, journal, jobs=self._pool_of, elapsed_s=clock.elapsed_s)
         self.rentals = RentalDesk(site, journal, self._pool_of, clock.now())
         self.ledger = Ledger(site, journal, self.rentals.in_force)
@@ -130,6 +133,11 @@ class Knowledge:
         served = served_gpus(site, gone, {pool: gpus_left(site, pool, edges)[0] for pool in gone}, rented)
         return site, replace(self._signals.forecast(edges, site), rented_gpus={**rented, **served})
 
+    def learn(self, here: Situation) -> None:
+        """Keep in mind what is measured of what is to be expected later."""
+        if here.snapshot.outdoor_c is not None and not here.snapshot.doubts.get(OUTDOOR):
+            self._past.measure(OUTDOOR_C, here.now, here.snapshot.outdoor_c)
+
     def gone(self, now: datetime) -> Gone:
         """Count the GPUs that are gone, by pool."""
         return self._telemetry.gone(now)
@@ -167,7 +175,8 @@ class Knowledge:
 
     def remember(self) -> None:
         """Write down what a restart must not lose. Raises StoreFault."""
-        self._journal.put(FACT, self._telemetry.dump())
+        self._journal.put_all({FACT: self._telemetry.dump(), **self._past.changed()})
+        self._past.saved()
         self.ledger.remember()
 
     def _keep(self, order: str, payload: bytes) -> None:

@@ -46,7 +46,9 @@ def ask(known: Knowledge, governor: Governor, position_kw: tuple[float | None, .
     """Gather what is known for the steps between `edges`; under the daemon's lock. `unheard`: the broker does not answer."""
     now = edges[0]
     proposals = known.desk.standing(now)
-    made = governor.tightened(known.situation(now, proposals, edges))
+    here = known.situation(now, proposals, edges)
+    known.learn(here)
+    made = governor.tightened(here)
     made = replace(made, asked=replace(made.asked, position_kw=position_kw))
     site, forecast = known.foreseen(edges)
     site = governor.derated(site)

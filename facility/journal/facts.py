@@ -23,3 +23,7 @@ class Facts(Part):
         """Give the fact under a key; None where there is none."""
         rows = self._store.read("SELECT json FROM fact WHERE key = ?", key)
         return bytes(rows[0][0]) if rows else None
+
+    def get_all(self, prefix: str) -> dict[str, bytes]:
+        """Give the facts whose keys begin so, by key."""
+        return {key: bytes(json) for key, json in self._store.read("SELECT key, json FROM fact WHERE substr(key, 1, ?) = ?", len(prefix), prefix)}
