@@ -4,8 +4,23 @@
 `slots` and `learnt` are how it does. `past` remembers what it learns from. `arrivals` says what work is still to come.
 """
 
+from facility.forecast.arrivals import Arrivals, Coming, JobSeen, arrivals
 from facility.forecast.expected import Forecast, Signals, by_local_hour, demand_of, expect, hours_between
 from facility.forecast.outlook import Band, outlook
 from facility.forecast.past import Past
 
-__all__ = ["Band", "Forecast", "Past", "Signals", "by_local_hour", "demand_of", "expect", "hours_between", "outlook"]
+__all__ = [
+    "Arrivals",
+    "Band",
+    "Coming",
+    "Forecast",
+    "JobSeen",
+    "Past",
+    "Signals",
+    "arrivals",
+    "by_local_hour",
+    "demand_of",
+    "expect",
+    "hours_between",
+    "outlook",
+]
