@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -14,11 +15,14 @@ from facility.bus.interface import Message
 from facility.clock import ManualClock
 from facility.config import load_site
 from facility.daemon.knowledge import Knowledge
+from facility.decide import Optimised, decide
 from facility.forecast import Past
 from facility.forecast.past import PREFIX, RING
 from facility.inputs.series import OUTDOOR, PRICE, Series
 from facility.journal.journal import Journal
+from facility.overrides.arbitrate import bounds
 from facility.signals import Signals
+from facility.snapshot import Snapshot
 from facility.steps import as_datetime64, rolling
 
 SITE = load_site("site_configs/demo.yaml")
@@ -192,3 +196,18 @@ def test_a_daemon_goes_on_learning_where_the_one_before_it_ended(tmp_path: Path)
         _, again = Knowledge(SITE, journal, clock, lambda *_: None).foreseen(edges)
     assert again.price_per_mwh.tolist() == expected.price_per_mwh.tolist()
     assert any("learnt from 10 days" in text for text in again.assumed)
+
+
+def test_a_plan_by_what_was_learnt_is_certified_and_leaves_room_for_a_warm_day() -> None:
+    past = Past()
+    signals, rng = Signals(SITE, past), np.random.default_rng(2)
+    day_ahead(signals, 30, NOW)
+    for hour in range(-24 * 30, 0):
+        past.measure(OUTDOOR, NOW + (hour + 0.5) * HOUR, 22 + 5 * np.sin((hour - 8) / 24 * 2 * np.pi) + rng.normal())
+    edges = rolling(NOW)
+    learnt = signals.forecast(edges)
+    sure = replace(learnt, outdoor_high_c=None)
+    held, free = (decide(SITE, Snapshot(at=NOW), each, bounds(SITE, (), NOW, edges), edges, 60) for each in (learnt, sure))
+    assert isinstance(held, Optimised)
+    assert isinstance(free, Optimised)
+    assert held.plan.account.import_kw.max() <= free.plan.account.import_kw.max() + 1e-6
