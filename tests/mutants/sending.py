@@ -249,11 +249,11 @@ MUTANTS = (
         (KEPT_BACK + "test_the_gate_keeps_back_nothing_that_the_actuator_thinks_safe",),
     ),
     Mutant(
-        "a battery's order counts as often as it is told",
+        "of a battery's orders the highest alone is remembered, not the one that lasts longer",
         "facility/daemon/sending/in_force.py",
         "if any(kw >= ordered[0] and end >= until for kw, end in every):",
-        "if False:",
-        (KEPT_BACK + "test_of_a_battery_they_know_the_same_however_often_it_is_told_the_same",),
+        "if any(kw >= ordered[0] for kw, _ in every):",
+        (ACTUATE + "test_of_a_battery_an_order_that_another_outlasts_with_no_less_is_forgotten",),
     ),
     Mutant(
         "the gate does not know what is not measured",
