@@ -77,7 +77,8 @@ class Upkeep:
             self._guard(now)
         if rooms.actuator.due(now) and rooms.release(rooms.known.situation(now)):
             self._wake()
-        if (reason := rooms.breaches.look(now)) and governor.outcome.mode != "SAFE":
+        amid = self._clock.now() < now  # a clock that was set back: what was found has to do with it, and all begins anew
+        if not amid and (reason := rooms.breaches.look(now)) and governor.outcome.mode != "SAFE":
             governor.safe(rooms.known.situation(now), reason)
         rooms.rivals.look(now)
         self.passing.look(now)

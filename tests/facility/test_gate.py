@@ -152,12 +152,20 @@ def test_i5_nothing_goes_out_that_was_not_accepted(porter: Porter) -> None:
 def test_i6_an_order_ends_and_silence_falls_back_to_what_fits(porter: Porter) -> None:
     porter.settle(200, 200)
     porter.accept(250, 250)
-    for valid_until in (NOW, NOW + timedelta(minutes=15, seconds=2)):
-        assert porter.caps("p", 250, valid_until=valid_until) == (False, {6})
-        assert porter.caps("p", 200, valid_until=valid_until) == (True, {6})
-        assert porter.say("battery/b/desired", power_kw=0.0, valid_until=valid_until) == (False, {5, 6})
+    late = NOW + timedelta(minutes=15, seconds=2)
+    assert porter.caps("p", 250, valid_until=late) == (False, {6})
+    assert porter.caps("p", 200, valid_until=late) == (True, {6})
+    assert porter.say("battery/b/desired", power_kw=0.0, valid_until=late) == (False, {5, 6})
     for fallback_cap_w in (99, 201, 401):
         assert porter.caps("p", 250, fallback_cap_w=fallback_cap_w) == (False, {6})
+
+
+def test_what_has_ended_before_it_is_sent_is_not_sent_and_breaks_nothing(porter: Porter) -> None:
+    porter.settle(200, 200)
+    porter.accept(250, 250)
+    assert porter.caps("p", 250, valid_until=NOW) == (False, set())
+    assert porter.caps("p", 100, valid_until=NOW) == (False, set())
+    assert porter.caps("p", 250) == (True, set())
 
 
 def test_i14_numbers_only_grow_over_all_topics_but_the_same_bytes_may_be_said_again(porter: Porter) -> None:

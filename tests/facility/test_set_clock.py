@@ -168,6 +168,25 @@ def test_while_messages_are_read_the_clock_may_be_set_too(house: Set, monkeypatc
     assert not done
 
 
+@pytest.mark.breaks_invariants
+def test_a_clock_that_is_set_amid_sending_is_no_fault_of_the_service(house: Set, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gate keeps back what would last for a day, and nobody is told to report it."""
+    known, governor, gate = house.daemon.rooms.known, house.daemon.rooms.governor, house.daemon.rooms.gate
+
+    def sends(now: datetime) -> None:
+        here = known.situation(now)
+        house.clock.jump(-DAY)
+        governor.safe(here, "somebody sets the clock")
+
+    monkeypatch.setattr(house.daemon.upkeep, "_guard", sends)
+    house.daemon.upkeep.guard_s -= 1
+    house.pass_by(0.5)
+    assert set(gate.counts) == {6}
+    assert not [entry for entry in house.journal.account(datetime(1970, 1, 1, tzinfo=UTC)) if entry.sort == "alarm"]
+    house.pass_by(RETAINED_S + 0.5)
+    assert house.mode() == "HOLD"
+
+
 def test_a_small_correction_is_nothing(house: Set) -> None:
     epoch = house.order_of()[0]
     house.clock.jump(-1.5)

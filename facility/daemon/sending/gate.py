@@ -11,7 +11,8 @@
 | all else                        | I15 at most 64 KiB                                                           | is not sent       |
 
 What lowers is never kept back (I7): whoever is to obey it may refuse it, and the fallback caps follow. A message that repeats, byte for
-byte, the last one on its topic passes: the broker is a cable. What was found waits in `take` for whoever tells it and acts on it.
+byte, the last one on its topic passes: the broker is a cable. What has ended by the time that it comes here is of no use to anybody, and
+breaks nothing: a clock was set forward, or the process stood still. What was found waits in `take` for whoever tells it and acts on it.
 """
 
 from __future__ import annotations
@@ -104,6 +105,8 @@ class Gate(Over):
         caps, asset = issubclass(topic.payload, CapDesired), next(reversed(ids.values()))
         try:
             order = ORDERS[name].decode(message.payload)
+            if order.valid_until <= self._clock.now():
+                return False
             broken, lowers = self._judged(asset, order)
         except (ValueError, msgspec.MsgspecError) as error:
             broken, lowers = (Broken(3, asset, f"no order: {str(error)[:200]}"),), False
