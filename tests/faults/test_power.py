@@ -43,10 +43,6 @@ def ups_kw(house: WiredHouse, since: float) -> list[float]:
     return [sample["value"] for sample in house.ear.since(since, UPS)]
 
 
-def highest_w(sent: dict[str, Any]) -> int:
-    return max([sent["cap_w"], *(group["cap_w"] for group in sent["groups"])])
-
-
 def sum_w(house: WiredHouse, pool: str, sent: dict[str, Any]) -> int:
     """The sum of the caps of a message."""
     return sum(g["cap_w"] * g["gpus"] for g in sent["groups"]) + sent["cap_w"] * (POOLS[pool] - sum(g["gpus"] for g in sent["groups"]))
