@@ -53,6 +53,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def highest_w(sent: dict[str, Any]) -> int:
+    """The highest cap that a message for a pool has, W."""
+    return max([sent["cap_w"], *(group["cap_w"] for group in sent["groups"])])
+
+
 def end(child: subprocess.Popen[bytes]) -> None:
     """Kill a process, stopped or not, and wait for its end."""
     if child.poll() is None:
@@ -265,8 +270,7 @@ class House:
         self.until(lambda: any(r["status"] == "cleared" for r in self.ear.since(began, topic)), 2, f"the end of {name}")
 
     def highest_cap(self) -> int:
-        sent = self.ear.told(CAPS)
-        return max([sent["cap_w"], *(group["cap_w"] for group in sent["groups"])])
+        return highest_w(self.ear.told(CAPS))
 
     def trouble(self, **what: Any) -> float:
         """Have something go wrong in the plant (`facility.simulate.trouble`), nothing without arguments; tells the instant before."""

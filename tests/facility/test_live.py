@@ -26,15 +26,17 @@ from facility.commands import status as status_room
 from facility.commands.audit import run_audit
 from facility.commands.override import Command, run_override
 from facility.commands.status import run_status
-from tests.processes import CAPS, METER, POOL, ROOT, SITE, SPEED, House, needs_mosquitto
+from tests.processes import CAPS, METER, POOL, ROOT, SITE, SPEED, House, highest_w, needs_mosquitto
 
 pytestmark = needs_mosquitto
+ROOMY = ("grid.import_limit_kw=900",)
+"""A limit that nothing here comes near: a meter above it makes caps give way, whatever a test waits for."""
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     with ExitStack() as stack:
-        yield House(tmp_path_factory.mktemp("live"), stack)
+        yield House(tmp_path_factory.mktemp("live"), stack, settings=ROOMY)
 
 
 def test_an_override_is_answered_and_in_force_within_two_seconds_planned_around_and_gone_at_its_end(house: House) -> None:
@@ -98,7 +100,7 @@ def test_garbage_is_answered_and_stops_nothing(house: House) -> None:
 
 def test_an_import_limit_is_metered_within_ten_seconds(house: House) -> None:
     house.until(lambda: house.mode() == "NORMAL", 5, "a plan")
-    assert house.metered(house.began)[-1] > 640
+    house.until(lambda: house.metered(house.began)[-1] > 640, 12, "more than that")
     began = time.monotonic()
     assert house.order("grid/main", "limit", "import_limit_kw", 640)["status"] == "accepted"
     house.until(lambda: house.metered(began)[-1:] and house.metered(began)[-1] <= 640, 10, "an import of 640 kW")
@@ -114,9 +116,9 @@ def test_the_history_tells_what_was_measured_planned_and_sent(house: House) -> N
         return {point["point"]: point for point in json.loads(facility(*span, "--json"))["points"]}
 
     span, key = ("--from", "2026-07-15T10:00Z", "--to", "2026-07-15T12:00Z"), "site/meter/main/import_kw"
-    bad = told()[key]["bad"]
     house.until(lambda: house.mode() == "NORMAL", 5, "a plan")
-    began = time.monotonic()
+    time.sleep(1.5)  # until what was said before is written down
+    bad, began = told()[key]["bad"], time.monotonic()
     house.publish(METER, json.dumps({"value": -1e9}))
     house.until(lambda: time.monotonic() - began > 1.5, 3, "the next second of readings")
     points = told()
@@ -127,7 +129,7 @@ def test_the_history_tells_what_was_measured_planned_and_sent(house: House) -> N
     assert min(heard) <= meter["low"] <= meter["mean"] <= meter["high"] <= max(heard)
     planned = [plan["steps"][0]["import_kw"] for plan in house.ear.since(0, f"{ROOT}/plan/current")]
     assert round(points["site/meter/main/planned_import_kw"]["last"], 3) in planned
-    assert points["h1/pool/h1-b/sent_cap_w"]["last"] == house.highest_cap()
+    assert points["h1/pool/h1-b/sent_cap_w"]["last"] in {highest_w(sent) for sent in house.ear.since(0, CAPS)}
     table = facility(*span, "--points", "site/meter/*", "--every", "1min")
     assert key in table
     assert "gaps of 0:01:00" in table

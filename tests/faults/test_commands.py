@@ -13,7 +13,7 @@ import pytest
 from tests.faults.conftest import PATIENCE_S, WiredHouse
 from tests.faults.fault import Fault
 from tests.faults.sender import Sender
-from tests.processes import CAPS, POOL, ROOT, needs_mosquitto
+from tests.processes import CAPS, POOL, ROOT, highest_w, needs_mosquitto
 
 pytestmark = needs_mosquitto
 SET, RESULT, STATE = (f"{ROOT}/override/{POOL}/{what}" for what in ("set", "result", "state"))
@@ -27,10 +27,6 @@ def command(name: str, **more: Any) -> bytes:
 
 def heard(house: WiredHouse, since: float, payload: bytes, times: int = 1) -> bool:
     return [m.payload for m in house.ear.messages(since, SET)].count(payload) >= times
-
-
-def highest_w(sent: dict[str, Any]) -> int:
-    return max([sent["cap_w"], *(group["cap_w"] for group in sent["groups"])])
 
 
 def test_fault_33_a_command_that_comes_twice_or_more_acts_once(house: WiredHouse, fault: Fault) -> None:
@@ -64,7 +60,7 @@ def test_fault_34_what_was_in_force_yesterday_does_not_act_again_and_raises_an_a
     house.publish(SET, payload)
     assert house.answer(POOL, "yesterday", began)["status"] == "accepted"
     house.until(lambda: any(answer["status"] == "expired" for answer in house.ear.since(began, RESULT)), 4, "its end")
-    house.until(lambda: highest_w(house.ear.told(CAPS)) > 170, PATIENCE_S, "caps that have risen again")
+    house.until(lambda: house.highest_cap() > 170, PATIENCE_S, "caps that have risen again")
     again = time.monotonic()
     fault(lambda: house.publish(SET, payload))
     fault.proven(lambda: heard(house, again, payload), "nobody replays it")
