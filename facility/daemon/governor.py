@@ -182,12 +182,13 @@ class Governor:
     def judge_again(self, here: Situation) -> None:
         """Lower caps where feeders do not carry what is in force any more: as it gets warmer plants draw more, and no plan may come.
 
-        What a plan had in mind for its first step was judged for as long as that lasts.
+        As long as a plan's first step lasts its halls move as it wants them to; after that all is steady.
         """
         now = self.in_force
-        if now is None or here.now >= now.until or here.now < now.at + timedelta(seconds=now.first_step_s or 0.0):
+        if now is None or here.now >= now.until:
             return
-        now = goes_on(here.site, now, here.snapshot, here.now, now.until, here.outdoor_c)
+        if here.now >= now.at + timedelta(seconds=now.first_step_s or 0.0):
+            now = goes_on(here.site, now, here.snapshot, here.now, now.until, here.outdoor_c)
         if worse_than(verify_worst(here.site, here.snapshot, now, outdoor_c=here.outdoor_c), self.verdict):
             less = carried(here.site, here.snapshot, now, here.outdoor_c)
             if less.pools != now.pools:  # else all are at their lowest

@@ -74,11 +74,11 @@ def cooled(tmp_path: Path) -> Iterator[House]:
     made.kill()
 
 
-def warms(house: House, outdoor_c: float, minutes: int) -> None:
+def warms(house: House, outdoor_c: float, minutes: int, air_c: float = 24.0) -> None:
     """Let time pass, with readings of the weather and of the hall's air in every half of a minute."""
     for n in range(2 * minutes):
         house.clock.advance(30)
-        for sensor, value_c in (("site/weather/outdoor/temperature_c", outdoor_c), ("h/hall/h/air_temperature_c", 24.0)):
+        for sensor, value_c in (("site/weather/outdoor/temperature_c", outdoor_c), ("h/hall/h/air_temperature_c", air_c)):
             house.say(f"tele/{sensor}", {"value": value_c + n * 1e-3, "timestamp": int(house.clock.now().timestamp() * 1000)})
         house.daemon.upkeep.guard_s -= 30  # which goes by the machine's clock
         house.daemon.upkeep.judged_s -= 30
@@ -104,6 +104,17 @@ def test_as_it_gets_warmer_caps_give_way_when_the_first_step_of_the_plan_is_over
     sent = cooled.retained("cap/h/p/desired")
     warms(cooled, 30.0, minutes=3)
     assert cooled.retained("cap/h/p/desired") == sent, "what fits is not sent again"
+
+
+def test_amid_a_first_step_whose_hall_is_as_warm_as_it_was_to_be_caps_give_way_too(cooled: House) -> None:
+    assert cooled.daemon.cycle().mode == "NORMAL"
+    began = cooled.daemon.rooms.governor.in_force
+    assert began is not None
+    (wanted_c,) = [c for order in began.cooling for _, c in order.hall_c]
+    warms(cooled, 30.0, minutes=3, air_c=wanted_c)
+    assert cooled.clock.now() < began.at + timedelta(seconds=began.first_step_s or 0)
+    assert (worst(cooled), cooled.mode()) == ((), "NORMAL")
+    assert 300 < cooled.caps()["c"] < 400
 
 
 def test_what_somebody_commands_over_safe_caps_gives_way_too_as_it_gets_warmer(cooled: House) -> None:

@@ -106,6 +106,7 @@ class Gate(Over):
         try:
             order = ORDERS[name].decode(message.payload)
             if order.valid_until <= self._clock.now():
+                log.warning("%s is not sent: it ended at %s", message.topic, order.valid_until)
                 return False
             broken, lowers = self._judged(asset, order)
         except (ValueError, msgspec.MsgspecError) as error:
