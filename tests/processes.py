@@ -40,11 +40,11 @@ METER = f"{ROOT}/tele/site/meter/main/import_kw"
 
 
 def until(true: Callable[[], Any], timeout_s: float = 10.0) -> bool:
-    """Wait until something holds; whether it did."""
+    """Wait until something holds; whether it did. Once it did it is not asked again: asking may be what ends it."""
     deadline = time.monotonic() + timeout_s
-    while not true() and time.monotonic() < deadline:
+    while not (holds := true()) and time.monotonic() < deadline:
         time.sleep(0.01)
-    return bool(true())
+    return bool(holds)
 
 
 def free_port() -> int:
