@@ -7,6 +7,9 @@
 What agents have lapses meanwhile and they go to their fallback caps by themselves. Only time in which this thread ran counts: a machine
 that was halted holds nothing against the loop. Should one thread keep all others from running, this one too, the kernel ends the
 process after `END_S` of its computing time, with the stacks (SIGPROF).
+
+What it shows goes past the log, straight to standard error, and from a thread that nobody waits for long: the loop may stand in the middle of
+a line of the log and keep its lock, or before a standard error that nobody reads.
 """
 
 from __future__ import annotations
@@ -15,15 +18,16 @@ import faulthandler
 import logging
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
+from datetime import datetime
 
 log = logging.getLogger(__name__)
 
 SLOW_S, DEAD_S, END_S = 2.0, 10.0, 15.0
 LOOK_S = 0.25
 BEAT_S = 1.0
+STDERR = 2
 STUCK = 3
 """Exit code of a process that ended itself."""
 
@@ -77,15 +81,24 @@ class Watchdog:
         self._silent_s += passed_s
         if self.stands and not self._logged:
             self._logged = True
-            log.error("the loop that reads and guards has stood still for %.1f s; all stacks:", self._silent_s)
-            self._stacks()
+            self._show("ERROR", f"the loop that reads and guards has stood still for {self._silent_s:.1f} s; all stacks:", self._stacks)
         if self._silent_s >= END_S:
-            log.critical("the loop has stood still for %.0f s: the process ends itself, to be started again", self._silent_s)
-            sys.stderr.flush()
+            self._show("CRITICAL", f"the loop has stood still for {self._silent_s:.0f} s: the process ends itself, to be started again")
             self._end(STUCK)
         if self._marked and now_s - self._beat_s >= BEAT_S:
             self._marked, self._beat_s = False, now_s
             self._alive()
+
+    def _show(self, level: str, words: str, more: Callable[[], None] = lambda: None) -> None:
+        line = f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S} {level} {__name__}: {words}\n"
+
+        def show() -> None:
+            os.write(STDERR, line.encode())
+            more()
+
+        showing = threading.Thread(target=show, name="watchdog shows", daemon=True)
+        showing.start()
+        showing.join(LOOK_S)
 
     def _run(self) -> None:
         while not self._over.wait(LOOK_S):

@@ -221,6 +221,7 @@ def test_a_rental_comes_and_goes_is_told_in_words_and_is_in_the_account(
     began = house.publish(f"{ROOT}/contract/lumen-burst/clear", json.dumps({"id": "rent-1", "by": "desk"}))
     house.until(lambda: house.ear.since(began, result), 2, "an answer")
     house.until(lambda: let(CAPS) == 0, 2, "caps without the rental")
+    house.until(lambda: "contract lumen-burst is over" in told.read_text(), 5, "the end of the rental in the tail")
     tail.send_signal(signal.SIGINT)
     assert tail.wait(5) == 0
     lines = told.read_text().splitlines()

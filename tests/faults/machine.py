@@ -23,7 +23,9 @@ def set_by_hand():
         return real()
 time.time = set_by_hand
 """
-SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17
+CONTINUE, DETACH, SEIZE, INTERRUPT = 7, 17, 0x4206, 0x4207
+FUTEX, FUTEX_OP, FUTEX_WAITS = {202, 98}, 0x7F, {0, 9, 11, 13}
+"""The call's number on x86-64 and on aarch64; the part of its second argument that says what to do; what of that waits."""
 
 
 def settable(folder: Path) -> dict[str, str]:
@@ -49,20 +51,38 @@ def state(pid: int, thread: int) -> str:
         return ""
 
 
+def waits(thread: int) -> bool:
+    """Whether the first thread of a process, stopped by a tracer, was within a call of the kernel that waits; also where it is no more."""
+    try:
+        number, *arguments = Path(f"/proc/{thread}/syscall").read_text().split()
+    except OSError:
+        return True
+    if int(number) < 0:
+        return False
+    return int(number) not in FUTEX or int(arguments[1], 16) & FUTEX_OP in FUTEX_WAITS
+
+
 @contextmanager
 def stopped(thread: int) -> Iterator[None]:
     """The first thread of a process does not run; the others do. Meanwhile `Popen.poll` is told of the stop, and would take it for an end.
 
-    It is stopped where it waits: anywhere else it might keep Python's lock, and with that all others.
+    It is stopped where it waits: anywhere else it might keep Python's lock, and with that all others. It may have gone on before the stop came:
+    then it is let go, and stopped again.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     over, begun = threading.Event(), threading.Event()
 
     def hold() -> None:  # what a tracer began only the same thread may end
         libc.ptrace(SEIZE, thread, None, None)
-        while state(thread, thread) not in ("S", ""):
-            pass
-        libc.ptrace(INTERRUPT, thread, None, None)
+        while True:
+            while state(thread, thread) not in ("S", ""):
+                pass
+            libc.ptrace(INTERRUPT, thread, None, None)
+            while state(thread, thread) not in ("t", ""):
+                pass
+            if waits(thread):
+                break
+            libc.ptrace(CONTINUE, thread, None, None)
         begun.set()
         over.wait()
         libc.ptrace(DETACH, thread, None, None)

@@ -78,7 +78,7 @@ def test_fault_47_a_loop_that_stands_still_is_shown_no_plan_is_sent_caps_fall_ba
     with ExitStack() as stack:
         fault(lambda: stack.enter_context(stopped(loop)))
         fault.proven(lambda: state(loop, loop) == "t", "the loop goes on")
-        house.until(lambda: "stood still for 2" in house.said()[log:], 4, "the stacks in the log")
+        house.until(lambda: "stood still for 2" in house.said()[log:], 8, "the stacks in the log")
         assert "most recent call first" in house.said()[log:]
         house.until(lambda: house.ear.told(REPORTED)["enforced_cap_w"] <= lowest, 15, "the fallback on the GPUs")
         house.until(lambda: "the process ends itself" in house.said()[log:], 16, "the end")

@@ -86,7 +86,7 @@ def test_a_machine_that_was_halted_holds_nothing_against_the_loop() -> None:
 
 
 HANGS = """
-import re, sys, time
+import logging, os, re, sys, time
 from facility.daemon import watchdog
 watchdog.SLOW_S, watchdog.END_S = 0.3, 1.0
 dog = watchdog.Watchdog(time.monotonic)
@@ -97,13 +97,24 @@ dog.mark()
 
 
 @pytest.mark.parametrize(
-    ("hang", "code"), [("time.sleep(30)", 3), ("re.match('(a+)+b', 'a' * 60)", -signal.SIGPROF)], ids=["others run", "nobody else runs"]
+    ("hang", "code"),
+    [
+        ("time.sleep(30)", 3),
+        ("logging.basicConfig(); logging.getLogger().handlers[0].acquire(); time.sleep(30)", 3),
+        ("re.match('(a+)+b', 'a' * 60)", -signal.SIGPROF),
+    ],
+    ids=["others run", "in the log", "nobody else runs"],
 )
 def test_a_process_that_hangs_shows_where_and_is_ended(hang: str, code: int) -> None:
     done = subprocess.run([sys.executable, "-c", HANGS.format(hang=hang)], capture_output=True, text=True, timeout=25, check=False)
     assert done.returncode == code
     assert "most recent call first" in done.stderr
     assert "line 8 in <module>" in done.stderr
+
+
+def test_a_process_that_stands_before_a_standard_error_that_nobody_reads_is_ended() -> None:
+    with subprocess.Popen([sys.executable, "-c", HANGS.format(hang="os.write(2, bytes(10**7))")], stderr=subprocess.PIPE) as process:
+        assert process.wait(25) == 3
 
 
 @pytest.fixture
