@@ -20,7 +20,7 @@ from facility.daemon.neighbours.pulse import last_will
 from facility.journal.journal import Journal
 from facility.snapshot import Job
 from tests.faults.proxy import Proxy
-from tests.processes import ROOT, SITE, Ear, Mosquitto
+from tests.processes import ROOT, SITE, Ear, Mosquitto, patience
 
 NOW = datetime(2026, 7, 15, 10, tzinfo=UTC)
 
@@ -62,7 +62,7 @@ class Inside:
         """Let everybody go on until something holds."""
         began = time.monotonic()
         while not holds():
-            if time.monotonic() - began > seconds:
+            if time.monotonic() - began > seconds * patience():
                 pytest.fail(f"{what} did not come within {seconds} s; {self.daemon.outcome}")
             self.go_on(0.0)
 
