@@ -49,6 +49,7 @@ SAID = {"grid_price": "price:", "grid_carbon": "carbon:", "signal_weather": "wea
 """How `Forecast.assumed` begins where nobody told."""
 QUANTITIES = {"grid_price": PRICE, "grid_carbon": CARBON, "signal_weather": OUTDOOR, "signal_load": LOAD}
 """Those that are expected for every step of a plan, so that they can run out."""
+QUARTER, HOUR = timedelta(minutes=15), timedelta(hours=1)
 
 
 class Signals:
@@ -153,11 +154,13 @@ class Signals:
         """What is told, learnt, or else the site's own."""
         return self._over(name, edges, learnt[name].mean if name in learnt else own)
 
-    def outdoor_c(self, edges: Edges) -> float:
-        """The temperature expected in the first step between `edges`, degC: as told, else the site's own design day's."""
-        first = edges[:2]
-        own = by_local_hour(self._site, first, self._site.weather.outdoor_by_hour_c)
-        return float(self._over("signal_weather", first, own)[0])
+    def warmest_c(self, now: datetime) -> float:
+        """The highest temperature expected within an hour of `now`, degC, as told, else of the site's own design day: it stands in for one that
+        nobody measures.
+        """
+        quarters = tuple(now + n * QUARTER for n in range(HOUR // QUARTER + 2))
+        own = by_local_hour(self._site, quarters, self._site.weather.outdoor_by_hour_c)
+        return float(self._over("signal_weather", quarters, own).max())
 
     def loaded(self, site: Site, edges: Edges) -> Site:
         """`site` with the base load that limits hold at in the first step between `edges`; the same object where it is the file's."""

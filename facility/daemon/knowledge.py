@@ -117,7 +117,7 @@ class Knowledge:
         asked = bounds(self._site, standing, now, steps, jobs={job.id: job.pool for job in snapshot.jobs})
         outdoor_c = snapshot.outdoor_c
         if outdoor_c is None:
-            outdoor_c = self._signals.outdoor_c(steps)
+            outdoor_c = self._signals.warmest_c(now)
             last = snapshot.doubts.get(OUTDOOR)
             if last is not None and last.value is not None:
                 outdoor_c = max(outdoor_c, last.value)

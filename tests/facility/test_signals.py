@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -41,6 +42,16 @@ def test_a_price_counts_for_the_steps_it_covers_and_the_tariff_for_the_others() 
     assert any(text.startswith("price") for text in own.assumed)
     assert not any(text.startswith("price") for text in told.assumed)
     assert any(text.startswith("weather") for text in told.assumed)
+
+
+def test_for_a_temperature_that_nobody_measures_stands_the_highest_expected_within_an_hour() -> None:
+    signals = Signals(SITE)
+    design, local = SITE.weather.outdoor_by_hour_c, HOURS[0].astimezone(ZoneInfo(SITE.timezone)).hour
+    for n in range(24):
+        assert signals.warmest_c(HOURS[0] + timedelta(hours=n, minutes=1)) == max(design[(local + n + k) % 24] for k in (0, 1))
+    signals.accept("signal_weather", series(1.0, 60.0, 3.0))
+    assert signals.warmest_c(HOURS[0]) == signals.warmest_c(HOURS[1] + timedelta(minutes=1)) == 60.0
+    assert signals.warmest_c(HOURS[2]) == max(3.0, design[(local + 3) % 24])
 
 
 def test_weather_and_carbon_count_and_an_empty_message_takes_them_back() -> None:
