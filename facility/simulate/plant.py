@@ -3,62 +3,59 @@
     feeder = below + loss_share * |below|,  below = what hangs on it and the feeders under it       import = the root feeders
 
 Every attribute is the truth (kW, kWh, degC, W); `readings()` is what instruments make of it. Integrated in
-sub-steps of at most a second; the same site, start, seed and calls give the same history to the last bit.
+sub-steps of at most a second, unless longer ones are allowed; the same site, start, seed and calls give the same history to the last bit.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from facility.sensors import Sensor, sensors
 from facility.simulate.battery import BatteryPlant
 from facility.simulate.cooling import HallAir, PlantRoom
-from facility.simulate.gpu import PoolPlant, through
+from facility.simulate.gpu import PoolPlant
 from facility.simulate.scheduler import Scheduler
+from facility.simulate.sky import DesignDay, Sky
 from facility.simulate.tenants import Tenants
 from facility.simulate.trouble import Trouble
 from facility.site import Site
 
 if TYPE_CHECKING:
     from facility.bus.messages import CoolingDesired
+    from facility.snapshot import Job
 
 METER_NOISE_SHARE = 0.003
 THERMOMETER_NOISE_K = 0.1
 """Standard deviations; no instrument errs by more than three of them."""
 
 
-class Sky:
-    """The outdoor temperature: a smooth curve through the site's 24 values, each at its full local hour."""
-
-    def __init__(self, site: Site) -> None:
-        self._zone = ZoneInfo(site.timezone)
-        by_hour = site.weather.outdoor_by_hour_c
-        self._at: Callable[[float], float] = through(range(-2, 27), [by_hour[hour % 24] for hour in range(-2, 27)])
-
-    def outdoor_c(self, now: datetime) -> float:
-        """Return the outdoor temperature at `now`, degC."""
-        local = now.astimezone(self._zone)
-        return self._at(local.hour + local.minute / 60 + (local.second + local.microsecond / 1e6) / 3600)
-
-
 class Plant:
     """A site from `start` (UTC) on. `seed=None` switches every noise off.
 
-    What goes wrong is its `trouble`.
+    It is under `sky`, by default the site's design day, and its jobs are those of `jobs`, by default the site's sample jobs every day.
+    `longest_s` is the longest sub-step. What goes wrong is its `trouble`.
     Truth: `now`, `outdoor_c`, `import_kw`, `import_kwh`, `feeder_kw` by feeder, and the parts themselves in `pools`,
     `halls` (those with a thermal zone), `cooling`, `batteries`, `tenants` and `scheduler`, by id.
     """
 
-    def __init__(self, site: Site, start: datetime, seed: int | None = 0) -> None:
-        self.site, self.now = site, start.astimezone(UTC)
+    def __init__(
+        self,
+        site: Site,
+        start: datetime,
+        seed: int | None = 0,
+        *,
+        sky: Sky | None = None,
+        jobs: Sequence[Job] | None = None,
+        longest_s: float = 1.0,
+    ) -> None:
+        self.site, self.now, self._longest_s = site, start.astimezone(UTC), longest_s
         self.sensors = sensors(site)
         self._by_key = {sensor.key: sensor for sensor in self.sensors}
-        self._sky = Sky(site)
+        self._sky: Sky = DesignDay(site) if sky is None else sky
         self.outdoor_c = self._sky.outdoor_c(self.now)
         self._instruments = None if seed is None else random.Random(f"{seed}/instruments")
         self.pools = {
@@ -71,7 +68,7 @@ class Plant:
             if contract.gpus and contract.pool is not None and contract.curve is not None:
                 self.pools[contract.pool].give(name, contract.gpus, contract.curve)
         self.tenants = Tenants(self.pools)
-        self.scheduler = Scheduler(site, self.pools, self.now)
+        self.scheduler = Scheduler(site, self.pools, self.now, jobs)
         for pool in self.pools.values():
             pool.step(math.inf)
         self.halls = {
@@ -95,7 +92,7 @@ class Plant:
 
     def step(self, seconds: float) -> None:
         """Let `seconds` (above 0) pass."""
-        substeps = math.ceil(seconds)
+        substeps = math.ceil(seconds / self._longest_s)
         for _ in range(substeps):
             self._substep(seconds / substeps)
 
