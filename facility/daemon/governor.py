@@ -25,7 +25,7 @@ from facility.daemon.holding.overrule import WORST_CASE, at_once, carried, comma
 from facility.daemon.holding.standby import goes_on, lowest, no_higher, still_there
 from facility.daemon.judging import fatal, told, worse_than
 from facility.daemon.ruling import Origin, Ruling, base, laid_over
-from facility.daemon.sending.actuate import Actuator
+from facility.daemon.sending.hands import Hands
 from facility.daemon.situation import Situation
 from facility.decide import Decided, Optimised, Undecided
 from facility.decision import Decision
@@ -62,7 +62,7 @@ class Governor:
     def __init__(
         self,
         site: Site,
-        actuator: Actuator,
+        actuator: Hands,
         now: datetime,
         reason: str,
         entered: Callable[[Outcome, datetime], None] = lambda _outcome, _now: None,

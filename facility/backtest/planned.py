@@ -1,0 +1,177 @@
+"""Planned: the service's own loop - plan, second opinion, hold or fall back, guard - on a plant beside it.
+
+| the service at work                | here                                                                     |
+|------------------------------------|--------------------------------------------------------------------------|
+| `daemon.governor`, `daemon.guard`  | the same; the guard looks after each sub-step at which a meter is high   |
+| a message takes its time           | a decision acts at once, for it holds for minutes                        |
+| plans up to the limit              | plans stay as far below it as the highest minutes of the last day were above what was planned |
+
+A plan that was answered before is not made again: `answers` knows it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from facility.backtest.answers import Answer, Answers
+from facility.backtest.expectation import Outlook, edges_of, expected
+from facility.backtest.hand import Hand
+from facility.backtest.world import World
+from facility.daemon.governor import Governor
+from facility.daemon.situation import Situation
+from facility.decide import Decided, Optimised, Undecided, decide
+from facility.forecast import Forecast
+from facility.overrides.arbitrate import Bounds, bounds
+from facility.site import Site
+from facility.snapshot import Job, Snapshot
+from facility.stability import Drawn, drawn
+from facility.steps import Edges
+
+log = logging.getLogger(__name__)
+
+OURS_H = 24.0
+"""How far the service plans ahead, h."""
+LEAST_MARGIN_SHARE, MOST_MARGIN_SHARE = 0.01, 0.05
+"""How far below the import limit plans stay at least and at most."""
+MEMORY = timedelta(hours=24)
+NEAR_LIMIT = 0.85
+"""Share of the limit from which on what is above the plan counts for the margin."""
+
+
+class Margin:
+    """How far plans stay below the limit, kW: what a minute of the last day was above its plan, where that was near the limit."""
+
+    def __init__(self, limit_kw: float) -> None:
+        self._least_kw, self._most_kw = LEAST_MARGIN_SHARE * limit_kw, MOST_MARGIN_SHARE * limit_kw
+        self._above: deque[tuple[datetime, float]] = deque()
+
+    def learn(self, at: datetime, above_kw: float) -> None:
+        """Know by how much the highest minute of a cycle was above its plan."""
+        self._above.append((at, above_kw))
+        while self._above[0][0] < at - MEMORY:
+            self._above.popleft()
+
+    @property
+    def kw(self) -> float:
+        """The margin now."""
+        return min(max([self._least_kw, *(kw for _, kw in self._above)]), self._most_kw)
+
+
+@dataclass(frozen=True)
+class Foresight:
+    """What one sees who knows the future `hours` ahead."""
+
+    hours: float
+
+
+class Planned:
+    """Ours, or one with `foresight`."""
+
+    def __init__(self, world: World, hand: Hand, answers: Answers, outlook: Outlook, foresight: Foresight | None = None) -> None:
+        self._world, self._answers = world, answers
+        self._outlook = None if foresight else outlook
+        self._hours = foresight.hours if foresight else OURS_H
+        self._site = enduring(world.site, world.span.cycle)
+        self._governor = Governor(self._site, hand, world.span.start, "no plan yet")
+        self._margin = Margin(world.site.grid.import_limit_kw)
+        self._drawn: Drawn | None = None
+        self._count = self._next = 0
+        self.planned_kw: float | None = None
+        self.reasons: dict[str, int] = {}
+
+    @property
+    def mode(self) -> str:
+        """NORMAL, HOLD or SAFE."""
+        return self._governor.outcome.mode
+
+    def cycle(self, seen: Callable[[], Snapshot]) -> None:
+        """Plan, and follow what the second opinion lets through."""
+        snapshot = self._punctual(seen())
+        now = snapshot.at
+        edges = edges_of(now, self._world.span.cycle, timedelta(hours=self._hours))
+        asked = bounds(self._site, (), now, edges)
+        here = self._situation(snapshot, asked)
+        made = self._governor.tightened(replace(here, asked=self._below(asked)))
+        self._count += 1
+        kept = self._answers.get(now)
+        answer = kept or self._answer(made, self._foreseen(made.snapshot, edges), edges)
+        if kept is None:
+            self._answers.put(answer)
+        self._drawn, self.planned_kw = answer.drawn, answer.import_kw
+        self._governor.conclude(answer.found, str(self._count), made, here)
+        if self.mode != "NORMAL":
+            self.planned_kw, reason = None, self._governor.outcome.reason
+            self.reasons[reason] = self.reasons.get(reason, 0) + 1
+
+    def watch(self, seen: Callable[[], Snapshot]) -> None:
+        """Let the guard look."""
+        snapshot = self._punctual(seen())
+        edges = (snapshot.at, snapshot.at + self._world.span.cycle)
+        self._governor.guard(self._situation(snapshot, bounds(self._site, (), snapshot.at, edges)))
+
+    def learn(self, at: datetime, peak_kw: float, limit_kw: float) -> None:
+        """Know the highest minute of the cycle that ended at `at`."""
+        if self.planned_kw is not None and self.planned_kw >= NEAR_LIMIT * limit_kw:
+            self._margin.learn(at, peak_kw - self.planned_kw)
+
+    def _situation(self, snapshot: Snapshot, asked: Bounds) -> Situation:
+        return Situation(snapshot.at, self._site, snapshot, asked, snapshot.outdoor_c or 0.0)
+
+    def _below(self, asked: Bounds) -> Bounds:
+        return replace(asked, import_limit_kw=tuple(max(kw - self._margin.kw, 0.0) for kw in asked.import_limit_kw))
+
+    def _punctual(self, snapshot: Snapshot) -> Snapshot:
+        """`snapshot` with jobs due a cycle early where they can be, so that what a plan ends at the last minute is not late."""
+        return replace(snapshot, jobs=tuple(self._early(job, snapshot.at) for job in snapshot.jobs))
+
+    def _early(self, job: Job, now: datetime) -> Job:
+        due, needs = job.deadline - self._world.span.cycle, timedelta(hours=job.work_gpu_h / job.gpus)
+        return replace(job, deadline=due) if max(now, job.submit) + needs < due else job
+
+    def _foreseen(self, snapshot: Snapshot, edges: Edges) -> Snapshot:
+        """With foresight `snapshot` with the jobs that are still to come."""
+        if self._outlook is not None:
+            return snapshot
+        jobs = self._world.jobs
+        while self._next < len(jobs) and jobs[self._next].submit <= snapshot.at:
+            self._next += 1
+        coming = []
+        for job in jobs[self._next :]:
+            if job.submit >= edges[-1]:
+                break
+            coming.append(self._early(job, snapshot.at))
+        return replace(snapshot, jobs=(*snapshot.jobs, *coming))
+
+    def _answer(self, made: Situation, snapshot: Snapshot, edges: Edges) -> Answer:
+        """Solve; what goes wrong in there is an outcome, as in the daemon."""
+        forecast = self._forecast(made, edges)
+        near = self._drawn.near(edges) if self._drawn is not None and self.mode in ("NORMAL", "HOLD") else {}
+        try:
+            site = self._governor.derated(self._site)
+            found = decide(site, snapshot, forecast, made.asked, edges, self._site.control.solver_budget_s, None, near)
+        except Exception as error:
+            log.exception("the planner failed")
+            found = Undecided(f"the planner failed: {type(error).__name__}: {error}")
+        if not isinstance(found, Optimised):
+            return Answer(made.now, found, None, self._drawn)
+        plain = Decided(found.decision, found.edges, found.broken, found.stopped)
+        return Answer(made.now, plain, float(found.plan.account.import_kw[0]), drawn(found))
+
+    def _forecast(self, made: Situation, edges: Edges) -> Forecast:
+        forecast = expected(self._world, made.now, edges, outlook=self._outlook)
+        outdoor_c = np.array(forecast.outdoor_c)
+        outdoor_c[0] = made.outdoor_c
+        return replace(forecast, outdoor_c=outdoor_c)
+
+
+def enduring(site: Site, cycle: timedelta) -> Site:
+    """`site` with orders that outlive two missed cycles."""
+    seconds = cycle.total_seconds()
+    control = site.control.model_copy(update={"cycle_s": seconds, "cap_ttl_s": max(site.control.cap_ttl_s, 3 * seconds)})
+    return site.model_copy(update={"control": control})
