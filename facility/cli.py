@@ -116,6 +116,55 @@ def plan(
 
 
 @app.command()
+def backtest(
+    site: SiteFile,
+    start: Annotated[str, typer.Option("--from", metavar="D", help="a bare date or an instant", show_default=False)],
+    end: Annotated[str, typer.Option("--to", metavar="D", help="a bare date or an instant, no part of the span", show_default=False)],
+    prices: Annotated[str | None, typer.Option(metavar="F[:column]", help="prices, CSV or Parquet")] = None,
+    weather: Annotated[str | None, typer.Option(metavar="F[:column]", help="outdoor temperature")] = None,
+    carbon: Annotated[str | None, typer.Option(metavar="F[:column]", help="carbon intensity")] = None,
+    jobs: Annotated[str | None, typer.Option(metavar="F", help="jobs: submit_time, duration_s, num_gpus and more")] = None,
+    jobs_from: Annotated[str | None, typer.Option(metavar="INSTANT", help="instant of the job file that is laid on --from")] = None,
+    timezone: Annotated[str | None, typer.Option(metavar="ZONE", help="zone of times that carry none")] = None,
+    cycle: Annotated[str | None, typer.Option(metavar="TIME", help="how often a decision is made; default: the site's control.cycle_s")] = None,
+    foresight: Annotated[float, typer.Option(metavar="HOURS", help="how far perfect foresight looks ahead")] = 48.0,
+    published: Annotated[str, typer.Option(metavar="HH:MM", help="local time at which the next day's prices are known")] = "12:45",
+    seed: Annotated[int, typer.Option(help="of every noise")] = 0,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="only these of foresight, ours, rules and none", show_default=False)
+    ] = None,
+    settings: Settings = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="write summary.json and intervals.parquet; the same command goes on there")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="processes at once; default: one for each processor", min=1)] = None,
+    json: Json = False,
+) -> None:
+    """Live through days of the past: ours, beside nobody, an operator's rules and perfect foresight."""
+    from facility.backtest.request import CONTROLLERS, Request
+    from facility.commands.backtest import run_backtest
+
+    request = Request(
+        site=site,
+        start=start,
+        end=end,
+        prices=prices,
+        weather=weather,
+        carbon=carbon,
+        jobs=jobs,
+        jobs_from=jobs_from,
+        timezone=timezone,
+        cycle=cycle,
+        foresight_h=foresight,
+        published=published,
+        seed=seed,
+        controllers=tuple(dict.fromkeys(only or CONTROLLERS)),
+        settings=tuple(settings or ()),
+    )
+    raise typer.Exit(run_backtest(request, out, workers, as_json=json))
+
+
+@app.command()
 def compare(
     a: Annotated[Path, typer.Argument(help="folder of a plan, or its summary.json", metavar="A", show_default=False)],
     b: Annotated[Path, typer.Argument(help="the other one", metavar="B", show_default=False)],

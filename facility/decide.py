@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -21,11 +21,14 @@ from models.grid.reserve import Direction
 from models.plan import Plan, make_plan
 from models.power.genset import Genset
 from models.power.solar import Solar
+from models.problem import Problem
 from models.sending.first_step import started
 from models.solving.attempt import SolverOf
 from models.solving.exact import Exact
 from models.solving.outcome import Infeasible, TimedOut
 from models.solving.solver import Solver
+
+PlanOf = Callable[[Problem, float, Exact | None, SolverOf], Plan | Infeasible | TimedOut]
 
 
 @dataclass(frozen=True)
@@ -66,16 +69,19 @@ def decide(
     exact: Exact | None = None,
     last_kw: Mapping[str, tuple[float, ...]] | None = None,
     solver_of: SolverOf = Solver,
+    *,
+    reasons: bool = True,
+    plan_of: PlanOf = make_plan,
 ) -> Optimised | Undecided:
     """Plan the steps between `edges`, `exact` if asked, and decide what is sent at the first of them.
 
     The plan stays near `last_kw`, what the last one had each workload draw over idle GPUs in the first steps. `solver_of` says
-    in which process programs are solved.
+    in which process programs are solved, and `plan_of` how a problem becomes a plan. Without `reasons` nobody is told why.
     """
-    outcome = make_plan(problem_of(site, snapshot, forecast, bounds, edges, last_kw), budget_s, exact, solver_of)
+    outcome = plan_of(problem_of(site, snapshot, forecast, bounds, edges, last_kw), budget_s, exact, solver_of)
     match outcome:
         case Plan():
-            decision = decision_of(site, snapshot, bounds, outcome, edges)
+            decision = decision_of(site, snapshot, bounds, outcome, edges, reasons=reasons)
             held = {order.job for order in decision.jobs if order.action == "hold"}
             return Optimised(decision, edges, broken_rules(outcome), silent_stops(outcome, held), plan=outcome)
         case Infeasible(reason):
@@ -84,8 +90,8 @@ def decide(
             return Undecided(f"no certified plan within {budget_s:g} s: {reason}, after {seconds:.1f} s")
 
 
-def decision_of(site: Site, snapshot: Snapshot, bounds: Bounds, plan: Plan, edges: Edges) -> Decision:
-    """The first step of `plan` as orders: caps by group, jobs to run or hold, battery power, hall temperatures."""
+def decision_of(site: Site, snapshot: Snapshot, bounds: Bounds, plan: Plan, edges: Edges, *, reasons: bool = True) -> Decision:
+    """The first step of `plan` as orders: caps by group, jobs to run or hold, battery power, hall temperatures, and why if `reasons`."""
     groups = plan.schedule.groups
     workloads = plan.problem.workloads
     index = {workload.id: w for w, workload in enumerate(workloads)}
@@ -100,7 +106,12 @@ def decision_of(site: Site, snapshot: Snapshot, bounds: Bounds, plan: Plan, edge
         at=edges[0],
         until=edges[0] + timedelta(seconds=site.control.cap_ttl_s),
         pools=tuple(
-            PoolCaps(pool, _idle_cap_w(site, bounds, pool), tuple(caps[pool]), pool_reason(plan, bounds, pool, site.currency))
+            PoolCaps(
+                pool,
+                _idle_cap_w(site, bounds, pool),
+                tuple(caps[pool]),
+                pool_reason(plan, bounds, pool, site.currency) if reasons else "",
+            )
             for pool in site.pools
         ),
         jobs=tuple(
@@ -109,7 +120,7 @@ def decision_of(site: Site, snapshot: Snapshot, bounds: Bounds, plan: Plan, edge
                 "run" if job.id in runs else "hold",
                 runs.get(job.id, job.gpus),
                 None if job.id in runs else next_start(plan, index[job.id], edges),
-                job_reason(plan, bounds, index[job.id], edges, site),
+                job_reason(plan, bounds, index[job.id], edges, site) if reasons else "",
             )
             for job in snapshot.jobs
             if job.submit <= edges[0]

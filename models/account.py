@@ -203,6 +203,8 @@ def _cool(problem: Problem, schedule: Schedule, pool_kw: Floats) -> _Cooled:
 
 def _reserves(problem: Problem, schedule: Schedule, battery_kw: Floats) -> Floats:
     """What of each reserve is really held, kW, shape (R, T)."""
+    if not problem.reserves:
+        return np.zeros((0, len(problem.horizon)))
     up, down = ([r for r in problem.reserves if r.direction == way] for way in ("up", "down"))
     pools, index, horizon, groups = [p.id for p in problem.pools], problem.cells, problem.horizon, schedule.groups
     held = reserve_up.there(schedule.held_kw, up, index, horizon, pools, problem.batteries, groups, battery_kw)

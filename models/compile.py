@@ -12,6 +12,7 @@ model is an ordinary one, and the tests hold the two against each other.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,6 +108,13 @@ class Compiled:
         """The column of one variable, -1 where the program has none."""
         family = self._vars[id(data.parent_component())]
         return int(self._column[family.start + family.domain.position(data.index())])
+
+    def spans(self, wanted: Callable[[Any], bool]) -> Iterator[tuple[int, int]]:
+        """The columns, from the first until before the last, of each Var that is `wanted`."""
+        for family in self._var_families:
+            if wanted(family.component):
+                first, last = np.searchsorted(self._full, (family.start, family.start + family.size)).tolist()
+                yield first, last
 
     def column_place(self, column: int) -> Place:
         """The Var and index of a column."""

@@ -23,10 +23,13 @@ CAP_SHARE = 0.75
 
 
 class Controller(Protocol):
-    """Who decides. `planned_kw` is the import that was planned for the cycle under way, None where nobody plans; `mode` how it goes."""
+    """Who decides. `planned_kw` is the import that was planned for the cycle under way, None where nobody plans."""
 
     planned_kw: float | None
-    mode: str
+
+    @property
+    def mode(self) -> str:
+        """How it goes: NORMAL, HOLD or SAFE; none where nobody plans."""
 
     def cycle(self, seen: Callable[[], Snapshot]) -> None:
         """Decide, at the beginning of a cycle."""

@@ -63,8 +63,8 @@ def live(
     site, span = world.site, world.span
     sky = Observed(world.signals[OUTDOOR.name]) if OUTDOOR.name in world.signals else None
     plant = Plant(site, span.start, seed, sky=sky, jobs=world.jobs, longest_s=SUBSTEP_S)
-    by_id, metering, hand = {job.id: job for job in world.jobs}, Metering(plant), Hand(plant)
-    instruments = Instruments(plant, by_id, metering)
+    metering, hand = Metering(plant), Hand(plant)
+    instruments = Instruments(plant, world.by_id, metering)
     who = _controller(controller, world, hand, foresight_h, answers, outlook)
     days, done = _midnights(world), dict[str, JobOutcome]()
     intervals, planned, moved, modes = list[Interval](), list[float | None](), list[float](), list[str]()

@@ -22,6 +22,7 @@ import numpy as np
 from facility.backtest.answers import Answer, Answers
 from facility.backtest.expectation import Outlook, edges_of, expected
 from facility.backtest.hand import Hand
+from facility.backtest.remembered import Remembered
 from facility.backtest.world import World
 from facility.daemon.governor import Governor
 from facility.daemon.situation import Situation
@@ -32,12 +33,13 @@ from facility.site import Site
 from facility.snapshot import Job, Snapshot
 from facility.stability import Drawn, drawn
 from facility.steps import Edges
+from models.plan import make_plan
 
 log = logging.getLogger(__name__)
 
 OURS_H = 24.0
 """How far the service plans ahead, h."""
-LEAST_MARGIN_SHARE, MOST_MARGIN_SHARE = 0.01, 0.05
+LEAST_MARGIN_SHARE, MOST_MARGIN_SHARE = 0.01, 0.08
 """How far below the import limit plans stay at least and at most."""
 MEMORY = timedelta(hours=24)
 NEAR_LIMIT = 0.85
@@ -81,6 +83,7 @@ class Planned:
         self._governor = Governor(self._site, hand, world.span.start, "no plan yet")
         self._margin = Margin(world.site.grid.import_limit_kw)
         self._drawn: Drawn | None = None
+        self._plan_of = Remembered(make_plan)
         self._count = self._next = 0
         self.planned_kw: float | None = None
         self.reasons: dict[str, int] = {}
@@ -154,7 +157,8 @@ class Planned:
         near = self._drawn.near(edges) if self._drawn is not None and self.mode in ("NORMAL", "HOLD") else {}
         try:
             site = self._governor.derated(self._site)
-            found = decide(site, snapshot, forecast, made.asked, edges, self._site.control.solver_budget_s, None, near)
+            budget_s = self._site.control.solver_budget_s
+            found = decide(site, snapshot, forecast, made.asked, edges, budget_s, None, near, reasons=False, plan_of=self._plan_of)
         except Exception as error:
             log.exception("the planner failed")
             found = Undecided(f"the planner failed: {type(error).__name__}: {error}")
@@ -167,6 +171,8 @@ class Planned:
         forecast = expected(self._world, made.now, edges, outlook=self._outlook)
         outdoor_c = np.array(forecast.outdoor_c)
         outdoor_c[0] = made.outdoor_c
+        if not self._site.cooling_plants:
+            outdoor_c[:] = 0.0  # nothing depends on it, and what is the same is remembered
         return replace(forecast, outdoor_c=outdoor_c)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -45,6 +45,11 @@ class World:
     signals: Mapping[str, Series]
     jobs: tuple[Job, ...]
     assumed: tuple[str, ...]
+
+    @cached_property
+    def by_id(self) -> Mapping[str, Job]:
+        """The jobs by their id."""
+        return {job.id: job for job in self.jobs}
 
     def known_until(self, quantity: str, at: datetime) -> datetime:
         """The instant up to which a quantity is known at `at`, UTC."""

@@ -179,6 +179,11 @@ def member_of(problem: Problem, place: Place) -> Member:
     return Member(family, asset, step, key)
 
 
+def _is_limit(component: Any) -> bool:
+    """Whether the upper bounds of a Var are limits."""
+    return f"{component.parent_block().parent_component().local_name}.{component.local_name}" in LIMITS
+
+
 def scale_of(problem: Problem, member: Member) -> float:
     """What a unit of the limit adds to the right-hand side of `member`."""
     scale = LIMITS[member.family].scale
@@ -200,7 +205,8 @@ def marginal_prices(problem: Problem, session: Session, solved: Solved) -> tuple
         if (place := session.row_place(i)) is not None:
             gain(place, float(-solved.row_dual[i] if below[i] else solved.row_dual[i]))
     reduced = session.reduced(solved)
-    for j in np.flatnonzero(reduced < -SMALL).tolist():
-        if session.compiled.upper[j] == session.upper[j]:
+    priced = (reduced < -SMALL) & (session.compiled.upper == session.upper)
+    for first, last in session.compiled.spans(_is_limit):
+        for j in (first + np.flatnonzero(priced[first:last])).tolist():
             gain(session.column_place(j), float(-reduced[j]))
     return tuple(Marginal(family, asset, saved) for (family, asset), saved in found.items())

@@ -35,6 +35,17 @@ class Curve:
 
     def at(self, cap_w: float) -> tuple[float, float]:
         """Draw (W) and relative speed under `cap_w`; below the first point both fall in proportion to the cap."""
+        known = self._known
+        if cap_w not in known:
+            known[cap_w] = self._between(cap_w)
+        return known[cap_w]
+
+    @cached_property
+    def _known(self) -> dict[float, tuple[float, float]]:
+        """What was asked of `at` before: rounding asks for the few caps of a plan again and again."""
+        return {}
+
+    def _between(self, cap_w: float) -> tuple[float, float]:
         if cap_w < self.cap_w[0]:
             share = cap_w / self.cap_w[0]
             return self.draw_w[0] * share, self.speed[0] * share
