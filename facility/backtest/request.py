@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from hashlib import blake2b
 from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -38,12 +39,12 @@ class Request:
     settings: Sequence[str] = ()
 
     def fingerprint(self) -> dict[str, object]:
-        """What a result depends on, to tell whether an earlier one may go on: the options, and size and time of each file."""
+        """What a result depends on, to tell whether an earlier one may go on: the options, and a digest of each file."""
         told: dict[str, object] = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "controllers"}
         for name in ("site", "prices", "weather", "carbon", "jobs"):
             path = Path(str(told[name]).partition(":")[0]) if told[name] else None
             if path is not None and path.exists():
-                told[f"{name} file"] = [path.stat().st_size, path.stat().st_mtime_ns]
+                told[f"{name} file"] = blake2b(path.read_bytes(), digest_size=16).hexdigest()
         return {name: list(value) if isinstance(value, tuple) else value for name, value in told.items()}
 
 
