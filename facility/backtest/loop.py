@@ -84,7 +84,7 @@ def live(
         moved.append(hand.moved_kw - before_kw)
         modes.append(who.mode)
         if isinstance(who, Planned):
-            who.learn(plant.now, intervals[-1].peak_kw, intervals[-1].limit_kw)
+            who.learn(plant.now, intervals[-1].highest_kw, intervals[-1].limit_kw)
         if plant.now in days:
             answers.save()
         if not (plant.now - span.start) % timedelta(hours=1):

@@ -39,12 +39,15 @@ class Breach:
 
 @dataclass(frozen=True)
 class Interval:
-    """One cycle on plant truth: means, kW and degC; `peak_kw` is the highest mean of a minute, `battery_kwh` what is stored at the end."""
+    """One cycle on plant truth: means, kW and degC; `peak_kw` is the highest mean of a minute, `highest_kw` the highest import at the end
+    of a sub-step, `battery_kwh` what is stored at the end.
+    """
 
     time: datetime
     hours: float
     import_kw: float
     peak_kw: float
+    highest_kw: float
     limit_kw: float
     it_kw: float
     cooling_kw: float
@@ -70,6 +73,7 @@ class _Sums:
     outdoor_c_s: float = 0.0
     gpu_s: float = 0.0
     peak_kw: float = float("-inf")
+    highest_kw: float = float("-inf")
     hottest_c: float = float("-inf")
 
 
@@ -104,6 +108,7 @@ class Metering:
         battery_kw = sum(battery.power_kw for battery in plant.batteries.values())
         sums.seconds += seconds
         sums.import_kwh += kwh
+        sums.highest_kw = max(sums.highest_kw, plant.import_kw)
         sums.it_kwh += hours * sum(pool.power_kw for pool in plant.pools.values())
         sums.cooling_kwh += hours * sum(room.power_kw for room in plant.cooling.values())
         sums.battery_kwh += hours * battery_kw
@@ -127,6 +132,7 @@ class Metering:
             hours=hours,
             import_kw=sums.import_kwh / hours,
             peak_kw=sums.peak_kw,
+            highest_kw=sums.highest_kw,
             limit_kw=limit_at(self._site, self.begun),
             it_kw=sums.it_kwh / hours,
             cooling_kw=sums.cooling_kwh / hours,

@@ -4,7 +4,7 @@
 |------------------------------------|--------------------------------------------------------------------------|
 | `daemon.governor`, `daemon.guard`  | the same; the guard looks after each sub-step at which a meter is high   |
 | a message takes its time           | a decision acts at once, for it holds for minutes                        |
-| plans up to the limit              | plans stay as far below it as the highest minutes of the last day were above what was planned |
+| plans up to the limit              | plans stay as far below it as the highest readings of the last day were above what was planned |
 
 A plan that was answered before is not made again: `answers` knows it.
 """
@@ -47,14 +47,14 @@ NEAR_LIMIT = 0.85
 
 
 class Margin:
-    """How far plans stay below the limit, kW: what a minute of the last day was above its plan, where that was near the limit."""
+    """How far plans stay below the limit, kW: as much as the last day was ever above its plan where that was near the limit."""
 
     def __init__(self, limit_kw: float) -> None:
         self._least_kw, self._most_kw = LEAST_MARGIN_SHARE * limit_kw, MOST_MARGIN_SHARE * limit_kw
         self._above: deque[tuple[datetime, float]] = deque()
 
     def learn(self, at: datetime, above_kw: float) -> None:
-        """Know by how much the highest minute of a cycle was above its plan."""
+        """Know by how much the highest import of a cycle was above its plan."""
         self._above.append((at, above_kw))
         while self._above[0][0] < at - MEMORY:
             self._above.popleft()
@@ -118,10 +118,10 @@ class Planned:
         edges = (snapshot.at, snapshot.at + self._world.span.cycle)
         self._governor.guard(self._situation(snapshot, bounds(self._site, (), snapshot.at, edges)))
 
-    def learn(self, at: datetime, peak_kw: float, limit_kw: float) -> None:
-        """Know the highest minute of the cycle that ended at `at`."""
+    def learn(self, at: datetime, highest_kw: float, limit_kw: float) -> None:
+        """Know the highest import of the cycle that ended at `at`."""
         if self.planned_kw is not None and self.planned_kw >= NEAR_LIMIT * limit_kw:
-            self._margin.learn(at, peak_kw - self.planned_kw)
+            self._margin.learn(at, highest_kw - self.planned_kw)
 
     def _situation(self, snapshot: Snapshot, asked: Bounds) -> Situation:
         return Situation(snapshot.at, self._site, snapshot, asked, snapshot.outdoor_c or 0.0)
