@@ -1,4 +1,6 @@
-"""Instruments: what can be seen of a plant at an instant, as the daemon's telemetry would tell it, noise included."""
+"""Instruments: what can be seen of a plant at an instant, as the daemon's telemetry tells it: the median of three noisy readings, and of
+power also the newest where that is higher.
+"""
 
 from __future__ import annotations
 
@@ -33,17 +35,22 @@ class Instruments:
         """Read everything once."""
         plant, now = self._plant, self._plant.now
         read: dict[str, dict[str, float]] = {name: {} for name in BY_POINT.values()}
-        import_kw = outdoor_c = None
+        feeder_high_kw: dict[str, float] = {}
+        import_kw = import_high_kw = outdoor_c = None
         for sensor in plant.sensors:
             name = BY_POINT.get((sensor.asset_type, sensor.point))
-            if sensor.redundant_to:
+            if sensor.redundant_to or (name is None and sensor.asset_type not in ("meter", "weather")):
                 continue
+            newest, *others = (plant.read(sensor) for _ in range(3))
+            settled = sorted((newest, *others))[1]
             if name is not None:
-                read[name][sensor.asset] = plant.read(sensor)
-            elif sensor.point == "import_kw":
-                import_kw = plant.read(sensor)
-            elif sensor.asset_type == "weather":
-                outdoor_c = plant.read(sensor)
+                read[name][sensor.asset] = settled
+                if name == "feeder_kw":
+                    feeder_high_kw[sensor.asset] = max(settled, newest)
+            elif sensor.asset_type == "meter":
+                import_kw, import_high_kw = settled, max(settled, newest)
+            else:
+                outdoor_c = settled
         kwh, seconds = self._metering.running()
         peaks_kw = self._metering.peaks_kw(self._month(now))
         return Snapshot(
@@ -55,9 +62,9 @@ class Instruments:
             pool_kw=read["pool_kw"],
             cooling_kw=read["cooling_kw"],
             feeder_kw=read["feeder_kw"],
-            feeder_high_kw=read["feeder_kw"],
+            feeder_high_kw=feeder_high_kw,
             import_kw=import_kw,
-            import_high_kw=import_kw,
+            import_high_kw=import_high_kw,
             outdoor_c=outdoor_c,
             peaks_so_far_kw=peaks_kw,
             interval_kwh=kwh if seconds else None,

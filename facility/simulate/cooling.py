@@ -1,7 +1,7 @@
 """Heat: the temperature of a hall, the controller that holds it, and the power of the plant that removes it.
 
     C dT/dt = heat - removed - (T - outdoor) / R          exact exponential over a step of constant heat
-    removed = PI(T - set-point), never below 0, never above the plant's max_heat_kw
+    removed = PI(T - aim), never below 0, never above the plant's max_heat_kw; the aim walks to a new set-point in SETTLE_S
     power   = chiller + pumps(load^2) + fans(load^3) + misc
 
 The chiller is EnergyPlus's electric chiller (Engineering Reference, "Electric Chiller Based on Condenser Entering Temperature",
@@ -26,7 +26,7 @@ COLDEST_CONDENSER_C = 12.0
 """Head-pressure control keeps the condenser at least this warm, degC."""
 RATED_C = 25.0
 SETTLE_S = 300.0
-"""Time constant of the controller, critically damped, s."""
+"""Time constant of the controller, critically damped, and how long it takes to walk to a new set-point, s: no building jumps there."""
 DEAD_BAND_K = 1.0
 
 
@@ -47,15 +47,17 @@ class HallAir:
         self.temperature_c = self.setpoint_c = thermal.start_c
         self.heat_kw, self.removed_kw = heat_kw, 0.0
         self._integral_kw = heat_kw
+        self._aim_c = self._heading_c = self.setpoint_c
+        self._pace_k_per_s = 0.0
 
     def wants_kw(self) -> float:
         """Return the heat the controller wants removed, kW."""
         gain_kw_per_k = 2 * self.thermal.heat_capacity_kwh_per_k * 3600 / SETTLE_S
-        return max(0.0, self._integral_kw + gain_kw_per_k * (self.temperature_c - self.setpoint_c))
+        return max(0.0, self._integral_kw + gain_kw_per_k * (self.temperature_c - self._aim_c))
 
     def step(self, seconds: float, heat_kw: float, removed_kw: float, outdoor_c: float) -> None:
         """Move on by `seconds` of constant heat, removal and outdoor temperature."""
-        thermal, error_k, wanted_kw = self.thermal, self.temperature_c - self.setpoint_c, self.wants_kw()
+        thermal, error_k, wanted_kw = self.thermal, self.temperature_c - self._aim_c, self.wants_kw()
         limited = (removed_kw < wanted_kw and error_k > 0) or (wanted_kw == 0 and error_k < 0)
         if not limited:  # an integral that grows against a limit would overshoot when the limit is gone
             self._integral_kw += thermal.heat_capacity_kwh_per_k * 3600 / SETTLE_S**2 * error_k * seconds
@@ -63,6 +65,13 @@ class HallAir:
         kept = math.exp(-seconds / (3600 * thermal.resistance_k_per_kw * thermal.heat_capacity_kwh_per_k))
         self.temperature_c = settled_c + (self.temperature_c - settled_c) * kept
         self.heat_kw, self.removed_kw = heat_kw, removed_kw
+        self._walk(seconds)
+
+    def _walk(self, seconds: float) -> None:
+        if self._heading_c != self.setpoint_c:
+            self._heading_c, self._pace_k_per_s = self.setpoint_c, abs(self.setpoint_c - self._aim_c) / SETTLE_S
+        most_k = self._pace_k_per_s * seconds
+        self._aim_c += max(-most_k, min(most_k, self._heading_c - self._aim_c))
 
 
 class PlantRoom:
