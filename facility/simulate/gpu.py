@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 RISE_S = 0.35
 """Time constant of a GPU's rise to a higher draw, s; its fall (30 ms) counts as instant."""
 NOISE_SHARE = 0.01
-"""The draw's noise never exceeds this share."""
+"""The draw's noise never exceeds this share: the GPUs of an H100 server drew 344 W in the median of 1,306 hours in which they were busy
+all through, 337 to 347 in the middle half of them (hourly telemetry of 2024 and 2025, github dc_workload_pipeline, MIT).
+"""
 NOISE_STD_SHARE = 0.004
 NOISE_MEMORY_S = 30.0
 
