@@ -1,14 +1,18 @@
-"""Hand: a decision becomes what the plant obeys, at once and without a bus; and how much caps are moved by it."""
+"""Hand: a decision becomes what the plant obeys, at once and without a bus; and how much caps are moved by it.
+
+Halls are to be as warm as a plan says at the end of its first step. Where that is longer than `WALK` they are sent there in several
+set-points, as one plan after another would do it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace as renumbered
 
-from facility.bus.messages import BatteryDesired, CoolingDesired
+from facility.bus.messages import BatteryDesired, CoolingDesired, HallSetpoint
 from facility.bus.topics import Topics
 from facility.daemon.sending.orders import Stamp, caps_order, job_order, other_orders
 from facility.decision import Decision
@@ -16,6 +20,8 @@ from facility.simulate.plant import Plant
 from facility.site import Site
 from facility.snapshot import Snapshot
 from facility.verify import fallback_caps
+
+WALK = timedelta(minutes=5)
 
 
 class Hand:
@@ -27,6 +33,7 @@ class Hand:
         self._plant, self._topics = plant, Topics(plant.site.bus.root, plant.site.id)
         self._fallback_w, self._seq = fallback_caps(plant.site), 0
         self._last_w: dict[str, float] = {}
+        self._ahead: list[tuple[datetime, str, CoolingDesired]] = []
         self.moved_kw = 0.0
         self.refused: list[str] = []
 
@@ -51,6 +58,8 @@ class Hand:
     ) -> None:
         """Have the plant obey `decision` from now on."""
         plant, stamp = self._plant, Stamp(1, now, decision.until, plan_id or None)
+        if decision.first_step_s is not None:  # else what was decided goes on, and so does its walk
+            self._ahead = []
         for job in sorted(decision.jobs, key=lambda order: order.action != "hold"):
             if job.job in plant.scheduler.jobs:
                 self._note(plant.scheduler.obey(job.job, renumbered(job_order(job, stamp), seq=self._next()), now))
@@ -61,10 +70,30 @@ class Hand:
             numbered, parsed = renumbered(desired, seq=self._next()), self._topics.parse(topic)
             match numbered, parsed:
                 case CoolingDesired(), (_, {"plant": name}):
-                    self._note(plant.obey_cooling(name, numbered))
+                    if not any(plant_ahead == name for _, plant_ahead, _ in self._ahead):
+                        self._cool(name, numbered, now, timedelta(seconds=decision.first_step_s or 0.0))
                 case BatteryDesired(), (_, {"battery": name}):
                     self._note(plant.batteries[name].obey(numbered, now))
         self._count(decision)
+
+    def walk(self, now: datetime) -> None:
+        """Send the set-points that are due at `now`."""
+        while self._ahead and self._ahead[0][0] <= now:
+            _, plant, order = self._ahead.pop(0)
+            self._note(self._plant.obey_cooling(plant, renumbered(order, seq=self._next())))
+
+    def _cool(self, plant: str, order: CoolingDesired, now: datetime, step: timedelta) -> None:
+        """Send the halls of `plant` to their temperatures within `step`."""
+        parts = max(1, round(step / WALK))
+        begun = {hall: air.setpoint_c for hall, air in self._plant.halls_of(plant).items()}
+        for part in range(1, parts + 1):
+            halls = {
+                hall: HallSetpoint(temperature_c=begun[hall] + (wish.temperature_c - begun[hall]) * part / parts)
+                for hall, wish in order.halls.items()
+            }
+            self._ahead.append((now + (part - 1) * WALK, plant, renumbered(order, halls=halls)))
+        self._ahead.sort(key=lambda due: due[:2])
+        self.walk(now)
 
     def _next(self) -> int:
         self._seq += 1

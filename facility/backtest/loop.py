@@ -77,6 +77,7 @@ def live(
         while plant.now < until:
             plant.step(SUBSTEP_S)
             metering.note(SUBSTEP_S)
+            hand.walk(plant.now)
             if isinstance(who, Planned) and _high(plant):
                 who.watch(instruments.snapshot)
         intervals.append(metering.close())

@@ -17,7 +17,7 @@ from facility.backtest.request import span_of
 from facility.backtest.world import read_world
 from facility.bus.messages import JobDesired
 from facility.config import load_site
-from facility.decision import CapGroup, Decision, JobOrder, PoolCaps
+from facility.decision import CapGroup, CoolingOrder, Decision, JobOrder, PoolCaps
 from facility.inputs.series import Series
 from facility.simulate.plant import Plant
 from facility.simulate.sky import Observed
@@ -111,6 +111,22 @@ def test_caps_that_are_moved_are_counted_by_workload(tmp_path: Path) -> None:
     for cap_w in (400, 300, 300, 400):
         send(cap_w)
     assert hand.moved_kw == pytest.approx(1.6)
+    assert not hand.refused
+
+
+def test_halls_are_sent_through_a_long_step_in_five_minutes_each() -> None:
+    plant = Plant(load_site("site_configs/demo.yaml"), START, None, longest_s=SUBSTEP_S)
+    hand, seen = Hand(plant), list[float]()
+    order = CoolingOrder("chiller", (("h1", 27.0), ("h2", 24.0)))
+    caps = tuple(PoolCaps(name, plant.site.gpu_models[pool.gpu_model].max_cap_w) for name, pool in plant.site.pools.items())
+    decision = Decision(START, START + timedelta(hours=1), caps, cooling=(order,), first_step_s=900.0)
+    hand.send(decision, plant.site, Snapshot(START), 20.0, START, "")
+    for _ in range(3):
+        seen.append(plant.halls["h1"].setpoint_c)
+        plant.step(300)
+        hand.walk(plant.now)
+    assert seen == pytest.approx([25.0, 26.0, 27.0])
+    assert plant.halls["h2"].setpoint_c == 24.0
     assert not hand.refused
 
 
