@@ -22,6 +22,9 @@ CAP_SHARE = 0.75
 """The cap for work that can wait, as a share of the highest: 300 of 400 W."""
 
 
+Asked = Callable[[Job, datetime], bool]
+
+
 class Controller(Protocol):
     """Who decides. `planned_kw` is the import that was planned for the cycle under way, None where nobody plans."""
 
@@ -39,13 +42,15 @@ class Controller(Protocol):
 
 
 class Unplanned:
-    """Firm work runs at the highest caps; jobs as `told` has it, with `cap_share` of the highest cap. `hand` tells the plant."""
+    """Firm work runs at the highest caps; jobs as `told` has it, with `cap_share` of the highest cap unless they are `urgent`. `hand` tells
+    the plant.
+    """
 
     planned_kw: float | None = None
     mode = "none"
 
-    def __init__(self, site: Site, hand: Hand, told: Callable[[Job, datetime], bool], cap_share: float = 1.0) -> None:
-        self._site, self._hand, self._told = site, hand, told
+    def __init__(self, site: Site, hand: Hand, told: Asked, urgent: Asked, cap_share: float = 1.0) -> None:
+        self._site, self._hand, self._told, self._urgent = site, hand, told, urgent
         self._cap_w = {}
         for name, pool in site.pools.items():
             model = site.gpu_models[pool.gpu_model]
@@ -61,7 +66,11 @@ class Unplanned:
             PoolCaps(
                 name,
                 highest[name],
-                tuple(CapGroup(job.id, job.gpus, self._cap_w[name]) for job in snapshot.jobs if job.pool == name and job.id in run),
+                tuple(
+                    CapGroup(job.id, job.gpus, highest[name] if self._urgent(job, now) else self._cap_w[name])
+                    for job in snapshot.jobs
+                    if job.pool == name and job.id in run
+                ),
             )
             for name in self._site.pools
         )
@@ -75,11 +84,11 @@ class Unplanned:
 
 def nobody(world: World, hand: Hand) -> Unplanned:
     """Highest caps, and every job as soon as there are GPUs for it."""
-    return Unplanned(world.site, hand, lambda _job, _now: True)
+    return Unplanned(world.site, hand, lambda _job, _now: True, lambda _job, _now: False)
 
 
 def rules(world: World, hand: Hand) -> Unplanned:
-    """Jobs begin at night, or when they would be late otherwise, under one cap; what has begun goes on."""
+    """Jobs begin at night, or when they would be late otherwise, under one cap if that does not make them late; what has begun goes on."""
     site, zone = world.site, ZoneInfo(world.site.timezone)
     speeds: dict[tuple[str, str], float] = {}
 
@@ -90,9 +99,12 @@ def rules(world: World, hand: Hand) -> Unplanned:
             speeds[key] = Behaviour(model.curves[job.curve]).speed(CAP_SHARE * model.max_cap_w)
         return speeds[key]
 
+    def urgent(job: Job, now: datetime) -> bool:
+        needs = timedelta(hours=job.work_gpu_h / job.gpus / speed(job))
+        return now + needs + world.span.cycle >= job.deadline
+
     def told(job: Job, now: datetime) -> bool:
         hour = now.astimezone(zone).hour
-        needs = timedelta(hours=job.work_gpu_h / job.gpus / speed(job))
-        return hour >= NIGHT[0] or hour < NIGHT[1] or now + needs + world.span.cycle >= job.deadline
+        return hour >= NIGHT[0] or hour < NIGHT[1] or urgent(job, now)
 
-    return Unplanned(site, hand, told, CAP_SHARE)
+    return Unplanned(site, hand, told, urgent, CAP_SHARE)

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from facility.backtest.answers import Answers
+from facility.backtest.controllers import rules
 from facility.backtest.hand import Hand
+from facility.backtest.instruments import Instruments
 from facility.backtest.loop import SUBSTEP_S, live
 from facility.backtest.metering import Metering
 from facility.backtest.request import span_of
@@ -155,3 +157,21 @@ def test_ours_keeps_a_limit_that_nobody_keeps(tmp_path: Path) -> None:
     assert not told["ours"].breaches
     assert set(told["ours"].modes) == {"NORMAL"}
     assert max(interval.peak_kw for interval in told["ours"].intervals) > 0.8 * 11
+
+
+def test_rules_run_at_night_or_when_it_is_urgent_and_then_uncapped(tmp_path: Path) -> None:
+    request = request_in(tmp_path, jobs=[("day", 15, 3, 8), ("long", 7, 100, 4)])
+    site = load_site(request.site)
+    world = read_world(request, site, span_of(request, site))
+    plant = Plant(site, START + timedelta(hours=9), None, jobs=world.jobs)
+    hand = Hand(plant)
+    instruments = Instruments(plant, world.by_id, Metering(plant))
+
+    def runs() -> dict[str, list[tuple[int, int]]]:
+        rules(world, hand).cycle(instruments.snapshot)
+        plant.step(1)
+        return {name: plant.pools["p1"].caps_of(name) for name in plant.scheduler.jobs if name in plant.pools["p1"].running}
+
+    assert runs() == {"long": [(4, 400), (0, 400)]}  # capped it would take 109 h, and has 110 h less those that are over
+    plant.step(3600 * 13)
+    assert runs()["day"][0] == (8, 300)
