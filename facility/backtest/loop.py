@@ -9,11 +9,10 @@ from zoneinfo import ZoneInfo
 
 from facility.backtest.answers import Answers
 from facility.backtest.controllers import Controller, nobody, rules
-from facility.backtest.expectation import Outlook, day_before
 from facility.backtest.hand import Hand
 from facility.backtest.instruments import Instruments
 from facility.backtest.metering import Breach, Interval, Metering
-from facility.backtest.planned import Foresight, Planned
+from facility.backtest.planned import Planned
 from facility.backtest.world import World
 from facility.inputs.series import OUTDOOR
 from facility.overrides.arbitrate import limit_at
@@ -56,16 +55,14 @@ class Lived:
     start_kwh: float
 
 
-def live(
-    world: World, controller: str, seed: int, foresight_h: float, answers: Answers, tell: Callable[[float], None], outlook: Outlook = day_before
-) -> Lived:
+def live(world: World, controller: str, seed: int, foresight_h: float, answers: Answers, tell: Callable[[float], None]) -> Lived:
     """Live through the span of `world`; `tell` hears how much of it is over, a share, after each hour."""
     site, span = world.site, world.span
     sky = Observed(world.signals[OUTDOOR.name]) if OUTDOOR.name in world.signals else None
     plant = Plant(site, span.start, seed, sky=sky, jobs=world.jobs, longest_s=SUBSTEP_S)
     metering, hand = Metering(plant), Hand(plant)
     instruments = Instruments(plant, world.by_id, metering)
-    who = _controller(controller, world, hand, foresight_h, answers, outlook)
+    who = _controller(controller, world, hand, foresight_h, answers)
     days, done = _midnights(world), dict[str, JobOutcome]()
     intervals, planned, moved, modes = list[Interval](), list[float | None](), list[float](), list[str]()
     start_kwh = sum(battery.energy_kwh for battery in plant.batteries.values())
@@ -110,16 +107,16 @@ def live(
     )
 
 
-def _controller(name: str, world: World, hand: Hand, foresight_h: float, answers: Answers, outlook: Outlook) -> Controller:
+def _controller(name: str, world: World, hand: Hand, foresight_h: float, answers: Answers) -> Controller:
     match name:
         case "none":
             return nobody(world, hand)
         case "rules":
             return rules(world, hand)
         case "foresight":
-            return Planned(world, hand, answers, outlook, Foresight(foresight_h))
+            return Planned(world, hand, answers, foresight_h)
         case _:
-            return Planned(world, hand, answers, outlook)
+            return Planned(world, hand, answers)
 
 
 def _retire(plant: Plant, done: dict[str, JobOutcome]) -> None:

@@ -14,13 +14,13 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from facility.backtest.answers import Answer, Answers
-from facility.backtest.expectation import Outlook, edges_of, expected
+from facility.backtest.expectation import edges_of, expected
 from facility.backtest.hand import Hand
 from facility.backtest.remembered import Remembered
 from facility.backtest.world import World
@@ -65,20 +65,13 @@ class Margin:
         return min(max([self._least_kw, *(kw for _, kw in self._above)]), self._most_kw)
 
 
-@dataclass(frozen=True)
-class Foresight:
-    """What one sees who knows the future `hours` ahead."""
-
-    hours: float
-
-
 class Planned:
-    """Ours, or one with `foresight`."""
+    """Ours, or one that sees the future for `foresight_h`."""
 
-    def __init__(self, world: World, hand: Hand, answers: Answers, outlook: Outlook, foresight: Foresight | None = None) -> None:
+    def __init__(self, world: World, hand: Hand, answers: Answers, foresight_h: float | None = None) -> None:
         self._world, self._answers = world, answers
-        self._outlook = None if foresight else outlook
-        self._hours = foresight.hours if foresight else OURS_H
+        self._foresight = foresight_h is not None
+        self._hours = OURS_H if foresight_h is None else foresight_h
         self._site = enduring(world.site, world.span.cycle)
         self._governor = Governor(self._site, hand, world.span.start, "no plan yet")
         self._margin = Margin(world.site.grid.import_limit_kw)
@@ -139,7 +132,7 @@ class Planned:
 
     def _foreseen(self, snapshot: Snapshot, edges: Edges) -> Snapshot:
         """With foresight `snapshot` with the jobs that are still to come."""
-        if self._outlook is not None:
+        if not self._foresight:
             return snapshot
         jobs = self._world.jobs
         while self._next < len(jobs) and jobs[self._next].submit <= snapshot.at:
@@ -168,7 +161,7 @@ class Planned:
         return Answer(made.now, plain, float(found.plan.account.import_kw[0]), drawn(found))
 
     def _forecast(self, made: Situation, edges: Edges) -> Forecast:
-        forecast = expected(self._world, made.now, edges, outlook=self._outlook)
+        forecast = expected(self._world, made.now, edges, foresight=self._foresight)
         outdoor_c = np.array(forecast.outdoor_c)
         outdoor_c[0] = made.outdoor_c
         if not self._site.cooling_plants:

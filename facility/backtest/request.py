@@ -9,6 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
+from facility import __version__
 from facility.durations import parse_duration, parse_instant
 from facility.errors import Fault, InputError
 from facility.site import Site
@@ -39,8 +40,9 @@ class Request:
     settings: Sequence[str] = ()
 
     def fingerprint(self) -> dict[str, object]:
-        """What a result depends on, to tell whether an earlier one may go on: the options, and a digest of each file."""
-        told: dict[str, object] = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "controllers"}
+        """What a result depends on, to tell whether an earlier one may go on: the version, the options, and a digest of each file."""
+        options = [field.name for field in fields(self) if field.name != "controllers"]
+        told: dict[str, object] = {"facility": __version__, **{name: getattr(self, name) for name in options}}
         for name in ("site", "prices", "weather", "carbon", "jobs"):
             path = Path(str(told[name]).partition(":")[0]) if told[name] else None
             if path is not None and path.exists():

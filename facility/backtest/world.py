@@ -6,12 +6,13 @@
 | weather, carbon   | what was observed, to the instant                                                       |
 | jobs              | those that were submitted, with their work and deadline                                 |
 
-Beyond what is known, a controller that does not see the future expects what `outlook` says. What no file tells is the site's own
-stated value, and known to everybody.
+Up to a year of each file before the span is known from the beginning. Beyond what is known, a controller that does not see the future
+expects what `facility.forecast` learns from it. What no file tells is the site's own stated value, and known to everybody.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -29,8 +30,8 @@ from facility.site import Site
 from facility.snapshot import Job
 from facility.steps import local_midnight
 
-HISTORY = tuple(timedelta(days=days) for days in (56, 28, 14, 7, 3, 1))
-"""How much of a file before the span is used where it is whole, the longest first."""
+HISTORY_DAYS = 365
+"""How many days of a file before the span are known at most; where it has gaps, as many as are whole."""
 
 
 @dataclass(frozen=True)
@@ -106,21 +107,19 @@ def _read(
 ) -> tuple[Series, timedelta]:
     """A file over the span, with as much before it and after it as is there without a gap, and how much that is before it."""
 
-    def read(before: timedelta, after: timedelta) -> Series:
-        start, end = span.start - before, span.end + after
+    def read(days_before: int, after: timedelta) -> Series:
+        start, end = span.start - timedelta(days=days_before), span.end + after
         return read_series(argument, quantity, start=start, end=end, timezone=request.timezone, currency=site.currency)
 
-    nothing = timedelta(0)
-    read(nothing, nothing)  # whose faults are told
-    after = next(more for more in (ahead, timedelta(hours=24), nothing) if more == nothing or _whole(read, nothing, more))
-    before = next(more for more in (*HISTORY, nothing) if more == nothing or _whole(read, more, after))
-    return read(before, after), before
-
-
-def _whole(read: object, before: timedelta, after: timedelta) -> bool:
-    assert callable(read)
-    try:
-        read(before, after)
-    except InputError:
+    def lacks(days_before: int, after: timedelta) -> bool:
+        try:
+            read(days_before, after)
+        except InputError:
+            return True
         return False
-    return True
+
+    nothing = timedelta(0)
+    read(0, nothing)  # whose faults are told
+    after = next((more for more in (ahead, timedelta(hours=24)) if not lacks(0, more)), nothing)
+    days = bisect_left(range(1, HISTORY_DAYS + 1), True, key=lambda more: lacks(more, after))
+    return read(days, after), timedelta(days=days)

@@ -8,11 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from facility.backtest.answers import Answers
-from facility.backtest.expectation import day_before, edges_of, expected
+from facility.backtest.expectation import edges_of, expected
 from facility.backtest.loop import Lived, live
 from facility.backtest.request import CONTROLLERS, Request, span_of
 from facility.backtest.run import backtest
@@ -93,18 +94,41 @@ def test_what_is_not_known_yet_changes_nothing(tmp_path: Path) -> None:
     assert usual.intervals != other.intervals
 
 
-def test_prices_are_known_as_they_are_published_and_then_expected(tmp_path: Path) -> None:
-    world = world_of(request_in(tmp_path))
+def test_prices_are_known_as_they_are_published_and_then_expected_by_what_they_taught(tmp_path: Path) -> None:
     for hour, known_h in ((12, 24), (13, 48)):
-        at = START + timedelta(hours=hour)
+        at, until = START + timedelta(hours=hour), known_h - hour
         edges = edges_of(at, timedelta(hours=1), timedelta(hours=36))
         truth = [*DAY, *OTHER_DAY, *DAY][hour : hour + 36]
-        until = known_h - hour
-        assert expected(world, at, edges, outlook=None).price_per_mwh.tolist() == truth
-        ours = expected(world, at, edges, outlook=day_before).price_per_mwh.tolist()
+        other = [*DAY, *[*DAY, *OTHER_DAY, *DAY][:known_h], *(300 for _ in range(72 - known_h))]
+        worlds = world_of(request_in(tmp_path / f"{hour}")), world_of(request_in(tmp_path / f"{hour} other", other))
+        assert expected(worlds[0], at, edges, foresight=True).price_per_mwh.tolist() == truth
+        ours, theirs = (expected(world, at, edges).price_per_mwh.tolist() for world in worlds)
         assert ours[:until] == truth[:until]
-        last_day = (DAY if known_h == 24 else OTHER_DAY) * 2
-        assert ours[until:] == last_day[: 36 - until]
+        assert ours == theirs
+        assert all(0 < price < 250 for price in ours[until:])
+
+
+def test_limits_hold_at_the_p90_of_weather_that_is_not_known(tmp_path: Path) -> None:
+    weather = tmp_path / "weather.csv"
+    rows = [f"{START + timedelta(hours=hour - 96):%Y-%m-%dT%H:%MZ},{10 + hour % 24 + hour // 24}" for hour in range(192)]
+    weather.write_text("\n".join(["time,temp_c", *rows]) + "\n")
+    world = world_of(replace(request_in(tmp_path), weather=str(weather)))
+    edges = edges_of(START, timedelta(hours=1), timedelta(hours=24))
+    ours, knowing = expected(world, START, edges), expected(world, START, edges, foresight=True)
+    assert ours.outdoor_high_c is not None
+    assert (ours.outdoor_high_c[1:] > ours.outdoor_c[1:]).all()
+    assert knowing.outdoor_high_c is None
+    assert knowing.outdoor_c.tolist() == [14.0 + hour for hour in range(24)]
+
+
+def test_what_is_whole_of_a_file_before_the_span_is_known_from_the_beginning(tmp_path: Path) -> None:
+    request = request_in(tmp_path)
+    prices = Path(str(request.prices))
+    rows = [f"{START + timedelta(hours=hour - 200):%Y-%m-%dT%H:%MZ},{hour % 24}" for hour in range(320) if hour != 120]
+    prices.write_text("\n".join(["time,price_eur_per_mwh", *rows]) + "\n")
+    world = world_of(request)
+    assert "price: 3 days of the file before the span are known from the beginning" in world.assumed
+    assert world.signals["price"].start[0] == np.datetime64(START.replace(tzinfo=None) - timedelta(days=3))
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(through: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
