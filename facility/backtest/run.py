@@ -12,6 +12,7 @@ the month's peaks go on from one into the next.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pickle
 import tempfile
@@ -80,7 +81,8 @@ def _all(world: World, request: Request, out: Path | None, workers: int, tell: T
         heard, kept = manager.Queue(), Path(folder) / "world"
         kept.write_bytes(pickle.dumps(world))
         with ProcessPoolExecutor(min(workers, len(names)), mp_context=context) as pool:
-            running = {pool.submit(_in_process, kept, name, request, out, heard): name for name in names}
+            level = logging.getLogger("facility").level
+            running = {pool.submit(_in_process, kept, name, request, out, heard, level): name for name in names}
             waiting = set(running)
             while waiting:
                 with suppress(Empty):  # then see who is through
@@ -92,7 +94,8 @@ def _all(world: World, request: Request, out: Path | None, workers: int, tell: T
     return {name: found[name] for name in names}
 
 
-def _in_process(world: Path, name: str, request: Request, out: Path | None, heard: Any) -> Lived:
+def _in_process(world: Path, name: str, request: Request, out: Path | None, heard: Any, level: int) -> Lived:
+    logging.getLogger("facility").setLevel(level)  # a new process has none of what was set
     read: World = pickle.loads(world.read_bytes())  # noqa: S301 - written by `_all`
     return _one(read, name, request, out, lambda share: heard.put((name, share)))
 
