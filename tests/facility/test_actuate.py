@@ -22,7 +22,7 @@ from facility.bus.memory import MemoryBroker, MemoryBus
 from facility.bus.messages import CapGroup as Reported
 from facility.bus.messages import CapReported
 from facility.daemon.sending.actuate import Actuator
-from facility.daemon.sending.in_force import MOST_IN_FORCE
+from facility.daemon.sending.in_force import LATE, MOST_IN_FORCE
 from facility.decision import BatteryOrder, CapGroup, CoolingOrder, Decision, GensetOrder, JobOrder, PoolCaps, SolarOrder
 from facility.invariants.ceiling import caps_of, ceiling, part, sum_w, ways
 from facility.journal.journal import Journal
@@ -310,7 +310,9 @@ def test_a_battery_that_was_told_to_charge_may_go_on_until_that_order_ends_so_ca
     desk.confirm("q")
     assert ("p", 300) not in desk.send(300, 200, batteries=(BatteryOrder("b", -1.0),))
     assert desk.actuator.waiting == ("p",)
-    desk.now += timedelta(minutes=16)
+    desk.now += timedelta(minutes=15) - 2 * PAUSE
+    assert ("p", 300) not in desk.send(300, 200, batteries=(BatteryOrder("b", -1.0),)), "by its own clock the battery may not be so far"
+    desk.now += LATE
     assert ("p", 300) in desk.send(300, 200, batteries=(BatteryOrder("b", -1.0),))
 
 
@@ -327,7 +329,7 @@ def test_of_a_battery_an_order_that_another_outlasts_with_no_less_is_forgotten(d
     for kw, minutes in ((2.0, 5), (1.0, 9), (1.0, 4), (3.0, 7), (1.0, 9)):
         desk.actuator.in_force.charges("b", kw, NOW + timedelta(minutes=minutes))
     assert desk.actuator.in_force._charge["b"] == [(1.0, NOW + timedelta(minutes=9)), (3.0, NOW + timedelta(minutes=7))]
-    desk.actuator.in_force.lapse(NOW + timedelta(minutes=7))
+    desk.actuator.in_force.lapse(NOW + timedelta(minutes=7) + LATE)
     assert desk.actuator.in_force.charging_kw == {"b": 1.0}
 
 

@@ -22,7 +22,7 @@ from facility.clock import ManualClock
 from facility.daemon.holding.overrule import at_once
 from facility.daemon.sending.actuate import Actuator
 from facility.daemon.sending.gate import Gate
-from facility.daemon.sending.in_force import MOST_IN_FORCE
+from facility.daemon.sending.in_force import LATE, MOST_IN_FORCE
 from facility.daemon.situation import Situation
 from facility.decision import BatteryOrder, CapGroup, Decision, PoolCaps
 from facility.overrides.arbitrate import bounds
@@ -153,7 +153,7 @@ def test_of_a_battery_they_know_the_same_however_often_it_is_told_the_same() -> 
     it.pass_by(30)
     for _ in range(2 * MOST_IN_FORCE):
         it.send(lowest, 0.0)
-    it.pass_by(30)
+    it.pass_by(30 + round(LATE.total_seconds()))
     it.send(lowest, 0.0)
     assert it.actuator.in_force.charging_kw == {"b": 0.0}
     assert it.knows_as_much()

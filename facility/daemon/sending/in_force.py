@@ -2,7 +2,8 @@
 
 Everything that was sent since a pool's last read-back may be in force; each GPU may obey any of it. A report confirms what was sent
 only where its caps are no higher. Of a pool that has not been heard of since the start every GPU may have its highest cap; what an
-earlier process sent, and what agents report, is what is known of it. A battery may go on charging by any order that has not ended.
+earlier process sent, and what agents report, is what is known of it. A battery may go on charging by any order that has not ended. What
+has ended counts for `LATE` longer: whoever obeys it ends it by a clock of his own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from facility.invariants.ceiling import Caps, caps_of, ceiling, rises, sum_w
 from facility.site import Site
 from facility.verify import fallback_caps
 
+LATE = timedelta(seconds=2)
 MOST_IN_FORCE = 16
 """Messages of one pool that are told apart while none is read back."""
 
@@ -79,7 +81,8 @@ class InForce:
         return {battery: max(kw for kw, _ in every) for battery, every in self._charge.items()}
 
     def lapse(self, now: datetime) -> None:
-        """Forget what has ended: of it nothing is left above the fallback, and the lists stay short."""
+        """Forget what has ended `LATE` ago: of it nothing is left above the fallback, and the lists stay short."""
+        now -= LATE
         standing = {battery: [sent for sent in every if sent[1] > now] for battery, every in self._charge.items()}
         self._charge = {battery: every for battery, every in standing.items() if every}
         for pool, (*old, newest) in self._every.items():
