@@ -310,7 +310,7 @@ def test_a_battery_that_was_told_to_charge_may_go_on_until_that_order_ends_so_ca
     desk.confirm("q")
     assert ("p", 300) not in desk.send(300, 200, batteries=(BatteryOrder("b", -1.0),))
     assert desk.actuator.waiting == ("p",)
-    desk.now += timedelta(minutes=15) - 2 * PAUSE
+    desk.now += timedelta(minutes=15) - 4 * PAUSE
     assert ("p", 300) not in desk.send(300, 200, batteries=(BatteryOrder("b", -1.0),)), "by its own clock the battery may not be so far"
     desk.now += LATE
     assert ("p", 300) in desk.send(300, 200, batteries=(BatteryOrder("b", -1.0),))
