@@ -72,6 +72,7 @@ def plan(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="write plan.csv, caps.csv, jobs.csv, summary.json, report.html")
     ] = None,
+    opened: Annotated[bool, typer.Option("--open", help="show the report in the browser")] = False,
     budget: Annotated[float, typer.Option(metavar="SECONDS", help="most time for the solver", min=0.1)] = 120.0,
     commit: Annotated[bool, typer.Option("--commit", help="hand the plan's import to the daemon as the position of its time")] = False,
     broker: Broker = None,
@@ -112,7 +113,7 @@ def plan(
         whole_steps=whole_steps,
     )
     told = tuple(explain or ())
-    raise typer.Exit(run_plan(request, out, told, as_json=json, commit=commit, broker=broker, by=by, key_file=key_file))
+    raise typer.Exit(run_plan(request, out, told, as_json=json, opened=opened, commit=commit, broker=broker, by=by, key_file=key_file))
 
 
 @app.command()

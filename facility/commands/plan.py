@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
+import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ def run_plan(
     explained: Sequence[str] = (),
     *,
     as_json: bool,
+    opened: bool = False,
     commit: bool = False,
     broker: str | None = None,
     by: str | None = None,
@@ -40,13 +42,15 @@ def run_plan(
 ) -> int:
     """Plan and tell; 0 where every limit holds, 1 where one is broken, 3 where there is no plan.
 
-    With `commit` the plan is handed to the daemon on `broker` (None: the site file's), signed where `by` has a `key_file`, and the
-    answer decides.
+    With `opened` the report is shown in the browser; without `out` its files stay in a temporary folder. With `commit` the plan is handed
+    to the daemon on `broker` (None: the site file's), signed where `by` has a `key_file`, and the answer decides.
     """
     logging.getLogger("pyomo").setLevel(logging.CRITICAL)
     said = Console(stderr=True)
     if broker is not None and not commit:
         raise InputError(Fault("--broker", "there is no --commit", "hand the plan over with it, or leave --broker out"))
+    if opened and out is None:
+        out = Path(tempfile.mkdtemp(prefix="facility-plan-"))
     _make_folder(out)
     with said.status("planning: reading and stating the problem") as status, Child() as solver:
         planned = plan(request, shown(solver, status.update))
@@ -62,6 +66,8 @@ def run_plan(
         print(json.dumps(numbers, indent=2, allow_nan=False))
     else:
         _print(Console(), planned, numbers, out)
+    if opened and out is not None:
+        _open(out / "report.html", said)
     if commit:
         return run_commit(planned, broker, by, key_file)
     return NO if numbers["status"] == "breached" else FINE
@@ -81,6 +87,11 @@ def _write(planned: Planned, numbers: dict[str, Any], out: Path) -> None:
         raise InputError(
             Fault(f"--out {out}", f"cannot be written: {error.strerror}", "name a folder that you may write")
         ) from None
+
+
+def _open(report: Path, said: Console) -> None:
+    if not webbrowser.open(report.absolute().as_uri()):
+        said.print(f"facility: no browser could be opened here; the report is {report}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _explain(console: Console, told: dict[str, Any], currency: str) -> None:

@@ -12,16 +12,14 @@ TICKS_MIN = (15, 30, 60, 120, 180, 360, 720, 1440)
 
 
 class Clock:
-    """The plan's time: minutes since its start, and what the site's local clock shows then."""
+    """The plan's time: minutes since its start, what the site's local clock `zone` shows then, and the start in ms since 1970."""
 
     def __init__(self, edges: Sequence[datetime], zone: ZoneInfo) -> None:
         self._start, self._end, self._zone = edges[0], edges[-1], zone
+        self.zone = zone.key
+        self.start_ms = round(edges[0].timestamp() * 1000)
         self.minutes = [round((edge - edges[0]) / timedelta(minutes=1), 3) for edge in edges]
         self.said = [f"{edge.astimezone(zone):%a %d %b %H:%M %Z}" for edge in edges]
-
-    def local(self, instant: str) -> str:
-        """An ISO 8601 instant by the local clock."""
-        return f"{datetime.fromisoformat(instant).astimezone(self._zone):%a %d %b %H:%M}"
 
     def clipped(self, begins: str, ends: str) -> tuple[float, float]:
         """Minutes since the start of both instants, inside the plan."""

@@ -45,7 +45,11 @@ def summary(planned: Planned) -> dict[str, Any]:
         "status": plan.status,
         **ours,
         "standing_charge": standing_charge(site, planned.edges),
-        "baseline": {**base, "breaches": list(breaches(planned.site, planned.decided, planned.jobs, plan.baseline))},
+        "baseline": {
+            **base,
+            "costs": dict(plan.baseline.cost),
+            "breaches": list(breaches(planned.site, planned.decided, planned.jobs, plan.baseline)),
+        },
         "saving_pct": 100 * (base_cost - ours["energy_cost"]) / abs(base_cost) if base_cost else None,
         "events": list(events(planned)),
         "maintenance": list(maintenances(planned)),
@@ -201,7 +205,8 @@ def short_table(planned: Planned) -> list[tuple[str, str, str]]:
         rows.append(("weighted throughput", f"{ours['weighted_throughput']:.4f}", f"{base['weighted_throughput']:.4f}"))
     if plan.problem.jobs:
         rows.append(("jobs' work, GPU h", f"{ours['job_work_gpu_h']:,.1f}", f"{base['job_work_gpu_h']:,.1f}"))
-        rows.append((f"work carried past the end, {currency}", f"{ours['carried_cost']:,.1f}", f"{base['carried_cost']:,.1f}"))
+        later, nothing = (round(figures["carried_cost"], 1) + 0.0 for figures in (ours, base))
+        rows.append((f"work carried past the end, {currency}", f"{later:,.1f}", f"{nothing:,.1f}"))
     return rows
 
 

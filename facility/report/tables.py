@@ -15,6 +15,7 @@ from facility.planner import Planned
 from facility.reasons import job_reason
 from models.breach import TINY
 from models.horizon import Floats
+from models.plan import Plan
 from models.work.job import Job
 from models.work.pause import times
 
@@ -140,33 +141,49 @@ def job_rows(planned: Planned) -> Iterator[list[Any]]:
 
 
 def run_times(planned: Planned, w: int) -> tuple[datetime | None, datetime | None, int]:
-    """First and last instant at which workload `w` runs, and how often it pauses.
+    """First and last instant at which workload `w` runs, and how often it pauses."""
+    spans = run_spans(planned, w)
+    if not spans:
+        return None, None, 0
+    plan, workload, pauses = planned.decided.plan, planned.decided.plan.problem.workloads[w], len(spans) - 1
+    if isinstance(workload, Job) and not workload.elastic:
+        carried = float(plan.account.carried_gpu_h[w - len(plan.problem.firms)])
+        pauses = times(workload, _shares(plan, w), plan.problem.cells.share[w], carried)
+    begins_h, ends_h = spans[0][0], spans[-1][1]
+    return planned.edges[0] + timedelta(hours=begins_h), planned.edges[0] + timedelta(hours=ends_h), pauses
+
+
+def run_spans(planned: Planned, w: int) -> list[tuple[float, float]]:
+    """From when to when workload `w` runs, h after the plan's start, a pair for each run of steps without a gap.
 
     Inside a step it runs from the step's start (or its arrival), except in the first step of a run that goes on: there it
     runs up to the step's end.
     """
-    plan, edges = planned.decided.plan, planned.edges
+    plan = planned.decided.plan
     horizon, workload = plan.problem.horizon, plan.problem.workloads[w]
-    mine = plan.schedule.groups.w == w
-    share = np.zeros(len(horizon))
-    share[plan.schedule.groups.t[mine]] = plan.schedule.groups.share[mine]
-    ran = np.flatnonzero(share > 0)
-    if not len(ran):
-        return None, None, 0
-    first, last = int(ran[0]), int(ran[-1])
+    share = _shares(plan, w)
     arrival_h = workload.arrival_h if isinstance(workload, Job) else 0.0
-    goes_on = first + 1 < len(share) and share[first + 1] > 0
-    begins_h = (
-        float(horizon.ends[first] - share[first] * horizon.h[first]) if goes_on else max(float(horizon.starts[first]), arrival_h)
-    )
-    ends_h = max(float(horizon.starts[last]), arrival_h if last == first else 0.0) + share[last] * float(horizon.h[last])
-    if first == last and goes_on:
-        ends_h = float(horizon.ends[last])
-    pauses = int((np.diff(ran) > 1).sum())
-    if isinstance(workload, Job) and not workload.elastic:
-        carried = float(plan.account.carried_gpu_h[w - len(plan.problem.firms)])
-        pauses = times(workload, share, plan.problem.cells.share[w], carried)
-    return edges[0] + timedelta(hours=begins_h), edges[0] + timedelta(hours=ends_h), pauses
+    ran = np.flatnonzero(share > 0)
+    spans: list[tuple[float, float]] = []
+    for run in np.split(ran, np.flatnonzero(np.diff(ran) > 1) + 1):
+        if not len(run):
+            continue
+        first, last = int(run[0]), int(run[-1])
+        if first == last:
+            begins_h = max(float(horizon.starts[first]), arrival_h)
+            spans.append((begins_h, begins_h + share[first] * float(horizon.h[first])))
+        else:
+            begins_h = float(horizon.ends[first] - share[first] * horizon.h[first])
+            spans.append((begins_h, float(horizon.starts[last]) + share[last] * float(horizon.h[last])))
+    return spans
+
+
+def _shares(plan: Plan, w: int) -> Floats:
+    """Which part of each step workload `w` runs, shape (T,)."""
+    groups, share = plan.schedule.groups, np.zeros(len(plan.problem.horizon))
+    mine = slice(*np.searchsorted(groups.w, [w, w + 1]).tolist())
+    share[groups.t[mine]] = groups.share[mine]
+    return share
 
 
 def instant(at: datetime) -> str:
