@@ -175,7 +175,7 @@ if (told.jobs) {
   at("jobs-after").addEventListener("click", turned(PAGE));
   for (const id of ["jobs-find", "jobs-order"]) at(id).addEventListener("input", () => { from = 0; drawJobs(); });
 }
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+for (const turn of ["(prefers-color-scheme: dark)", "(max-width: 599px)"]) matchMedia(turn).addEventListener("change", drawAll);
 function onPaper(is) {
   paper = is;
   root.classList.toggle("paper", is);
