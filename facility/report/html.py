@@ -101,7 +101,7 @@ def _breaches(breaches: Sequence[dict[str, Any]], zone: ZoneInfo) -> Iterator[Ta
         for breach in breaches[:MOST_BREACHES]
     ]
     more = len(breaches) - len(rows)
-    note = f"{more} more stand in summary.json." if more else ""
+    note = f"{more} more stand{'s' if more == 1 else ''} in summary.json." if more else ""
     head = ("what", "where", "from", "to", "by", "because of", "remedy")
     yield Table("breaches", "What is broken, and what would mend it", head, rows, (4,), note, stacked=True)
 
