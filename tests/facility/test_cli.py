@@ -27,9 +27,9 @@ DEMO = "site_configs/demo.yaml"
 Done = subprocess.CompletedProcess[str]
 
 
-def run(*arguments: object) -> Done:
-    command = [sys.executable, "-m", "facility", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+def run(*arguments: object, **environment: str) -> Done:
+    command, env = [sys.executable, "-m", "facility", *map(str, arguments)], os.environ | environment
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=120)
 
 
 def prices(day: str = "2023-07-01", hours: int = 72) -> list[str]:
@@ -158,6 +158,27 @@ def test_the_table_says_what_is_saved_and_what_was_assumed() -> None:
     assert done.returncode == 0, done.stderr
     for said in ("energy cost, EUR", "baseline", "status: optimal", "assumed: jobs: none given"):
         assert said in done.stdout
+
+
+TRIAL = ("plan", "site_configs/phoenix-256gpu.yaml", "--start", "2025-05-03", "--horizon", "2h", "--step", "1h", "--open", "--json")
+
+
+def test_the_report_is_opened_in_the_browser(tmp_path: Path) -> None:
+    browser, told = tmp_path / "browser", tmp_path / "told"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {told}\n', encoding="utf-8")
+    browser.chmod(0o755)
+    done = run(*TRIAL, BROWSER=str(browser), TMPDIR=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["site"] == "phoenix-256gpu"
+    (report,) = tmp_path.glob("facility-plan-*/report.html")
+    assert told.read_text(encoding="utf-8").strip() == report.as_uri()
+
+
+def test_where_no_browser_opens_it_is_said_where_the_report_is(tmp_path: Path) -> None:
+    done = run(*TRIAL, "--out", tmp_path, BROWSER="/bin/false", DISPLAY="", WAYLAND_DISPLAY="")
+    assert done.returncode == 0
+    assert f"no browser could be opened here; the report is {tmp_path}/report.html" in done.stderr
+    assert (tmp_path / "report.html").is_file()
 
 
 def test_help_is_there_within_0_3_s() -> None:

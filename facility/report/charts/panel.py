@@ -53,7 +53,8 @@ def figure(panel: Panel, clock: Clock | None) -> dict[str, Any]:
         if clock is None:
             raise ValueError(f"panel {panel.key!r} is over time, and there is no clock")
         at, text = clock.ticks()
-        x |= {"tickvals": at, "ticktext": text, "tickangle": 0, "range": [0, clock.minutes[-1]], "unifiedhovertitle": {"text": " "}}
+        units = " · ".join(row.title for row in panel.rows)
+        x |= {"tickvals": at, "ticktext": text, "tickangle": 0, "range": [0, clock.minutes[-1]], "unifiedhovertitle": {"text": units}}
         if len(panel.rows) > 1:
             x["anchor"] = f"y{len(panel.rows)}"
     layout: dict[str, Any] = {
@@ -66,7 +67,7 @@ def figure(panel: Panel, clock: Clock | None) -> dict[str, Any]:
         "hoversubplots": "axis",
         "showlegend": sum(trace.get("showlegend", True) for trace in panel.traces) > 1,
         "modebar": {"bgcolor": CLEAR, "color": SOFT, "activecolor": BLUE},
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemwidth": 30},
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "traceorder": "reversed"},
         "hoverlabel": {"namelength": -1},
         "xaxis": x,
     }

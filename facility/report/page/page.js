@@ -30,13 +30,18 @@ function draw(id, figure) {
       trace.x = told.minutes;
       trace.customdata = trace.z ? trace.z.map(() => told.said) : told.said;
     }
-    if (layout.hovermode === "x unified") data.unshift({type: "scatter", mode: "lines", x: told.minutes, y: data[0].y, customdata: told.said,
-      name: "", showlegend: false, line: {width: 0, shape: "hv"}, hovertemplate: "%{customdata}<extra></extra>"});
+    // The last of all is the first that a label over all lists, and tells the time.
+    if (layout.hovermode === "x unified") data.push({type: "scatter", mode: "lines", x: told.minutes, y: data[0].y, customdata: told.said, name: "",
+      showlegend: false, line: {width: 0, shape: "hv"}, hovertemplate: "%{customdata}<extra></extra>"});
     if (narrow()) for (const key of ["tickvals", "ticktext"]) layout.xaxis[key] = layout.xaxis[key].filter((_, n) => n % 2 === 0);
   }
   const entries = layout.showlegend ? data.filter(trace => trace.showlegend !== false).length : 0;
   if (narrow()) {
     layout.margin.l = 44;
+    if (data[0]?.type === "waterfall") { // the numbers beside the bars need as much room as on a wide screen
+      const [low, high] = layout.xaxis.range;
+      layout.xaxis.range = [low - 0.35 * (high - low), high + 0.1 * (high - low)];
+    }
     layout.height += 19 * Math.max(0, Math.ceil(entries / 2) - 1);
   }
   if (paper) layout.width = PAPER_PX;
@@ -76,6 +81,7 @@ const clock = told.zone && new Intl.DateTimeFormat("en-GB", {timeZone: told.zone
   minute: "2-digit", hourCycle: "h23"});
 const local = minute => clock.format(new Date(told.start_ms + 60000 * minute)).replaceAll(",", "");
 const plain = text => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+const wrapped = text => plain(text.replace(narrow() ? /(.{30}\S* )/g : /(.{60}\S* )/g, "$1\n")).replaceAll("\n", "<br>");
 const number = (value, digits = 1) => value === null ? "" : value.toLocaleString("en-US", {minimumFractionDigits: digits, maximumFractionDigits: digits});
 
 function found() {
@@ -95,7 +101,7 @@ function bars(rows) {
   const kinds = new Map();
   const add = (name, style, row, begins, ends, text) => {
     if (!kinds.has(name)) kinds.set(name, {type: "bar", orientation: "h", name, base: [], x: [], y: [], hovertext: [], textposition: "none",
-      hovertemplate: "%{hovertext}<extra></extra>", ...style});
+      hovertemplate: "%{hovertext}<extra></extra>", hoverlabel: {align: "left"}, ...style});
     const trace = kinds.get(name);
     trace.base.push(begins);
     trace.x.push(ends - begins);
@@ -105,7 +111,7 @@ function bars(rows) {
   rows.forEach((i, row) => {
     const spans = jobs.spans[i];
     const last = spans[spans.length - 1];
-    const text = [plain(jobs.id[i]), `${jobs.gpus[i]} GPUs in ${plain(jobs.words[jobs.pool[i]])}`, plain(jobs.words[jobs.reason[i]]),
+    const text = [plain(jobs.id[i]), `${jobs.gpus[i]} GPUs in ${plain(jobs.words[jobs.pool[i]])}`, wrapped(jobs.words[jobs.reason[i]]),
       `submitted ${local(jobs.submit[i])}`, ...spans.length ? [`starts ${local(spans[0])}`, `${jobs.finished[i] ? "ends" : "last runs"} ${local(last)}`] : [],
       `deadline ${local(jobs.deadline[i])}`, `${number(jobs.done_gpu_h[i])} of ${number(jobs.work_gpu_h[i])} GPU h done`].join("<br>");
     const [name, color] = jobs.finished[i] ? ["submission to deadline", "@soft"] : ["submission to deadline, unfinished", "#d55e00"];
