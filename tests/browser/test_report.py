@@ -19,8 +19,8 @@ import pytest
 from facility.decide import Undecided
 from facility.planner import Planned, Request, plan
 from facility.report.charts.jobs import JobBar, columns
-from facility.report.charts.panel import Panel, Row, line
 from facility.report.charts.planned import Charts
+from facility.report.charts.power import power
 from facility.report.html import write_report
 from facility.report.local_clock import Clock
 from facility.report.page.parts import Chart, Jobs
@@ -71,13 +71,14 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Reported:
 
 @pytest.fixture(scope="module")
 def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page with ten thousand jobs, each with a reason of its own."""
-    path, start = tmp_path_factory.mktemp("crowded") / "report.html", datetime(2023, 7, 1, 22, tzinfo=UTC)
-    clock = Clock([start + timedelta(hours=i) for i in range(25)], BERLIN)
-    bars = [_a_job(i) for i in range(10_000)]
-    price = line("price", np.arange(24.0), "@ink")
-    chart = Chart(Panel("price", "Price", "What energy costs.", 200, [price], [Row("EUR/MWh")]))
-    write_page(path, "crowded", "<h1>crowded</h1>", [chart, Jobs(columns(bars, {"a": "#0072b2", "b": "#e69f00"}, "EUR"))], clock)
+    """A page that is no plan's: two weeks of five minutes, from the night of 25 hours on, and ten thousand jobs with reasons of their own."""
+    path, start = tmp_path_factory.mktemp("crowded") / "report.html", datetime(2023, 10, 28, 22, tzinfo=UTC)
+    clock = Clock([start + timedelta(minutes=5 * i) for i in range(14 * 288 + 1)], BERLIN)
+    wave = 100 + 50 * np.sin(np.arange(14 * 288) / 40)
+    lines = {"import": 2 * wave, "import limit": np.full(len(wave), 290.0)}
+    drawn = power({"rentals": wave, "cooling": wave}, lines, wave, "EUR/MWh", over=[(600, 900)])
+    bars = Jobs(columns([_a_job(i) for i in range(10_000)], {"a": "#0072b2", "b": "#e69f00"}, "EUR"))
+    write_page(path, "crowded", "<h1>crowded</h1>", [Chart(drawn), bars], clock)
     return path
 
 
@@ -257,6 +258,26 @@ def test_ten_thousand_jobs_are_found_by_keyboard(crowded: Path, shown: Callable[
     took_ms = page.evaluate("() => { const began = performance.now(); drawJobs(); return performance.now() - began; }")
     assert took_ms < 1000
     assert seen.complained == []
+
+
+def test_pieces_that_know_no_plan_make_a_page_of_two_weeks(crowded: Path, shown: Callable[..., Any]) -> None:
+    page = shown(crowded).page
+    assert page.locator("#chart-power .scatterlayer .trace").count() == 6  # two uses, two lines, the price, the time
+    assert page.locator("#chart-power .shapelayer path").count() == 1
+    assert page.locator("#chart-power .xaxislayer-above text").all_text_contents()[0].endswith("Sun 29 Oct")
+    assert page.evaluate("at('chart-power').data[0].x.length") == 14 * 288 + 1
+
+
+def test_times_of_jobs_are_those_of_the_sites_clock_in_the_night_of_25_hours_too(crowded: Path, shown: Callable[..., Any]) -> None:
+    page = shown(crowded).page
+    page.locator("#jobs-order").select_option("submit")
+    told, start = [], datetime(2023, 10, 28, 22, tzinfo=UTC)
+    for i in (1000, 1500, 2300):
+        page.locator("#jobs-find").fill(f"application-{i:05d}")
+        told.append(page.locator("#jobs-table tbody td").all_inner_texts()[4:8])
+        minutes = [i / 10, i / 10 + 30, i / 10 + 200, i / 10 + 400]
+        assert told[-1] == [f"{(start + timedelta(minutes=at)).astimezone(BERLIN):%a %d %b %H:%M}" for at in minutes]
+    assert told[1][:2] == ["Sun 29 Oct 02:30", "Sun 29 Oct 02:00"]  # half an hour later
 
 
 def test_what_the_script_is_told_cannot_end_it(reported: Reported) -> None:
