@@ -110,7 +110,7 @@ def _jobs(planned: Planned, charts: Charts, currency: str) -> Iterator[Jobs]:
     bars = list(charts.jobs())
     if bars:
         out = len(planned.left_out)
-        note = f"{out} more of the file are outside this plan; jobs.csv says why." if out else ""
+        note = f"{out:,} more of the file are outside this plan; jobs.csv says why." if out else ""
         yield Jobs(columns(bars, charts.colors, currency), note)
 
 

@@ -93,11 +93,10 @@ def _a_job(i: int) -> JobBar:
         deadline_min=at_min + 400,
         spans_min=[(at_min + 30, at_min + 60), (at_min + 90, at_min + 200)],
         finished=i % 100 != 7,
+        missed=i % 100 == 7,
         deferred_h=i % 13,
-        pauses=1,
         work_gpu_h=i % 50,
         done_gpu_h=i % 50,
-        energy_kwh=1.5,
         cost=i % 11,
         reason=f"waits: energy costs {i / 100:.2f} EUR/MWh less then",
     )
@@ -140,6 +139,7 @@ def test_jobs_have_a_bar_for_each_run_and_say_why(reported: Reported, shown: Cal
     drawn = page.evaluate("Object.fromEntries(at('chart-jobs').data.map(trace => [trace.name, trace.y.length]))")
     assert sum(count for name, count in drawn.items() if name.startswith("runs in ")) == sum(runs.values()) > len(jobs)
     assert sum(count for name, count in drawn.items() if not name.startswith("runs in ")) == len(jobs) == 31
+    assert {name: count for name, count in drawn.items() if name.endswith("missed")} == {"submission to deadline, missed": 1}
     bars = page.locator("#chart-jobs .barlayer .trace").first.locator(".point path")
     assert page.locator("#chart-jobs .barlayer .point path").count() == sum(drawn.values())
     page.locator("#chart-jobs").scroll_into_view_if_needed()
@@ -253,7 +253,7 @@ def test_ten_thousand_jobs_are_found_by_keyboard(crowded: Path, shown: Callable[
     assert told() == "41 to 80 of 100 found among 10,000 jobs"
     assert page.locator("#jobs-table tbody tr").first.locator("th").inner_text() == "application-04005"
     page.locator("#jobs-find").fill("")
-    page.locator("#jobs-order").select_option("finished")
+    page.locator("#jobs-order").select_option("missed")
     assert page.locator("#jobs-table tbody th").all_inner_texts()[:2] == ["application-00007", "application-00107"]
     took_ms = page.evaluate("() => { const began = performance.now(); drawJobs(); return performance.now() - began; }")
     assert took_ms < 1000

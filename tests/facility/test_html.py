@@ -179,8 +179,16 @@ def test_a_job_runs_inside_its_window(planned: Planned) -> None:
     (small,) = (bar for bar in Charts(planned).jobs() if bar.id == "small")
     assert (small.submit_min, small.deadline_min) == (150, 640)
     assert 150 <= small.spans_min[0][0] < small.spans_min[-1][1] <= 640
-    assert small.finished
-    assert {bar.id: bar.finished for bar in Charts(planned).jobs()}["late"] is False
+    assert (small.finished, small.missed) == (True, False)
+    assert [(bar.finished, bar.missed) for bar in Charts(planned).jobs() if bar.id == "late"] == [(False, True)]
+
+
+def test_a_job_that_goes_on_after_the_end_has_missed_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.csv"
+    path.write_text("job_id,submit_time,duration_s,num_gpus,deadline\nlong,2023-07-02T00:00Z,14400,8,2023-07-02T12:00Z\n", encoding="utf-8")
+    found = plan(Request(str(DEMO), "2023-07-02T00:00Z", "3h", "1h", jobs=str(path)))
+    assert not isinstance(found, Undecided)
+    assert [(bar.finished, bar.missed) for bar in Charts(found).jobs()] == [(False, False)]
 
 
 def test_times_at_which_a_limit_is_broken_are_marked(planned: Planned) -> None:

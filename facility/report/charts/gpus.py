@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from facility.report.charts.ink import INK, label
+from facility.report.charts.ink import INK, LOW_TO_HIGH, label
 from facility.report.charts.panel import Panel, Row, area, line
 from models.horizon import Floats
 
@@ -34,7 +34,7 @@ def caps(names: Sequence[str], mean_w: Floats, *, of: int) -> Panel:
         "type": "heatmap",
         "y": rows,
         "z": [[None if np.isnan(cap) else round(cap, 1) for cap in row] for row in mean_w[: len(shown)].tolist()],
-        "colorscale": "Cividis",
+        "colorscale": LOW_TO_HIGH,
         "colorbar": {"orientation": "h", "thickness": 8, "y": 1, "yanchor": "bottom", "ticksuffix": " W", "outlinewidth": 0},
         "hovertemplate": "%{y}<br>%{customdata}<br>%{z} W<extra></extra>",
     }

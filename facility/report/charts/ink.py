@@ -13,6 +13,9 @@ INK, SOFT, RULE, CLEAR = "@ink", "@soft", "@rule", "rgba(0,0,0,0)"
 IN_TURN = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED)
 """For things of one kind, one after another."""
 
+LOW_TO_HIGH = ((0.0, "#3f68b1"), (0.5, "#9c9b90"), (1.0, "#f2cb2e"))
+"""From blue over grey to yellow, ever lighter, and seen on a light page and a dark one."""
+
 LONGEST_LABEL = 14
 
 

@@ -13,7 +13,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class JobBar:
-    """A job: times in minutes since the start, unclipped; `spans` when it runs; work in GPU h, energy in kWh."""
+    """A job: times in minutes since the start, unclipped; `spans_min` when it runs; work in GPU h.
+
+    One that neither is `finished` nor `missed` its deadline goes on after the end.
+    """
 
     id: str
     tenant: str
@@ -23,11 +26,10 @@ class JobBar:
     deadline_min: float
     spans_min: Sequence[tuple[float, float]]
     finished: bool
+    missed: bool
     deferred_h: float | None
-    pauses: int
     work_gpu_h: float
     done_gpu_h: float
-    energy_kwh: float
     cost: float
     reason: str
 
@@ -52,9 +54,9 @@ def columns(bars: Iterable[JobBar], colors: Mapping[str, str], currency: str) ->
         "deadline": [round(bar.deadline_min, 1) for bar in shown],
         "spans": [[round(at, 1) for span in bar.spans_min for at in span] for bar in shown],
         "finished": [int(bar.finished) for bar in shown],
+        "missed": [int(bar.missed) for bar in shown],
         "deferred_h": [None if bar.deferred_h is None else round(bar.deferred_h, 2) for bar in shown],
-        "pauses": [bar.pauses for bar in shown],
     }
-    for name in ("work_gpu_h", "done_gpu_h", "energy_kwh", "cost"):
+    for name in ("work_gpu_h", "done_gpu_h", "cost"):
         made[name] = [round(getattr(bar, name), 2) + 0.0 for bar in shown]
     return made | {"words": list(words)}

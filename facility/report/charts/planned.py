@@ -141,12 +141,14 @@ class Charts:
 
     def jobs(self) -> Iterator[JobBar]:
         """The jobs that the plan knows, as bars."""
-        at = {job.id: len(self._problem.firms) + i for i, job in enumerate(self._problem.jobs)}
+        firms, missed = len(self._problem.firms), self._plan.account.breach["unfinished_gpu_h"] > TINY
+        at = {job.id: i for i, job in enumerate(self._problem.jobs)}
         for row in job_rows(self._planned):
             job = dict(zip(JOB_COLUMNS, row, strict=True))
             if job["job_id"] not in at:
                 continue
-            spans = [(60 * begins, 60 * ends) for begins, ends in run_spans(self._planned, at[job["job_id"]])]
+            i = at[job["job_id"]]
+            spans = [(60 * begins, 60 * ends) for begins, ends in run_spans(self._planned, firms + i)]
             yield JobBar(
                 id=job["job_id"],
                 tenant=job["tenant"],
@@ -155,12 +157,11 @@ class Charts:
                 submit_min=self._minute(job["submit"]),
                 deadline_min=self._minute(job["deadline"]),
                 spans_min=spans,
-                finished=bool(job["finish"]) or job["done_gpu_h"] >= job["work_gpu_h"] - TINY,
+                finished=bool(job["finish"]),
+                missed=bool(missed[i]),
                 deferred_h=job["deferred_h"] if spans else None,
-                pauses=job["pauses"],
                 work_gpu_h=job["work_gpu_h"],
                 done_gpu_h=job["done_gpu_h"],
-                energy_kwh=job["energy_kwh"],
                 cost=job["cost"],
                 reason=job["reason"],
             )

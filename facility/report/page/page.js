@@ -90,7 +90,7 @@ function found() {
   const order = at("jobs-order").value;
   const holds = jobs.words.map(word => word.toLowerCase().includes(asked));
   const rows = [...jobs.id.keys()].filter(i => jobs.id[i].toLowerCase().includes(asked) || holds[jobs.tenant[i]] || holds[jobs.pool[i]] || holds[jobs.reason[i]]);
-  const sign = order === "finished" || order === "submit" ? 1 : -1;
+  const sign = order === "submit" ? 1 : -1;
   return rows.sort((a, b) => sign * ((jobs[order][a] ?? -1) - (jobs[order][b] ?? -1)) || a - b);
 }
 
@@ -114,7 +114,7 @@ function bars(rows) {
     const text = [plain(jobs.id[i]), `${jobs.gpus[i]} GPUs in ${plain(jobs.words[jobs.pool[i]])}`, wrapped(jobs.words[jobs.reason[i]]),
       `submitted ${local(jobs.submit[i])}`, ...spans.length ? [`starts ${local(spans[0])}`, `${jobs.finished[i] ? "ends" : "last runs"} ${local(last)}`] : [],
       `deadline ${local(jobs.deadline[i])}`, `${number(jobs.done_gpu_h[i])} of ${number(jobs.work_gpu_h[i])} GPU h done`].join("<br>");
-    const [name, color] = jobs.finished[i] ? ["submission to deadline", "@soft"] : ["submission to deadline, unfinished", "#d55e00"];
+    const [name, color] = jobs.missed[i] ? ["submission to deadline, missed", "#d55e00"] : ["submission to deadline", "@soft"];
     add(name, {width: 0.9, opacity: 0.3, marker: {color}}, row, inside(jobs.submit[i]), inside(jobs.deadline[i]), text);
     const pool = jobs.words[jobs.pool[i]];
     for (let n = 0; n < spans.length; n += 2)
