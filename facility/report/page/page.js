@@ -129,13 +129,10 @@ function drawJobs() {
   from = Math.max(0, Math.min(from, PAGE * Math.floor((rows.length - 1) / PAGE)));
   const shown = rows.slice(from, from + PAGE);
   const short = text => text.length > 14 ? text.slice(0, 13) + "…" : text;
-  const any = Object.values(told.figures).find(figure => figure.over_time);
-  const {title, domain, nticks, hoverformat, rangemode, ...axis} = any.layout.yaxis;
-  const {anchor, ...x} = any.layout.xaxis;
-  const layout = {...structuredClone(any.layout), shapes: [], height: 110 + EACH_PX * Math.max(shown.length, 2), barmode: "overlay", hovermode: "closest",
-    showlegend: true, xaxis: x, yaxis: {...axis, showgrid: false, zeroline: false, range: [Math.max(shown.length, 2) - 0.5, -0.5], tickvals: shown.map((_, n) => n),
-      ticktext: shown.map(i => plain(short(jobs.id[i]))), tickfont: {size: 10}}};
-  for (const key of Object.keys(layout)) if (/^yaxis\d/.test(key)) delete layout[key];
+  const lines = Math.max(shown.length, 2);
+  const layout = structuredClone(jobs.layout);
+  layout.height = 110 + EACH_PX * lines;
+  Object.assign(layout.yaxis, {range: [lines - 0.5, -0.5], tickvals: shown.map((_, n) => n), ticktext: shown.map(i => plain(short(jobs.id[i])))});
   at("chart-jobs").classList.add("over-time");
   draw("jobs", {data: bars(shown), layout, over_time: true});
   at("jobs-shown").textContent = rows.length ? `${from + 1} to ${from + shown.length} of ${number(rows.length, 0)}` +

@@ -12,7 +12,7 @@ from importlib.resources import files
 from string import Template
 from typing import Any, Protocol
 
-from facility.report.charts.panel import Panel, figure
+from facility.report.charts.panel import Panel, Row, figure
 from facility.report.local_clock import Clock
 
 
@@ -109,9 +109,12 @@ class Jobs:
         template = Template((files("facility.report.page") / "jobs.html").read_text(encoding="utf-8"))
         return paragraph(self.note) + template.substitute(currency=escape(self.columns["currency"]))
 
-    def data(self, clock: Clock | None) -> dict[str, Any]:  # noqa: ARG002
-        """The columns."""
-        return {"jobs": self.columns}
+    def data(self, clock: Clock | None) -> dict[str, Any]:
+        """The columns, and the layout of the bars without their rows."""
+        rows = {"showgrid": False, "zeroline": False, "tickfont": {"size": 10}}
+        apart = {"barmode": "overlay", "hovermode": "closest", "showlegend": True}
+        bars = Panel(self.key, self.title, self.note, 0, (), [Row("", more=rows)], layout=apart)
+        return {"jobs": self.columns | {"layout": figure(bars, clock)["layout"]}}
 
 
 @dataclass(frozen=True)
