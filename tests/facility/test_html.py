@@ -18,7 +18,7 @@ from facility.planner import Planned, Request, plan
 from facility.report import html
 from facility.report.charts import gpus
 from facility.report.charts import planned as of_plan
-from facility.report.charts.money import change
+from facility.report.charts.money import change, told
 from facility.report.charts.planned import Charts
 from facility.report.charts.waterfall import waterfall
 from facility.report.html import BROKEN, write_report
@@ -209,6 +209,11 @@ def test_costs_differ_by_what_the_bars_say_and_no_breach_is_money(planned: Plann
     (bars,) = waterfall("costs", "Costs", "", kinds, "EUR").traces
     assert bars["x"][-1] == pytest.approx(sum(bars["x"][:-1]))
     assert bars["measure"][-1] == "total"
+
+
+def test_speed_that_changes_is_said_to_be_on_no_bill() -> None:
+    assert "on no bill" in told({"energy": 90.0, "value": -40.0}, {"energy": 100.0, "value": -50.0}, "EUR")
+    assert "on no bill" not in told({"energy": 90.0, "value": -50.0}, {"energy": 100.0, "value": -50.0}, "EUR")
 
 
 def test_more_breaches_than_a_reader_can_bear_are_counted(planned: Planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

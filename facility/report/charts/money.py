@@ -50,7 +50,10 @@ def told(ours: Mapping[str, float], base: Mapping[str, float], currency: str) ->
     """Both sums in a sentence, of what is billed: neither the worth of rentals' speed, nor what steers, nor breaches."""
     ours_money, base_money = (sum(cost.get(kind, 0.0) for kind in KINDS if kind != "value") for cost in (ours, base))
     said = f"The plan costs {ours_money:,.2f} {currency}, the baseline {base_money:,.2f}; the bars say which kind makes the difference."
-    if STEERING in change(ours, base):
+    kinds = change(ours, base)
+    if KINDS["value"] in kinds:
+        said += " Speed of rentals is what their slower or faster work is worth, and on no bill."
+    if STEERING in kinds:
         said += " Prices that steer (a little for waiting, for warm halls, for moving caps) are nobody's bill."
     if any(cost.get(family, 0.0) > SMALL for cost in (ours, base) for family in FAMILIES):
         said += " Broken limits are told as what they are, not as money."

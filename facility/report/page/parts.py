@@ -58,7 +58,6 @@ class Table:
         """Nothing."""
         return {}
 
-
     def _cell(self, i: int, text: str) -> str:
         """One cell; the first of a row is its heading."""
         tag, opened = ("td", "td") if i else ("th", 'th scope="row"')
