@@ -15,7 +15,7 @@ from msgspec.structs import replace as renumbered
 from facility.bus.messages import BatteryDesired, CoolingDesired, HallSetpoint
 from facility.bus.topics import Topics
 from facility.daemon.sending.orders import Stamp, caps_order, job_order, other_orders
-from facility.decision import Decision
+from facility.decision import Decision, PoolCaps
 from facility.simulate.plant import Plant
 from facility.site import Site
 from facility.snapshot import Snapshot
@@ -40,6 +40,11 @@ class Hand:
     @property
     def too_high(self) -> Mapping[str, str]:
         """By pool, what is enforced above what was sent: here nothing is lost on the way."""
+        return {}
+
+    @property
+    def own(self) -> Mapping[str, PoolCaps]:
+        """By pool, what it was sent last while nobody commanded its caps: here nobody does, so nobody asks."""
         return {}
 
     def as_sent(self, decision: Decision) -> Decision:

@@ -56,7 +56,7 @@ class Governor:
     """To be used under the daemon's lock. `verdict` is what the second opinion said of what is `in_force`.
 
     `entered` is told of every change of mode, after what it sends was sent: how it was before, and when it changed; `accepted` of every
-    decision before it is sent, and `ruled` how it came to be, and its verdict.
+    decision before it is sent, `ruled` how it came to be, and its verdict, and `heeded` what is measured, whenever that is followed.
     """
 
     def __init__(
@@ -68,8 +68,10 @@ class Governor:
         entered: Callable[[Outcome, datetime], None] = lambda _outcome, _now: None,
         accepted: Callable[[Decision, Situation], None] = lambda _decision, _here: None,
         ruled: Callable[[Ruling, Decision, tuple[Violation, ...]], None] = lambda _ruling, _decision, _verdict: None,
+        heeded: Callable[[Situation], None] = lambda _here: None,
     ) -> None:
         self._site, self._actuator, self._entered, self._accepted, self._ruled = site, actuator, entered, accepted, ruled
+        self._heeded = heeded
         self._ttl = timedelta(seconds=site.control.cap_ttl_s)
         self._base: Decision | None = None
         self.in_force: Decision | None = None
@@ -239,10 +241,11 @@ class Governor:
 
     def _heed(self, here: Situation) -> bool:
         """Follow what is measured; pools keep what they have, those that somebody commands what they had before."""
-        had, base = self._actuator.as_sent(self.in_force) if self.in_force is not None else self._base, self._base
-        if had is not None and base is not None and (ruled := commanded(here.asked)):
-            own = {pool.pool: pool for pool in base.pools}
+        had = self._actuator.as_sent(self.in_force) if self.in_force is not None else self._base
+        if had is not None and (ruled := commanded(here.asked)):
+            own = self._actuator.own
             had = replace(had, pools=tuple(own.get(pool.pool, pool) if pool.pool in ruled else pool for pool in had.pools))
+        self._heeded(here)
         return self._lid.follow(here.snapshot, had)
 
     def _go_on(self, here: Situation, reason: str) -> None:

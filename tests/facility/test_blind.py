@@ -224,6 +224,28 @@ def test_an_operators_cap_is_above_what_is_not_measured_and_leaves_nothing_behin
     assert tight.highest()["a"] <= before["a"]
 
 
+def test_a_plan_that_kept_to_a_command_leaves_nothing_of_it_behind_in_the_dark(tight: Blind) -> None:
+    """The air is lost while the command stands: what its pool had before is what it was sent by itself, not what the plan gave it."""
+    before, gone = tight.highest(), frozenset({COOL})
+    tight.limit(150)
+    assert tight.order("pool/h/a", "cap_w", before["a"] + 20, ttl_s=120)["status"] == "accepted"
+    tight.daemon.cycle()
+    tight.pass_by(60, without=gone)
+    assert tight.highest()["a"] == before["a"] + 20
+    tight.pass_by(65, without=gone)
+    assert tight.highest()["a"] <= before["a"]
+    assert not tight.daemon.rooms.gate.counts
+
+
+def test_what_a_command_held_down_rises_again_with_its_end_also_in_the_dark(tight: Blind) -> None:
+    """Nothing is sent between the last reading and the end of the command, and the gate knows all the same that there was one."""
+    before, gone = tight.highest(), frozenset({COOL})
+    assert tight.order("pool/h/a", "cap_w", 150, ttl_s=60)["status"] == "accepted"
+    tight.pass_by(65, without=gone)
+    assert 150 < tight.highest()["a"] <= before["a"]
+    assert not tight.daemon.rooms.gate.counts
+
+
 def test_the_journal_keeps_what_was_doubted_in_a_cycle(tight: Blind) -> None:
     tight.pass_by(60, without=frozenset({COOL}))
     tight.daemon.cycle()

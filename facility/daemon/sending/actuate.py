@@ -55,6 +55,8 @@ class Actuator:
         self._decision: Decision | None = None
         self._plan_id = ""
         self._sent: dict[str, PoolCaps] = {}
+        self.own: dict[str, PoolCaps] = {}
+        """By pool, what it was sent last while nobody commanded its caps."""
         self._as_sent: tuple[Decision, Decision] | None = None
         self._last: dict[str, Told] = {}
         self._queued = True
@@ -180,6 +182,8 @@ class Actuator:
             self._climb.turns.follow(caps.pool, caps_of(caps, pool.gpus), self.in_force.low(caps.pool), now, free=free)
             self.in_force.sent(caps, order.valid_until, seq)
             self._sent[caps.pool], self._as_sent = caps, None
+            if not free:
+                self.own[caps.pool] = caps
 
     def _jobs(self, decision: Decision, action: str, now: datetime) -> None:
         for order in decision.jobs:

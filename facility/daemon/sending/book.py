@@ -62,7 +62,7 @@ class Book:
     def accept(self, decision: Decision, here: Situation) -> None:
         """Know what was accepted: it is what may go out from now on."""
         self._in_force.lapse(here.now)
-        self._blind(here)
+        self.heed(here)
         self._commanded = at_once(here.asked, here.snapshot)
         self.accepted = Accepted(decision, here.site, {job.id: job for job in here.snapshot.jobs})
         self._caps = {caps.pool: caps for caps in decision.pools}
@@ -72,7 +72,7 @@ class Book:
         """Know how things are now, before more of what was accepted goes out."""
         if self.accepted is None:
             return
-        self._blind(here)
+        self.heed(here)
         decision = self.accepted.decision
         site = supplied(here.site, decision)
         self._loads_kw, self._known_kw = (
@@ -83,6 +83,15 @@ class Book:
         for it in carriers(site):
             for name in it.feeders:
                 self._carry[name].append(it)
+
+    def heed(self, here: Situation) -> None:
+        """Follow which pools depend on what is not measured, and what they had before; what somebody commands is free meanwhile."""
+        halls, dark = unmeasured_halls(self._site, here.snapshot), meter_lost(self._site, here.snapshot)
+        blind = {name for name, pool in self._site.pools.items() if dark or pool.hall in halls}
+        fallback_w = self._in_force.fallback_w
+        had = {name: self._had.get(name) or self._sent.get(name) or self._caps.get(name) or PoolCaps(name, fallback_w[name]) for name in blind}
+        self._had = had
+        self._free = (self._free | commanded(here.asked)) & blind
 
     def judge(self, pool: str, order: CapDesired) -> tuple[tuple[Broken, ...], bool]:
         """What caps that are to go out break, and whether they raise any GPU's."""
@@ -153,15 +162,6 @@ class Book:
             more_kw *= 1 + loss_share
             moved_kw[name] = moved_kw.get(name, 0.0) + more_kw
         return moved_kw
-
-    def _blind(self, here: Situation) -> None:
-        """Follow which pools depend on what is not measured, and what they had before; what somebody commands is free meanwhile."""
-        halls, dark = unmeasured_halls(self._site, here.snapshot), meter_lost(self._site, here.snapshot)
-        blind = {name for name, pool in self._site.pools.items() if dark or pool.hall in halls}
-        fallback_w = self._in_force.fallback_w
-        had = {name: self._had.get(name) or self._sent.get(name) or self._caps.get(name) or PoolCaps(name, fallback_w[name]) for name in blind}
-        self._had = had
-        self._free = (self._free | commanded(here.asked)) & blind
 
 
 def _way_up(site: Site, feeder: str | None) -> tuple[tuple[str, float], ...]:

@@ -79,6 +79,10 @@ class Gate(Over):
         self._passed = {topic: kept for topic, kept in self._passed.items() if here.now < kept[1] + REMEMBERED}
         self._book.accept(decision, here)
 
+    def heed(self, here: Situation) -> None:
+        """Know what is measured and what is commanded, whether or not anything goes out by it."""
+        self._book.heed(here)
+
     def see(self, here: Situation) -> None:
         """Know how things are, before more of what was accepted goes out."""
         self._book.see(here)

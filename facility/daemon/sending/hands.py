@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Protocol
 
-from facility.decision import Decision
+from facility.decision import Decision, PoolCaps
 from facility.site import Site
 from facility.snapshot import Snapshot
 
@@ -18,6 +18,10 @@ class Hands(Protocol):
     @property
     def too_high(self) -> Mapping[str, str]:
         """By pool, what its agent reports above what was sent."""
+
+    @property
+    def own(self) -> Mapping[str, PoolCaps]:
+        """By pool, what it was sent last while nobody commanded its caps."""
 
     def as_sent(self, decision: Decision) -> Decision:
         """`decision` with the caps that were sent last: where they are still to rise, with those that they have."""
