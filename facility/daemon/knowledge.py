@@ -48,7 +48,7 @@ class Knowledge:
     """
 
     def __init__(self, site: Site, journal: Journal, clock: Clock, note: Note) -> None:
-        self._site, self._journal, self._clock = site, journal, clock
+        self._site, self._journal, self._clock, self._note = site, journal, clock, note
         self._past = Past(journal.get_all(PREFIX))
         self._telemetry, self._signals = Telemetry(site, note), Signals(site, self._past)
         self.desk = OverrideDesk(site, journal, jobs=self._pool_of, elapsed_s=clock.elapsed_s)
@@ -173,8 +173,17 @@ class Knowledge:
         """Know the grid events that were ordered another way than by their topic, all that stand now."""
         self._signals.ordered = events
 
+    def begin_anew(self, now: datetime) -> None:
+        """Know no more of what was measured than after a restart: where the clock was set back, it may be of a time that is still to come."""
+        state = self._telemetry.dump()
+        self._telemetry = Telemetry(self._site, self._note)
+        self._telemetry.under(self.rentals.in_force(now))
+        self._restore(state)
+
     def remember(self) -> None:
         """Write down what a restart must not lose. Raises StoreFault."""
+        self.desk.store_ends()
+        self.rentals.store_ends()
         self._journal.put_all({FACT: self._telemetry.dump(), **self._past.changed()})
         self._past.saved()
         self.ledger.remember()

@@ -27,6 +27,7 @@ from facility.daemon.question import UNHEARD, Question, answer, ask
 from facility.daemon.reception import Reception
 from facility.daemon.recording.record import cycle_record, note_plan
 from facility.daemon.rooms import Rooms, rooms
+from facility.daemon.set_back import NOTICED, SetBack
 from facility.daemon.upkeep import Upkeep
 from facility.decide import Decided, Optimised, Undecided
 from facility.history import Nowhere, Recorder
@@ -44,8 +45,6 @@ LOOK_S = 0.05
 AT_ONCE = 200
 """Messages that are taken before anything else is looked at: some milliseconds of work, also where they are large."""
 CYCLES_KEPT = timedelta(days=30)
-SET_BACK = timedelta(seconds=2)
-"""How far a clock may be corrected back without anybody noticing."""
 RETAINED_S = 0.5
 """How long a daemon that begins anew listens to what is retained before it goes on."""
 
@@ -84,7 +83,7 @@ class Daemon:
         self._closed, self._look_s = False, clock.elapsed_s()
         self._asked: Question | None = None
         self._asked_s, self._longest_s = 0.0, max(site.control.cycle_s, 2 * site.control.solver_budget_s)
-        self._newest, self._begins_s = clock.now(), math.inf
+        self._set_back, self._begins_s = SetBack(clock), math.inf
         self._random = random or Random()
         self.faults = Faults()
         self._settle_in()
@@ -144,7 +143,7 @@ class Daemon:
         if not messages or self._clock.elapsed_s() - self._look_s >= LOOK_S:
             self._look_s = self._clock.elapsed_s()
             with self._lock, self.faults.survived("keeping time"):
-                if self._set_back > SET_BACK:
+                if self._set_back.unseen:
                     return
                 self.upkeep.keep(self._clock.now())
                 self._give_up()
@@ -162,7 +161,7 @@ class Daemon:
 
         It ends as published, held or safe, with a reason, whatever fails in it.
         """
-        if self._begins_s < math.inf:
+        if self._begins_s < math.inf or self._set_back.waits:
             return self.outcome
         with self._planning, self.faults.survived("a cycle"):
             with self._lock:
@@ -236,31 +235,53 @@ class Daemon:
             self.faults.note(error, "the planner")
             return _failed("the planner failed", error)
 
-    @property
-    def _set_back(self) -> timedelta:
-        """How far the clock was set back since it was followed last; until it is, nothing that was known or asked before is of use."""
-        return self._newest - self._clock.now()
-
     def _follow_clock(self) -> None:
-        """Begin anew where somebody set the clock back: what is known, commanded and in force may be of no time that is still to come."""
-        now, now_s = self._clock.now(), self._clock.elapsed_s()
-        back, self._newest = self._newest - now, now
-        if back > SET_BACK:
-            log.warning("the clock was set back by %s, to %s", back, f"{now:%Y-%m-%d %H:%M:%S} UTC")
+        """Begin anew where somebody set the clock back: what is known, commanded and in force may be of no time that is still to come.
+
+        While the journal cannot be written nothing can begin: what is in force goes on by the new time then, without plans.
+        """
+        back = self._set_back
+        if back.look():
+            self._asked = None
             with self.faults.survived("a clock that was set back"):
-                self._asked = None
-                with self.faults.survived("writing down what is known"):
-                    self.rooms.book.write(now)
-                    self.rooms.known.remember()
-                    self._journal.set_back(back)
-                self._settle_in()
-                self.rooms.account.note(Entry(now, "service", "clock set back", self._instance, f"by {back}"))
-                self.subscribe()
-                self._begins_s = now_s + RETAINED_S
-        elif now_s >= self._begins_s:
+                if not self._began_anew():
+                    self._go_on()
+        elif back.waits and back.by <= NOTICED:
+            back.over()
+            self.wake()
+        elif back.waits and not self._journal.trouble:
+            with self.faults.survived("a clock that was set back"):
+                self._began_anew()
+        elif self._clock.elapsed_s() >= self._begins_s:
             self._begins_s = math.inf
             self.start()
             self.wake()
+
+    def _began_anew(self) -> bool:
+        """Furnish the rooms again, with what the journal knows; False where it cannot be written."""
+        if not self._journal.probe():
+            return False
+        here, now, back = self.rooms, self._clock.now(), self._set_back.by
+        with self.faults.survived("writing down what is known"):
+            here.book.write(now)
+            here.account.retry()
+            here.known.remember()
+        self._journal.set_back(back)
+        self._settle_in()
+        self._set_back.over()
+        self.rooms.account.note(Entry(now, "service", "clock set back", self._instance, f"by {back}"))
+        self.subscribe()
+        self._begins_s = self._clock.elapsed_s() + RETAINED_S
+        return True
+
+    def _go_on(self) -> None:
+        """Let what is in force go on in the rooms as they are, no longer than it may by the new time, and hear anew what is measured."""
+        here, now = self.rooms, self._clock.now()
+        here.known.begin_anew(now)
+        if here.governor.in_force is not None:
+            here.governor.resume(here.actuator.as_sent(here.governor.in_force), now)
+        here.governor.start(here.known.situation(now), at_once=True)
+        self.subscribe()
 
     def _give_up(self) -> None:
         """End a cycle whose planner has not come back; what it finds after that is too late."""
@@ -269,7 +290,7 @@ class Daemon:
 
     def _end(self, asked: Question, found: Decided | Undecided) -> None:
         """End a cycle, once."""
-        if self._asked is asked and not self._closed and self._set_back <= SET_BACK:
+        if self._asked is asked and not self._closed and not self._set_back.unseen:
             self._asked = None
             try:
                 self._conclude(asked, found)

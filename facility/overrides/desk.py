@@ -93,7 +93,7 @@ class OverrideDesk:
         except StoreFault as fault:
             return _answer(request.id, "rejected", f"it could not be stored, so it does not act: {fault}")
         self._sweep(now)
-        self._store_ends()
+        self.store_ends()
         return answer
 
     def clear(self, target: str, request: OverrideClear, now: datetime, *, retained: bool = False) -> OverrideResult:
@@ -119,9 +119,16 @@ class OverrideDesk:
     def expire(self, now: datetime) -> list[Proposal]:
         """List what came to its end since the last call, and store that it did; a failing disk is tried again next time."""
         self._sweep(now)
-        self._store_ends()
+        self.store_ends()
         ended, self._expired = self._expired, []
         return ended
+
+    def store_ends(self) -> None:
+        """Store the ends that a failing disk has not taken yet."""
+        with suppress(StoreFault):  # ended is ended, stored or not; what is left is tried again
+            for override, (at, how) in list(self._unstored.items()):
+                self._journal.end_override(override, at, how)
+                del self._unstored[override]
 
     def recall(self, now: datetime) -> None:
         """Tell again what an earlier process ended and may have told nobody, for it died in between."""
@@ -202,12 +209,6 @@ class OverrideDesk:
         del self._standing[proposal.id]
         self._unstored[proposal.id] = (now, how)
         self._notices.append((proposal.target, _answer(proposal.id, how, reason)))
-
-    def _store_ends(self) -> None:
-        with suppress(StoreFault):  # ended is ended, stored or not; what is left is tried again
-            for override, (at, how) in list(self._unstored.items()):
-                self._journal.end_override(override, at, how)
-                del self._unstored[override]
 
     def _accept(self, rules: Rules, asked: Proposal, shorter: list[str], now: datetime, limits: Limits | None) -> OverrideResult:
         if len(self._standing) >= MAX_STANDING:

@@ -90,7 +90,7 @@ class RentalDesk:
             self._notices.append((contract, _answer(before.id, "superseded", f"replaced by {rental.id}: {describe(rental)}")))
         self._standing[contract] = rental
         self._past.pop(contract, None)
-        self._store_ends()
+        self.store_ends()
         return answer
 
     def clear(self, contract: str, request: ContractClear, now: datetime, *, retained: bool = False) -> OverrideResult:
@@ -116,9 +116,10 @@ class RentalDesk:
     def expire(self, now: datetime) -> None:
         """End what came to its end, and store that it did; a failing disk is tried again next time."""
         self._sweep(now)
-        self._store_ends()
+        self.store_ends()
 
-    def _store_ends(self) -> None:
+    def store_ends(self) -> None:
+        """Store the ends that a failing disk has not taken yet."""
         try:
             for rental, (at, how) in list(self._unstored.items()):
                 self._journal.end_rental(rental, at, how)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -185,6 +185,71 @@ def test_a_clock_that_is_set_amid_sending_is_no_fault_of_the_service(house: Set,
     assert not [entry for entry in house.journal.account(datetime(1970, 1, 1, tzinfo=UTC)) if entry.sort == "alarm"]
     house.pass_by(RETAINED_S + 0.5)
     assert house.mode() == "HOLD"
+
+
+@pytest.fixture
+def full(house: Set) -> Callable[[], object]:
+    """The disk under the journal is full until somebody calls this."""
+    db = house.journal._store._db
+    db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchone()[0]}")
+    return lambda: db.execute(f"PRAGMA max_page_count = {2**31 - 1}")
+
+
+def test_where_the_journal_cannot_be_written_what_is_in_force_goes_on_by_the_new_time_and_all_begins_anew_once_it_can(
+    house: Set, full: Callable[[], object]
+) -> None:
+    caps, (epoch, seq) = house.caps(), house.order_of()
+    house.clock.jump(-DAY)
+    house.pass_by(1)
+    assert (house.mode(), house.caps()) == ("HOLD", caps)
+    assert house.order_of() > (epoch, seq)
+    assert house.order_of()[0] == epoch
+    assert house.until() <= house.clock.now() + timedelta(seconds=SITE.control.cap_ttl_s)
+    assert not house.daemon.rooms.known.situation(house.clock.now()).snapshot.pool_kw, "what was measured before is of no time to come"
+    assert house.daemon.cycle().mode == "HOLD", "no plan is made"
+    house.clock.advance(SITE.control.cap_ttl_s)
+    house.pass_by(1)
+    assert house.mode() == "SAFE"
+    full()
+    house.pass_by(3)
+    assert house.order_of()[0] > epoch
+    assert house.daemon.cycle().mode == "NORMAL"
+    assert not house.daemon.rooms.gate.counts
+    entries = [e for e in house.journal.account(datetime(1970, 1, 1, tzinfo=UTC)) if e.action == "clock set back"]
+    assert [e.says for e in entries] == [f"by {timedelta(seconds=DAY - 0.5)}"]
+
+
+def test_what_ended_while_the_journal_could_not_be_written_never_comes_back(house: Set, full: Callable[[], object]) -> None:
+    full()
+    house.order("pool/h/p", "cap_w", 150, ttl_s=60)
+    db = house.journal._store._db
+    db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchone()[0]}")
+    house.clock.jump(-DAY)
+    house.pass_by(50)
+    assert max(house.caps().values()) <= 150
+    assert house.order("pool/h/p", "cap_w", 140)["status"] == "rejected"
+    house.pass_by(15)
+    assert house.retained("override/pool/h/p/state") is None
+    full()
+    house.pass_by(3)
+    assert house.retained("override/pool/h/p/state") is None
+    house.daemon.cycle()
+    assert max(house.caps().values()) > 150
+
+
+def test_where_the_clock_is_right_again_before_the_journal_can_be_written_plans_go_on(house: Set, full: Callable[[], object]) -> None:
+    epoch = house.order_of()[0]
+    house.clock.jump(-DAY)
+    house.pass_by(5)
+    house.clock.jump(DAY)
+    house.pass_by(1)
+    assert house.daemon.cycle().mode == "NORMAL"
+    assert house.order_of()[0] == epoch
+    assert house.until() <= house.clock.now() + timedelta(seconds=SITE.control.cap_ttl_s)
+    full()
+    house.pass_by(3)
+    assert house.order_of()[0] == epoch
+    assert not house.daemon.rooms.gate.counts
 
 
 def test_a_small_correction_is_nothing(house: Set) -> None:
