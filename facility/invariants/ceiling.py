@@ -115,14 +115,18 @@ def worst_kw(
 ) -> dict[str, float]:
     """The power into every feeder where every GPU draws its cap of `pools`, and all else is as in `decision`, kW.
 
-    `site` is as `facility.verify.supply.supplied` gives it. Cooling follows what is expected: it is too slow for what does not last. A battery
-    that may be charging by an earlier order, with `charging_kw`, may go on.
+    `site` is as `facility.verify.supply.supplied` gives it. Cooling follows what is expected: it is too slow for what does not last. Batteries
+    charge with `charging_kw`.
     """
     it_kw, moving = expected_it_kw(site, decision, snapshot), drifts(site, decision, snapshot)
-    ordered_kw = {order.battery: max(order.power_kw, 0.0) for order in decision.batteries}
-    charge_kw = {name: max(ordered_kw.get(name, 0.0), charging_kw.get(name, 0.0)) for name in site.batteries}
     caps_kw = {name: (sum_w(pools[name]) + pool.gpus * pool.host_run_w) / 1000 for name, pool in site.pools.items()}
-    return feeder_kw(site, caps_kw, it_kw, charge_kw, outdoor_c, moving, charge_kw=tanks_kw(decision))
+    battery_kw = {name: charging_kw.get(name, 0.0) for name in site.batteries}
+    return feeder_kw(site, caps_kw, it_kw, battery_kw, outdoor_c, moving, charge_kw=tanks_kw(decision))
+
+
+def charging_too(decision: Decision, charging_kw: Mapping[str, float]) -> dict[str, float]:
+    """What each battery may be charging with once it is told of `decision` too, by an earlier order with `charging_kw`, kW."""
+    return {**charging_kw, **{order.battery: max(order.power_kw, charging_kw.get(order.battery, 0.0)) for order in decision.batteries}}
 
 
 def overloads(
@@ -134,9 +138,12 @@ def overloads(
     after: Mapping[str, Caps],
     charging_kw: Mapping[str, float],
 ) -> tuple[str, ...]:
-    """Feeders and groups of them (N-1) that the caps `after` would take past their margin, and further than those `before` already may."""
+    """Feeders and groups of them (N-1) that the caps `after`, with what `decision` charges, would take past their margin, and further than
+    those `before` already may, with what is charged already, `charging_kw`.
+    """
     site = supplied(site, decision)
-    was, would = (worst_kw(site, decision, snapshot, outdoor_c, pools, charging_kw) for pools in (before, after))
+    was = worst_kw(site, decision, snapshot, outdoor_c, before, charging_kw)
+    would = worst_kw(site, decision, snapshot, outdoor_c, after, charging_too(decision, charging_kw))
     return tuple(it.name for it in carriers(site) if it.load_kw(would) > max(it.worst_kw, it.load_kw(was)) + SLACK)
 
 

@@ -1,7 +1,7 @@
 """Sendings computed again: the base, the decision, the verdict and every order, from what the journal says they were made from.
 
 An order of caps may be a step on the way to what was decided: a part that lowers, or a rise that is not whole yet. Then it must be no higher
-than the decision, GPU by GPU, and the same bytes as what it says would be.
+than the decision, GPU by GPU, and the same bytes as what it says would be. So may an order of a battery that charges less as yet.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from facility.bus.messages import CapDesired, decode, encode
+from facility.bus.messages import BatteryDesired, CapDesired, decode, encode
 from facility.bus.messages.codec import Order
 from facility.bus.topics import BY_NAME, Topics
 from facility.daemon.recording.kept import Finder
@@ -67,6 +67,8 @@ def orders_again(where: str, orders: tuple[KeptOrder, ...], ruled: Ruled, topics
             gpus = ruled.file.pools[pool].gpus
             step = not rises(caps_of(caps, gpus), caps_of(whole, gpus))
             wanted = caps_order(caps, wanted.fallback_cap_w, stamp) if step else wanted
+        if isinstance(told, BatteryDesired) and isinstance(wanted, BatteryDesired) and 0 <= told.power_kw < wanted.power_kw:
+            step, wanted = True, msgspec.structs.replace(wanted, power_kw=told.power_kw)
         computed = None if wanted is None else msgspec.structs.replace(wanted, seq=told.seq)
         if computed is not None and encode(computed) == bytes(kept.payload):
             yield step, None

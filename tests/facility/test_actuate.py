@@ -316,6 +316,39 @@ def test_a_battery_that_was_told_to_charge_may_go_on_until_that_order_ends_so_ca
     assert ("p", 300) in desk.send(300, 200, batteries=(BatteryOrder("b", -1.0),))
 
 
+def charging_kw(desk: Desk) -> float:
+    """What the battery is told to charge with, by what the broker retains."""
+    return float(msgspec.json.decode(desk.broker.retained["facility/v1/s/battery/b/desired"])["power_kw"])
+
+
+def test_a_battery_charges_only_once_the_pools_that_gave_way_have_reported(desk: Desk) -> None:
+    """5 kW of caps leave no room for 1 kW of charging, and the message that lowers them may be lost."""
+    settled(desk, 300, 200)
+    assert ("p", 200) in desk.send(200, 200, batteries=(BatteryOrder("b", 1.0),))
+    assert (charging_kw(desk), desk.actuator.waiting) == (0.0, ("b",))
+    assert desk.confirm("q", cap_w=200) == [], "it is not told the same again"
+    desk.confirm("p", cap_w=200)
+    assert (charging_kw(desk), desk.actuator.waiting) == (1.0, ())
+
+
+def test_a_battery_goes_on_with_what_it_charges_already_until_there_is_room_for_more(desk: Desk) -> None:
+    settled(desk, 200, 200)
+    desk.send(200, 200, batteries=(BatteryOrder("b", 1.0),))
+    assert charging_kw(desk) == 1.0
+    desk.send(150, 200, batteries=(BatteryOrder("b", 1.5),))
+    assert charging_kw(desk) == 1.0
+    desk.confirm("p", cap_w=150)
+    assert charging_kw(desk) == 1.5
+    desk.send(150, 200, batteries=(BatteryOrder("b", -1.0),))
+    assert charging_kw(desk) == -1.0, "what gives way waits for nothing"
+
+
+def test_where_caps_have_room_a_battery_charges_at_once(desk: Desk) -> None:
+    settled(desk, 100, 200)
+    desk.send(100, 200, batteries=(BatteryOrder("b", 2.0),))
+    assert (charging_kw(desk), desk.actuator.waiting) == (2.0, ())
+
+
 def test_of_many_orders_to_a_battery_the_highest_counts_and_few_are_remembered(desk: Desk) -> None:
     for kw in range(3 * MOST_IN_FORCE):
         desk.actuator.in_force.charges("b", 4 - kw / 100, NOW + timedelta(minutes=kw))

@@ -24,6 +24,7 @@ from facility.clock import ManualClock
 from facility.daemon.sending.actuate import Actuator
 from facility.daemon.sending.climb import most_rise_kw
 from facility.daemon.sending.gate import Gate
+from facility.daemon.sending.in_force import LATE
 from facility.daemon.situation import Situation
 from facility.decision import CapGroup, Decision, PoolCaps
 from facility.journal.journal import Journal
@@ -269,7 +270,7 @@ def test_what_has_lapsed_is_no_more_than_the_fallback_and_rises_from_there(journ
     back = SITE.pools["p"].model_copy(update={"fallback_cap_w": 200})
     hill = Hill(journal, SITE.model_copy(update={"pools": SITE.pools | {"p": back}}))
     hill.settle(p=400, q=100)
-    hill.clock.advance(TTL.total_seconds() + 1)
+    hill.clock.advance((TTL + LATE).total_seconds())
     hill.send(p=400, q=100)
     assert hill.caps("p") == [225]
 

@@ -197,6 +197,21 @@ def test_i1_of_two_increases_the_second_must_fit_beside_the_first(porter: Porter
     assert porter.caps("q", 201) == (False, {1})
 
 
+def test_i1_a_battery_does_not_charge_until_what_gave_way_has_been_read_back(porter: Porter) -> None:
+    porter.settle(300, 200)
+    porter.accept(200, 200, batteries=(BatteryOrder("b", 1.0),))
+    assert porter.caps("p", 200) == (True, set())
+    sent = porter.seq
+    assert porter.say("battery/b/desired", power_kw=1.0) == (False, {1})
+    assert porter.say("battery/b/desired", power_kw=0.0) == (True, set())
+    porter.gate.read_back("p", CapReported(timestamp=0, epoch=7, seq=sent, enforced_cap_w=200), retained=False)
+    porter.gate.see(porter.here())
+    assert porter.say("battery/b/desired", power_kw=0.5) == (True, set())
+    assert porter.say("battery/b/desired", power_kw=1.0) == (True, set())
+    assert porter.say("battery/b/desired", power_kw=1.1) == (False, {5})
+    assert porter.say("battery/b/desired", power_kw=-1.0) == (False, {5})
+
+
 def test_i1_what_an_earlier_process_sent_counts_until_it_lapses(porter: Porter) -> None:
     porter.gate.resume(Decision(NOW, NOW + TTL, (PoolCaps("p", 100), PoolCaps("q", 100))), NOW)
     porter.accept(200, 200)

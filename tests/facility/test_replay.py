@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import fields, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
+from facility.bus.messages import BatteryDesired, encode
+from facility.bus.topics import Topics
 from facility.cli import app
 from facility.daemon.guard.cuts import Cut
 from facility.daemon.guard.given import Given
@@ -24,11 +27,12 @@ from facility.daemon.guard.places import AtWorst, Carrier, Grid, Hall, Place
 from facility.daemon.question import UNHEARD, Question
 from facility.daemon.recording.kept import KeptAnswer, KeptCycle, KeptForecast, KeptRental
 from facility.daemon.recording.kept_cuts import KeptCut, KeptGiven, KeptPlace, cut_of, given_of, kept_cut, kept_given
-from facility.daemon.recording.logbook import KeptRuling
+from facility.daemon.recording.logbook import KeptOrder, KeptRuling
 from facility.daemon.ruling import Ruling
+from facility.daemon.sending.orders import Stamp
 from facility.daemon.situation import Situation
 from facility.decide import Decided
-from facility.decision import PoolCaps
+from facility.decision import BatteryOrder, Decision, PoolCaps
 from facility.forecast import Forecast
 from facility.journal import chain
 from facility.journal.cycles import packed, unpacked
@@ -36,7 +40,9 @@ from facility.journal.journal import Journal
 from facility.journal.pieces import named
 from facility.rental.rental import Rental
 from facility.replay.cycles import kept_in, why_not
+from facility.replay.sendings import Ruled, orders_again
 from tests.facility.test_account import VERSION_1
+from tests.facility.test_actuate import SITE as CHARGED
 from tests.facility.test_daemon import NOW, SITE, House
 
 
@@ -214,6 +220,19 @@ def test_an_order_that_was_altered_with_its_hashes_does_not_follow_from_its_deci
     order["payload"]["cap_w"] += 10
     rechain(house.path, "sending", n, messages=packed(msgspec.json.encode(orders)))
     assert [it["field"] for it in told(house.path, "--no-solve")["differences"]] == [f"{order['topic']}.cap_w"]
+
+
+@pytest.mark.parametrize(
+    ("power_kw", "comes_to"),
+    [(2.0, (False, True)), (0.0, (True, True)), (1.5, (True, True)), (2.5, (False, False)), (-1.0, (False, False))],
+)
+def test_a_battery_that_charges_less_as_yet_is_a_step_on_the_way(power_kw: float, comes_to: tuple[bool, bool]) -> None:
+    """Whether the order is a step, and whether it is computed again to the same bytes."""
+    decided = Decision(NOW, NOW + timedelta(minutes=15), (PoolCaps("p", 200), PoolCaps("q", 200)), batteries=(BatteryOrder("b", 2.0),))
+    order = BatteryDesired(power_kw=power_kw, **Stamp(7, NOW, decided.until, None).fields())
+    kept = KeptOrder("facility/v1/s/battery/b/desired", msgspec.Raw(encode(order)))
+    ((step, found),) = orders_again("here", (kept,), Ruled(decided, CHARGED, None), Topics(CHARGED.bus.root, CHARGED.id))
+    assert (step, found is None) == comes_to
 
 
 def test_a_plan_that_was_altered_does_not_follow_from_what_was_asked(house: House) -> None:

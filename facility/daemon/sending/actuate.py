@@ -2,8 +2,8 @@
 
 A message after which no more may be in force (`in_force`) is sent at once, and so is one that is safe even if none of the messages
 before it arrived. Of any other only the part that lowers goes ahead; the whole follows, in steps (`climb`), when the pools that gave way
-have reported back. What is known to be in force already is added by nobody. What a topic was told already, until the same instant, it
-is not told again.
+have reported back; so does what a battery is to charge. What is known to be in force already is added by nobody. What a topic was told
+already, until the same instant, it is not told again.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Actuator:
         self.in_force = InForce(site, epoch)
         self._climb = Climb(site, random)
         self._waiting: dict[str, PoolCaps] = {}
+        self._resting: frozenset[str] = frozenset()
         self._at_once: AbstractSet[str] = frozenset()
         self._stalled = False
         self._decision: Decision | None = None
@@ -64,8 +65,8 @@ class Actuator:
 
     @property
     def waiting(self) -> tuple[str, ...]:
-        """Pools that do not have all of their increase yet."""
-        return tuple(self._waiting)
+        """Pools that do not have all of their increase yet, and batteries that do not charge yet as they are to."""
+        return (*self._waiting, *self._resting)
 
     @property
     def too_high(self) -> dict[str, str]:
@@ -109,20 +110,39 @@ class Actuator:
         for caps in decision.pools:
             if caps.pool not in self._waiting:
                 self._caps(caps, now)
-        rose = self.release(site, snapshot, outdoor_c, now)
+        rose = self._rise(decision, site, snapshot, outdoor_c, now)
         for caps in self._waiting.values():
             if caps.pool not in rose:
                 self._caps(self._lowering(caps), now)
-        for topic, order in other_orders(decision, self._topics, self._stamp(now)):
-            self._publish(topic, order)
-        for battery in decision.batteries:
-            self.in_force.charges(battery.battery, battery.power_kw, decision.until)
+        self._supply(decision, site, snapshot, outdoor_c, now)
         self._jobs(decision, "run", now)
 
     def release(self, site: Site, snapshot: Snapshot, outdoor_c: float, now: datetime) -> frozenset[str]:
         """Send the next step of the increases as far as it is safe by now, whichever of the earlier messages were lost; the pools that rose."""
-        decision, self._stalled = self._decision, False
-        if not self._waiting or decision is None or now >= decision.until:
+        decision = self._decision
+        if decision is None or now >= decision.until:
+            return frozenset()
+        rose = self._rise(decision, site, snapshot, outdoor_c, now)
+        if self._resting:
+            self._supply(decision, site, snapshot, outdoor_c, now)
+        return rose
+
+    def read_back(self, pool: str, report: CapReported, *, retained: bool = False) -> bool:
+        """Take an agent's report; True where less may be in force because of it."""
+        less = self.in_force.read_back(pool, report, retained=retained)
+        self._stalled = self._stalled and not less
+        return less
+
+    def republish(self, now: datetime) -> None:
+        """Send again what still holds, after a reconnect: the broker is a cable, not a memory."""
+        for topic, told in self._last.items():
+            if told.order.valid_until > now:
+                self._bus.publish(Message(topic, told.payload, qos=1, retain=True, valid_until=told.order.valid_until))
+
+    def _rise(self, decision: Decision, site: Site, snapshot: Snapshot, outdoor_c: float, now: datetime) -> frozenset[str]:
+        """Let caps rise by a step as far as it is safe by now; the pools that rose."""
+        self._stalled = False
+        if not self._waiting:
             return frozenset()
         quick = [caps for pool, caps in self._waiting.items() if pool in self._at_once]
         slow = [caps for pool, caps in self._waiting.items() if pool not in self._at_once]
@@ -139,17 +159,18 @@ class Actuator:
             self._climb.pause(now)
         return frozenset(caps.pool for caps in safe)
 
-    def read_back(self, pool: str, report: CapReported, *, retained: bool = False) -> bool:
-        """Take an agent's report; True where less may be in force because of it."""
-        less = self.in_force.read_back(pool, report, retained=retained)
-        self._stalled = self._stalled and not less
-        return less
-
-    def republish(self, now: datetime) -> None:
-        """Send again what still holds, after a reconnect: the broker is a cable, not a memory."""
-        for topic, told in self._last.items():
-            if told.order.valid_until > now:
-                self._bus.publish(Message(topic, told.payload, qos=1, retain=True, valid_until=told.order.valid_until))
+    def _supply(self, decision: Decision, site: Site, snapshot: Snapshot, outdoor_c: float, now: datetime) -> None:
+        """Tell cooling plants, batteries, gensets and solar plants what to do; a battery charges no more than it may already, until that is safe."""
+        most_kw = self.in_force.charging_kw
+        more = frozenset(order.battery for order in decision.batteries if order.power_kw > most_kw.get(order.battery, 0.0))
+        self._resting = more if more and self._unsafe((), decision, site, snapshot, outdoor_c) else frozenset()
+        batteries = tuple(
+            replace(order, power_kw=most_kw.get(order.battery, 0.0)) if order.battery in self._resting else order for order in decision.batteries
+        )
+        for topic, order in other_orders(replace(decision, batteries=batteries), self._topics, self._stamp(now)):
+            self._publish(topic, order)
+        for battery in batteries:
+            self.in_force.charges(battery.battery, battery.power_kw, decision.until)
 
     def _rises(self, caps: PoolCaps) -> bool:
         return rises(caps_of(caps, self._site.pools[caps.pool].gpus), self.in_force.low(caps.pool))

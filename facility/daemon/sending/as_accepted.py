@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from facility.bus.messages import BatteryDesired, CoolingDesired, GensetDesired, JobDesired, SolarDesired
 from facility.bus.messages.codec import Order
-from facility.decision import BatteryOrder, CoolingOrder, Decision, GensetOrder
+from facility.decision import CoolingOrder, Decision, GensetOrder
 from facility.invariants import contracts, plant
 from facility.invariants.broken import Broken
 from facility.site import Site
@@ -37,7 +37,7 @@ def set_point_as_accepted(site: Site, accepted: Accepted | None, asset: str, ord
     match order:
         case BatteryDesired():
             found = plant.battery_takes(site, asset, order.power_kw)
-            same = decided is not None and BatteryOrder(asset, order.power_kw) in decided.batteries
+            same = decided is not None and any(it.battery == asset and _on_the_way(order.power_kw, it.power_kw) for it in decided.batteries)
         case GensetDesired():
             found = plant.genset_gives(site, asset, order.power_kw)
             same = decided is not None and GensetOrder(asset, order.power_kw) in decided.gensets
@@ -51,3 +51,8 @@ def set_point_as_accepted(site: Site, accepted: Accepted | None, asset: str, ord
             wanted = CoolingOrder(asset, tuple(hall_c.items()), order.store_kw, order.supply_c)
             same = decided is not None and wanted in decided.cooling
     return found if same else (*found, Broken(5, asset, "it was not accepted"))
+
+
+def _on_the_way(power_kw: float, accepted_kw: float) -> bool:
+    """A battery does what was accepted, or charges less until there is room for all of it."""
+    return power_kw == accepted_kw or 0 <= power_kw < accepted_kw

@@ -23,7 +23,7 @@ from facility.daemon.situation import Situation
 from facility.decision import Decision, PoolCaps
 from facility.invariants import contracts, plant
 from facility.invariants.broken import Broken
-from facility.invariants.ceiling import Caps, caps_of, ceiling, rises, sum_w, worst_kw
+from facility.invariants.ceiling import Caps, caps_of, ceiling, charging_too, rises, sum_w, worst_kw
 from facility.site import Site
 from facility.verify.loads import Carrier, carriers
 from facility.verify.supply import supplied
@@ -75,9 +75,10 @@ class Book:
         self.heed(here)
         decision = self.accepted.decision
         site = supplied(here.site, decision)
+        charging_kw = self._in_force.charging_kw
         self._loads_kw, self._known_kw = (
-            worst_kw(site, decision, here.snapshot, here.outdoor_c, {pool: of(pool) for pool in site.pools}, self._in_force.charging_kw)
-            for of in (self._in_force.most, self._in_force.known)
+            worst_kw(site, decision, here.snapshot, here.outdoor_c, {pool: of(pool) for pool in site.pools}, charge_kw)
+            for of, charge_kw in ((self._in_force.most, charging_too(decision, charging_kw)), (self._in_force.known, charging_kw))
         )
         self._may_kw, self._carry = self._known_kw, defaultdict(list)
         for it in carriers(site):
@@ -104,9 +105,7 @@ class Book:
         found = [*form, *plant.accepted(caps, self._caps.get(pool) if self.accepted is not None else None, it.gpus)]
         raises = rises(wanted, low)
         if book.adds(caps):
-            above = dict.fromkeys(up for name, _ in self._above[it.feeder] for up in self._carry[name])
-            carry = [replace(up, worst_kw=max(up.worst_kw, up.load_kw(self._may_kw))) for up in above]
-            found += plant.carried_at_worst(carry, self._moved(self._loads_kw, pool, book.most(pool), book.most_with(caps)))
+            found += self._fits(it.feeder, self._moved(self._loads_kw, pool, book.most(pool), book.most_with(caps)))
         if raises and pool not in self._commanded:
             found += self._gentle(pool, wanted, low, order.issued_at)
         if pool in self._had and pool not in self._free:
@@ -129,9 +128,22 @@ class Book:
         self._known_kw = self._moved(self._known_kw, pool, known, book.known(pool))
         self._may_kw = {name: max(kw, self._known_kw[name]) for name, kw in self._may_kw.items()}
 
+    def judge_charge(self, battery: str, power_kw: float) -> tuple[Broken, ...]:
+        """I1 of an order for a battery: what is charged more than may be already fits besides all that may be in force."""
+        it = self._site.batteries.get(battery)
+        if it is None or self.accepted is None or power_kw <= self._in_force.charging_kw.get(battery, 0.0):
+            return ()
+        return self._fits(it.feeder, self._loads_kw)
+
     def charges(self, battery: str, power_kw: float, until: datetime) -> None:
         """Know that an order for a battery went out."""
         self._in_force.charges(battery, power_kw, until)
+
+    def _fits(self, feeder: str, loads_kw: dict[str, float]) -> tuple[Broken, ...]:
+        """I1 on the way up from a feeder."""
+        above = dict.fromkeys(up for name, _ in self._above[feeder] for up in self._carry[name])
+        carry = [replace(up, worst_kw=max(up.worst_kw, up.load_kw(self._may_kw))) for up in above]
+        return plant.carried_at_worst(carry, loads_kw)
 
     def _gentle(self, pool: str, wanted: Caps, low: Caps, now: datetime) -> tuple[Broken, ...]:
         """I13: what nobody commands rises in small steps, and does not hunt."""

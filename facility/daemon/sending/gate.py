@@ -4,7 +4,7 @@
 |---------------------------------|------------------------------------------------------------------------------|-------------------|
 | caps that raise a GPU's         | I1 fits, I3 settable, I4 data is good, I5 accepted, I6 end, I13 gently, I14  | is not sent; SAFE |
 | caps that raise none            | I3, I4, I5, I6 end and fallback, I14                                         | is sent; SAFE     |
-| battery, genset, solar, cooling | I3 in range, I5 as accepted, I6, I14                                         | is not sent       |
+| battery, genset, solar, cooling | I1 what is charged fits, I3 in range, I5 as accepted, I6, I14                | is not sent       |
 | run a job                       | I5, I6, I14 newer                                                            | is not sent       |
 | hold a job                      | I5, I6, I12 it may wait, I14                                                 | is sent           |
 | all else of ours                | I15 what its topic promises, at most 64 KiB                                  | is not sent       |
@@ -134,6 +134,8 @@ class Gate(Over):
             return broken + found, not raises
         if isinstance(order, JobDesired):
             return broken + job_as_accepted(self._book.accepted, asset, order), order.action == "hold"
+        if isinstance(order, BatteryDesired):
+            broken += self._book.judge_charge(asset, order.power_kw)
         return broken + set_point_as_accepted(self._site, self._book.accepted, asset, order), False
 
     def _passes(self, message: Message, broken: tuple[Broken, ...], *, sent: bool, caps: bool = False) -> bool:
