@@ -14,7 +14,7 @@ from functools import lru_cache
 from facility.decision import CapGroup, Decision, PoolCaps
 from facility.site import Site
 from facility.snapshot import Snapshot
-from facility.verify.cooling import drifts, tanks_kw
+from facility.verify.cooling import drifts, recovering_kw, tanks_kw
 from facility.verify.draw import expected_it_kw
 from facility.verify.loads import carriers, feeder_kw
 from facility.verify.supply import supplied
@@ -115,13 +115,16 @@ def worst_kw(
 ) -> dict[str, float]:
     """The power into every feeder where every GPU draws its cap of `pools`, and all else is as in `decision`, kW.
 
-    `site` is as `facility.verify.supply.supplied` gives it. Cooling follows what is expected: it is too slow for what does not last. Batteries
-    charge with `charging_kw`.
+    `site` is as `facility.verify.supply.supplied` gives it. Cooling follows what is expected: it is too slow for what does not last; but a plant
+    that cools a hall down goes on with what it is measured to draw for that. Batteries charge with `charging_kw`.
     """
-    it_kw, moving = expected_it_kw(site, decision, snapshot), drifts(site, decision, snapshot)
+    it_kw, moving, tanks = expected_it_kw(site, decision, snapshot), drifts(site, decision, snapshot), tanks_kw(decision)
+    given_kw: defaultdict[str, float] = defaultdict(float)
+    for plant, kw in recovering_kw(site, snapshot, outdoor_c, moving, tanks).items():
+        given_kw[site.cooling_plants[plant].feeder] -= kw
     caps_kw = {name: (sum_w(pools[name]) + pool.gpus * pool.host_run_w) / 1000 for name, pool in site.pools.items()}
     battery_kw = {name: charging_kw.get(name, 0.0) for name in site.batteries}
-    return feeder_kw(site, caps_kw, it_kw, battery_kw, outdoor_c, moving, charge_kw=tanks_kw(decision))
+    return feeder_kw(site, caps_kw, it_kw, battery_kw, outdoor_c, moving, given_kw, tanks)
 
 
 def charging_too(decision: Decision, charging_kw: Mapping[str, float]) -> dict[str, float]:

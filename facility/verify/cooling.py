@@ -32,6 +32,9 @@ from facility.decision import Decision
 from facility.site import CoolingPlant, Site
 from facility.snapshot import Snapshot
 
+WARMER_K = 0.1
+"""A hall that is so much warmer than its set-point is cooled down, and not only held."""
+
 
 @dataclass(frozen=True)
 class Drift:
@@ -131,6 +134,29 @@ def steady_cooling_kw(site: Site, plant_id: str, heat_kw: float, outdoor_c: floa
     load = heat_kw / plant.design_heat_kw
     pumps_kw = plant.pump_kw * max(load**2, plant.pump_min_share)
     return chiller_kw + pumps_kw + plant.fan_kw * max(load**3, plant.fan_min_share) + plant.misc_kw
+
+
+def recovering_kw(
+    site: Site, snapshot: Snapshot, outdoor_c: float, moving: Mapping[str, Drift], charge_kw: Mapping[str, float]
+) -> dict[str, float]:
+    """Tell what plants are measured to draw beyond what the heat of now needs, kW, where they cool a hall down that is not told to move.
+
+    How much more heat they take out, and for how long, is their own affair. Where a plant's power or that of any pool is not measured nothing
+    is told of it.
+    """
+    warm = {
+        hall.thermal.cooling_plant
+        for name, hall in site.halls.items()
+        if hall.thermal is not None and name not in moving and snapshot.hall_c.get(name, 0.0) > hall.thermal.start_c + WARMER_K
+    }
+    if not warm or site.pools.keys() - snapshot.pool_kw.keys():
+        return {}
+    heat_kw = plant_heat_kw(site, snapshot.pool_kw, outdoor_c, moving, charge_kw)
+    return {
+        name: max(drawn_kw - steady_cooling_kw(site, name, min(heat_kw[name], most_heat_kw(site.cooling_plants[name], outdoor_c)), outdoor_c), 0.0)
+        for name, drawn_kw in snapshot.cooling_kw.items()
+        if name in warm
+    }
 
 
 def _cop(plant: CoolingPlant, at_25c: float, outdoor_c: float) -> float:

@@ -64,8 +64,8 @@ def feeder_kw(
 
     `it_kw` is the IT power by pool, `heat_it_kw` the one whose heat the plants remove (the same, unless a surge is quicker
     than they are), `battery_kw` the batteries' power, charging positive, `moving` the halls that are not steady, `given_kw` what is
-    generated under each feeder, `charge_kw` the heat that plants take out of their tanks. A plant removes at most what it can in
-    that weather. Losses go with the size of what passes, also when it flows back.
+    generated under each feeder (negative: drawn besides), `charge_kw` the heat that plants take out of their tanks. A plant removes at most what
+    it can in that weather. Losses go with the size of what passes, also when it flows back.
     """
     net = dict.fromkeys(site.feeders, 0.0)
     for pool, kw in it_kw.items():

@@ -48,18 +48,19 @@ SITE = Site.model_validate(RAW)
 class Desk:
     """An actuator, an ear on the bus, and agents that report when they are told to."""
 
-    def __init__(self, journal: Journal) -> None:
-        self.now = NOW
+    def __init__(self, journal: Journal, site: Site = SITE) -> None:
+        self.now, self.site = NOW, site
+        self.seen: dict[str, Any] = {}
         self.broker = MemoryBroker(lambda: self.now)
         self.ear: MemoryBus = self.broker.connect()
         self.ear.subscribe("#", 1)
-        self.actuator = Actuator(SITE, self.broker.connect(), journal, 7, Random(1))
+        self.actuator = Actuator(site, self.broker.connect(), journal, 7, Random(1))
 
     def send(self, p: PoolCaps | int, q: PoolCaps | int, **more: object) -> list[tuple[str, int]]:
         self.now += PAUSE
         pools = tuple(caps if isinstance(caps, PoolCaps) else PoolCaps(name, caps) for name, caps in (("p", p), ("q", q)))
         made = Decision(self.now, self.now + timedelta(minutes=15), pools, **more)  # type: ignore[arg-type]
-        self.actuator.send(made, SITE, Snapshot(self.now), 10.0, self.now, "plan")
+        self.actuator.send(made, self.site, Snapshot(self.now, **self.seen), 10.0, self.now, "plan")
         return self.heard()
 
     def heard(self) -> list[tuple[str, int]]:
@@ -77,7 +78,7 @@ class Desk:
         retained = more.pop("retained", False)
         report = CapReported(timestamp=0, epoch=epoch, seq=sent, enforced_cap_w=cap_w, **more)
         self.actuator.read_back(pool, report, retained=retained)
-        self.actuator.release(SITE, Snapshot(self.now), 10.0, self.now)
+        self.actuator.release(self.site, Snapshot(self.now, **self.seen), 10.0, self.now)
         return self.heard()
 
 
@@ -314,6 +315,21 @@ def test_a_battery_that_was_told_to_charge_may_go_on_until_that_order_ends_so_ca
     assert ("p", 300) not in desk.send(300, 200, batteries=(BatteryOrder("b", -1.0),)), "by its own clock the battery may not be so far"
     desk.now += LATE
     assert ("p", 300) in desk.send(300, 200, batteries=(BatteryOrder("b", -1.0),))
+
+
+def test_no_cap_rises_into_what_a_plant_draws_to_cool_a_hall_down(tmp_path: Path) -> None:
+    """Without end 2 kW of IT need no cooling that is chilled at 10 degC; 0.6 kW are measured, and 5 kW of caps leave no room for them."""
+    thermal = {"heat_capacity_kwh_per_k": 10, "resistance_k_per_kw": 14, "start_c": 24, "cooling_plant": "c"}
+    plant = {"feeder": "main", "design_heat_kw": 100, "max_heat_kw": 100, "pump_kw": 0, "fan_kw": 0}
+    site = Site.model_validate(RAW | {"halls": {"h": {"feeder": "main", "thermal": thermal}}, "cooling_plants": {"c": plant}})
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        desk = Desk(journal, site)
+        settled(desk, 200, 200)
+        desk.seen = {"hall_c": {"h": 25.0}, "pool_kw": {"p": 1.0, "q": 1.0}, "cooling_kw": {"c": 0.6}}
+        assert ("p", 300) not in desk.send(300, 200), "it would have 5 kW and 0.6 kW"
+        assert desk.actuator.waiting == ("p",)
+        desk.seen = {"hall_c": {"h": 24.0}, "pool_kw": {"p": 1.0, "q": 1.0}, "cooling_kw": {"c": 0.6}}
+        assert ("p", 300) in desk.send(300, 200)
 
 
 def charging_kw(desk: Desk) -> float:

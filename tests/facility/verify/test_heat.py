@@ -10,7 +10,7 @@ import pytest
 
 from facility.site import Site
 from facility.verify import expected_kw, steady_cooling_kw
-from facility.verify.cooling import most_heat_kw
+from facility.verify.cooling import Drift, most_heat_kw, recovering_kw
 from tests.facility.verify.by_hand import FIGURES, SNAPSHOT, at_its_limit, broken, chosen, decision, site_with, tanked, warming
 
 
@@ -26,6 +26,19 @@ def test_a_hall_above_its_allowable_band_gets_no_more_power() -> None:
         seen = replace(SNAPSHOT, hall_c={"h": hall_c}, pool_kw={"p": was_kw})
         assert broken(site_with(), decision(), seen) == rules
     assert broken(site_with(), decision(), replace(SNAPSHOT, hall_c={"h": 35.1})) == {"hall.temperature"}
+
+
+def test_what_a_plant_draws_to_cool_a_hall_down_is_what_is_measured_beyond_what_the_heat_of_now_needs() -> None:
+    """2.380 kW of IT in a hall of 24 degC need 0.85 kW of cooling; where somebody ordered the hall to move that is reckoned with already."""
+
+    def beyond_kw(drawn_kw: float = 1.25, hall_c: float = 25.0, pool_kw: float | None = 2.38, moving: bool = False) -> dict[str, float]:
+        pools = {} if pool_kw is None else {"p": pool_kw}
+        seen = replace(SNAPSHOT, hall_c={"h": hall_c}, pool_kw=pools, cooling_kw={"plant": drawn_kw})
+        return recovering_kw(site_with(), seen, 10.0, {"h": Drift(24.5, -10.0)} if moving else {}, {})
+
+    assert beyond_kw() == {"plant": pytest.approx(0.4)}
+    assert beyond_kw(drawn_kw=0.8) == {"plant": 0.0}
+    assert beyond_kw(hall_c=24.05) == beyond_kw(moving=True) == beyond_kw(pool_kw=None) == {}
 
 
 def test_the_published_plant_reaches_its_published_pue() -> None:
