@@ -523,7 +523,7 @@ def test_a_solver_that_never_answers_is_killed_in_time_and_the_next_cycle_is_nor
         house.daemon.cycle()
         assert 1.4 < time.monotonic() - began_s < 4
         assert house.mode() == "HOLD"
-        assert "the solver was killed: no answer in 1.5 s" in house.daemon.outcome.reason
+        assert "the solver was killed: no answer in " in house.daemon.outcome.reason
         assert not Path(f"/proc/{first}").exists()
         house.clock.advance(300)
         assert house.daemon.cycle().outcome == "published"

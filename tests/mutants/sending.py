@@ -162,7 +162,7 @@ MUTANTS = (
         "facility/daemon/sending/in_force.py",
         "PoolCaps(pool, site.gpu_models[p.gpu_model].max_cap_w)",
         "PoolCaps(pool, site.gpu_models[p.gpu_model].min_cap_w)",
-        (ACTUATE + "test_after_a_restart_reports_of_earlier_orders_end_the_assumption_of_the_worst_but_retained_ones_do_not",),
+        (ACTUATE + "test_without_a_journal_reports_end_the_assumption_of_the_worst_but_retained_ones_do_not",),
     ),
     Mutant(
         "what lapsed last is taken to be in force still, so that nothing is to rise",
@@ -209,8 +209,8 @@ MUTANTS = (
     Mutant(
         "a rise goes on where the air is not measured any more",
         "facility/daemon/governor.py",
-        "had, base = self._actuator.as_sent(self.in_force) if self.in_force is not None else self._base, self._base",
-        "had, base = self.in_force or self._base, self._base",
+        "had = self._actuator.as_sent(self.in_force) if self.in_force is not None else self._base",
+        "had = self.in_force or self._base",
         (RESTORE + "test_where_the_meter_is_lost_a_rise_stays_where_it_has_come_to",),
     ),
     Mutant(
@@ -247,6 +247,41 @@ MUTANTS = (
         "self._moved(self._loads_kw, pool, most, book.most(pool))",
         "self._moved(self._loads_kw, pool, most, ceiling(most, sent))",
         (KEPT_BACK + "test_the_gate_keeps_back_nothing_that_the_actuator_thinks_safe",),
+    ),
+    Mutant(
+        "a battery charges before those that give way for it have heard so",
+        "facility/daemon/sending/actuate.py",
+        "more if more and self._unsafe((), decision, site, snapshot, outdoor_c) else frozenset()",
+        "frozenset()",
+        (ACTUATE + "test_a_battery_charges_only_once_the_pools_that_gave_way_have_reported",),
+    ),
+    Mutant(
+        "the gate lets a battery charge whatever may be in force",
+        "facility/daemon/sending/gate.py",
+        "broken += self._book.judge_charge(asset, order.power_kw)",
+        "broken += ()",
+        (GATE + "test_i1_a_battery_does_not_charge_until_what_gave_way_has_been_read_back",),
+    ),
+    Mutant(
+        "after a restart a report of an earlier order is taken to be of the last one",
+        "facility/daemon/sending/in_force.py",
+        "lasts = retained or heard.until is not None",
+        "lasts = retained",
+        (ACTUATE + "test_after_a_restart_an_order_of_before_may_still_be_on_its_way_whatever_was_reported_until_one_of_ours_is",),
+    ),
+    Mutant(
+        "a plant that cools a hall down is reckoned with as if it only held it",
+        "facility/invariants/ceiling.py",
+        "given_kw[site.cooling_plants[plant].feeder] -= kw",
+        "given_kw[site.cooling_plants[plant].feeder] -= 0.0 * kw",
+        (ACTUATE + "test_no_cap_rises_into_what_a_plant_draws_to_cool_a_hall_down",),
+    ),
+    Mutant(
+        "what a plan gave a pool by a command is taken for its own where nothing is measured",
+        "facility/daemon/governor.py",
+        "own = self._actuator.own",
+        "own = {pool.pool: pool for pool in self._base.pools} if self._base is not None else {}",
+        (BLIND + "test_a_plan_that_kept_to_a_command_leaves_nothing_of_it_behind_in_the_dark",),
     ),
     Mutant(
         "of a battery's orders the highest alone is remembered, not the one that lasts longer",

@@ -102,8 +102,8 @@ class InForce:
         """Take an agent's report; True where less may be in force because of it.
 
         It confirms the last message where it knows of it and has no higher caps: then only that one counts. Higher caps count as
-        in force besides, as far as GPUs can be set to them. A report of earlier orders ends what was assumed of the pool, unless it is
-        retained and may be old.
+        in force besides, as far as GPUs can be set to them. A report of earlier orders tells what a pool has, not what is still on its way
+        to it: it ends what was assumed only where no earlier process is known, and where it is not retained and may be old.
         """
         last = self._seq.get(pool)
         before, reported_w = self._every[pool], self._can_be_set(pool, max([report.enforced_cap_w, *(g.cap_w for g in report.groups)]))
@@ -183,7 +183,8 @@ class InForce:
         if assumed:
             heard = Sent(caps, assumed[0].until, "told")
             rest = [sent for sent in every if sent.basis != "assumed" and sent != heard]
-            self._now(pool, [*(assumed if retained else ()), heard, *rest])
+            lasts = retained or heard.until is not None
+            self._now(pool, [*(assumed if lasts else ()), heard, *rest])
 
 
 def _at_most(caps: PoolCaps, cap_w: int) -> PoolCaps:
