@@ -36,13 +36,14 @@ class Decided:
     """What is to be sent now, for the first of the steps between `edges`, and what it owns up to.
 
     `broken` names the verifier's rules of the grid that it breaks and says so, `stopped` the jobs that it holds without saying that it
-    cuts them short.
+    cuts them short. `import_kw` is what it is planned to draw from the grid in that step, None where nobody said.
     """
 
     decision: Decision
     edges: Edges
     broken: frozenset[str] = frozenset()
     stopped: frozenset[str] = frozenset()
+    import_kw: float | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def decide(
         case Plan():
             decision = decision_of(site, snapshot, bounds, outcome, edges, reasons=reasons)
             held = {order.job for order in decision.jobs if order.action == "hold"}
-            return Optimised(decision, edges, broken_rules(outcome), silent_stops(outcome, held), plan=outcome)
+            import_kw = float(outcome.account.import_kw[0])
+            return Optimised(decision, edges, broken_rules(outcome), silent_stops(outcome, held), import_kw, plan=outcome)
         case Infeasible(reason):
             return Undecided(f"the solver found no feasible point ({reason})")
         case TimedOut(seconds, reason):

@@ -16,11 +16,10 @@ from facility.stability import Drawn
 
 @dataclass(frozen=True)
 class Answer:
-    """What a cycle's question at `at` came to, and what its plan has drawn at the grid in its first step, kW, and by workload."""
+    """What a cycle's question at `at` came to, and what its plan has drawn by workload."""
 
     at: datetime
     found: Decided | Undecided
-    import_kw: float | None
     drawn: Drawn | None
 
 

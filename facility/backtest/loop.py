@@ -14,6 +14,7 @@ from facility.backtest.instruments import Instruments
 from facility.backtest.metering import Breach, Interval, Metering
 from facility.backtest.planned import Planned
 from facility.backtest.world import World
+from facility.daemon.margin import NEAR_SHARE
 from facility.inputs.series import OUTDOOR
 from facility.overrides.arbitrate import limit_at
 from facility.simulate.plant import Plant
@@ -81,8 +82,6 @@ def live(world: World, controller: str, seed: int, foresight_h: float, answers: 
         planned.append(who.planned_kw)
         moved.append(hand.moved_kw - before_kw)
         modes.append(who.mode)
-        if isinstance(who, Planned):
-            who.learn(plant.now, intervals[-1].highest_kw, intervals[-1].limit_kw)
         if plant.now in days:
             answers.save()
         if not (plant.now - span.start) % timedelta(hours=1):
@@ -128,9 +127,11 @@ def _retire(plant: Plant, done: dict[str, JobOutcome]) -> None:
 
 
 def _high(plant: Plant) -> bool:
-    """Whether a place is near what the guard looks for: the grid's limit, a feeder's rating, a hall's allowable temperature."""
+    """Whether a place is near what the guard looks for: the grid's limit as near as margins are learnt, a feeder's rating, a hall's allowable
+    temperature.
+    """
     site, bands = plant.site, plant.site.control.guard
-    if plant.import_kw > 0.98 * limit_at(site, plant.now):
+    if plant.import_kw > NEAR_SHARE * limit_at(site, plant.now):
         return True
     if any(abs(plant.feeder_kw[name]) > (bands.release_share - 0.02) * feeder.rating_kw for name, feeder in site.feeders.items()):
         return True

@@ -4,7 +4,6 @@
 |------------------------------------|--------------------------------------------------------------------------|
 | `daemon.governor`, `daemon.guard`  | the same; the guard looks after each sub-step at which a meter is high   |
 | a message takes its time           | a decision acts at once, for it holds for minutes                        |
-| plans up to the limit              | plans stay as far below it as the highest readings of the last day were above what was planned |
 
 A plan that was answered before is not made again: `answers` knows it.
 """
@@ -12,7 +11,6 @@ A plan that was answered before is not made again: `answers` knows it.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -39,30 +37,6 @@ log = logging.getLogger(__name__)
 
 OURS_H = 24.0
 """How far the service plans ahead, h."""
-LEAST_MARGIN_SHARE, MOST_MARGIN_SHARE = 0.01, 0.08
-"""How far below the import limit plans stay at least and at most."""
-MEMORY = timedelta(hours=24)
-NEAR_LIMIT = 0.85
-"""Share of the limit from which on what is above the plan counts for the margin."""
-
-
-class Margin:
-    """How far plans stay below the limit, kW: as much as the last day was ever above its plan where that was near the limit."""
-
-    def __init__(self, limit_kw: float) -> None:
-        self._least_kw, self._most_kw = LEAST_MARGIN_SHARE * limit_kw, MOST_MARGIN_SHARE * limit_kw
-        self._above: deque[tuple[datetime, float]] = deque()
-
-    def learn(self, at: datetime, above_kw: float) -> None:
-        """Know by how much the highest import of a cycle was above its plan."""
-        self._above.append((at, above_kw))
-        while self._above[0][0] < at - MEMORY:
-            self._above.popleft()
-
-    @property
-    def kw(self) -> float:
-        """The margin now."""
-        return min(max([self._least_kw, *(kw for _, kw in self._above)]), self._most_kw)
 
 
 class Planned:
@@ -74,7 +48,6 @@ class Planned:
         self._hours = OURS_H if foresight_h is None else foresight_h
         self._site = enduring(world.site, world.span.cycle)
         self._governor = Governor(self._site, hand, world.span.start, "no plan yet")
-        self._margin = Margin(world.site.grid.import_limit_kw)
         self._drawn: Drawn | None = None
         self._plan_of = Remembered(make_plan)
         self._count = self._next = 0
@@ -93,13 +66,14 @@ class Planned:
         edges = edges_of(now, self._world.span.cycle, timedelta(hours=self._hours))
         asked = bounds(self._site, (), now, edges)
         here = self._situation(snapshot, asked)
-        made = self._governor.tightened(replace(here, asked=self._below(asked)))
+        made = self._governor.tightened(here)
         self._count += 1
         kept = self._answers.get(now)
         answer = kept or self._answer(made, self._foreseen(made.snapshot, edges), edges)
         if kept is None:
             self._answers.put(answer)
-        self._drawn, self.planned_kw = answer.drawn, answer.import_kw
+        self._drawn = answer.drawn
+        self.planned_kw = answer.found.import_kw if isinstance(answer.found, Decided) else None
         self._governor.conclude(answer.found, str(self._count), made, here)
         if self.mode != "NORMAL":
             self.planned_kw, reason = None, self._governor.outcome.reason
@@ -111,16 +85,8 @@ class Planned:
         edges = (snapshot.at, snapshot.at + self._world.span.cycle)
         self._governor.guard(self._situation(snapshot, bounds(self._site, (), snapshot.at, edges)))
 
-    def learn(self, at: datetime, highest_kw: float, limit_kw: float) -> None:
-        """Know the highest import of the cycle that ended at `at`."""
-        if self.planned_kw is not None and self.planned_kw >= NEAR_LIMIT * limit_kw:
-            self._margin.learn(at, highest_kw - self.planned_kw)
-
     def _situation(self, snapshot: Snapshot, asked: Bounds) -> Situation:
         return Situation(snapshot.at, self._site, snapshot, asked, snapshot.outdoor_c or 0.0)
-
-    def _below(self, asked: Bounds) -> Bounds:
-        return replace(asked, import_limit_kw=tuple(max(kw - self._margin.kw, 0.0) for kw in asked.import_limit_kw))
 
     def _punctual(self, snapshot: Snapshot) -> Snapshot:
         """`snapshot` with jobs due a cycle early where they can be, so that what a plan ends at the last minute is not late."""
@@ -156,9 +122,9 @@ class Planned:
             log.exception("the planner failed")
             found = Undecided(f"the planner failed: {type(error).__name__}: {error}")
         if not isinstance(found, Optimised):
-            return Answer(made.now, found, None, self._drawn)
-        plain = Decided(found.decision, found.edges, found.broken, found.stopped)
-        return Answer(made.now, plain, float(found.plan.account.import_kw[0]), drawn(found))
+            return Answer(made.now, found, self._drawn)
+        plain = Decided(found.decision, found.edges, found.broken, found.stopped, found.import_kw)
+        return Answer(made.now, plain, drawn(found))
 
     def _forecast(self, made: Situation, edges: Edges) -> Forecast:
         forecast = expected(self._world, made.now, edges, foresight=self._foresight)

@@ -10,11 +10,11 @@ from typing import Any
 from facility.backtest.bill import Bill, is_missed
 from facility.backtest.loop import Lived
 from facility.backtest.metering import Breach
-from facility.backtest.planned import LEAST_MARGIN_SHARE, MOST_MARGIN_SHARE
 from facility.backtest.request import CONTROLLERS, Request
 from facility.backtest.world import World
+from facility.daemon.margin import LEAST_SHARE, MOST_SHARE
 
-LEAST_SHARE = 0.001
+LEAST_SAVED_SHARE = 0.001
 """Where foresight saves less than this share of the cost there is nothing to share."""
 
 
@@ -46,7 +46,7 @@ def summary(world: World, request: Request, compared: Mapping[str, Compared]) ->
         "missed_deadlines": len(missed.get("ours", ())),
         "missed_that_foresight_met": [_why_missed(world, ours.lived, job) for job in sorted(met)] if ours else [],
         "by_controller": {name: _told(world, compared[name], missed[name]) for name in order},
-        "limit_margin_share": [LEAST_MARGIN_SHARE, MOST_MARGIN_SHARE],
+        "limit_margin_share": [LEAST_SHARE, MOST_SHARE],
         "seed": request.seed,
         "assumed": list(world.assumed),
     }
@@ -101,7 +101,7 @@ def _share(compared: Mapping[str, Compared], name: str) -> float | None:
         return None
     cost = {each: compared[each].bill.cost for each in ("none", "foresight", name)}
     most = cost["none"] - cost["foresight"]
-    return (cost["none"] - cost[name]) / most if most > LEAST_SHARE * abs(cost["none"]) else None
+    return (cost["none"] - cost[name]) / most if most > LEAST_SAVED_SHARE * abs(cost["none"]) else None
 
 
 def _why_missed(world: World, lived: Lived, job: str) -> dict[str, Any]:

@@ -148,6 +148,7 @@ def as_fields(site: Site, daemon: Status, seen: Seen) -> dict[str, Any]:
         "plan_age_s": round((now - plan.issued_at).total_seconds(), 1) if plan else None,
         "planned_kw": step.import_kw if step else None,
         "limit_kw": step.import_limit_kw if step else None,
+        "kept_back_kw": step.kept_back_kw if step else None,
         "next_limit": {"kw": following[0], "from": following[1]} if following else None,
         "breaches": plan.breaches if plan else [],
     }
@@ -172,7 +173,8 @@ def as_lines(site: Site, daemon: Status, seen: Seen) -> Iterator[str]:
     metered = "" if seen.metered_kw is None else f"metered {seen.metered_kw:,.1f} kW"
     planned = "" if step is None else f"planned {step.import_kw:,.1f} kW"
     limit = "" if step is None or step.import_limit_kw is None else f"limit {step.import_limit_kw:,.0f} kW"
-    if told := ", ".join(part for part in (metered, planned, limit) if part):
+    kept_back = "" if step is None or step.kept_back_kw < 0.05 else f"of which plans keep {step.kept_back_kw:,.1f} kW back"
+    if told := ", ".join(part for part in (metered, planned, limit, kept_back) if part):
         yield f"import: {told}"
     if following is not None:
         yield f"next limit: {following[0]:,.0f} kW from {place.at(following[1])}"

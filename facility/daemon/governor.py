@@ -24,6 +24,7 @@ from facility.daemon.holding.lid import Lid
 from facility.daemon.holding.overrule import WORST_CASE, at_once, carried, commanded
 from facility.daemon.holding.standby import goes_on, lowest, no_higher, still_there
 from facility.daemon.judging import fatal, told, worse_than
+from facility.daemon.margin import Margin
 from facility.daemon.ruling import Origin, Ruling, base, laid_over
 from facility.daemon.sending.hands import Hands
 from facility.daemon.situation import Situation
@@ -57,6 +58,7 @@ class Governor:
 
     `entered` is told of every change of mode, after what it sends was sent: how it was before, and when it changed; `accepted` of every
     decision before it is sent, `ruled` how it came to be, and its verdict, and `heeded` what is measured, whenever that is followed.
+    `margin` is what was learnt of it so far.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Governor:
         accepted: Callable[[Decision, Situation], None] = lambda _decision, _here: None,
         ruled: Callable[[Ruling, Decision, tuple[Violation, ...]], None] = lambda _ruling, _decision, _verdict: None,
         heeded: Callable[[Situation], None] = lambda _here: None,
+        margin: Margin | None = None,
     ) -> None:
         self._site, self._actuator, self._entered, self._accepted, self._ruled = site, actuator, entered, accepted, ruled
         self._heeded = heeded
@@ -77,6 +80,7 @@ class Governor:
         self.in_force: Decision | None = None
         self.verdict: tuple[Violation, ...] = ()
         self._guard = Guard(site)
+        self._margin = margin or Margin()
         self._lid = Lid(site)
         self._reason = reason
         self.plan: Decided | None = None
@@ -119,6 +123,7 @@ class Governor:
                 refused = fatal(verdict, found)
             if not refused:
                 self.plan, self.plan_id, self._base = found, plan_id, planned
+                self._margin.follow(found.import_kw)
                 self._send(ruling, decision, verdict, here)
                 self._enter(here, "NORMAL", "published", told(verdict) if verdict else f"plan {plan_id} verified")
                 return
@@ -160,7 +165,9 @@ class Governor:
             self._go_on(here, reason)
 
     def guard(self, here: Situation) -> None:
-        """Lower caps at once where the guard says so, until it lets go."""
+        """Lower caps at once where the guard says so, until it lets go; and learn from what the meter shows."""
+        if not here.asked.reasons:
+            self._margin.read(here.now, here.snapshot.import_high_kw, here.snapshot.import_kw, here.asked.import_limit_kw[0])
         if self.in_force is None:
             return
         sent = self._actuator.as_sent(self.in_force)
@@ -197,8 +204,9 @@ class Governor:
                 self.enforce(here)
 
     def tightened(self, here: Situation) -> Situation:
-        """What to plan with: less, where the guard made caps give way."""
-        return self._guard.tightened(here)
+        """What to plan with: less from the grid, by the margin or by what the guard took where that is more, and less where it made caps give way."""
+        given = self._guard.tightened(here)
+        return replace(given, asked=self._margin.below(here.now, given.asked, here.asked.import_limit_kw))
 
     def derated(self, site: Site) -> Site:
         """The site to plan with: feeders carry less, where the guard made caps give way."""
@@ -303,6 +311,8 @@ class Governor:
     def _enter(self, here: Situation, mode: Mode, how: How, reason: str) -> None:
         self._reason, changed = reason, mode != self.outcome.mode
         reason = "; ".join(filter(None, (reason, self._guard.says, self._lid.says)))
+        if mode in ("SAFE", "MANUAL"):
+            self._margin.follow(None)
         before = self.outcome
         self.outcome = Outcome(mode, how, reason, here.now if changed else before.since)
         if changed:

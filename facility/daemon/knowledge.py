@@ -11,6 +11,7 @@ from facility.bus.interface import Message
 from facility.bus.messages import CapReported
 from facility.clock import Clock
 from facility.daemon.ledger import Ledger
+from facility.daemon.margin import Margin
 from facility.daemon.situation import Situation
 from facility.errors import InputError
 from facility.events import Event
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 
 FIRST_STEP = timedelta(minutes=5)
 FACT = "telemetry"
+MARGIN = "margin"
 SIGNAL = "signal"
 ORDERS = ("grid_limit", "grid_event")
 """Signals that the grid's operator means to hold whatever becomes of feed, broker and daemon."""
@@ -44,7 +46,7 @@ ORDERS = ("grid_limit", "grid_event")
 
 class Knowledge:
     """To be used under the daemon's lock. `desk` takes the operators' commands, `rentals` those that bring contracts, `ledger` counts the
-    hours that were used.
+    hours that were used, `margin` learns how far plans stay below the import limit.
     """
 
     def __init__(self, site: Site, journal: Journal, clock: Clock, note: Note) -> None:
@@ -54,6 +56,7 @@ class Knowledge:
         self.desk = OverrideDesk(site, journal, jobs=self._pool_of, elapsed_s=clock.elapsed_s)
         self.rentals = RentalDesk(site, journal, self._pool_of, clock.now())
         self.ledger = Ledger(site, journal, self.rentals.in_force)
+        self.margin = Margin(journal.get(MARGIN))
         self._telemetry.under(self.rentals.in_force(clock.now()))
         state = journal.get(FACT)
         if state is not None:
@@ -184,7 +187,7 @@ class Knowledge:
         """Write down what a restart must not lose. Raises StoreFault."""
         self.desk.store_ends()
         self.rentals.store_ends()
-        self._journal.put_all({FACT: self._telemetry.dump(), **self._past.changed()})
+        self._journal.put_all({FACT: self._telemetry.dump(), MARGIN: self.margin.kept, **self._past.changed()})
         self._past.saved()
         self.ledger.remember()
 

@@ -315,7 +315,7 @@ class Daemon:
         finally:
             known.ledger.count(here.now, governor.in_force)
             if governor.plan is found:
-                self.rooms.board.made_for(asked.made.snapshot.jobs, asked.forecast)
+                self.rooms.board.made_for(asked.made.snapshot.jobs, asked.forecast, asked.made.asked.kept_back_kw)
                 if isinstance(found, Optimised):
                     note_plan(self._site, found.plan, milliseconds(here.now), self._history.note)
             self._write_down(asked, found, plan_id, here.now)

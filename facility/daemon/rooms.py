@@ -110,7 +110,7 @@ def rooms(site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, n
         outcome = governor.outcome
         account.note(Entry(now, "mode", outcome.mode, "site", outcome.reason, result=before.mode))
 
-    governor = Governor(site, actuator, clock.now(), f"{lost}no plan yet", entered, gate.accept, book.ruled, gate.heed)
+    governor = Governor(site, actuator, clock.now(), f"{lost}no plan yet", entered, gate.accept, book.ruled, gate.heed, known.margin)
     last = journal.last_published()
     if last is not None and (decision := decision_in(last)) is not None:
         governor.resume(decision, clock.now())

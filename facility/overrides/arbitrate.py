@@ -60,6 +60,8 @@ class Bounds:
     """Who commands what until when, in words, by pool, job and `grid`."""
     event_target_kw: tuple[float | None, ...] = ()
     """Most that a grid event allows, kW; None in steps that none calls, () where there is none."""
+    kept_back_kw: tuple[float, ...] = ()
+    """What `import_limit_kw` is below what may be drawn, for what plans do not foresee, kW; () where it is what may be drawn."""
     position_kw: tuple[float | None, ...] = ()
     """Power that was committed a day ahead, kW; None in steps that are not committed, () where nothing is."""
 

@@ -47,5 +47,5 @@ def solved_again(where: str, kept: KeptCycle, finder: Finder, solver_of: SolverO
     if isinstance(recorded, Undecided) or isinstance(computed, Undecided):
         reasons = [told.reason if isinstance(told, Undecided) else "a plan" for told in (recorded, computed)]
         return "", difference(where, "plan", *reasons)
-    told = [(it.decision, sorted(it.broken), sorted(it.stopped)) for it in (recorded, computed)]
+    told = [(it.decision, sorted(it.broken), sorted(it.stopped), it.import_kw) for it in (recorded, computed)]
     return "", difference(where, "plan", *told)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import Literal, cast
 
 import msgspec
+import numpy as np
 
 from facility.bus.interface import MAX_PAYLOAD_BYTES
 from facility.bus.messages import Breach, PlanCurrent, PlanStep, encode
@@ -17,6 +19,7 @@ from facility.report.breaches import breaches
 from facility.site import Site
 from facility.snapshot import Job
 from models.breach import FAMILIES
+from models.horizon import Floats
 
 MOST_BREACHES = 50
 """Broken limits that are told, those of the highest rank first."""
@@ -25,10 +28,18 @@ LESS = ((12, MOST_BREACHES), (12, 10), (1, 10), (0, 10))
 
 
 def plan_payload(
-    site: Site, decided: Optimised, jobs: Sequence[Job], forecast: Forecast, plan_id: str, now: datetime, mode: str, reason: str
+    site: Site,
+    decided: Optimised,
+    jobs: Sequence[Job],
+    forecast: Forecast,
+    kept_back_kw: Sequence[float],
+    plan_id: str,
+    now: datetime,
+    mode: str,
+    reason: str,
 ) -> bytes:
     """The message on `plan/current`. A site of very many pools tells their caps for the first hour only."""
-    return fitting(plan_current(site, decided, jobs, forecast, plan_id, now, mode, reason))
+    return fitting(plan_current(site, decided, jobs, forecast, kept_back_kw, plan_id, now, mode, reason))
 
 
 def fitting(told: PlanCurrent) -> bytes:
@@ -43,10 +54,21 @@ def fitting(told: PlanCurrent) -> bytes:
 
 
 def plan_current(
-    site: Site, decided: Optimised, jobs: Sequence[Job], forecast: Forecast, plan_id: str, now: datetime, mode: str, reason: str
+    site: Site,
+    decided: Optimised,
+    jobs: Sequence[Job],
+    forecast: Forecast,
+    kept_back_kw: Sequence[float],
+    plan_id: str,
+    now: datetime,
+    mode: str,
+    reason: str,
 ) -> PlanCurrent:
-    """The plan, which was made for `jobs`, as `plan/current` carries it."""
+    """The plan, which was made for `jobs` and stays `kept_back_kw` below the import limit of each step (() where it does not), as `plan/current`
+    carries it.
+    """
     plan, edges = decided.plan, decided.edges
+    back_kw = np.array(kept_back_kw or [0.0] * (len(edges) - 1))
     state, problem, h = plan.account, plan.problem, plan.problem.horizon.h
     groups = plan.schedule.groups
     highest: list[dict[str, int]] = [{} for _ in edges[1:]]
@@ -58,7 +80,8 @@ def plan_current(
             time=edges[t],
             hours=float(h[t]),
             import_kw=round(float(state.import_kw[t]), 3),
-            import_limit_kw=round(float(problem.grid.limit_kw[t]), 3),
+            import_limit_kw=round(float(problem.grid.limit_kw[t] + back_kw[t]), 3),
+            kept_back_kw=round(float(back_kw[t]), 3),
             price_per_mwh=round(float(forecast.price_per_mwh[t]), 4),
             it_kw=round(float(state.it_kw[t]), 3),
             cooling_kw=round(float(state.cooling_kw[:, t].sum()), 3),
@@ -82,13 +105,16 @@ def plan_current(
         saving_pct=100 * (base - ours) / abs(base) if base else None,
         peak_kw=float(state.import_kw.max()),
         carbon_kg=float((state.import_kw * h) @ forecast.carbon_g_per_kwh) / 1000 + float(problem.burnt_kg(state.given_kw).sum()),
-        breaches=tuple(islice(_breaches(site, decided, jobs), MOST_BREACHES)),
+        breaches=tuple(islice(_breaches(site, decided, jobs, back_kw), MOST_BREACHES)),
         reason=reason[:1000],
     )
 
 
-def _breaches(site: Site, decided: Optimised, jobs: Sequence[Job]) -> Iterator[Breach]:
-    found = breaches(site, decided, jobs, decided.plan.account, explained=False)
+def _breaches(site: Site, decided: Optimised, jobs: Sequence[Job], back_kw: Floats) -> Iterator[Breach]:
+    """What is broken of what may be drawn, and of all other limits; a plan that needs what it would keep back breaks nothing."""
+    account = decided.plan.account
+    over_kw = np.maximum(account.breach["over_limit_kw"] - back_kw, 0.0)
+    found = breaches(site, decided, jobs, replace(account, breach={**account.breach, "over_limit_kw": over_kw}), explained=False)
     for told in sorted(found, key=lambda breach: FAMILIES.index(breach["family"])):
         yield Breach(
             family=told["family"],

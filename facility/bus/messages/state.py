@@ -66,12 +66,13 @@ class Breach(Payload, frozen=True, kw_only=True):
 
 
 class PlanStep(Payload, frozen=True, kw_only=True):
-    """One step of a plan; `caps_w` is the highest cap of each pool."""
+    """One step of a plan; `caps_w` is the highest cap of each pool, `kept_back_kw` how far below the import limit the plan stays."""
 
     time: Instant
     hours: Positive
     import_kw: float
     import_limit_kw: float | None = None
+    kept_back_kw: float = 0.0
     price_per_mwh: float | None = None
     it_kw: float
     cooling_kw: float = 0.0

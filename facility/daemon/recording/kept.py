@@ -85,6 +85,7 @@ class KeptAnswer:
     broken: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
     reason: str = ""
+    import_kw: float | None = None
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ class Keeper:
         """What a question came to, as it is kept."""
         if isinstance(found, Undecided):
             return KeptAnswer(reason=found.reason)
-        return KeptAnswer(self.piece(found.decision), tuple(sorted(found.broken)), tuple(sorted(found.stopped)))
+        return KeptAnswer(self.piece(found.decision), tuple(sorted(found.broken)), tuple(sorted(found.stopped)), import_kw=found.import_kw)
 
 
 class Finder:
@@ -212,7 +213,7 @@ class Finder:
         """What a question came to, without its plan."""
         if kept.decision is None:
             return Undecided(kept.reason)
-        return Decided(self.thing(kept.decision, Decision), edges, frozenset(kept.broken), frozenset(kept.stopped))
+        return Decided(self.thing(kept.decision, Decision), edges, frozenset(kept.broken), frozenset(kept.stopped), kept.import_kw)
 
 
 @cache

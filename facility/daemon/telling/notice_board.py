@@ -20,19 +20,18 @@ class NoticeBoard:
 
     def __init__(self, site: Site, bus: Bus) -> None:
         self._site, self._bus, self._topic = site, bus, Topics(site.bus.root, site.id).plan()
-        self._made: tuple[Sequence[Job], Forecast] | None = None
+        self._made: tuple[Sequence[Job], Forecast, Sequence[float]] | None = None
         self._payload = b""
 
-    def made_for(self, jobs: Sequence[Job], forecast: Forecast) -> None:
-        """Know what the plan that is followed from now on was made for."""
-        self._made = jobs, forecast
+    def made_for(self, jobs: Sequence[Job], forecast: Forecast, kept_back_kw: Sequence[float]) -> None:
+        """Know what the plan that is followed from now on was made for, and how far it stays below the import limit in each step."""
+        self._made = jobs, forecast, kept_back_kw
 
     def tell(self, governor: Governor, now: datetime) -> None:
         """Show the plan that is followed, where there is one, and the mode."""
         if isinstance(governor.plan, Optimised) and self._made is not None:
             mode, reason = governor.outcome.mode, governor.outcome.reason
-            jobs, forecast = self._made
-            self._payload = plan_payload(self._site, governor.plan, jobs, forecast, governor.plan_id, now, mode, reason)
+            self._payload = plan_payload(self._site, governor.plan, *self._made, governor.plan_id, now, mode, reason)
             self.republish()
 
     def republish(self) -> None:
