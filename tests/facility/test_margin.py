@@ -73,7 +73,7 @@ def test_a_spike_teaches_no_more_than_meters_err_by() -> None:
 
 
 def test_what_cannot_be_read_is_learnt_anew(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, logger="facility"):
         assert Margin(b"[1]").kw(AT, LIMIT_KW) == 1.0
     assert "learnt anew" in caplog.text
 

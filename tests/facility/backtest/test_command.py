@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +18,15 @@ from facility.cli import app
 from facility.commands import backtest as command
 from facility.errors import InputError
 from tests.facility.backtest.world import START, request_in
+
+
+@pytest.fixture(autouse=True)
+def loud() -> Iterator[None]:
+    """The command quietens the log of its process: here that is also the other tests'."""
+    levels = {name: logging.getLogger(name).level for name in ("facility", "pyomo")}
+    yield
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def arguments(folder: Path, *more: str) -> list[str]:
