@@ -37,34 +37,49 @@ KeyFile = Annotated[
     Path | None, typer.Option("--key-file", metavar="F", envvar="FACILITY_KEY_FILE", help="your key, to sign with, where the site asks for it")
 ]
 Broker = Annotated[str | None, typer.Option(help="mqtt[s]://[user:password@]host[:port]; default: the site file's")]
+Start = Annotated[str | None, typer.Option(help="a bare date (that local calendar day) or an instant; default: tomorrow", show_default=False)]
+Horizon = Annotated[str | None, typer.Option(help="elapsed time, such as 36h")]
+Step = Annotated[str, typer.Option(help="length of a step")]
+Prices = Annotated[str | None, typer.Option(metavar="F[:column]", help="prices, CSV or Parquet")]
+Weather = Annotated[str | None, typer.Option(metavar="F[:column]", help="outdoor temperature")]
+Carbon = Annotated[str | None, typer.Option(metavar="F[:column]", help="carbon intensity")]
+Load = Annotated[str | None, typer.Option(metavar="F[:column]", help="base load in place of the halls' base_kw")]
+Solar = Annotated[str | None, typer.Option(metavar="F[:column]", help="output of solar plants, kW per kWp")]
+Jobs = Annotated[str | None, typer.Option(metavar="F", help="jobs: submit_time, duration_s, num_gpus and more")]
+JobsFrom = Annotated[str | None, typer.Option(metavar="INSTANT", help="instant of the job file that is laid on --start")]
+Events = Annotated[str | None, typer.Option(metavar="F", help="grid events: start, end, target_kw or reduction_pct")]
+Demand = Annotated[str | None, typer.Option(metavar="F", help="GPUs that services need: columns CONTRACT_gpus")]
+Position = Annotated[
+    str | None, typer.Option(metavar="F", help="plan.csv of an earlier plan that was committed; leaving it costs the imbalance premium")
+]
+Zone = Annotated[str | None, typer.Option(metavar="ZONE", help="zone of times that carry none")]
+PeakSoFar = Annotated[
+    list[str] | None, typer.Option(metavar="[ID=]KW", help="highest mean of the month until --start, for all demand charges or one")
+]
+Budget = Annotated[float, typer.Option(metavar="SECONDS", help="most time for the solver", min=0.1)]
+Exact = Annotated[bool, typer.Option("--exact", help="the best plan that can be sent, with a proof in money")]
+Gap = Annotated[float | None, typer.Option(metavar="MONEY", help="how good the proof is to be; default 0.01")]
+WholeSteps = Annotated[int | None, typer.Option(metavar="N", help="first steps in which a job runs whole or waits; default 1", min=1)]
 
 
 @app.command()
 def plan(
     site: SiteFile,
-    start: Annotated[
-        str | None, typer.Option(help="a bare date (that local calendar day) or an instant; default: tomorrow", show_default=False)
-    ] = None,
-    horizon: Annotated[str | None, typer.Option(help="elapsed time, such as 36h")] = None,
-    step: Annotated[str, typer.Option(help="length of a step")] = "15min",
-    prices: Annotated[str | None, typer.Option(metavar="F[:column]", help="prices, CSV or Parquet")] = None,
-    weather: Annotated[str | None, typer.Option(metavar="F[:column]", help="outdoor temperature")] = None,
-    carbon: Annotated[str | None, typer.Option(metavar="F[:column]", help="carbon intensity")] = None,
-    load: Annotated[str | None, typer.Option(metavar="F[:column]", help="base load in place of the halls' base_kw")] = None,
-    solar: Annotated[str | None, typer.Option(metavar="F[:column]", help="output of solar plants, kW per kWp")] = None,
-    jobs: Annotated[str | None, typer.Option(metavar="F", help="jobs: submit_time, duration_s, num_gpus and more")] = None,
-    jobs_from: Annotated[
-        str | None, typer.Option(metavar="INSTANT", help="instant of the job file that is laid on --start")
-    ] = None,
-    events: Annotated[str | None, typer.Option(metavar="F", help="grid events: start, end, target_kw or reduction_pct")] = None,
-    demand: Annotated[str | None, typer.Option(metavar="F", help="GPUs that services need: columns CONTRACT_gpus")] = None,
-    position: Annotated[
-        str | None, typer.Option(metavar="F", help="plan.csv of an earlier plan that was committed; leaving it costs the imbalance premium")
-    ] = None,
-    timezone: Annotated[str | None, typer.Option(metavar="ZONE", help="zone of times that carry none")] = None,
-    peak_so_far: Annotated[
-        list[str] | None, typer.Option(metavar="[ID=]KW", help="highest mean of the month until --start, for all demand charges or one")
-    ] = None,
+    start: Start = None,
+    horizon: Horizon = None,
+    step: Step = "15min",
+    prices: Prices = None,
+    weather: Weather = None,
+    carbon: Carbon = None,
+    load: Load = None,
+    solar: Solar = None,
+    jobs: Jobs = None,
+    jobs_from: JobsFrom = None,
+    events: Events = None,
+    demand: Demand = None,
+    position: Position = None,
+    timezone: Zone = None,
+    peak_so_far: PeakSoFar = None,
     settings: Settings = None,
     explain: Annotated[
         list[str] | None, typer.Option(metavar="JOB|POOL|CONTRACT|TIME", help="say why, which limits bind, and the cheapest remedy")
@@ -73,16 +88,14 @@ def plan(
         Path | None, typer.Option(metavar="DIR", help="write plan.csv, caps.csv, jobs.csv, summary.json, report.html")
     ] = None,
     opened: Annotated[bool, typer.Option("--open", help="show the report in the browser")] = False,
-    budget: Annotated[float, typer.Option(metavar="SECONDS", help="most time for the solver", min=0.1)] = 120.0,
+    budget: Budget = 120.0,
     commit: Annotated[bool, typer.Option("--commit", help="hand the plan's import to the daemon as the position of its time")] = False,
     broker: Broker = None,
     by: By = None,
     key_file: KeyFile = None,
-    exact: Annotated[bool, typer.Option("--exact", help="the best plan that can be sent, with a proof in money")] = False,
-    gap: Annotated[float | None, typer.Option(metavar="MONEY", help="how good the proof is to be; default 0.01")] = None,
-    whole_steps: Annotated[
-        int | None, typer.Option(metavar="N", help="first steps in which a job runs whole or waits; default 1", min=1)
-    ] = None,
+    exact: Exact = False,
+    gap: Gap = None,
+    whole_steps: WholeSteps = None,
     json: Json = False,
 ) -> None:
     """Plan a day, or any span, offline, and say what it saves."""
@@ -163,6 +176,71 @@ def backtest(
         settings=tuple(settings or ()),
     )
     raise typer.Exit(run_backtest(request, out, workers, as_json=json))
+
+
+@app.command()
+def sweep(
+    site: SiteFile,
+    vary: Annotated[
+        list[str], typer.Option(metavar="KEY=VALUES", help="values of a key: A,B,C or FIRST..LAST:COUNT; several keys: every combination")
+    ],
+    start: Start = None,
+    horizon: Horizon = None,
+    step: Step = "15min",
+    prices: Prices = None,
+    weather: Weather = None,
+    carbon: Carbon = None,
+    load: Load = None,
+    solar: Solar = None,
+    jobs: Jobs = None,
+    jobs_from: JobsFrom = None,
+    events: Events = None,
+    demand: Demand = None,
+    position: Position = None,
+    timezone: Zone = None,
+    peak_so_far: PeakSoFar = None,
+    settings: Settings = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="write sweep.csv, summary.json, sweep.html; what is there already is not made again")
+    ] = None,
+    budget: Budget = 120.0,
+    exact: Exact = False,
+    gap: Gap = None,
+    whole_steps: WholeSteps = None,
+    processes: Annotated[int | None, typer.Option(metavar="N", help="plans at a time; default: as many as processors", min=1)] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="URL|local", help="plan on the workers of a dask scheduler, such as tcp://host:8786", show_default=False)
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Plan for every combination of values of some keys of the site file, on all processors, and compare."""
+    from facility.commands.sweep import run_sweep
+    from facility.planner import Request
+
+    request = Request(
+        site=site,
+        start=start,
+        horizon=horizon,
+        step=step,
+        prices=prices,
+        weather=weather,
+        carbon=carbon,
+        load=load,
+        solar=solar,
+        jobs=jobs,
+        jobs_from=jobs_from,
+        events=events,
+        position=position,
+        demand=demand,
+        timezone=timezone,
+        peaks_so_far=tuple(peak_so_far or ()),
+        settings=tuple(settings or ()),
+        budget_s=budget,
+        exact=exact,
+        gap=gap,
+        whole_steps=whole_steps,
+    )
+    raise typer.Exit(run_sweep(request, vary, out, processes, cluster, json_=json))
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""Fit: what a site file says, held against what was recorded."""
