@@ -244,6 +244,30 @@ def sweep(
 
 
 @app.command()
+def fit(
+    site: SiteFile,
+    telemetry: Annotated[
+        list[str], typer.Option(metavar="F", help="what was recorded: `facility history --out`, or a column for each quantity; CSV or Parquet")
+    ],
+    column: Annotated[
+        list[str] | None, typer.Option(metavar="OURS=THEIRS", help="what the files call cap_w, power_w, throughput, util_pct, curve, run or a sensor")
+    ] = None,
+    pool: Annotated[str | None, typer.Option(help="whose GPUs were recorded")] = None,
+    curve: Annotated[str | None, typer.Option(help="which kind of work, where no column `curve` says it")] = None,
+    every: Annotated[str, typer.Option(metavar="TIME", help="cooling is fitted to means of so long")] = "10min",
+    timezone: Zone = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="write fit.yaml to paste, and fit.json")] = None,
+    settings: Settings = None,
+    json: Json = False,
+) -> None:
+    """Fit operating points, cooling plants and halls to what was recorded, with error bars; show where the site file is off."""
+    from facility.commands.fit import Asked, run_fit
+
+    asked = Asked(tuple(telemetry), tuple(column or ()), pool, curve, every, timezone)
+    raise typer.Exit(run_fit(site, tuple(settings or ()), asked, out, as_json_=json))
+
+
+@app.command()
 def compare(
     a: Annotated[Path, typer.Argument(help="folder of a plan, or its summary.json", metavar="A", show_default=False)],
     b: Annotated[Path, typer.Argument(help="the other one", metavar="B", show_default=False)],

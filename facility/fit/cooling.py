@@ -1,0 +1,237 @@
+"""Cooling: the figures of a plant and of its halls, from what it drew, what its halls gave off, and how warm it was.
+
+    power_kw[n] = chiller(heat[n], outdoor[n]) + pumps + fans + misc                        models.heat.chiller, the shape that plans use
+    heat[n]     = sum over halls (it + base - (T - outdoor) / R - C dT/dt) + chips' heat in its loops
+                  or what a meter of heat read, `site/cooling/PLANT/heat_kw`
+
+With a meter of heat, C and R of the halls follow from their own balance. Without, they are told by the plant's power, for what is taken to
+cool the air further has to be removed; they are then as good as the curve of the plant is true, and a difference below `BY_CURVE` is not
+flagged.
+
+| symbol  | name                                          | unit |
+|---------|-----------------------------------------------|------|
+| heat    | heat removed, mean of interval n              | kW   |
+| it      | power of the hall's pools, less what their loops take | kW |
+| T       | temperature of the hall                       | degC |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from facility.fit.estimate import MATTERS_SHARE, Estimate, Fitted, Parameter, fit, spread
+from facility.fit.intervals import Intervals, intervals
+from facility.fit.telemetry import Telemetry
+from facility.problem.thermal import chiller_of
+from facility.site import Site
+from models.heat.chiller import Chiller
+from models.horizon import Floats
+
+OUTDOOR = "site/weather/outdoor/temperature_c"
+LEAST = 50
+"""Intervals below which nothing is fitted."""
+MOVES = 8.0
+"""A hall's temperature tells its heat capacity where its rate of change has so many times the variance that noise gives it. What noise
+takes from the estimate (attenuation, that share of it) is given back.
+"""
+BY_CURVE = 0.15
+FINER = 3.0
+"""Where heat is metered the plant is fitted to spans so much shorter, for the mean of a curve is not the curve at the mean."""
+FIELDS = {
+    "cop_at_25c": "cop_at_25c",
+    "cop_loss_per_k": "cop_loss_per_k",
+    "min_load_share": "min_load_share",
+    "free_cooling_full_below_c": "free_full_below_c",
+    "free_cooling_none_above_c": "free_none_above_c",
+    "pump_kw": "pump_kw",
+    "fan_kw": "fan_kw",
+    "misc_kw": "misc_kw",
+}
+"""Keys of a plant, and what `Chiller` calls them."""
+
+
+@dataclass(frozen=True)
+class PlantFit:
+    """One plant: estimates, over how many intervals, and by how much the power that the site file says, and that the fitted figures say, is off.
+
+    `bias_pct` and `spread_pct` are the mean and the usual size of measured less said, % of the mean power: (site file, fitted).
+    """
+
+    plant: str
+    estimates: tuple[Estimate, ...]
+    intervals: int
+    bias_pct: tuple[float, float] | None = None
+    spread_pct: tuple[float, float] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def fit_plants(site: Site, telemetry: Telemetry, every_s: float) -> Iterator[PlantFit]:
+    """Fit every cooling plant of which anything was recorded."""
+    for name in site.cooling_plants:
+        if _power(name) in telemetry.tracks:
+            yield _plant(site, name, telemetry, every_s)
+
+
+def _plant(site: Site, name: str, telemetry: Telemetry, every_s: float) -> PlantFit:
+    plant = site.cooling_plants[name]
+    odd = [key for key, there in (("stages", plant.stages), ("a tank", plant.store), ("set-points", plant.set_point)) if there]
+    if odd:
+        return PlantFit(name, (), 0, notes=(f"not fitted: it has {' and '.join(odd)}, of which one meter of power does not tell the parts",))
+    halls = [hall for hall, each in site.halls.items() if each.thermal is not None and each.thermal.cooling_plant == name]
+    pools = [pool for pool, each in site.pools.items() if each.hall in halls or _loop(site, pool) == name]
+    needed = [_power(name), OUTDOOR, *(_it(site, pool) for pool in pools), *(_air(hall) for hall in halls)]
+    measured = _heat(name) in telemetry.tracks
+    needed += [_heat(name)] if measured else []
+    if missing := [key for key in needed if key not in telemetry.tracks]:
+        return PlantFit(name, (), 0, notes=(f"not fitted: nothing was recorded of {', '.join(missing)}",))
+    told = intervals(telemetry.tracks, needed, [_air(hall) for hall in halls], every_s)
+    if len(told) < LEAST:
+        return PlantFit(name, (), len(told), notes=(f"not fitted: {len(told)} intervals in which every sensor speaks, at least {LEAST} are needed",))
+    fine = intervals(telemetry.tracks, needed, [], every_s / FINER) if measured else told
+    return _fitted(site, name, halls, told, fine, measured=measured)
+
+
+def _fitted(site: Site, name: str, halls: list[str], told: Intervals, fine: Intervals, *, measured: bool) -> PlantFit:
+    """The halls are fitted to `told`, the plant to `fine`."""
+    power_kw, chiller = fine.mean[_power(name)], chiller_of(site, name)
+    parameters = [*_of_plant(site, name)]
+    held: dict[str, str] = {}
+    of_halls = [each for hall in halls for each in _of_hall(site, hall)]
+    still = {f"{hall}.heat_capacity": why for hall in halls if (why := _still(told, hall))}
+    if not measured:
+        parameters, held = parameters + of_halls, still
+
+    def model(values: Mapping[str, float]) -> Floats:
+        heat_kw = fine.mean[_heat(name)] if measured else _removed_kw(site, name, halls, told, values)
+        return _with(chiller, values).power_kw(np.maximum(heat_kw, 0.0), fine.mean[OUTDOOR])
+
+    found = fit(model, power_kw, parameters, held)
+    estimates = [*_estimates(name, found, parameters, told)]
+    if measured and halls:
+        estimates += _by_balance(site, name, halls, told, of_halls, still)
+    said = model({each.name: each.was for each in parameters})
+    rest = [power_kw - said, power_kw - found.modelled]
+    mean_kw = float(power_kw.mean())
+    bias, usual = ([100 * how(each) / mean_kw for each in rest] for how in (lambda each: float(each.mean()), spread))
+    notes = () if measured or not halls else (f"its halls are told by way of its curve; a meter of heat, {_heat(name)}, tells them better",)
+    return PlantFit(name, tuple(estimates), len(told), (bias[0], bias[1]), (usual[0], usual[1]), notes)
+
+
+def _removed_kw(site: Site, name: str, halls: list[str], told: Intervals, values: Mapping[str, float]) -> Floats:
+    """Heat removed, kW, shape (N,)."""
+    outdoor_c, total = told.mean[OUTDOOR], np.zeros(len(told))
+    for hall in halls:
+        stored = values[f"{hall}.heat_capacity"] * told.per_h[_air(hall)]
+        total += _air_kw(site, hall, told) - values[f"{hall}.conductance"] * (told.mean[_air(hall)] - outdoor_c) - stored
+    looped = [pool for pool in site.pools if _loop(site, pool) == name]
+    return total + sum((site.pools[pool].liquid_share * told.mean[_it(site, pool)] for pool in looped), np.zeros(len(told)))
+
+
+def _air_kw(site: Site, hall: str, told: Intervals) -> Floats:
+    inside = [pool for pool, each in site.pools.items() if each.hall == hall]
+    return site.halls[hall].base_kw + sum(((1 - site.pools[pool].liquid_share) * told.mean[_it(site, pool)] for pool in inside), np.zeros(len(told)))
+
+
+def _by_balance(
+    site: Site, name: str, halls: list[str], told: Intervals, parameters: list[Parameter], held: Mapping[str, str]
+) -> Iterator[Estimate]:
+    """C and R of the halls of a plant with a meter of heat: in - removed = sum of (T - outdoor) / R + C dT/dt."""
+    looped = [pool for pool in site.pools if _loop(site, pool) == name]
+    into_kw = sum((_air_kw(site, hall, told) for hall in halls), np.zeros(len(told)))
+    into_kw = into_kw + sum((site.pools[pool].liquid_share * told.mean[_it(site, pool)] for pool in looped), np.zeros(len(told)))
+
+    def model(values: Mapping[str, float]) -> Floats:
+        kept = np.zeros(len(told))
+        for hall in halls:
+            warmer_k = told.mean[_air(hall)] - told.mean[OUTDOOR]
+            kept += values[f"{hall}.conductance"] * warmer_k + values[f"{hall}.heat_capacity"] * told.per_h[_air(hall)]
+        return kept
+
+    yield from _estimates(name, fit(model, into_kw - told.mean[_heat(name)], parameters, held), parameters, told)
+
+
+def _still(told: Intervals, hall: str) -> str:
+    """Why a hall's temperature does not tell its heat capacity; empty where it does."""
+    if _true_share(told, hall) >= 1 - 1 / MOVES:
+        return ""
+    return "the hall's temperature hardly moves; it takes a set-point that is moved by 2 K a few times"
+
+
+def _true_share(told: Intervals, hall: str) -> float:
+    """The share of the variance of a hall's rate of change that is no noise."""
+    moves, noise = float(np.var(told.per_h[_air(hall)])), told.noise_per_h[_air(hall)]
+    return 1 - noise / moves if moves > noise else 0.0
+
+
+def _of_plant(site: Site, name: str) -> Iterator[Parameter]:
+    plant = site.cooling_plants[name]
+    size = plant.pump_kw + plant.fan_kw + plant.misc_kw + 0.01 * plant.design_heat_kw
+    above, below = plant.free_cooling_none_above_c, plant.free_cooling_full_below_c
+    warm = f"hours above {above:g} degC outdoors"
+    yield Parameter("cop_at_25c", "", plant.cop_at_25c, 1.0, 30.0, plant.cop_at_25c, f"{warm}, at different loads")
+    yield Parameter("cop_loss_per_k", "1/K", plant.cop_loss_per_k, 0.0, 1.0, max(plant.cop_loss_per_k, 0.02), f"{warm}, that differ by 5 K or more")
+    yield Parameter("free_cooling_full_below_c", "degC", below, below - 15, below + 15, 3.0, f"hours around and below {below:g} degC outdoors")
+    yield Parameter("free_cooling_none_above_c", "degC", above, above - 15, above + 15, 3.0, f"hours around and above {above:g} degC outdoors")
+    loads = "loads from below half to nearly all of design_heat_kw while the plant cools freely"
+    yield Parameter("pump_kw", "kW", plant.pump_kw, 0.0, 20 * size, max(plant.pump_kw, 0.1 * size), loads)
+    yield Parameter("fan_kw", "kW", plant.fan_kw, 0.0, 20 * size, max(plant.fan_kw, 0.1 * size), loads)
+    yield Parameter("misc_kw", "kW", plant.misc_kw, 0.0, 20 * size, max(plant.misc_kw, 0.1 * size), loads)
+    least = f"heat below {plant.min_load_share:g} of design_heat_kw while chillers run"
+    yield Parameter("min_load_share", "", plant.min_load_share, 0.0, 1.0, max(plant.min_load_share, 0.05), least)
+
+
+def _of_hall(site: Site, hall: str) -> Iterator[Parameter]:
+    thermal = site.halls[hall].thermal
+    assert thermal is not None
+    c, g = thermal.heat_capacity_kwh_per_k, 1 / thermal.resistance_k_per_kw
+    yield Parameter(f"{hall}.heat_capacity", "kWh/K", c, 0.0, 100 * c, c, "a set-point that is moved by 2 K a few times")
+    outdoors = "a hall temperature less the outdoor one that differs by 10 K or more at equal loads"
+    yield Parameter(f"{hall}.conductance", "kW/K", g, 0.0, 100 * g, g, outdoors)
+
+
+def _estimates(name: str, found: Fitted, parameters: list[Parameter], told: Intervals) -> Iterator[Estimate]:
+    """Estimates under the keys of the site file; a conductance becomes a resistance, a capacity gets back what noise took."""
+    for each in parameters:
+        part, _, what = each.name.rpartition(".")
+        value, error = found.values[each.name], found.errors.get(each.name)
+        key, unit, was = f"cooling_plants.{name}.{each.name}", each.unit, each.was
+        if what == "heat_capacity":
+            key = f"halls.{part}.thermal.heat_capacity_kwh_per_k"
+            if error is not None:
+                value, error = value / _true_share(told, part), error / _true_share(told, part)
+        if what == "conductance":
+            key, unit, was = f"halls.{part}.thermal.resistance_k_per_kw", "K/kW", 1 / each.was
+            error = None if error is None or value <= 0 else error / value**2
+            value = np.inf if value <= 0 else 1 / value
+        known = error is not None and np.isfinite(value)
+        matters = BY_CURVE if part and _heat(name) not in told.mean else MATTERS_SHARE
+        yield Estimate(key, unit, was, float(value) if known else None, error if known else None, found.held.get(each.name, ""), matters)
+
+
+def _with(chiller: Chiller, values: Mapping[str, float]) -> Chiller:
+    told: dict[str, float] = {field: values[key] for key, field in FIELDS.items()}
+    return replace(chiller, **told)  # type: ignore[arg-type]
+
+
+def _loop(site: Site, pool: str) -> str | None:
+    thermal = site.halls[site.pools[pool].hall].thermal
+    return thermal.liquid_plant if thermal is not None and site.pools[pool].liquid_share else None
+
+
+def _power(plant: str) -> str:
+    return f"site/cooling/{plant}/power_kw"
+
+
+def _heat(plant: str) -> str:
+    return f"site/cooling/{plant}/heat_kw"
+
+
+def _it(site: Site, pool: str) -> str:
+    return f"{site.pools[pool].hall}/pool/{pool}/it_power_kw"
+
+
+def _air(hall: str) -> str:
+    return f"{hall}/hall/{hall}/air_temperature_c"
