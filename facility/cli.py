@@ -215,7 +215,7 @@ def sweep(
 ) -> None:
     """Plan for every combination of values of some keys of the site file, on all processors, and compare."""
     from facility.commands.sweep import run_sweep
-    from facility.planner import Request
+    from facility.request import Request
 
     request = Request(
         site=site,

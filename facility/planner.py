@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +24,7 @@ from facility.inputs.series import CARBON, LOAD, OUTDOOR, PRICE, SOLAR, Series, 
 from facility.overrides.arbitrate import Bounds, bounds
 from facility.position import committed_kw
 from facility.problem import called
+from facility.request import Request
 from facility.site import Site
 from facility.snapshot import Job, Snapshot
 from facility.steps import Edges, local_day, uniform
@@ -33,37 +33,9 @@ from models.solving.attempt import SolverOf
 from models.solving.exact import Exact
 from models.solving.solver import Solver
 
+__all__ = ["Planned", "Request", "plan"]
+
 LONGEST_STEPS = 3000
-
-
-@dataclass(frozen=True)
-class Request:
-    """What `facility plan` was asked: the options of the command line, as written."""
-
-    site: str
-    start: str | None = None
-    """None: the site's tomorrow."""
-    horizon: str | None = None
-    step: str = "15min"
-    prices: str | None = None
-    weather: str | None = None
-    carbon: str | None = None
-    load: str | None = None
-    solar: str | None = None
-    jobs: str | None = None
-    jobs_from: str | None = None
-    events: str | None = None
-    position: str | None = None
-    demand: str | None = None
-    timezone: str | None = None
-    peak_so_far_kw: float = 0.0
-    peaks_so_far: Sequence[str] = ()
-    """`KW` for all demand charges, `ID=KW` for one."""
-    settings: Sequence[str] = ()
-    budget_s: float = 120.0
-    exact: bool = False
-    gap: float | None = None
-    whole_steps: int | None = None
 
 
 @dataclass(frozen=True)

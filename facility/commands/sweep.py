@@ -12,13 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from facility.errors import Fault, InputError
-from facility.planner import Request
+from facility.request import Request
 from facility.sweep.crew import processors
-from facility.sweep.page import page
+from facility.sweep.outcome import Outcome
 from facility.sweep.question import ask
 from facility.sweep.sweep import Swept, sweep
 from facility.sweep.telling import as_csv, as_json, dumped, said, short_columns, short_rows
-from facility.sweep.work import Outcome
 
 FINE, NO, FAULT = 0, 1, 3
 
@@ -57,6 +56,8 @@ def _write(swept: Swept, out: Path) -> None:
     """Write the files beside their places, then move them there together."""
     try:
         with tempfile.TemporaryDirectory(prefix=".sweep-", dir=out) as new:
+            from facility.sweep.page import page
+
             for name, text in (("sweep.csv", as_csv(swept)), ("summary.json", dumped(swept)), ("sweep.html", page(swept))):
                 (Path(new) / name).write_text(text, encoding="utf-8")
             for file in sorted(Path(new).iterdir()):

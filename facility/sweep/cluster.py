@@ -12,9 +12,10 @@ from contextlib import ExitStack
 from typing import Any
 
 from facility.errors import Fault, InputError
-from facility.planner import Request
+from facility.request import Request
+from facility.sweep.outcome import Outcome
 from facility.sweep.question import as_anywhere
-from facility.sweep.work import Outcome, outcome
+from facility.sweep.work import outcome
 
 LOCAL = "local"
 PATIENCE_S = 10.0

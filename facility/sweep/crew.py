@@ -18,13 +18,11 @@ from dataclasses import dataclass
 from multiprocessing import Pipe, set_start_method
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import facility
-
-if TYPE_CHECKING:
-    from facility.planner import Request
-    from facility.sweep.work import Outcome
+from facility.request import Request
+from facility.sweep.outcome import Outcome
 
 GRACE_S = 120.0
 BUDGETS = 4.0
@@ -102,8 +100,6 @@ class Crew:
 
     def _heard(self, worker: Worker) -> Outcome:
         """The answer of a worker that spoke; where it has none another one takes its place."""
-        from facility.sweep.work import Outcome
-
         if worker.pipe.poll():
             with suppress(EOFError, OSError):
                 told: Outcome = worker.pipe.recv()

@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from facility.errors import Fault, InputError
+from facility.sweep.outcome import Outcome
 from facility.sweep.question import Question, as_written
-from facility.sweep.work import Outcome
 
 FILE = "plans.jsonl"
 

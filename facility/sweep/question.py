@@ -11,16 +11,14 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from facility.config import load_site
 from facility.errors import Fault, InputError
+from facility.request import Request
 from facility.site import Site
 from facility.sweep.axes import Axis, Case, cases, read_axes
-
-if TYPE_CHECKING:
-    from facility.planner import Request
 
 MOST_TRIED = 20
 """Combinations that are tried for one value before it is refused."""

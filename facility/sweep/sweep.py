@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facility.errors import InputError
-from facility.planner import Request
-from facility.sweep import cluster
+from facility.request import Request
 from facility.sweep.axes import Case
 from facility.sweep.crew import Crew
 from facility.sweep.kept import Kept, digests
+from facility.sweep.outcome import Outcome
 from facility.sweep.question import Question
-from facility.sweep.work import Outcome
 
 Tell = Callable[[Outcome], None]
 
@@ -73,6 +72,8 @@ def _outcomes(requests: Sequence[Request], processes: int, address: str | None) 
     if not requests:
         return
     if address is not None:
+        from facility.sweep import cluster
+
         yield from cluster.outcomes(requests, address, count)
         return
     with Crew(count) as crew:

@@ -20,8 +20,8 @@ from typing import Any
 
 from facility.config.strict_yaml import YamlError, parse
 from facility.sweep.axes import Case
+from facility.sweep.outcome import FIGURES, Outcome
 from facility.sweep.sweep import Swept
-from facility.sweep.work import FIGURES, Outcome
 
 COLUMNS = ("status", *FIGURES, "baseline_energy_cost", "saving_pct", "breaches", "limit_price_per_kw", "broken", "why")
 LONGEST_WHY = 160

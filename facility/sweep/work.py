@@ -3,43 +3,17 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
 from facility.decide import Undecided
-from facility.errors import Fault, InputError
-from facility.planner import Request, plan
+from facility.errors import InputError
+from facility.planner import plan
 from facility.report.summary import summary
+from facility.request import Request
+from facility.sweep.outcome import FIGURES, Outcome
 
-MADE = ("optimal", "breached", "rounded_worse")
-"""Statuses of a plan; whatever else a status says, there is none."""
-FIGURES = ("objective", "energy_kwh", "energy_cost", "peak_kw", "peak_cost", "carbon_kg", "weighted_throughput", "job_work_gpu_h", "carried_cost")
-"""What is taken from the summary as it is."""
 LIMIT = "grid.limits"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a case. `why` says it where there is no plan; `faults` are those of the input.
-
-    `figures` are the summary's, with `baseline_energy_cost`, the number of `breaches` and the money that one kW more of the import limit
-    would have saved, `limit_price_per_kw`; `prices` those of every limit that binds; `broken` the families of breaches; `seconds` how
-    long it took.
-    """
-
-    status: str
-    figures: dict[str, float | None] = field(default_factory=dict)
-    prices: dict[str, float] = field(default_factory=dict)
-    broken: str = ""
-    why: str = ""
-    faults: tuple[Fault, ...] = ()
-    seconds: float = 0.0
-
-    @property
-    def made(self) -> bool:
-        """Whether there is a plan."""
-        return self.status in MADE
 
 
 def outcome(request: Request) -> Outcome:

@@ -26,11 +26,12 @@ from facility.sweep import crew
 from facility.sweep.axes import cases, read_axes
 from facility.sweep.crew import Crew
 from facility.sweep.kept import FILE, Kept, digests
+from facility.sweep.outcome import FIGURES, Outcome
 from facility.sweep.page import lines, page
 from facility.sweep.question import as_anywhere, ask
 from facility.sweep.sweep import Swept, sweep
 from facility.sweep.telling import as_csv, as_json
-from facility.sweep.work import FIGURES, Outcome, outcome
+from facility.sweep.work import outcome
 
 ROOT = Path(__file__).parents[2]
 DEMO = str(ROOT / "site_configs/demo.yaml")
