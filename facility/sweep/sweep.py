@@ -33,9 +33,9 @@ class Swept:
 
     @property
     def best(self) -> int | None:
-        """Where the plan stands that keeps every limit at the least energy cost; None where none keeps them."""
+        """Where the plan stands that keeps every limit at the least objective, which counts the work not done; None where none keeps them."""
         fit = [i for i, each in enumerate(self.outcomes) if each.made and not each.figures["breaches"]]
-        return min(fit, key=lambda i: self.outcomes[i].figures["energy_cost"] or 0.0, default=None)
+        return min(fit, key=lambda i: self.outcomes[i].figures["objective"] or 0.0, default=None)
 
 
 def sweep(question: Question, tell: Tell, *, processes: int, address: str | None = None, folder: Path | None = None) -> Swept:

@@ -53,7 +53,7 @@ def as_csv(swept: Swept) -> str:
 
 
 def as_json(swept: Swept) -> dict[str, Any]:
-    """`summary.json`: what was varied, every case, and which plan keeps all limits at the least energy cost."""
+    """`summary.json`: what was varied, every case, and which plan is the best that keeps all limits."""
     question = swept.question
     keys = [axis.key for axis in question.axes]
     return {
@@ -72,7 +72,7 @@ def as_json(swept: Swept) -> dict[str, Any]:
             }
             for case, told in swept.rows
         ],
-        "cheapest": swept.best,
+        "best": swept.best,
     }
 
 
@@ -85,7 +85,7 @@ def short_columns(swept: Swept) -> list[str]:
     """Heads of the table that is printed."""
     currency = swept.question.site.currency
     keys = [axis.key for axis in swept.question.axes]
-    return [*keys, f"energy cost, {currency}", "saving, %", "peak, kW", "carbon, kg", "breaches", f"1 kW of limit, {currency}"]
+    return [*keys, f"energy cost, {currency}", "saving, %", "peak, kW", "carbon, kg", "throughput", "breaches", f"1 kW of limit, {currency}"]
 
 
 def short_rows(swept: Swept) -> Iterator[Sequence[str]]:
@@ -103,8 +103,7 @@ def said(swept: Swept) -> Iterator[str]:
     if swept.best is None:
         yield "no plan keeps every limit"
     else:
-        cost = swept.outcomes[swept.best].figures["energy_cost"]
-        yield f"cheapest within every limit: {named(swept.question.cases[swept.best])}, {cost:,.1f} {swept.question.site.currency}"
+        yield f"best within every limit, work that is not done counted: {named(swept.question.cases[swept.best])}"
 
 
 def named(case: Case) -> str:
@@ -114,8 +113,8 @@ def named(case: Case) -> str:
 
 def _short(told: Outcome) -> Sequence[str]:
     if not told.made:
-        return [told.status, "", "", "", "", ""]
-    digits = {"energy_cost": 1, "saving_pct": 1, "peak_kw": 1, "carbon_kg": 1, "breaches": 0, "limit_price_per_kw": 4}
+        return [told.status, *[""] * 6]
+    digits = {"energy_cost": 1, "saving_pct": 1, "peak_kw": 1, "carbon_kg": 1, "weighted_throughput": 4, "breaches": 0, "limit_price_per_kw": 4}
     return [_number(told.figures[name], places) for name, places in digits.items()]
 
 
