@@ -15,6 +15,7 @@ from facility.errors import Fault, InputError
 from facility.request import Request
 from facility.sweep.crew import processors
 from facility.sweep.outcome import Outcome
+from facility.sweep.page import write
 from facility.sweep.question import ask
 from facility.sweep.sweep import Swept, sweep
 from facility.sweep.telling import as_csv, as_json, dumped, said, short_columns, short_rows
@@ -56,10 +57,9 @@ def _write(swept: Swept, out: Path) -> None:
     """Write the files beside their places, then move them there together."""
     try:
         with tempfile.TemporaryDirectory(prefix=".sweep-", dir=out) as new:
-            from facility.sweep.page import page
-
-            for name, text in (("sweep.csv", as_csv(swept)), ("summary.json", dumped(swept)), ("sweep.html", page(swept))):
-                (Path(new) / name).write_text(text, encoding="utf-8")
+            (Path(new) / "sweep.csv").write_text(as_csv(swept), encoding="utf-8")
+            (Path(new) / "summary.json").write_text(dumped(swept), encoding="utf-8")
+            write(swept, Path(new) / "sweep.html")
             for file in sorted(Path(new).iterdir()):
                 file.replace(out / file.name)
     except OSError as error:

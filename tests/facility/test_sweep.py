@@ -27,7 +27,7 @@ from facility.sweep.axes import cases, read_axes
 from facility.sweep.crew import Crew
 from facility.sweep.kept import FILE, Kept, digests
 from facility.sweep.outcome import FIGURES, Outcome
-from facility.sweep.page import lines, page
+from facility.sweep.page import lines, write
 from facility.sweep.question import as_anywhere, ask
 from facility.sweep.sweep import Swept, sweep
 from facility.sweep.telling import as_csv, as_json
@@ -163,19 +163,21 @@ def test_the_table_has_a_row_for_each_case() -> None:
     assert told["best"] == min(fit, key=lambda i: alone()[i].figures["objective"] or 0)
 
 
-def test_the_chart_has_a_line_for_each_combination_of_the_other_keys() -> None:
-    drawn = list(lines(swept()))
+def test_the_chart_has_a_line_for_each_combination_of_the_other_keys(tmp_path: Path) -> None:
+    drawn = list(lines(swept(), "energy_cost", 0))
     assert [line["name"] for line in drawn] == [f"recommended_max_c {a}, allowable_max_c {b}" for a in (26, 36) for b in (35, 40)]
     assert all(line["x"] == [400, 900] for line in drawn)
-    assert drawn[2]["figures"]["energy_cost"] == [None, None]
-    assert [line["marker"]["symbol"] for line in drawn[:1]] == [["x", "circle"]]
+    assert drawn[2]["y"] == [None, None]
+    assert drawn[0]["y"] == [alone()[i].figures["energy_cost"] for i in (0, 4)]
+    assert drawn[0]["marker"]["symbol"] == ["x", "circle"]
     assert len({line["line"]["color"] for line in drawn}) == len({line["line"]["dash"] for line in drawn}) == 2
-    text = page(swept())
-    found = re.search(r'<script type="application/json" id="sweep">(.*?)</script>', text, re.DOTALL)
+    write(swept(), tmp_path / "sweep.html")
+    text = (tmp_path / "sweep.html").read_text()
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
     assert found is not None
-    assert len(json.loads(found[1])["lines"]) == 4
+    assert len(json.loads(found[1])["figures"]["figures"]["data"]) == 3 * 4
     assert text.count("<tr") == 1 + len(swept().outcomes)
-    assert not re.search(r'<(?:link|img|script)[^>]+(?:src|href)="?http', text)
+    assert not re.search(r'<(?:img|script)[^>]+(?:src|href)="?http', text)
 
 
 def test_what_was_made_is_not_made_again(tmp_path: Path) -> None:
