@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -68,10 +69,12 @@ def _write(swept: Swept, out: Path) -> None:
 
 def _print(console: Console, swept: Swept, out: Path | None) -> None:
     console.print(f"{swept.question.site.id}, {len(swept.outcomes)} plans from {swept.question.request.start}", highlight=False, markup=False)
-    table, keys = Table(show_edge=False), len(swept.question.axes)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    keys, rows = len(swept.question.axes), list(short_rows(swept))
     for i, head in enumerate(short_columns(swept)):
-        table.add_column(head, justify="right", overflow="fold" if i < keys else "ellipsis")
-    for row in short_rows(swept):
+        words = (*head.split(), *(row[i] for row in rows))  # on a narrow screen keys give way, no number does
+        table.add_column(head, justify="right", overflow="fold", min_width=None if i < keys else max(map(len, words)))
+    for row in rows:
         table.add_row(*row)
     console.print(table)
     for sentence in said(swept):

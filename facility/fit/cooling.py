@@ -4,9 +4,10 @@
     heat[n]     = sum over halls (it + base - (T - outdoor) / R - C dT/dt) + chips' heat in its loops
                   or what a meter of heat read, `site/cooling/PLANT/heat_kw`
 
-With a meter of heat, C and R of the halls follow from their own balance. Without, they are told by the plant's power, for what is taken to
-cool the air further has to be removed; they are then as good as the curve of the plant is true, and a difference below `BY_CURVE` is not
-flagged.
+With a meter of heat, C and R of the halls follow from their own balance, and pumps, fans and the rest from hours in which the plant cools
+freely, where they are all that it draws: what is not as it should be in the curve of its chillers does not reach them. Without, the halls are
+told by the plant's power, for what is taken to cool the air further has to be removed; they are then as good as the curve of the plant is
+true, and a difference below `BY_CURVE` is not flagged.
 
 | symbol  | name                                          | unit |
 |---------|-----------------------------------------------|------|
@@ -18,16 +19,16 @@ flagged.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from facility.fit.estimate import MATTERS_SHARE, Estimate, Fitted, Parameter, fit, spread
+from facility.fit.estimate import MATTERS_SHARE, Estimate, Fitted, Model, Parameter, fit, spread
+from facility.fit.figures import laid_on, of_hall, of_plant
 from facility.fit.intervals import Intervals, intervals
 from facility.fit.telemetry import Telemetry
 from facility.problem.thermal import chiller_of
 from facility.site import Site
-from models.heat.chiller import Chiller
 from models.horizon import Floats
 
 OUTDOOR = "site/weather/outdoor/temperature_c"
@@ -38,19 +39,14 @@ MOVES = 8.0
 takes from the estimate (attenuation, that share of it) is given back.
 """
 BY_CURVE = 0.15
-FINER = 3.0
-"""Where heat is metered the plant is fitted to spans so much shorter, for the mean of a curve is not the curve at the mean."""
-FIELDS = {
-    "cop_at_25c": "cop_at_25c",
-    "cop_loss_per_k": "cop_loss_per_k",
-    "min_load_share": "min_load_share",
-    "free_cooling_full_below_c": "free_full_below_c",
-    "free_cooling_none_above_c": "free_none_above_c",
-    "pump_kw": "pump_kw",
-    "fan_kw": "fan_kw",
-    "misc_kw": "misc_kw",
-}
-"""Keys of a plant, and what `Chiller` calls them."""
+SHORT_S = 60.0
+"""Where heat is metered the plant is fitted to spans so short, or as long as its slowest sensor's period: the mean of a curve is not the
+curve at the mean.
+"""
+ALWAYS = ("pump_kw", "fan_kw", "misc_kw")
+"""What a plant draws that cools freely."""
+SURELY_K = 1.0
+"""So far below where it begins to, a plant cools freely, whatever its dead band and the place of the thermometer."""
 
 
 @dataclass(frozen=True)
@@ -90,25 +86,28 @@ def _plant(site: Site, name: str, telemetry: Telemetry, every_s: float) -> Plant
     told = intervals(telemetry.tracks, needed, [_air(hall) for hall in halls], every_s)
     if len(told) < LEAST:
         return PlantFit(name, (), len(told), notes=(f"not fitted: {len(told)} intervals in which every sensor speaks, at least {LEAST} are needed",))
-    fine = intervals(telemetry.tracks, needed, [], every_s / FINER) if measured else told
+    slowest_s = max(float(np.median(np.diff(telemetry.tracks[key].at_s))) for key in needed)
+    fine = intervals(telemetry.tracks, needed, [], min(every_s, max(SHORT_S, slowest_s))) if measured else told
     return _fitted(site, name, halls, told, fine, measured=measured)
 
 
 def _fitted(site: Site, name: str, halls: list[str], told: Intervals, fine: Intervals, *, measured: bool) -> PlantFit:
     """The halls are fitted to `told`, the plant to `fine`."""
     power_kw, chiller = fine.mean[_power(name)], chiller_of(site, name)
-    parameters = [*_of_plant(site, name)]
+    parameters = [*of_plant(site, name)]
     held: dict[str, str] = {}
-    of_halls = [each for hall in halls for each in _of_hall(site, hall)]
+    of_halls = [each for hall in halls for each in of_hall(site, hall)]
     still = {f"{hall}.heat_capacity": why for hall in halls if (why := _still(told, hall))}
     if not measured:
         parameters, held = parameters + of_halls, still
 
     def model(values: Mapping[str, float]) -> Floats:
         heat_kw = fine.mean[_heat(name)] if measured else _removed_kw(site, name, halls, told, values)
-        return _with(chiller, values).power_kw(np.maximum(heat_kw, 0.0), fine.mean[OUTDOOR])
+        return laid_on(chiller, values).power_kw(np.maximum(heat_kw, 0.0), fine.mean[OUTDOOR])
 
     found = fit(model, power_kw, parameters, held)
+    if measured:
+        found = _freely(model, power_kw, fine.mean[OUTDOOR], parameters, found)
     estimates = [*_estimates(name, found, parameters, told)]
     if measured and halls:
         estimates += _by_balance(site, name, halls, told, of_halls, still)
@@ -118,6 +117,21 @@ def _fitted(site: Site, name: str, halls: list[str], told: Intervals, fine: Inte
     bias, usual = ([100 * how(each) / mean_kw for each in rest] for how in (lambda each: float(each.mean()), spread))
     notes = () if measured or not halls else (f"its halls are told by way of its curve; a meter of heat, {_heat(name)}, tells them better",)
     return PlantFit(name, tuple(estimates), len(told), (bias[0], bias[1]), (usual[0], usual[1]), notes)
+
+
+def _freely(model: Model, power_kw: Floats, outdoor_c: Floats, parameters: list[Parameter], found: Fitted) -> Fitted:
+    """Fit again with pumps, fans and the rest as the hours without chillers have them, where those tell them with smaller errors than all hours."""
+    if "free_cooling_full_below_c" not in found.errors:
+        return found
+    cold = outdoor_c < found.values["free_cooling_full_below_c"] - SURELY_K
+    if cold.sum() < LEAST:
+        return found
+    always, others = ([each for each in parameters if (each.name in ALWAYS) == there] for there in (True, False))
+    alone = fit(lambda values: model({**found.values, **values})[cold], power_kw[cold], always, {})
+    if any(alone.errors.get(each.name, np.inf) >= found.errors.get(each.name, np.inf) for each in always):
+        return found
+    rest = fit(lambda values: model({**alone.values, **values}), power_kw, others, {})
+    return Fitted({**alone.values, **rest.values}, {**alone.errors, **rest.errors}, rest.held, rest.modelled)
 
 
 def _removed_kw(site: Site, name: str, halls: list[str], told: Intervals, values: Mapping[str, float]) -> Floats:
@@ -166,32 +180,6 @@ def _true_share(told: Intervals, hall: str) -> float:
     return 1 - noise / moves if moves > noise else 0.0
 
 
-def _of_plant(site: Site, name: str) -> Iterator[Parameter]:
-    plant = site.cooling_plants[name]
-    size = plant.pump_kw + plant.fan_kw + plant.misc_kw + 0.01 * plant.design_heat_kw
-    above, below = plant.free_cooling_none_above_c, plant.free_cooling_full_below_c
-    warm = f"hours above {above:g} degC outdoors"
-    yield Parameter("cop_at_25c", "", plant.cop_at_25c, 1.0, 30.0, plant.cop_at_25c, f"{warm}, at different loads")
-    yield Parameter("cop_loss_per_k", "1/K", plant.cop_loss_per_k, 0.0, 1.0, max(plant.cop_loss_per_k, 0.02), f"{warm}, that differ by 5 K or more")
-    yield Parameter("free_cooling_full_below_c", "degC", below, below - 15, below + 15, 3.0, f"hours around and below {below:g} degC outdoors")
-    yield Parameter("free_cooling_none_above_c", "degC", above, above - 15, above + 15, 3.0, f"hours around and above {above:g} degC outdoors")
-    loads = "loads from below half to nearly all of design_heat_kw while the plant cools freely"
-    yield Parameter("pump_kw", "kW", plant.pump_kw, 0.0, 20 * size, max(plant.pump_kw, 0.1 * size), loads)
-    yield Parameter("fan_kw", "kW", plant.fan_kw, 0.0, 20 * size, max(plant.fan_kw, 0.1 * size), loads)
-    yield Parameter("misc_kw", "kW", plant.misc_kw, 0.0, 20 * size, max(plant.misc_kw, 0.1 * size), loads)
-    least = f"heat below {plant.min_load_share:g} of design_heat_kw while chillers run"
-    yield Parameter("min_load_share", "", plant.min_load_share, 0.0, 1.0, max(plant.min_load_share, 0.05), least)
-
-
-def _of_hall(site: Site, hall: str) -> Iterator[Parameter]:
-    thermal = site.halls[hall].thermal
-    assert thermal is not None
-    c, g = thermal.heat_capacity_kwh_per_k, 1 / thermal.resistance_k_per_kw
-    yield Parameter(f"{hall}.heat_capacity", "kWh/K", c, 0.0, 100 * c, c, "a set-point that is moved by 2 K a few times")
-    outdoors = "a hall temperature less the outdoor one that differs by 10 K or more at equal loads"
-    yield Parameter(f"{hall}.conductance", "kW/K", g, 0.0, 100 * g, g, outdoors)
-
-
 def _estimates(name: str, found: Fitted, parameters: list[Parameter], told: Intervals) -> Iterator[Estimate]:
     """Estimates under the keys of the site file; a conductance becomes a resistance, a capacity gets back what noise took."""
     for each in parameters:
@@ -209,11 +197,6 @@ def _estimates(name: str, found: Fitted, parameters: list[Parameter], told: Inte
         known = error is not None and np.isfinite(value)
         matters = BY_CURVE if part and _heat(name) not in told.mean else MATTERS_SHARE
         yield Estimate(key, unit, was, float(value) if known else None, error if known else None, found.held.get(each.name, ""), matters)
-
-
-def _with(chiller: Chiller, values: Mapping[str, float]) -> Chiller:
-    told: dict[str, float] = {field: values[key] for key, field in FIELDS.items()}
-    return replace(chiller, **told)  # type: ignore[arg-type]
 
 
 def _loop(site: Site, pool: str) -> str | None:

@@ -85,7 +85,7 @@ def short_columns(swept: Swept) -> list[str]:
     """Heads of the table that is printed."""
     currency = swept.question.site.currency
     keys = [axis.key for axis in swept.question.axes]
-    return [*keys, f"energy cost, {currency}", "saving, %", "peak, kW", "carbon, kg", "throughput", "breaches", f"1 kW of limit, {currency}"]
+    return [*keys, f"energy cost, {currency}", "saving, %", "peak, kW", "carbon, kg", "speed", "breaches", f"1 kW of limit, {currency}"]
 
 
 def short_rows(swept: Swept) -> Iterator[Sequence[str]]:

@@ -12,7 +12,9 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-PATIENCE_MS = 120_000
+from tests.browser.looking import SETTLED
+
+PATIENCE_MS = 60_000
 """How long a page may take for anything, on a machine that has more to do than it can."""
 
 
@@ -46,6 +48,7 @@ def shown(browser: Browser) -> Iterator[Callable[..., Seen]]:
         if path in pages:
             pages[path].page.emulate_media(color_scheme=scheme)
             pages[path].page.set_viewport_size({"width": width, "height": 900})
+            pages[path].page.wait_for_function(SETTLED)
             return pages[path]
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         page.set_default_timeout(PATIENCE_MS)

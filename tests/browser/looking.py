@@ -42,4 +42,7 @@ NOTES_PAPER = """() => {
 }"""
 """Notes, in `printed`, how the page looks when it is about to be printed."""
 
+SETTLED = """() => [...document.querySelectorAll(".chart")].every(chart => Math.abs(chart._fullLayout.width - chart.clientWidth) <= 1)"""
+"""Whether every chart is as wide as its place, which it is a moment after the window is."""
+
 CELLS = "table => [...table.rows].map(row => [...row.cells].map(cell => cell.textContent))"

@@ -28,7 +28,7 @@ from facility.report.page.write import write_page
 from facility.report.summary import summary
 from facility.report.tables import write_tables
 from models.breach import FAMILIES
-from tests.browser.looking import CELLS, CONTRAST, HEARD, NOTES_PAPER, OUTSIDE
+from tests.browser.looking import CELLS, CONTRAST, HEARD, NOTES_PAPER, OUTSIDE, SETTLED
 from tests.facility.planner.days import write_jobs, write_prices
 
 pytestmark = pytest.mark.xdist_group("browser")  # one browser is enough
@@ -197,6 +197,7 @@ def test_it_prints_on_paper_in_ink_without_controls(reported: Reported, shown: C
     assert (float(across), float(down)) == pytest.approx((595, 842), abs=1.5)  # A4
     assert page.evaluate("printed") == ["rgb(255, 255, 255)", "rgb(0, 0, 0)", 690, True]
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 24, 27)"
+    page.wait_for_function(SETTLED)
     page.emulate_media(media="print")
     assert not any(page.locator(each).first.is_visible() for each in ("nav", ".controls", "summary"))
     assert all(page.locator(each).is_visible() for each in ("#chart-power", "#jobs-table"))

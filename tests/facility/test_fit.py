@@ -195,6 +195,14 @@ def test_the_halls_and_the_weather_of_the_rehearsed_plant_are_found(rehearsed: t
     assert fit.spread_pct[1] < 2 < fit.spread_pct[0]
 
 
+def test_pumps_fans_and_the_rest_are_found_whatever_form_the_chiller_has(rehearsed: tuple[Telemetry, Plant]) -> None:
+    telemetry, plant = rehearsed
+    told, figures = found(telemetry, plant.site), plant.site.cooling_plants["chiller"]
+    for key in ("pump_kw", "fan_kw", "misc_kw"):
+        assert told[key].value == pytest.approx(getattr(figures, key), rel=0.02)
+        assert not told[key].off
+
+
 def test_the_operating_points_of_the_rehearsed_plant_are_found(rehearsed: tuple[Telemetry, Plant]) -> None:
     telemetry, plant = rehearsed
     model = plant.site.gpu_models["a100"]

@@ -185,5 +185,8 @@ function onPaper(is) {
   drawAll();
 }
 addEventListener("beforeprint", () => onPaper(true));
-addEventListener("afterprint", () => onPaper(false));
+addEventListener("afterprint", () => {
+  onPaper(false);
+  for (const chart of document.querySelectorAll(".chart")) Plotly.Plots.resize(chart); // as wide as the screen again
+});
 drawAll();
