@@ -244,7 +244,9 @@ def children(pid: int) -> set[int]:
 
 
 def test_ctrl_c_ends_all_processes_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "facility", "sweep", DEMO, "--start", "2026-07-15", "--out", str(tmp_path), "--processes", "2"]
+    # tests that run in the background are deaf to Ctrl-C, and so would be what they start
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from facility.cli import main; main()"
+    command = [sys.executable, "-c", code, "sweep", DEMO, "--start", "2026-07-15", "--out", str(tmp_path), "--processes", "2"]
     command += ["--vary", "grid.import_limit_kw=700..900:60"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     latest = monotonic() + 60
