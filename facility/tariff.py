@@ -84,9 +84,7 @@ def standing_charge(site: Site, edges: Edges) -> float:
     """The horizon's share of the standing charge, money: each hour has its share of its own month."""
 
     def share(local: datetime) -> float:
-        first = local.replace(day=1, hour=0, minute=0, fold=0)
-        after = (first + timedelta(days=32)).replace(day=1)
-        return timedelta(hours=1) / (after.astimezone(UTC) - first.astimezone(UTC))
+        return timedelta(hours=1) / _left(_first(local))
 
     hours = np.array([(b - a) / timedelta(hours=1) for a, b in pairwise(edges)])
     return site.tariff.standing_charge_per_month * float(by_quarter(site, edges, share) @ hours)
@@ -96,6 +94,43 @@ def charges(site: Site) -> dict[str, DemandCharge]:
     """The site's demand charges by id."""
     price = site.tariff.peak_price_per_kw
     return {ALL: DemandCharge(price_per_kw=price)} if price else site.tariff.demand_charges
+
+
+def paced(site: Site, edges: Edges) -> Site:
+    """`site` with demand charges for a plan of some days of a month: the share of them that its steps have of what is left of the month.
+
+    A peak is paid for once and used on all days to come. Where these are alike, what a kW more saves on each of them is to be held against
+    such a share, and the last days against the whole; a plan that held one day against the whole would keep too low at first, and would have to
+    pay for more later all the same. Charges of a few dates (coincident peaks) stay whole. Shares are the same all through a local day.
+    """
+    told = charges(site)
+    if not told:
+        return site
+    today = edges[0].astimezone(ZoneInfo(site.timezone)).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    share = min((edges[-1] - edges[0]) / _left(today), 1.0)
+    less = {
+        name: charge if charge.dates is not None else charge.model_copy(update={"price_per_kw": charge.price_per_kw * share})
+        for name, charge in told.items()
+    }
+    return site.model_copy(update={"tariff": site.tariff.model_copy(update={"peak_price_per_kw": 0.0, "demand_charges": less})})
+
+
+def month_share(site: Site, start: datetime, end: datetime, month: str) -> float:
+    """How much of a local month, such as 2023-07, lies between two instants."""
+    first = datetime.fromisoformat(f"{month}-01").replace(tzinfo=ZoneInfo(site.timezone))
+    begins, ends = max(start, first), min(end, first.astimezone(UTC) + _left(first))
+    return max((ends - begins) / _left(first), 0.0)
+
+
+def _first(local: datetime) -> datetime:
+    """The beginning of a local month."""
+    return local.replace(day=1, hour=0, minute=0, fold=0)
+
+
+def _left(local: datetime) -> timedelta:
+    """What is left of a local month."""
+    after = (_first(local) + timedelta(days=32)).replace(day=1)
+    return after.astimezone(UTC) - local.astimezone(UTC)
 
 
 def billing_interval(site: Site, instant: datetime) -> datetime:

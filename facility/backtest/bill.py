@@ -5,7 +5,7 @@
 | energy    | energy drawn x its price                                                                          |
 | fees      | fees, network fees and tax on it                                                                  |
 | standing  | the span's share of the standing charge                                                           |
-| peak      | demand charges, for the highest billing interval of each month that the span touches              |
+| peak      | demand charges, for the highest billing interval of each month, the span's share of that month    |
 | carbon    | the carbon price                                                                                  |
 | wear      | of batteries, per kWh given                                                                       |
 | export    | what is paid for energy given back, as a negative cost                                            |
@@ -29,7 +29,7 @@ from facility.forecast import Forecast, expect
 from facility.problem.electrical import losses_to_meter
 from facility.site import Site
 from facility.steps import Edges
-from facility.tariff import charges, fees_per_mwh, standing_charge
+from facility.tariff import charges, fees_per_mwh, month_share, standing_charge
 from models.horizon import Floats
 
 
@@ -71,7 +71,10 @@ def bill(world: World, lived: Lived) -> Bill:
         "energy": float(truth.price_per_mwh @ mwh),
         "fees": float(fees @ mwh),
         "standing": standing_charge(site, edges),
-        "peak": sum(charge.price_per_kw * lived.peaks_kw[key] for key, charge in month_peaks.items()),
+        "peak": sum(
+            charge.price_per_kw * lived.peaks_kw[name, month] * month_share(site, span.start, span.end, month)
+            for (name, month), charge in month_peaks.items()
+        ),
         "carbon": float(carbon_kg.sum()) * site.carbon.price_per_tonne / 1000,
         "wear": wear_per_mwh * out_kwh / 1000,
         "export": -float(np.sum(sold * back_mwh)),

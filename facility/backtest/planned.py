@@ -31,6 +31,7 @@ from facility.site import Site
 from facility.snapshot import Job, Snapshot
 from facility.stability import Drawn, drawn
 from facility.steps import Edges
+from facility.tariff import paced
 from models.plan import make_plan
 
 log = logging.getLogger(__name__)
@@ -115,7 +116,7 @@ class Planned:
         forecast = self._forecast(made, edges)
         near = self._drawn.near(edges) if self._drawn is not None and self.mode in ("NORMAL", "HOLD") else {}
         try:
-            site = self._governor.derated(self._site)
+            site = paced(self._governor.derated(self._site), edges)
             budget_s = self._site.control.solver_budget_s
             found = decide(site, snapshot, forecast, made.asked, edges, budget_s, None, near, reasons=False, plan_of=self._plan_of)
         except Exception as error:

@@ -17,6 +17,7 @@ from facility.problem import called
 from facility.rental.rental import Rental
 from facility.site import Site
 from facility.steps import Edges
+from facility.tariff import paced
 from models.solving.attempt import SolverOf
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,8 @@ UNHEARD = "the broker does not answer: what is sent may reach nobody"
 class Question:
     """The steps between `edges`, the situation at their beginning, and what is foreseen, ordered, commanded and rented in them.
 
-    `site` is the one foreseen, with every rental of those steps; `near_kw` is what the last plan has each workload draw.
+    `site` is the one foreseen, with every rental of those steps and their share of demand charges; `near_kw` is what the last plan has each
+    workload draw.
     """
 
     edges: Edges
@@ -51,7 +53,7 @@ def ask(known: Knowledge, governor: Governor, position_kw: tuple[float | None, .
     made = governor.tightened(here)
     made = replace(made, asked=replace(made.asked, position_kw=position_kw))
     site, forecast = known.foreseen(edges)
-    site = governor.derated(site)
+    site = paced(governor.derated(site), edges)
     forecast.outdoor_c[0] = made.outdoor_c
     rentals, near_kw = known.rentals.standing(now), governor.near_kw(edges)
     return Question(edges, made, site, forecast, known.events, proposals, rentals, near_kw, unheard)

@@ -29,11 +29,12 @@ from facility.daemon.judging import told
 from facility.daemon.loop import Daemon
 from facility.daemon.neighbours import rivals
 from facility.daemon.neighbours.pulse import last_will
-from facility.decide import Undecided, decide
+from facility.decide import Optimised, Undecided, decide
 from facility.decision import CapGroup, Decision, PoolCaps
 from facility.history import Nowhere
 from facility.journal.journal import Journal
 from facility.journal.store import StoreFault
+from facility.replay.walk import Span, replay
 from facility.site import Site
 from facility.verify import Violation
 from models.solving import wire
@@ -1024,4 +1025,16 @@ def test_a_cap_that_fitted_only_while_something_else_held_gives_way_when_that_en
     assert house.mode() == "MANUAL"
     (pool,) = house.daemon.rooms.governor.in_force.pools
     assert {pool.cap_w, *(group.cap_w for group in pool.groups)} == {300}
+    house.kill()
+
+
+def test_a_plan_of_a_day_is_held_against_its_share_of_a_months_demand_charge(tmp_path: Path) -> None:
+    site = SITE.model_copy(update={"tariff": SITE.tariff.model_copy(update={"peak_price_per_kw": 3.1})})
+    house = House(tmp_path / "journal.sqlite", site)
+    assert house.daemon.cycle().outcome == "published"
+    plan = house.daemon.rooms.governor.plan
+    assert isinstance(plan, Optimised)
+    (charge,) = plan.plan.problem.demand_charges
+    assert charge.price_per_kw == pytest.approx(3.1 / 31)
+    assert replay(house.journal, Span(solve=True), Solver).whole
     house.kill()

@@ -19,7 +19,16 @@ from facility.report.summary import short_table, summary
 from facility.site import Site, Window
 from facility.snapshot import Snapshot
 from facility.steps import Edges, uniform
-from facility.tariff import billing_intervals, energy_price_per_mwh, fees_per_mwh, holds, standing_charge
+from facility.tariff import (
+    billing_intervals,
+    charges,
+    energy_price_per_mwh,
+    fees_per_mwh,
+    holds,
+    month_share,
+    paced,
+    standing_charge,
+)
 
 DEMO = Path(__file__).parents[2] / "site_configs/demo.yaml"
 HOUR, QUARTER = timedelta(hours=1), timedelta(minutes=15)
@@ -85,6 +94,36 @@ def test_a_month_of_the_standing_charge_is_a_month_whatever_its_clocks_do() -> N
     fixed = site("standing_charge_per_month=743")
     assert standing_charge(fixed, hours(datetime(2026, 2, 28, 23, tzinfo=UTC), 743)) == pytest.approx(743)
     assert standing_charge(fixed, hours(NOON, 24)) == pytest.approx(743 / 31)
+
+
+@pytest.mark.parametrize(
+    ("start", "count", "share"),
+    [
+        ("2026-07-01T00:00+02:00", 24, 1 / 31),
+        ("2026-07-22T13:00+02:00", 24, 1 / 10),
+        ("2026-07-22T23:00+02:00", 48, 2 / 10),
+        ("2026-07-31T08:00+02:00", 24, 1.0),
+        ("2026-10-01T00:00+02:00", 24, 24 / (31 * 24 + 1)),
+    ],
+)
+def test_a_plan_of_a_day_is_held_against_its_share_of_what_is_left_of_the_month(start: str, count: int, share: float) -> None:
+    now = datetime.fromisoformat(start).astimezone(UTC)
+    for told, name in (("peak_price_per_kw=12", "peak"), ("demand_charges={all: {price_per_kw: 12}}", "all")):
+        left = charges(paced(site(told), hours(now, count)))
+        assert {key: charge.price_per_kw for key, charge in left.items()} == {name: pytest.approx(12 * share)}
+
+
+def test_a_charge_of_a_few_dates_is_held_against_whole_and_no_charge_changes_nothing() -> None:
+    few = site("demand_charges={peak-hour: {price_per_kw: 12, dates: ['2026-07-22']}}")
+    assert charges(paced(few, hours(NOON, 24))) == charges(few)
+    none = site()
+    assert paced(none, hours(NOON, 24)) is none
+
+
+def test_the_shares_of_a_span_in_its_months_are_by_time() -> None:
+    start, end = datetime(2026, 6, 28, 22, tzinfo=UTC), datetime(2026, 7, 15, 22, tzinfo=UTC)
+    shares = [month_share(site(), start, end, month) for month in ("2026-05", "2026-06", "2026-07", "2026-08")]
+    assert shares == pytest.approx([0, 2 / 30, 15 / 31, 0])
 
 
 def test_intervals_are_aligned_to_the_wall_clock_and_cut_at_the_plans_ends() -> None:

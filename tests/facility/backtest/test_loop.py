@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from facility.backtest.answers import Answers
+from facility.backtest.bill import bill
 from facility.backtest.controllers import rules
 from facility.backtest.hand import Hand
 from facility.backtest.instruments import Instruments
@@ -157,6 +158,16 @@ def test_ours_keeps_a_limit_that_nobody_keeps(tmp_path: Path) -> None:
     assert not told["ours"].breaches
     assert set(told["ours"].modes) == {"NORMAL"}
     assert max(interval.peak_kw for interval in told["ours"].intervals) > 0.8 * 11
+
+
+def test_a_span_pays_its_share_of_a_months_demand_charge(tmp_path: Path) -> None:
+    request = replace(request_in(tmp_path), settings=("tariff.peak_price_per_kw=12",))
+    site = load_site(request.site, request.settings)
+    world = read_world(request, site, span_of(request, site))
+    told = live(world, "none", 0, 36, Answers(None), lambda _share: None)
+    (peak_kw,) = told.peaks_kw.values()
+    assert peak_kw > 10
+    assert bill(world, told).items["peak"] == pytest.approx(12 * peak_kw * 36 / (31 * 24))
 
 
 def test_rules_run_at_night_or_when_it_is_urgent_and_then_uncapped(tmp_path: Path) -> None:
