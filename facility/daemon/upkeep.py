@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from facility import __version__
@@ -90,7 +91,8 @@ class Upkeep:
         rooms.alarms.follow_history(self._history.trouble, now)
         if governor.in_force is not None and rooms.actuator.seq != self._noted:
             self._noted = rooms.actuator.seq
-            note_decision(self._site, rooms.actuator.as_sent(governor.in_force), milliseconds(now), self._history.note)
+            sent = replace(rooms.actuator.as_sent(governor.in_force), batteries=rooms.actuator.batteries)
+            note_decision(self._site, sent, milliseconds(now), self._history.note)
         if self._bus.connections != self._connections:
             self._connections = self._bus.connections
             rooms.republish(now)

@@ -353,6 +353,7 @@ def test_a_battery_charges_only_once_the_pools_that_gave_way_have_reported(desk:
     settled(desk, 300, 200)
     assert ("p", 200) in desk.send(200, 200, batteries=(BatteryOrder("b", 1.0),))
     assert (charging_kw(desk), desk.actuator.waiting) == (0.0, ("b",))
+    assert desk.actuator.batteries == (BatteryOrder("b", 0.0),)
     assert desk.confirm("q", cap_w=200) == [], "it is not told the same again"
     desk.confirm("p", cap_w=200)
     assert (charging_kw(desk), desk.actuator.waiting) == (1.0, ())

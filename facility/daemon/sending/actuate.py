@@ -23,7 +23,7 @@ from facility.bus.topics import Topics
 from facility.daemon.sending.climb import Climb
 from facility.daemon.sending.in_force import InForce
 from facility.daemon.sending.orders import Desired, Stamp, caps_order, job_order, other_orders, same_order
-from facility.decision import Decision, PoolCaps
+from facility.decision import BatteryOrder, Decision, PoolCaps
 from facility.invariants.ceiling import caps_of, overloads, part, rises, ways
 from facility.journal.journal import Journal
 from facility.site import Site
@@ -51,6 +51,8 @@ class Actuator:
         self._climb = Climb(site, random)
         self._waiting: dict[str, PoolCaps] = {}
         self._resting: frozenset[str] = frozenset()
+        self.batteries: tuple[BatteryOrder, ...] = ()
+        """What batteries were told last."""
         self._at_once: AbstractSet[str] = frozenset()
         self._stalled = False
         self._decision: Decision | None = None
@@ -164,12 +166,12 @@ class Actuator:
         most_kw = self.in_force.charging_kw
         more = frozenset(order.battery for order in decision.batteries if order.power_kw > most_kw.get(order.battery, 0.0))
         self._resting = more if more and self._unsafe((), decision, site, snapshot, outdoor_c) else frozenset()
-        batteries = tuple(
+        self.batteries = tuple(
             replace(order, power_kw=most_kw.get(order.battery, 0.0)) if order.battery in self._resting else order for order in decision.batteries
         )
-        for topic, order in other_orders(replace(decision, batteries=batteries), self._topics, self._stamp(now)):
+        for topic, order in other_orders(replace(decision, batteries=self.batteries), self._topics, self._stamp(now)):
             self._publish(topic, order)
-        for battery in batteries:
+        for battery in self.batteries:
             self.in_force.charges(battery.battery, battery.power_kw, decision.until)
 
     def _rises(self, caps: PoolCaps) -> bool:
