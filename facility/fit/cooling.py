@@ -4,10 +4,10 @@
     heat[n]     = sum over halls (it + base - (T - outdoor) / R - C dT/dt) + chips' heat in its loops
                   or what a meter of heat read, `site/cooling/PLANT/heat_kw`
 
-With a meter of heat, C and R of the halls follow from their own balance, and pumps, fans and the rest from hours in which the plant cools
-freely, where they are all that it draws: what is not as it should be in the curve of its chillers does not reach them. Without, the halls are
-told by the plant's power, for what is taken to cool the air further has to be removed; they are then as good as the curve of the plant is
-true, and a difference below `BY_CURVE` is not flagged.
+Pumps, fans and the rest are told by hours in which the plant cools freely, where they are all that it draws, if those tell them better than
+all hours do: then what is not as it should be in the curve of its chillers does not reach them. With a meter of heat, C and R of the halls
+follow from their own balance. Without, all is told by the plant's power, for what is taken to cool the air further has to be removed; it is
+then as good as the curve of the plant is true and the mean of heat stands for heat, and a difference below `BY_CURVE` is not flagged.
 
 | symbol  | name                                          | unit |
 |---------|-----------------------------------------------|------|
@@ -86,9 +86,12 @@ def _plant(site: Site, name: str, telemetry: Telemetry, every_s: float) -> Plant
     told = intervals(telemetry.tracks, needed, [_air(hall) for hall in halls], every_s)
     if len(told) < LEAST:
         return PlantFit(name, (), len(told), notes=(f"not fitted: {len(told)} intervals in which every sensor speaks, at least {LEAST} are needed",))
-    slowest_s = max(float(np.median(np.diff(telemetry.tracks[key].at_s))) for key in needed)
-    fine = intervals(telemetry.tracks, needed, [], min(every_s, max(SHORT_S, slowest_s))) if measured else told
-    return _fitted(site, name, halls, told, fine, measured=measured)
+    if not measured:
+        return _fitted(site, name, halls, told, told, measured=False)
+    own = [_power(name), OUTDOOR, _heat(name)]
+    slowest_s = max(float(np.median(np.diff(telemetry.tracks[key].at_s))) for key in own)
+    fine = intervals(telemetry.tracks, own, [], min(every_s, max(SHORT_S, slowest_s)))
+    return _fitted(site, name, halls, told, fine, measured=True)
 
 
 def _fitted(site: Site, name: str, halls: list[str], told: Intervals, fine: Intervals, *, measured: bool) -> PlantFit:
@@ -106,8 +109,7 @@ def _fitted(site: Site, name: str, halls: list[str], told: Intervals, fine: Inte
         return laid_on(chiller, values).power_kw(np.maximum(heat_kw, 0.0), fine.mean[OUTDOOR])
 
     found = fit(model, power_kw, parameters, held)
-    if measured:
-        found = _freely(model, power_kw, fine.mean[OUTDOOR], parameters, found)
+    found = _freely(model, power_kw, fine.mean[OUTDOOR], parameters, held, found)
     estimates = [*_estimates(name, found, parameters, told)]
     if measured and halls:
         estimates += _by_balance(site, name, halls, told, of_halls, still)
@@ -119,19 +121,29 @@ def _fitted(site: Site, name: str, halls: list[str], told: Intervals, fine: Inte
     return PlantFit(name, tuple(estimates), len(told), (bias[0], bias[1]), (usual[0], usual[1]), notes)
 
 
-def _freely(model: Model, power_kw: Floats, outdoor_c: Floats, parameters: list[Parameter], found: Fitted) -> Fitted:
-    """Fit again with pumps, fans and the rest as the hours without chillers have them, where those tell them with smaller errors than all hours."""
+def _freely(
+    model: Model, power_kw: Floats, outdoor_c: Floats, parameters: list[Parameter], held: Mapping[str, str], found: Fitted
+) -> Fitted:
+    """Fit again with what does not belong to chillers as the hours without them have it, where those tell more of it or tell it better."""
     if "free_cooling_full_below_c" not in found.errors:
         return found
     cold = outdoor_c < found.values["free_cooling_full_below_c"] - SURELY_K
     if cold.sum() < LEAST:
         return found
-    always, others = ([each for each in parameters if (each.name in ALWAYS) == there] for there in (True, False))
-    alone = fit(lambda values: model({**found.values, **values})[cold], power_kw[cold], always, {})
-    if any(alone.errors.get(each.name, np.inf) >= found.errors.get(each.name, np.inf) for each in always):
+    always, others = ([each for each in parameters if _always(each.name) == there] for there in (True, False))
+    alone = fit(lambda values: model({**found.values, **values})[cold], power_kw[cold], always, held)
+    told = {each.name for each in always} & found.errors.keys()
+    if alone.errors.keys() != told and not alone.errors.keys() > told:
+        return found
+    if alone.errors.keys() == told and any(alone.errors[name] > found.errors[name] for name in told):
         return found
     rest = fit(lambda values: model({**alone.values, **values}), power_kw, others, {})
-    return Fitted({**alone.values, **rest.values}, {**alone.errors, **rest.errors}, rest.held, rest.modelled)
+    return Fitted({**alone.values, **rest.values}, {**alone.errors, **rest.errors}, {**alone.held, **rest.held}, rest.modelled)
+
+
+def _always(name: str) -> bool:
+    """Whether a figure counts while no chiller runs: those of `ALWAYS`, and the halls'."""
+    return name in ALWAYS or "." in name
 
 
 def _removed_kw(site: Site, name: str, halls: list[str], told: Intervals, values: Mapping[str, float]) -> Floats:
@@ -195,7 +207,7 @@ def _estimates(name: str, found: Fitted, parameters: list[Parameter], told: Inte
             error = None if error is None or value <= 0 else error / value**2
             value = np.inf if value <= 0 else 1 / value
         known = error is not None and np.isfinite(value)
-        matters = BY_CURVE if part and _heat(name) not in told.mean else MATTERS_SHARE
+        matters = BY_CURVE if _always(each.name) and _heat(name) not in told.mean else MATTERS_SHARE
         yield Estimate(key, unit, was, float(value) if known else None, error if known else None, found.held.get(each.name, ""), matters)
 
 

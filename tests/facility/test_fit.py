@@ -201,6 +201,19 @@ def test_pumps_fans_and_the_rest_are_found_whatever_form_the_chiller_has(rehears
     for key in ("pump_kw", "fan_kw", "misc_kw"):
         assert told[key].value == pytest.approx(getattr(figures, key), rel=0.02)
         assert not told[key].off
+    slow = {key: Track(track.at_s[::30], track.value[::30]) if "/hall/" in key else track for key, track in telemetry.tracks.items()}
+    slowly = found(replace(telemetry, tracks=slow), plant.site)  # halls that are read every 5 min take nothing from the plant's figures
+    assert slowly["misc_kw"] == told["misc_kw"]
+
+
+def test_without_a_meter_of_heat_they_are_found_less_well_but_found(rehearsed: tuple[Telemetry, Plant]) -> None:
+    telemetry, plant = rehearsed
+    blind = {key: track for key, track in telemetry.tracks.items() if not key.endswith("heat_kw")}
+    (fit,) = fit_plants(plant.site, replace(telemetry, tracks=blind), 300.0)
+    told = {each.key.rpartition(".")[2]: each for each in fit.estimates}
+    assert told["misc_kw"].value == pytest.approx(12.5, rel=0.05)
+    assert told["pump_kw"].value == pytest.approx(30, rel=0.1)
+    assert not any(told[key].off for key in ("misc_kw", "pump_kw", "fan_kw"))
 
 
 def test_the_operating_points_of_the_rehearsed_plant_are_found(rehearsed: tuple[Telemetry, Plant]) -> None:
