@@ -112,7 +112,8 @@ def _talk(rng: Random, site: Site) -> list[Said]:
         if retained:
             said.append(Said(round(at_s + rng.uniform(10, 600), 1), topic, None, retain=True))
         if rng.random() < 0.15:
-            said.append(Said(round(at_s + rng.uniform(0, 2 * lasts_s), 1), topic, command))
+            again_s = min(at_s + rng.uniform(0, 2 * lasts_s), SAFETY_S - lasts_s)  # the first may be lost, and who drives is not to go on for ever
+            said.append(Said(round(again_s, 1), topic, command))
         if rng.random() < 0.4:
             clear = {"id": f"o{n}", "by": rng.choice(("ann", "bob"))}
             said.append(Said(round(at_s + rng.uniform(0.1, lasts_s), 1), f"override/{target}/clear", clear))

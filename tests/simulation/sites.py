@@ -16,7 +16,9 @@ from facility.verify.loads import feeder_kw
 
 ROOT = "facility/v1/s"
 MOST_SHARE = 0.9
-"""Of its rating that any feeder carries under the fallback caps."""
+"""Of its rating that any feeder carries under the fallback caps, so that guarding it does not begin with what nobody can lower."""
+LIMIT_SHARE = 0.97
+"""Of what may be imported that the fallback caps need: a site that cannot keep its limit without a battery is nobody's to run."""
 
 
 @cache
@@ -86,14 +88,15 @@ def _rated(raw: dict[str, Any], rng: Random, *, grouped: bool) -> Site:
                 raw["feeders"][name] |= {"redundancy_group": "g", "rating_kw": round(most_kw * tight, 1)}
         raw["grid"]["import_limit_kw"] = round(raw["feeders"]["root"]["rating_kw"] * rng.uniform(0.85, 1.0), 1)
         site = Site.model_validate(raw)
-        if not fits(site, fallback_caps(site), hottest_c) and _with_room(site, hottest_c):
-            return site
+        loads_kw = _fallback_kw(site, hottest_c)
+        if not fits(site, fallback_caps(site), hottest_c) and all(kw <= MOST_SHARE * site.feeders[name].rating_kw for name, kw in loads_kw.items()):
+            raw["grid"]["import_limit_kw"] = max(raw["grid"]["import_limit_kw"], round(loads_kw["root"] / LIMIT_SHARE, 1))
+            return Site.model_validate(raw)
         tight *= 1.1
 
 
-def _with_room(site: Site, hottest_c: float) -> bool:
-    """Whether feeders are far from full under the fallback caps, so that guarding them does not begin with what nobody can lower."""
+def _fallback_kw(site: Site, hottest_c: float) -> dict[str, float]:
+    """What feeders carry under the fallback caps where it is hottest, kW."""
     caps = {name: PoolCaps(name, cap_w) for name, cap_w in fallback_caps(site).items()}
     it_kw = {name: worst_pool_kw(pool, (caps[name],)) for name, pool in site.pools.items()}
-    loads = feeder_kw(site, it_kw, it_kw, {}, hottest_c)
-    return all(kw <= MOST_SHARE * site.feeders[name].rating_kw for name, kw in loads.items())
+    return feeder_kw(site, it_kw, it_kw, {}, hottest_c)
