@@ -9,8 +9,8 @@ from facility.clock import Clock
 
 log = logging.getLogger(__name__)
 
-NOTICED = timedelta(seconds=2)
-"""How far a clock may be corrected back without anybody noticing."""
+NOTICED = timedelta(seconds=1)
+"""How far a clock may be corrected back without anybody noticing: no more than what goes on may last longer for it, by the gate."""
 
 
 class SetBack:

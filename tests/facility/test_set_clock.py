@@ -254,10 +254,22 @@ def test_where_the_clock_is_right_again_before_the_journal_can_be_written_plans_
 
 def test_a_small_correction_is_nothing(house: Set) -> None:
     epoch = house.order_of()[0]
-    house.clock.jump(-1.5)
+    house.clock.jump(-0.9)
+    assert house.order("pool/h/p", "cap_w", 150)["status"] == "accepted"
     house.pass_by(1)
     assert house.order_of()[0] == epoch
+    assert not house.daemon.rooms.gate.counts
     assert not [e for e in house.journal.account(NOW - timedelta(days=1)) if isinstance(e, Entry) and e.action == "clock set back"]
+
+
+def test_what_is_sent_again_after_a_larger_one_lasts_no_longer_than_anything_may(house: Set) -> None:
+    """A plan has just been sent, and is to last 900 s; a second more is all that the gate lets pass."""
+    house.daemon.cycle()
+    house.clock.jump(-1.7)
+    assert house.order("pool/h/p", "cap_w", 150)["status"] == "accepted"
+    house.pass_by(1)
+    assert house.until() <= house.clock.now() + timedelta(seconds=SITE.control.cap_ttl_s)
+    assert not house.daemon.rooms.gate.counts
 
 
 def test_what_was_heard_last_is_of_no_later_time_than_now() -> None:
