@@ -426,6 +426,18 @@ for n in range(1_000_000):
     assert len(kept) <= len(told) + 1
 
 
+def test_what_cannot_be_looked_up_counts_as_known(journal: Journal, desk: OverrideDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a state that a broker kept is not taken for a stranger's, and withdrawn, because the disk fails."""
+
+    def read(*_: object) -> list[tuple[Any, ...]]:
+        raise StoreFault("disk I/O error")
+
+    desk.set("site", ask("stop"), now=NOON)
+    assert (desk.knows("x"), desk.knows("nobody's")) == (True, False)
+    monkeypatch.setattr(journal._store, "read", read)
+    assert desk.knows("nobody's")
+
+
 @contextmanager
 def full_disk(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     @contextmanager

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from facility.decision import BatteryOrder, CapGroup, PoolCaps
 from facility.site import Pool
-from facility.verify import expected_kw, fallback_caps, fits, highest_cap, verify
+from facility.verify import expected_kw, fallback_caps, fits, highest_cap, verify, verify_worst
 from facility.verify.draw import at_cap, worst_pool_kw
 from tests.facility.verify.by_hand import FIGURES, SNAPSHOT, backed, broken, decision, site_with
 
@@ -34,6 +34,12 @@ def test_a_limit_of_the_site_holds_at_the_derived_amount_and_fires_just_below(
 ) -> None:
     assert broken(site_with(**{change: holds}), decision()) == set()
     assert broken(site_with(**{change: fires}), decision()) == {rule}
+
+
+def test_what_every_gpu_may_draw_is_asked_alone_and_not_of_what_cannot_be_reckoned_with() -> None:
+    tight = site_with(feeders__pdu__rating_kw=4.599, grid__import_limit_kw=5)
+    assert [v.rule for v in verify_worst(tight, SNAPSHOT, decision(), outdoor_c=10.0)] == ["feeder.worst_case"]
+    assert verify_worst(tight, SNAPSHOT, decision(PoolCaps("p", 10**6)), outdoor_c=10.0) == ()
 
 
 def test_expected_power_above_a_rating_fires_where_the_worst_case_does_not() -> None:
