@@ -42,17 +42,28 @@ Tell = Callable[[str, float], None]
 
 def backtest(request: Request, out: Path | None, *, workers: int, tell: Tell) -> tuple[World, dict[str, Any]]:
     """Compare the controllers of `request`; write into `out`, and go on there with what was begun. Returns the world and the summary."""
+    world = begin(request, out)
+    return world, compare(world, request, out, workers=workers, tell=tell)
+
+
+def begin(request: Request, out: Path | None) -> World:
+    """Read what is asked for, and make the folder. InputError for bad input."""
     site = load_site(request.site, request.settings)
     world = read_world(request, site, span_of(request, site))
     if out is not None:
         _claim(out, request)
+    return world
+
+
+def compare(world: World, request: Request, out: Path | None, *, workers: int, tell: Tell) -> dict[str, Any]:
+    """Live through `world` as each controller of `request`, as far as that is not done yet, and sum up."""
     lived = _all(world, request, out, workers, tell)
     compared = {name: Compared(each, bill(world, each)) for name, each in lived.items()}
     numbers = summary(world, request, compared)
     if out is not None:
         _write(out / SUMMARY, (json.dumps(numbers, indent=2, allow_nan=False) + "\n").encode())
         _write_intervals(world, compared, out / INTERVALS)
-    return world, numbers
+    return numbers
 
 
 def _claim(out: Path, request: Request) -> None:

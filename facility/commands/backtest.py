@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from facility.backtest.request import CONTROLLERS, Request
-from facility.backtest.run import backtest, processors
+from facility.backtest.run import begin, compare, processors
 
 FINE, NO = 0, 1
 ROWS: Sequence[tuple[str, str, str]] = (
@@ -37,11 +37,12 @@ def run_backtest(request: Request, out: Path | None, workers: int | None, *, as_
     """Compare and tell; 0 where ours broke no limit, 1 where it did. InputError for bad input."""
     logging.getLogger("pyomo").setLevel(logging.CRITICAL)
     logging.getLogger("facility").setLevel(logging.ERROR)
+    world = begin(request, out)
     columns = (TextColumn("{task.description:>10}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bars = {name: progress.add_task(name, total=1.0) for name in request.controllers}
-        _, numbers = backtest(
-            request, out, workers=workers or processors(), tell=lambda name, share: progress.update(bars[name], completed=share)
+        numbers = compare(
+            world, request, out, workers=workers or processors(), tell=lambda name, share: progress.update(bars[name], completed=share)
         )
     if as_json:
         print(json.dumps(numbers, indent=2, allow_nan=False))
