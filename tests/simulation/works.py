@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,8 @@ class Works:
             name: Agent(day.site.gpu_models[pool.gpu_model], Caps(fallback_w[name]), pool.gpus) for name, pool in day.site.pools.items()
         }
         self.jobs: dict[str, Work] = {}
+        self._ordered_until: dict[str, datetime] = {}
+        """When the order ends that each battery obeys."""
         self.sensors = {sensor.key: sensor for sensor in sensors(day.site)}
         self.spoilt: dict[str, Callable[[float], float | None]] = {}
         self.rubbish: set[str] = set()
@@ -78,13 +80,17 @@ class Works:
     # time and what is heard
 
     def pass_by(self, seconds: float, hour: float) -> None:
-        """Let time pass: heat, batteries, work, and caps that lapse."""
+        """Let time pass: heat, batteries, work, and caps and charging that lapse."""
         for job, work in self.jobs.items():
             if work.running:
                 work.done_gpu_h += work.spec.gpus * 0.7 * seconds / 3600
                 if work.done_gpu_h >= work.spec.work_gpu_h:
                     self._run(job, runs=False)
         self.plant.pass_by(seconds, hour)
+        for battery, until in list(self._ordered_until.items()):
+            if until <= self._day.true_now:
+                self.plant.battery_kw[battery] = 0.0
+                del self._ordered_until[battery]
         for pool, agent in self.agents.items():
             if agent.keep_time(self._day.true_now):
                 self._enforced(pool)
@@ -110,8 +116,10 @@ class Works:
             self._order(name, decode(message.payload, JobDesired))
         elif "/battery/" in message.topic:
             battery, order = self._site.batteries[name], decode(message.payload, BatteryDesired)
-            if order.valid_until > self._day.true_now:
+            if order.valid_until > (now := self._day.true_now):
                 self.plant.battery_kw[name] = min(max(order.power_kw, -battery.discharge_kw), battery.charge_kw)
+                self._ordered_until[name] = order.valid_until
+                self._day.later((order.valid_until - now).total_seconds(), lambda: None)
         self.plant.measure()
 
     def _obey(self, pool: str, message: Message) -> None:
