@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -66,6 +67,8 @@ def answer(asked: Question, solver_of: SolverOf) -> Decided | Undecided:
         return Undecided(f"an operator drives: {made.asked.mode}")
     if asked.unheard:
         return Undecided(UNHEARD)
+    if not all(math.isfinite(kw) for kw in made.asked.kept_back_kw):
+        return Undecided("what plans are to keep below the import limit is no number")
     try:
         bounds = called(site, made.snapshot, asked.forecast, made.asked, asked.events, asked.edges)
         budget_s = site.control.solver_budget_s

@@ -174,7 +174,7 @@ LOWEST_KW = 6 * 0.1 + 4 * 0.05
 @pytest.mark.parametrize(
     ("asked", "families", "caps"),
     [
-        ({"limit_kw": 2.0}, ["short_gpu_h"], (289, 290)),
+        ({"limit_kw": 2.0}, ["short_gpu_h"], (285, 287)),
         ({"limit_kw": 0.0}, ["over_limit_kw", "short_gpu_h"], (100, 100)),
         ({"limit_kw": 0.0, "cap_w": 400.0}, ["over_limit_kw"], (100, 100)),
         ({"event_kw": 0.3}, ["over_event_kw", "short_gpu_h"], (100, 100)),
