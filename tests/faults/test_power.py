@@ -94,12 +94,12 @@ def test_fault_19_a_feeder_that_rises_by_37_percent_in_2_s_is_relieved_within_2_
 
 def test_fault_22_gpus_that_ignore_their_cap_are_told_and_their_neighbours_leave_them_room(well: WiredHouse, fault: Fault) -> None:
     """h1-b may then draw 480 * 520 W = 249.6 kW; with 10 kW of base load and the losses that leaves h1-a 235.5 of the 266 kW it may have."""
-    for pool, cap_w in (("h1-a", 400), ("h1-b", 150)):
-        assert well.order(f"pool/h1/{pool}", f"twenty-two-{pool}", "cap_w", cap_w)["status"] == "accepted"
     reported = f"{ROOT}/cap/h1/h1-b/reported"
     topic = f"{ROOT}/cap/h1/h1-a/desired"
     most_w = (RATED_KW / 1.03 - 10 - 0.52 * 480) * 1000 - 512 * 120
+    assert well.order("pool/h1/h1-b", "twenty-two-h1-b", "cap_w", 150)["status"] == "accepted"
     well.until(lambda: well.ear.told(reported)["enforced_cap_w"] == 150, 5, "what was ordered")
+    assert well.order("pool/h1/h1-a", "twenty-two-h1-a", "cap_w", 400)["status"] == "accepted"
     well.until(lambda: sum_w(well, "h1-a", well.ear.told(topic)) > most_w, 5, "more than is left afterwards")
     at = fault(lambda: well.trouble(ignores={"h1-b": "told"})) or time.monotonic()
     fault.proven(lambda: well.ear.told(reported)["enforced_cap_w"] == 400, "the agent enforces more than it was sent")
