@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from collections.abc import Callable, Iterator
@@ -144,3 +145,9 @@ def stock_program() -> Callable[[Any], tuple[Program, list[str], list[str]]]:
 def same_program() -> Callable[[Any, Any], Program]:
     """Compare a model's arrays with what Pyomo writes: see `assert_same`."""
     return assert_same
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: no search for garbage goes through it again and again."""
+    gc.collect()
+    gc.freeze()
