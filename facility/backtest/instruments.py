@@ -13,15 +13,7 @@ from facility.backtest.metering import Metering
 from facility.simulate.plant import Plant
 from facility.simulate.scheduler import RehearsedJob
 from facility.snapshot import Job, Snapshot
-
-BY_POINT = {
-    ("pool", "it_power_kw"): "pool_kw",
-    ("hall", "air_temperature_c"): "hall_c",
-    ("cooling", "power_kw"): "cooling_kw",
-    ("cooling", "stored_kwh"): "thermal_store_kwh",
-    ("feeder", "power_kw"): "feeder_kw",
-    ("battery", "energy_kwh"): "battery_kwh",
-}
+from facility.telemetry.latest import BY_POINT
 
 
 class Instruments:

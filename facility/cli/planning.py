@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,6 +35,9 @@ from facility.cli.options import (
     WholeSteps,
     Zone,
 )
+
+if TYPE_CHECKING:
+    from facility.request import Request
 
 
 def plan(
@@ -73,31 +77,8 @@ def plan(
 ) -> None:
     """Plan a day, or any span, offline, and say what it saves."""
     from facility.commands.plan import run_plan
-    from facility.request import Request
 
-    request = Request(
-        site=site,
-        start=start,
-        horizon=horizon,
-        step=step,
-        prices=prices,
-        weather=weather,
-        carbon=carbon,
-        load=load,
-        solar=solar,
-        jobs=jobs,
-        jobs_from=jobs_from,
-        events=events,
-        position=position,
-        demand=demand,
-        timezone=timezone,
-        peaks_so_far=tuple(peak_so_far or ()),
-        settings=tuple(settings or ()),
-        budget_s=budget,
-        exact=exact,
-        gap=gap,
-        whole_steps=whole_steps,
-    )
+    request = _request(locals())
     told = tuple(explain or ())
     raise typer.Exit(run_plan(request, out, told, as_json=json, opened=opened, commit=commit, broker=broker, by=by, key_file=key_file))
 
@@ -186,31 +167,8 @@ def sweep(
 ) -> None:
     """Plan for every combination of values of some keys of the site file, on all processors, and compare."""
     from facility.commands.sweep import run_sweep
-    from facility.request import Request
 
-    request = Request(
-        site=site,
-        start=start,
-        horizon=horizon,
-        step=step,
-        prices=prices,
-        weather=weather,
-        carbon=carbon,
-        load=load,
-        solar=solar,
-        jobs=jobs,
-        jobs_from=jobs_from,
-        events=events,
-        position=position,
-        demand=demand,
-        timezone=timezone,
-        peaks_so_far=tuple(peak_so_far or ()),
-        settings=tuple(settings or ()),
-        budget_s=budget,
-        exact=exact,
-        gap=gap,
-        whole_steps=whole_steps,
-    )
+    request = _request(locals())
     raise typer.Exit(run_sweep(request, vary, out, processes, cluster, json_=json))
 
 
@@ -223,3 +181,19 @@ def compare(
     from facility.commands.compare import run_compare
 
     raise typer.Exit(run_compare(a, b, as_json=json))
+
+
+def _request(given: Mapping[str, Any]) -> Request:
+    """What a plan is asked for, by the names of a command's parameters."""
+    from facility.request import Request
+
+    alike = (
+        "site", "start", "horizon", "step", "prices", "weather", "carbon", "load", "solar", "jobs", "jobs_from", "events", "position", "demand",
+        "timezone", "exact", "gap", "whole_steps",
+    )  # fmt: skip
+    return Request(
+        **{name: given[name] for name in alike},
+        peaks_so_far=tuple(given["peak_so_far"] or ()),
+        settings=tuple(given["settings"] or ()),
+        budget_s=given["budget"],
+    )
