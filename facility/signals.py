@@ -34,6 +34,7 @@ from facility.overrides.arbitrate import CRITICAL_PRIORITY, Bounds
 from facility.overrides.proposal import Proposal
 from facility.site import Site
 from facility.steps import Edges, as_datetime64
+from facility.tariff import energy_price_per_mwh
 from models.horizon import Floats
 
 PAYLOADS: dict[str, type[m.Series]] = {
@@ -161,6 +162,11 @@ class Signals:
         quarters = tuple(now + n * QUARTER for n in range(HOUR // QUARTER + 2))
         own = by_local_hour(self._site, quarters, self._site.weather.outdoor_by_hour_c)
         return float(self._over("signal_weather", quarters, own).max())
+
+    def price_per_mwh(self, edges: Edges) -> float:
+        """The energy price of the first step between `edges`, money/MWh: as told, else the site's own."""
+        first = edges[:2]
+        return float(self._over("grid_price", first, energy_price_per_mwh(self._site, first))[0])
 
     def loaded(self, site: Site, edges: Edges) -> Site:
         """`site` with the base load that limits hold at in the first step between `edges`; the same object where it is the file's."""

@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from facility.daemon.guard import Guard, Warned
+from facility.daemon.guard.cuts import Cut
 from facility.daemon.holding.lid import Lid
 from facility.daemon.holding.overrule import WORST_CASE, at_once, carried, commanded
 from facility.daemon.holding.standby import goes_on, lowest, no_higher, still_there
@@ -91,6 +92,11 @@ class Governor:
     def gives_way(self) -> bool:
         """Whether the meter makes caps give way."""
         return bool(self._guard.says)
+
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """What the guard made give way and still holds down."""
+        return self._guard.cuts
 
     def resume(self, decision: Decision, now: datetime) -> None:
         """Know what an earlier process published, so that it goes on while it is valid; no longer than what is sent now, whatever its clock said."""

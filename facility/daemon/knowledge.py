@@ -75,6 +75,11 @@ class Knowledge:
         """The sensors that came together, by topic."""
         return self._telemetry.batches
 
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """How many readings and reports were refused so far, by why."""
+        return dict(self._telemetry.refused)
+
     def hear(self, message: Message, now: datetime) -> bool:
         """Take in a message of readings; False where it is none."""
         return self._telemetry.hear(message, now)
@@ -158,6 +163,10 @@ class Knowledge:
     def rented(self, now: datetime) -> Site:
         """The site with its contracts as they were sold, whatever is left for them."""
         return self.rentals.in_force(now)
+
+    def price_per_mwh(self, now: datetime) -> float:
+        """The energy price at `now`, money/MWh: as it is told, else the site's own."""
+        return self._signals.price_per_mwh((now, now + FIRST_STEP))
 
     def amiss(self, now: datetime) -> Mapping[str, str]:
         """What is wrong with signals from outside, by the name of their topic."""

@@ -28,6 +28,7 @@ from facility.daemon.reception import Reception
 from facility.daemon.recording.record import cycle_record, note_plan
 from facility.daemon.rooms import Rooms, rooms
 from facility.daemon.set_back import NOTICED, SetBack
+from facility.daemon.tally import Tally
 from facility.daemon.upkeep import Upkeep
 from facility.decide import Decided, Optimised, Undecided
 from facility.history import Nowhere, Recorder
@@ -74,6 +75,7 @@ class Daemon:
         planner: Planner | None = None,
         history: Recorder | Nowhere | None = None,
         random: Random | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self._site, self._bus, self._journal, self._clock, self._instance = site, bus, journal, clock, instance
         self._planner = planner or partial(answer, solver_of=solver_of)
@@ -84,7 +86,7 @@ class Daemon:
         self._asked: Question | None = None
         self._asked_s, self._longest_s = 0.0, max(site.control.cycle_s, 2 * site.control.solver_budget_s)
         self._set_back, self._begins_s = SetBack(clock), math.inf
-        self._random = random or Random()
+        self._random, self.tally = random or Random(), tally or Tally()
         self.faults = Faults()
         self._settle_in()
         self.wake: Callable[[], None] = lambda: None
@@ -92,7 +94,9 @@ class Daemon:
 
     def _settle_in(self) -> None:
         """Furnish the rooms with what the journal knows."""
-        self.rooms = rooms(self._site, self._bus, self._journal, self._clock, self._instance, self._history.note, self._random)
+        self.rooms = rooms(
+            self._site, self._bus, self._journal, self._clock, self._instance, self._history.note, self._random, self.tally
+        )  # fmt: skip
         self._reception = Reception(self._site, self.rooms, self._instance, self._wake)
         self.upkeep = Upkeep(
             self._site, self._bus, self._clock, self.rooms, self._reception, self._history,
@@ -128,9 +132,11 @@ class Daemon:
 
     def attend(self, timeout_s: float) -> None:
         """Take what came, or comes in time, and do what time asks for. The bus thread calls this for ever."""
+        began_s = self._clock.elapsed_s()
         messages = self._bus.drain(timeout_s, AT_ONCE)
         with self._lock:
             self._follow_clock()
+            self.rooms.effects.listened(began_s, self._clock.elapsed_s())
         if messages:
             with self._lock:
                 for message in messages:
@@ -170,7 +176,7 @@ class Daemon:
                 self.rooms.punctuality.begins(self._clock.now())
                 asked = self._asked = self._ask(rolling(self._clock.now()))
                 if asked is None:
-                    self.rooms.punctuality.concludes(self._clock.now())
+                    self._concludes()
             if asked is not None:
                 found = self._answered(asked)
                 with self._lock:
@@ -295,7 +301,16 @@ class Daemon:
             try:
                 self._conclude(asked, found)
             finally:
-                self.rooms.punctuality.concludes(self._clock.now())
+                self._concludes(found)
+
+    def _concludes(self, found: Decided | Undecided | None = None) -> None:
+        """A cycle is over; None: nothing was asked in it."""
+        self.rooms.punctuality.concludes(self._clock.now())
+        now_s = self._clock.elapsed_s()
+        self.tally.concludes(self.outcome.outcome, now_s, now_s - self._asked_s)
+        if isinstance(found, Optimised):
+            self.tally.build.note(found.plan.record.build_s)
+            self.tally.solve.note(found.plan.record.solve_s)
 
     def _conclude(self, asked: Question, found: Decided | Undecided) -> None:
         """Follow what was found, or what goes on without it, and write it down."""

@@ -22,6 +22,9 @@ PATTERNS = (
 STRANGERS = "tenant/+/job/+/spec"
 """What others than our own send: it must not overtake readings, as commands do."""
 
+READINGS, EXCHANGE = "readings", "exchange"
+"""What messages of readings, in whatever words, and those of an exchange beside our own tree are counted as."""
+
 
 class Reception:
     """`wake` is called when a new plan is wanted before the next cycle."""
@@ -41,20 +44,20 @@ class Reception:
         """Take one message in."""
         rooms = self._rooms
         if rooms.known.hear(message, now):
+            rooms.tally.received[READINGS] += 1
             return
         if rooms.exchange.hears(message.topic):
-            if rooms.exchange.answer(message, now):
-                rooms.known.order(rooms.exchange.events)
-                self.obey(now)
+            rooms.tally.received[EXCHANGE] += 1
+            self._exchanged(message, now)
             return
         found = self._topics.parse(message.topic)
         if found is None:
             return
         name, ids = found
+        rooms.tally.received[name] += 1
         match name:
             case "override_set" | "override_clear":
-                if rooms.people.answer(name, ids["target"], message, now, lambda asked: self._limits(asked, now)):
-                    self.act(now)
+                self._overrule(name, ids["target"], message, now)
             case "contract_set" | "contract_clear":
                 if rooms.rentals.answer(name, ids["contract"], message, now):
                     self.act(now)
@@ -102,11 +105,23 @@ class Reception:
         if self._rooms.governor.in_force is not None:
             self._rooms.governor.enforce(self._rooms.known.situation(now))
 
+    def _exchanged(self, message: Message, now: datetime) -> None:
+        if self._rooms.exchange.answer(message, now):
+            self._rooms.known.order(self._rooms.exchange.events)
+            self.obey(now)
+
+    def _overrule(self, name: str, target: str, message: Message, now: datetime) -> None:
+        since = self._rooms.actuator.seq
+        if self._rooms.people.answer(name, target, message, now, lambda asked: self._limits(asked, now)):
+            self.act(now)
+            self._rooms.effects.acted(since)
+
     def _read_back(self, pool: str, report: CapReported, message: Message, now: datetime) -> None:
         rooms = self._rooms
         rooms.rivals.see(pool, report, now)
         rooms.gate.read_back(pool, report, retained=message.retain)
         told = rooms.actuator.read_back(pool, report, retained=message.retain)
+        rooms.effects.read_back()
         rooms.alarms.follow_cap(pool, rooms.actuator.too_high.get(pool), now, place=message.topic)
         if told and rooms.actuator.waiting and rooms.release(rooms.known.situation(now)):
             self._wake()

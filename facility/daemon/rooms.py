@@ -12,6 +12,7 @@ from facility.bus.interface import Bus
 from facility.clock import Clock
 from facility.daemon.answering.answers import Answers
 from facility.daemon.answering.commitment import Commitment
+from facility.daemon.answering.effects import Effects
 from facility.daemon.answering.people import People
 from facility.daemon.answering.rentals import Rentals
 from facility.daemon.answering.shelving import Shelving
@@ -24,9 +25,11 @@ from facility.daemon.neighbours.rivals import Rivals
 from facility.daemon.recording.account import Account
 from facility.daemon.recording.logbook import Logbook
 from facility.daemon.recording.record import decision_in
+from facility.daemon.ruling import Ruling
 from facility.daemon.sending.actuate import Actuator
 from facility.daemon.sending.gate import Gate
 from facility.daemon.situation import Situation
+from facility.daemon.tally import Tally
 from facility.daemon.telling.alarms import Alarms
 from facility.daemon.telling.breaches import Breaches
 from facility.daemon.telling.disk import Disk
@@ -35,10 +38,12 @@ from facility.daemon.telling.notice_board import NoticeBoard
 from facility.daemon.telling.punctuality import Punctuality
 from facility.daemon.telling.trust import Trust
 from facility.daemon.telling.watch import Watch
+from facility.decision import Decision
 from facility.history import Note
 from facility.journal.entry import Entry
 from facility.journal.journal import Journal
 from facility.site import Site
+from facility.verify import Violation
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,14 @@ class Rooms:
     """What is known, who is answered, what is watched, and what is sent - all of it through `gate`."""
 
     epoch: int
+    tally: Tally
     known: Knowledge
     account: Account
     alarms: Alarms
     shelving: Shelving
     watch: Watch
     people: People
+    effects: Effects
     rentals: Rentals
     losses: Losses
     committed: Commitment
@@ -90,18 +97,20 @@ class Rooms:
         self.board.republish()
 
 
-def rooms(site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, note: Note, random: Random) -> Rooms:
+def rooms(
+    site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, note: Note, random: Random, tally: Tally
+) -> Rooms:
     """The rooms of a daemon that begins, with what an earlier process published last; `note` takes values for the history, `random` is where
-    chance comes from.
+    chance comes from, `tally` counts what happens.
     """
     epoch = journal.next_epoch()
     book = Logbook(site, journal, epoch)
-    bus = gate = Gate(site, book.over(bus), clock, epoch)
+    bus = gate = Gate(site, book.over(bus), clock, epoch, tally)
     known, account = Knowledge(site, journal, clock, note), Account(journal)
     shelves = Shelves(journal)
-    alarms = Alarms(site, bus, account, shelves.of)
+    alarms = Alarms(site, bus, account, shelves.of, tally)
     shelves.most = alarms.longest_shelf
-    answers = Answers(site, bus, alarms, account)
+    answers = Answers(site, bus, alarms, account, tally)
     actuator = Actuator(site, bus, journal, epoch, random)
     lost = f"the journal was damaged and lies at {journal.put_aside}; " if journal.put_aside is not None else ""
     account.note(Entry(clock.now(), "service", "started", instance, f"{lost}version {__version__}, epoch {epoch}"), to_disk=True)
@@ -109,8 +118,13 @@ def rooms(site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, n
     def entered(before: Outcome, now: datetime) -> None:
         outcome = governor.outcome
         account.note(Entry(now, "mode", outcome.mode, "site", outcome.reason, result=before.mode))
+        tally.entered[outcome.mode] += 1
 
-    governor = Governor(site, actuator, clock.now(), f"{lost}no plan yet", entered, gate.accept, book.ruled, gate.heed, known.margin)
+    def ruled(ruling: Ruling, decision: Decision, verdict: tuple[Violation, ...]) -> None:
+        tally.guard_steps += ruling.manner == "cut"
+        book.ruled(ruling, decision, verdict)
+
+    governor = Governor(site, actuator, clock.now(), f"{lost}no plan yet", entered, gate.accept, ruled, gate.heed, known.margin)
     last = journal.last_published()
     if last is not None and (decision := decision_in(last)) is not None:
         governor.resume(decision, clock.now())
@@ -119,12 +133,14 @@ def rooms(site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, n
         known.ledger.resume(decision)
     return Rooms(
         epoch=epoch,
+        tally=tally,
         known=known,
         account=account,
         alarms=alarms,
         shelving=Shelving(site, shelves, alarms, answers),
         watch=Watch(site, bus, alarms),
         people=People(site, bus, known.desk, answers),
+        effects=Effects(actuator, tally, clock.elapsed_s),
         rentals=Rentals(site, bus, known.rentals, answers),
         losses=Losses(site, known, alarms, account),
         committed=Commitment(site, bus, journal, answers),

@@ -25,6 +25,7 @@ from facility.daemon.question import UNHEARD
 from facility.daemon.reception import Reception
 from facility.daemon.recording.record import note_decision
 from facility.daemon.rooms import Rooms
+from facility.daemon.situation import Situation
 from facility.daemon.telling.passing import Passing
 from facility.history import Nowhere, Recorder
 from facility.site import Site
@@ -60,6 +61,8 @@ class Upkeep:
         self._connections = 0
         self._noted = 0
         self._mode: str | None = None
+        self.seen: Situation | None = None
+        """How things were when the guard looked last."""
         self.began_s = self.guard_s = self.judged_s = self.facts_s = clock.elapsed_s()
 
     def keep(self, now: datetime) -> None:
@@ -109,7 +112,8 @@ class Upkeep:
 
     def _guard(self, now: datetime) -> None:
         rooms = self._rooms
-        governor, here = rooms.governor, rooms.known.situation(now)
+        governor = rooms.governor
+        here = self.seen = rooms.known.situation(now)
         if governor.look(here):
             self._wake()
         governor.guard(here)

@@ -18,6 +18,7 @@ from facility.bus.messages import OverrideResult, decode, encode
 from facility.bus.messages.codec import Command
 from facility.bus.signing import check, read_keys
 from facility.daemon.recording.account import Account
+from facility.daemon.tally import Tally
 from facility.daemon.telling.alarms import Alarms
 from facility.journal.entry import OURSELVES, Entry, Sort
 from facility.site import Site
@@ -35,9 +36,9 @@ OLD_TOLD: Final = timedelta(minutes=10)
 class Answers:
     """To be used under the daemon's lock. Raises InputError where signatures are required and the operators' keys cannot be read."""
 
-    def __init__(self, site: Site, bus: Bus, alarms: Alarms, account: Account) -> None:
+    def __init__(self, site: Site, bus: Bus, alarms: Alarms, account: Account, tally: Tally | None = None) -> None:
         self._own = f"{site.bus.root}/{site.id}/"
-        self._bus, self._alarms, self._account = bus, alarms, account
+        self._bus, self._alarms, self._account, self._tally = bus, alarms, account, tally or Tally()
         self._retained: set[str] = set()
         self._old_at: datetime | None = None
         keys = site.bus.operator_keys_file if site.bus.signatures == "required" else None
@@ -73,6 +74,7 @@ class Answers:
     ) -> bool:
         """Answer the command `to`, `by` whom it was read, on `topic`; True where something acts, or acts no more, because of it."""
         acts = result.status in ACTS
+        self._tally.answered[sort, result.status] += 1
         if result.status == "expired" or (result.status == "duplicate" and result.until is not None and result.until <= now):
             self._came_late(to, result, now)
         signer = by if by and self._keys is not None else None

@@ -75,6 +75,15 @@ class Actuator:
         """By pool, what its agent reports above what was sent."""
         return self.in_force.too_high
 
+    def settled(self, pool: str) -> bool:
+        """Whether the agent of a pool reported all that it was sent, and it has all of its increase."""
+        return pool not in self._waiting and self.in_force.confirmed(pool)
+
+    def owing(self, since: int) -> frozenset[str]:
+        """Pools that were sent caps after the order `since`, or are commanded to rise and wait to, and did not report them yet."""
+        named = self.in_force.sent_since(since) | (self._at_once & self._waiting.keys())
+        return frozenset(pool for pool in named if not self.settled(pool))
+
     def due(self, now: datetime) -> bool:
         """Whether there is a step to make (`release`)."""
         return bool(self._waiting) and not self._stalled and self._climb.due(now)

@@ -33,6 +33,7 @@ from facility.clock import Clock
 from facility.daemon.sending.as_accepted import job_as_accepted, set_point_as_accepted
 from facility.daemon.sending.book import Book
 from facility.daemon.situation import Situation
+from facility.daemon.tally import Tally
 from facility.decision import Decision
 from facility.invariants import integrity, plant
 from facility.invariants.broken import Broken
@@ -61,9 +62,9 @@ class Finding:
 class Gate(Over):
     """To be used under the daemon's lock. `counts` are the findings so far, by the invariant's number."""
 
-    def __init__(self, site: Site, bus: Bus, clock: Clock, epoch: int) -> None:
+    def __init__(self, site: Site, bus: Bus, clock: Clock, epoch: int, tally: Tally | None = None) -> None:
         super().__init__(bus)
-        self._site, self._clock = site, clock
+        self._site, self._clock, self._tally = site, clock, tally or Tally()
         self._topics, self._book = Topics(site.bus.root, site.id), Book(site, epoch)
         self._stamp: integrity.Stamp | None = None
         self._passed: dict[str, tuple[bytes, datetime]] = {}
@@ -102,10 +103,10 @@ class Gate(Over):
         name, ids = self._topics.parse(message.topic) or ("", {})
         topic = BY_NAME.get(name)
         if topic is None or not issubclass(topic.payload, Order):
-            return self._passes(message, _other(message, topic), sent=False) and self._bus.publish(message)
+            return self._passes(message, _other(message, topic), sent=False) and self._goes(message, name)
         passed = self._passed.get(message.topic)
         if passed is not None and message.payload == passed[0]:
-            return self._bus.publish(message)
+            return self._goes(message, name)
         caps, asset = issubclass(topic.payload, CapDesired), next(reversed(ids.values()))
         try:
             order = ORDERS[name].decode(message.payload)
@@ -123,7 +124,12 @@ class Gate(Over):
             self._book.went(asset, order)
         elif isinstance(order, BatteryDesired):
             self._book.charges(asset, order.power_kw, order.valid_until)
-        return self._bus.publish(message)
+        return self._goes(message, name)
+
+    def _goes(self, message: Message, name: str) -> bool:
+        taken = self._bus.publish(message)
+        self._tally.published[name] += taken
+        return taken
 
     def _judged(self, asset: str, order: Order) -> tuple[tuple[Broken, ...], bool]:
         """What an order breaks, and whether it only lowers."""
@@ -144,6 +150,7 @@ class Gate(Over):
             if not self.counts[found.number]:
                 log.error("%s %s: %s", message.topic, "is sent, though" if sent else "is not sent", found)
             self.counts[found.number] += 1
+            (self._tally.let_through if sent else self._tally.kept_back)[found.number] += 1
             self._found.append(Finding(found, message.topic, sent, caps))
         return sent or not broken
 

@@ -80,6 +80,14 @@ class InForce:
         """The most that each battery may be charging with, kW."""
         return {battery: max(kw for kw, _ in every) for battery, every in self._charge.items()}
 
+    def confirmed(self, pool: str) -> bool:
+        """Whether nothing but what a pool was sent last may be in force there, as its agent reported."""
+        return len(self._every[pool]) == 1
+
+    def sent_since(self, seq: int) -> frozenset[str]:
+        """Pools that were sent caps by orders after the number `seq`."""
+        return frozenset(pool for pool, last in self._seq.items() if last > seq)
+
     def lapse(self, now: datetime) -> None:
         """Forget what has ended `LATE` ago: of it nothing is left above the fallback, and the lists stay short."""
         now -= LATE

@@ -13,6 +13,7 @@ On-delays are for whom sees the cause: sensors have theirs in `facility.daemon.t
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -27,6 +28,7 @@ from facility.bus.messages import Alarm, Shelved, encode
 from facility.bus.topics import BY_NAME, Topics
 from facility.daemon.guard import Warned
 from facility.daemon.recording.account import Account
+from facility.daemon.tally import Tally
 from facility.journal.entry import Entry
 from facility.site import Site
 
@@ -44,9 +46,16 @@ MOST_REMEMBERED: Final = 1000
 class Alarms:
     """The alarms of this process; to be used under the daemon's lock. `shelf_of` tells how an alarm is shelved."""
 
-    def __init__(self, site: Site, bus: Bus, account: Account, shelf_of: Callable[[str], Shelf | None] = lambda _alarm: None) -> None:
+    def __init__(
+        self,
+        site: Site,
+        bus: Bus,
+        account: Account,
+        shelf_of: Callable[[str], Shelf | None] = lambda _alarm: None,
+        tally: Tally | None = None,
+    ) -> None:
         self._bus, self._topics, self._account, self._shelf_of = bus, Topics(site.bus.root, site.id), account, shelf_of
-        self._feed = site.grid.feed
+        self._feed, self._tally = site.grid.feed, tally or Tally()
         self._standing: dict[str, Standing] = {}
         self._ended: dict[str, tuple[datetime, timedelta]] = {}
         self._budget = Budget()
@@ -56,6 +65,11 @@ class Alarms:
     def ids(self) -> tuple[str, ...]:
         """Ids of the alarms that stand and were told."""
         return tuple(name for name, standing in self._standing.items() if standing.told_at is not None)
+
+    @property
+    def severities(self) -> Mapping[str, int]:
+        """How many alarms stand, told one by one or not, by severity."""
+        return Counter(standing.alarm.severity for standing in self._standing.values())
 
     @property
     def known(self) -> frozenset[str]:
@@ -170,6 +184,7 @@ class Alarms:
     def _tell(self, standing: Standing, now: datetime) -> None:
         """Tell an alarm for the first time."""
         self._budget.spend(now)
+        self._tally.raised[standing.alarm.severity] += 1
         self._standing[standing.alarm.id] = replace(standing, told_at=now)
         self._publish(standing.alarm)
         self._note(now, "raised", standing)

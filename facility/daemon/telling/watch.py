@@ -49,6 +49,11 @@ class Watch:
         self._told_at: datetime | None = None
         self._payload = b""
 
+    @property
+    def sensors(self) -> int:
+        """How many sensors the site has."""
+        return len(self._groups.all)
+
     def look(self, snapshot: Snapshot, batches: Mapping[str, frozenset[str]]) -> None:
         """See what is doubted at the instant of a snapshot, and tell it; `batches` are the sensors that came together, by topic."""
         told = tuple((doubt.key, doubt.verdict, doubt.kind) for doubt in snapshot.doubts.values())
