@@ -22,6 +22,10 @@ def run(
     clock: Annotated[
         str | None, typer.Option(metavar="SPEED@REAL:ISO", help="a faster clock, for rehearsals", hidden=True)
     ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(metavar="[HOST:]PORT", help="serve /metrics, /healthz and /readyz over HTTP, such as 9464; to this machine alone without HOST"),
+    ] = None,
     standby: Annotated[bool, typer.Option("--standby", help="wait beside the daemon that uses the same journal, and take over when it dies")] = False,
     shadow: Annotated[bool, typer.Option("--shadow", help="decide, but say nothing on the bus; report what it would have done")] = False,
     lasts: Annotated[str | None, typer.Option("--for", metavar="TIME", help="with --shadow: stop by itself, such as 2h")] = None,
@@ -31,7 +35,7 @@ def run(
     """Run the daemon: read, decide, verify, act, record, every cycle."""
     from facility.commands.run import Options, run_daemon
 
-    options = Options(broker=broker, state=state, mqtt=mqtt, clock=clock, history=history, standby=standby)
+    options = Options(broker=broker, state=state, mqtt=mqtt, clock=clock, history=history, standby=standby, metrics=metrics)
     if shadow:
         from facility.commands.shadow import run_shadow
 

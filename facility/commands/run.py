@@ -24,6 +24,8 @@ from facility.history import Nowhere, Recorder, default_place, open_history
 from facility.journal.journal import Journal
 from facility.journal.lock import StoreBusyError
 from facility.journal.store import StoreFault
+from facility.metrics.address import Address, parse_address
+from facility.metrics.serving import serving
 from facility.process.asked import Asked, by_signals
 from facility.process.changes import changes
 from facility.process.notify import Notify
@@ -51,11 +53,14 @@ class Options:
     clock: str | None = None
     history: str | None = None
     standby: bool = False
+    metrics: str | None = None
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What every way to run begins with: the site and how to read it again, the clock and its speed, who asks, who is told, and our name."""
+    """What every way to run begins with: the site and how to read it again, the clock and its speed, who asks, who is told, our name, and
+    where metrics are served.
+    """
 
     read: Read
     reload: Reload
@@ -65,6 +70,7 @@ class Prepared:
     notify: Notify
     instance: str
     version: Literal["3.1.1", "5"]
+    metrics: Address | None
 
 
 def prepared(site_file: str, settings: tuple[str, ...], options: Options) -> Prepared:
@@ -72,10 +78,11 @@ def prepared(site_file: str, settings: tuple[str, ...], options: Options) -> Pre
     _log()
     if options.mqtt not in {"3.1.1", "5"}:
         raise InputError(Fault("--mqtt", f"{options.mqtt!r} is not a version", "give 3.1.1 or 5"))
+    metrics = None if options.metrics is None else parse_address(options.metrics)
     reload = Reload(partial(load_site, site_file, settings), lambda site: reach(site.bus, options.broker))
     clock, speed = _clock(options.clock)
     version = cast("Literal['3.1.1', '5']", options.mqtt)
-    return Prepared(reload.read(), reload, clock, speed, by_signals(), Notify.of_environment(), instance_name(), version)
+    return Prepared(reload.read(), reload, clock, speed, by_signals(), Notify.of_environment(), instance_name(), version, metrics)
 
 
 def run_daemon(site_file: str, settings: tuple[str, ...], options: Options) -> int:
@@ -102,7 +109,8 @@ def run_daemon(site_file: str, settings: tuple[str, ...], options: Options) -> i
             log.warning("nobody stopped the daemon before: this one begins with the site that was in force, and reads the file again then")
             read = replace(read, site=before)
             here.asked.reload.set()
-        work = Work(read, Means(instance, bus, journal, clock, here.speed, solver, recorder, here.notify), here.reload)
+        look = stack.enter_context(serving(here.metrics, bus, clock, instance, here.speed))
+        work = Work(read, Means(instance, bus, journal, clock, here.speed, solver, recorder, here.notify, look), here.reload)
         log.info("running %s on %s as %s", site.id, here.read.broker.place, instance)
         if follows:
             log.warning("the process that ran before ended without a word")

@@ -18,6 +18,7 @@ from facility.durations import parse_duration
 from facility.errors import Fault, InputError
 from facility.history import Nowhere
 from facility.journal.journal import Journal
+from facility.metrics.serving import serving
 from facility.process.shadow import Shadow
 from facility.process.work import Means, Work
 from models.solving.child import Child
@@ -43,7 +44,10 @@ def run_shadow(site_file: str, settings: tuple[str, ...], options: Options, last
             print(json.dumps(shadow.as_fields(cycles)) if as_json else "\n".join(shadow.as_lines(cycles)))
             sys.stdout.flush()
 
+        look = stack.enter_context(serving(here.metrics, bus, clock, instance, here.speed))
+
         def beside(daemon: Daemon) -> None:
+            look(daemon)
             if shadow.due(clock.now()):
                 daemon.within(shadow.look)
             if here.asked.report.is_set():

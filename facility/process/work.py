@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from facility.bus.mute import Mute
 from facility.clock import Clock
 from facility.daemon.loop import Daemon
 from facility.daemon.neighbours.scraper import Scraper
+from facility.daemon.tally import Tally
 from facility.daemon.watchdog import Watchdog
 from facility.errors import InputError
 from facility.history import Nowhere, Recorder
@@ -57,6 +58,7 @@ class Means:
     notify: Notify
     beside: Callable[[Daemon], None] = lambda _daemon: None
     """What else is done each time the loop comes round."""
+    tally: Tally = field(default_factory=Tally)
 
 
 class Work:
@@ -103,7 +105,7 @@ class Work:
         means = self._means
         daemon = Daemon(
             site, means.bus, means.journal, means.clock,
-            instance=means.instance, solver_of=means.solver_of, history=means.recorder,
+            instance=means.instance, solver_of=means.solver_of, history=means.recorder, tally=means.tally,
         )  # fmt: skip
         daemon.subscribe()
         keep(means.journal, site)
