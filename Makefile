@@ -16,7 +16,7 @@ demo: $(READY) mosquitto ## broker, simulated site, daemon and page; FOR=2min st
 # Two workers test what real processes do in real time, and mostly wait.
 WORKERS := $(shell echo $$(($$(nproc) + 2)))
 
-test: $(READY) mosquitto postgresql chromium ## every test, on all processors
+test: $(READY) mosquitto postgresql chromium prometheus ## every test, on all processors
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 check: $(READY) types lint layers docs test ## types, lint, layers, docs, tests
@@ -43,7 +43,7 @@ faults: $(READY) mosquitto ## every fault with the real parts, then each test wi
 mutants: $(READY) ## every hand-made mistake of the safety code in a copy of the tree, which its tests must notice; ONLY=arbitrate
 	$(BIN)/python -m tests.mutants.run $(ONLY)
 
-coverage: $(READY) mosquitto postgresql chromium ## branches that the tests take, also in processes they start: 95 % of the whole, all of what judges; half an hour
+coverage: $(READY) mosquitto postgresql chromium prometheus ## branches that the tests take, also in processes they start: 95 % of the whole, all of what judges; half an hour
 	rm -f .coverage .coverage.*
 	-$(BIN)/python -m coverage run -m pytest -q # slower than the clocks of some tests allow; whether they pass is the business of `make test`
 	$(BIN)/python -m coverage combine --quiet
@@ -62,7 +62,7 @@ kills: $(READY) mosquitto ## kill -9 the daemon amid commands, KILLS=500 times; 
 ingest: $(READY) mosquitto postgresql ## what a reading costs from the broker into the history; FOR=5min
 	@$(BIN)/python -m tests.bench.ingest $(if $(FOR),--for $(FOR))
 
-setup: $(READY) mosquitto postgresql chromium ## virtual environment, broker, database and browser, nothing else
+setup: $(READY) mosquitto postgresql chromium prometheus ## virtual environment, broker, database, browser and Prometheus, nothing else
 
 lock: ## pin what pyproject.toml asks for, with hashes
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-strip-extras --no-header --python-version 3.11 \
@@ -81,7 +81,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
-.PHONY: mosquitto postgresql chromium docs
+.PHONY: mosquitto postgresql chromium prometheus docs
 mosquitto:
 	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || { \
 		echo "installing mosquitto through the system's package manager"; $(call install,mosquitto mosquitto-clients); }
@@ -97,6 +97,10 @@ chromium:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
 		echo "installing chromium through the system's package manager, for the tests of the report"; \
 		{ $(call install,chromium); } || echo "chromium cannot be installed here: tests/browser will be skipped"; }
+
+prometheus:
+	@{ command -v promtool && command -v prometheus; } >/dev/null || { \
+		echo "installing prometheus through the system's package manager, for the tests of metrics"; $(call install,prometheus); }
 
 # The tests and the demonstration start brokers and databases of their own on free ports; those of the packages are not needed running.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)

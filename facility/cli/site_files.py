@@ -17,6 +17,8 @@ def check(
     acl: Annotated[bool, typer.Option("--acl", help="print who may do what on the broker, as Mosquitto's acl_file")] = False,
     broker_conf: Annotated[bool, typer.Option("--broker-conf", help="print a mosquitto.conf for the site")] = False,
     unit: Annotated[bool, typer.Option("--unit", help="print a systemd unit that runs the site")] = False,
+    dashboard: Annotated[bool, typer.Option("--dashboard", help="print a Grafana dashboard of what `run --metrics` serves")] = False,
+    alert_rules: Annotated[bool, typer.Option("--alert-rules", help="print Prometheus alert rules of what `run --metrics` serves")] = False,
     listen: Annotated[
         str | None, typer.Option(metavar="TIME", help="hold what the broker says for so long against the file, such as 60s")
     ] = None,
@@ -35,6 +37,8 @@ def check(
         acl=acl,
         broker_conf=broker_conf,
         unit=unit,
+        dashboard=dashboard,
+        alert_rules=alert_rules,
         as_json=json,
         listen=listen,
         broker=broker,

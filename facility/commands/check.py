@@ -23,6 +23,8 @@ def run_check(
     acl: bool = False,
     broker_conf: bool = False,
     unit: bool = False,
+    dashboard: bool = False,
+    alert_rules: bool = False,
     as_json: bool = False,
     listen: str | None = None,
     broker: str | None = None,
@@ -34,9 +36,15 @@ def run_check(
     if schema:
         print(json.dumps(site_schema(), indent=2))
         return 0
-    if site_file is None and not asyncapi:
-        raise InputError(Fault("facility check", "no site file given", "name one, or ask for --schema or --asyncapi"))
+    if site_file is None and not (asyncapi or dashboard or alert_rules):
+        remedy = "name one, or ask for --schema, --asyncapi, --dashboard or --alert-rules"
+        raise InputError(Fault("facility check", "no site file given", remedy))
     site = load_site(site_file, settings) if site_file is not None else None
+    if dashboard or alert_rules:
+        from facility.metrics import shipped
+
+        print(shipped.dashboard_json() if dashboard else shipped.alert_rules())
+        return 0
     if asyncapi:
         from facility.bus.topics import asyncapi as document
         from facility.dsx.channels import described

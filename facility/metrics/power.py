@@ -66,12 +66,11 @@ def _feeders(told: Figures, families: Families) -> Iterator[Metric]:
     most = {it.name: it.worst_kw for it in carriers(site) if it.rule == "feeder"}
     yield by_feeder("feeder_worst_power_limit_watts", "The most that a feeder may carry at worst.", most)
     backed = [it for it in carriers(site) if it.rule == "redundancy"]
-    if backed:
-        says = "Power of feeders that back each other where every GPU draws the highest cap that may be in force on it."
-        rows: Iterable[Row] = (((it.name,), _w(it.load_kw(worst) if worst else None)) for it in backed)
-        yield families.gauge("feeder_group_worst_power_watts", says, rows, groups)
-        limit = "The most that feeders that back each other may carry at worst: without the largest of them the others carry it all."
-        yield families.gauge("feeder_group_worst_power_limit_watts", limit, (((it.name,), _w(it.worst_kw)) for it in backed), groups)
+    says = "Power of feeders that back each other where every GPU draws the highest cap that may be in force on it."
+    loads: Iterable[Row] = (((it.name,), _w(it.load_kw(worst))) for it in backed if worst)
+    yield families.gauge("feeder_group_worst_power_watts", says, loads, groups)
+    limit = "The most that feeders that back each other may carry at worst: without the largest of them the others carry it all."
+    yield families.gauge("feeder_group_worst_power_limit_watts", limit, (((it.name,), _w(it.worst_kw)) for it in backed), groups)
 
 
 def _pools(told: Figures, families: Families) -> Iterator[Metric]:
