@@ -19,7 +19,7 @@ from models.compile import Compiled
 from models.horizon import Floats
 from models.solving.program import Program
 
-REAL = ("tests.processes", "tests.postgres")
+REAL = ("tests.processes", "tests.postgres", "tests.prometheus")
 """A file of tests that imports one of these starts processes and looks at the time."""
 
 

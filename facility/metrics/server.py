@@ -30,6 +30,7 @@ LOOK_S = 0.25
 """How often who has had his time is looked for."""
 AGAIN_S = 1.0
 """How long an address that is in use is left alone."""
+CLOSING_S = 1.0
 PLAIN = "text/plain; charset=utf-8"
 PATHS = "/metrics /healthz /readyz"
 
@@ -52,9 +53,7 @@ class Server:
     def close(self) -> None:
         """Serve nobody any more; who is being served ends with the process."""
         self._over.set()
-        if self._http is not None:
-            self._http.shutdown()
-        self._thread.join(AGAIN_S)
+        self._thread.join(CLOSING_S)
 
     @property
     def port(self) -> int | None:
@@ -75,7 +74,9 @@ class Server:
             with self._http:
                 self._bound.set()
                 log.info("metrics at http://%s/metrics", Address(self._address.host, self._http.server_address[1]))
-                self._http.serve_forever(LOOK_S)
+                while not self._over.is_set():
+                    self._http.handle_request()
+                    self._http.cut_off()
             return
 
 
@@ -84,7 +85,7 @@ class _Http(ThreadingMixIn, TCPServer):
 
     daemon_threads, block_on_close = True, False
     allow_reuse_address = True
-    request_queue_size = MOST
+    request_queue_size, timeout = MOST, LOOK_S
     server_address: tuple[str, int]
 
     def __init__(self, address: Address, show: Show, page: Page, elapsed_s: Callable[[], float]) -> None:
@@ -112,8 +113,8 @@ class _Http(ThreadingMixIn, TCPServer):
             self._since.pop(request, None)
         super().shutdown_request(request)
 
-    def service_actions(self) -> None:
-        """Cut off who has had his time; called every now and then."""
+    def cut_off(self) -> None:
+        """Cut off who has had his time."""
         now_s = self._elapsed_s()
         with self._lock:
             late = [connection for connection, since_s in self._since.items() if now_s - since_s > LONGEST_S]
