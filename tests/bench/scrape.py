@@ -1,10 +1,11 @@
 """Scrape: what a page of metrics of a very large site costs, from the loop's copy to the last byte over HTTP.
 
-    python -m tests.bench.scrape [--pools 1000]
+    python -m tests.bench.scrape [--pools 1000] [--loop 200]
 
 A daemon in this process with that many pools, each on a feeder of its own, twenty to a hall; every sensor has told a reading, fallback caps are in
 force and agents have reported them. Told are how many series there are, how long the loop is held up to hand its figures over, how long one page
-takes from the request to its last byte where it has to be made, plain and compressed, and where it was made for somebody else a moment before.
+takes from the request to its last byte where it has to be made, plain and compressed, and where it was made for somebody else a moment before;
+and, at a site of `--loop` pools, how long its loop takes to come round, alone and while `SCRAPERS` ask again and again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -38,6 +40,8 @@ from tests.processes import until
 
 A_HALL = 20
 TIMES = 5
+SCRAPERS = 50
+ROUNDS, PAUSE_S = 100, 0.02
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,38 @@ class Large:
             body = connection.getresponse().read()
         return time.perf_counter() - began, body
 
+    def rounds(self) -> list[float]:
+        """How long the loop took each time it came round, s; a twentieth of a second passes from one to the next."""
+        took_s = []
+        for i in range(ROUNDS):
+            self.clock.advance(0.05)
+            if i % 20 == 0:
+                self._tell()
+                self.attend()
+            began = time.perf_counter()
+            self.daemon.attend(0.0)
+            self.show.look(self.daemon)
+            took_s.append(time.perf_counter() - began)
+            time.sleep(PAUSE_S)
+        return sorted(took_s)
+
+    @contextmanager
+    def scraped(self) -> Iterator[None]:
+        """`SCRAPERS` ask again and again."""
+        over = threading.Event()
+
+        def scrape() -> None:
+            while not over.is_set():
+                self.ask()
+
+        scrapers = [threading.Thread(target=scrape) for _ in range(SCRAPERS)]
+        for scraper in scrapers:
+            scraper.start()
+        yield
+        over.set()
+        for scraper in scrapers:
+            scraper.join()
+
     def _tell(self) -> None:
         root, at_ms = f"facility/v1/{self.site.id}", int(self.clock.now().timestamp() * 1000)
         for hall in self.site.halls:
@@ -171,12 +207,21 @@ def measured(made: Large) -> Measured:
 def main() -> int:
     parser = argparse.ArgumentParser(description="what a page of metrics of a very large site costs")
     parser.add_argument("--pools", type=int, default=1000)
-    with large(parser.parse_args().pools) as made:
+    parser.add_argument("--loop", type=int, default=200)
+    asked = parser.parse_args()
+    with large(asked.pools) as made:
         told = measured(made)
+    with large(asked.loop) as made:
+        alone_s = made.rounds()
+        with made.scraped():
+            amid_s = made.rounds()
     print(f"{told.series:,} series, {told.bytes / 1e6:.1f} MB; medians of {TIMES}:")
     print(f"the loop hands its figures over in {1000 * told.handed_over_s:.1f} ms, once a second at most")
     print(f"a page is made and read in {told.plain_s:.3f} s, {told.computing_s:.3f} s of them computing")
     print(f"compressed in {told.compressed_s:.3f} s; one that was made already in {told.again_s:.3f} s")
+    for how, took_s in (("alone", alone_s), (f"amid {SCRAPERS} scrapers", amid_s)):
+        ms = [1000 * took_s[int(share * (ROUNDS - 1))] for share in (0.5, 0.99, 1.0)]
+        print(f"the loop comes round {how} in {ms[0]:.1f} ms, 99 % in {ms[1]:.1f} ms, at most {ms[2]:.1f} ms")
     return 0
 
 
