@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from facility.bus.interface import Bus
@@ -60,7 +61,7 @@ class Figures:
     most: Mapping[str, Caps]
     charging_kw: Mapping[str, float]
     fallback_w: Mapping[str, int]
-    rising: frozenset[str]
+    rising: AbstractSet[str]
     plan: Planned | None
     cuts: Mapping[str, int]
     sensors: int
@@ -94,11 +95,11 @@ def _gathered(rooms: Rooms, now: datetime, daemon: Daemon, bus: Bus, sums: Sums,
         price_per_mwh=price_per_mwh,
         outcome=governor.outcome,
         wanted=governor.in_force,
-        sent=None if governor.in_force is None else actuator.as_sent(governor.in_force),
+        sent=None if governor.in_force is None else replace(actuator.as_sent(governor.in_force), batteries=actuator.batteries),
         most={pool: actuator.in_force.most(pool) for pool in here.site.pools},
         charging_kw=actuator.in_force.charging_kw,
         fallback_w=actuator.in_force.fallback_w,
-        rising=frozenset(actuator.waiting),
+        rising=here.site.pools.keys() & actuator.waiting,
         plan=_planned(governor.plan) if governor.outcome.mode in {"NORMAL", "HOLD"} else None,
         cuts=Counter(cut.place.name.split()[0] for cut in governor.cuts),
         sensors=rooms.watch.sensors,

@@ -113,7 +113,7 @@ def _stores(told: Figures, families: Families) -> Iterator[Metric]:
     site, snapshot = told.here.site, told.here.snapshot
     cooling = (((name,), _w(snapshot.cooling_kw.get(name))) for name in site.cooling_plants)
     yield families.gauge("cooling_power_watts", "Electric power of a cooling plant, as measured.", cooling, ("plant",))
-    orders = {} if told.wanted is None else {order.battery: order.power_kw for order in told.wanted.batteries}
+    orders = {} if told.sent is None else {order.battery: order.power_kw for order in told.sent.batteries}
     label = ("battery",)
     energy = (((name,), _j(snapshot.battery_kwh.get(name))) for name in site.batteries)
     yield families.gauge("battery_energy_joules", "Energy stored in a battery, as measured, or the least that may be left since.", energy, label)

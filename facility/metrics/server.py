@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 
+from facility.daemon.faults import Faults
 from facility.metrics.address import Address
 from facility.metrics.page import Page
 from facility.metrics.show import Show
@@ -90,6 +91,7 @@ class _Http(ThreadingMixIn, TCPServer):
 
     def __init__(self, address: Address, show: Show, page: Page, elapsed_s: Callable[[], float]) -> None:
         self.show, self.page, self._elapsed_s = show, page, elapsed_s
+        self.faults = Faults()
         self._since: dict[socket.socket, float] = {}
         self._lock = threading.Lock()
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -139,9 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
         show = self.server.show
         match self.path.partition("?")[0]:
             case "/metrics":
-                text = self.server.page.text(self.headers.get("Accept", ""))
-                packed = "gzip" in self.headers.get("Accept-Encoding", "")
-                self._say(HTTPStatus.OK, text.content_type, text.compressed if packed else text.plain, packed=packed)
+                self._tell()
             case "/healthz":
                 lives = show.lives
                 self._say(_status(lives), PLAIN, b"alive\n" if lives else f"the loop stands still for {show.silent_s:.0f} s\n".encode())
@@ -156,6 +156,16 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the signature is the library's
         """Log who asked, where somebody wants to know."""
         log.debug(format, *args)
+
+    def _tell(self) -> None:
+        try:
+            text = self.server.page.text(self.headers.get("Accept", ""))
+        except Exception as error:
+            self.server.faults.note(error, "a page of metrics")
+            self._say(HTTPStatus.INTERNAL_SERVER_ERROR, PLAIN, b"a fault of the service: see its log\n")
+            return
+        packed = "gzip" in self.headers.get("Accept-Encoding", "")
+        self._say(HTTPStatus.OK, text.content_type, text.compressed if packed else text.plain, packed=packed)
 
     def _say(self, status: HTTPStatus, content_type: str, body: bytes, *, packed: bool = False) -> None:
         self.send_response(status)

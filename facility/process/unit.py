@@ -27,6 +27,7 @@ def unit(site: Site, site_file: str | Path, settings: Sequence[str] = ()) -> str
 # Before the first start:   useradd --system facility
 #                           systemctl daemon-reload && systemctl enable --now facility-{site.id}
 # A changed site file:      systemctl reload facility-{site.id}
+# Metrics for Prometheus:   --metrics 9464 at the end of ExecStart, and /healthz and /readyz there
 # Two of which one waits:   the same file as facility-{site.id}-spare.service, and --standby at the end of ExecStart of both
 [Unit]
 Description=Power of {_plain(site.name)}

@@ -169,8 +169,8 @@ def test_a_site_with_every_kind_of_gear_is_told_before_any_plan(tmp_path: Path) 
     groups = {dict(labels)["group"]: value for (name, labels), value in told.items() if name == "facility_feeder_group_worst_power_watts"}
     limits = {dict(labels)["group"]: value for (name, labels), value in told.items() if name == "facility_feeder_group_worst_power_limit_watts"}
     assert groups.keys() == limits.keys() == {feeder.redundancy_group for feeder in made.site.feeders.values()} - {None}
-    names = {name for name, _ in told}
-    assert {"facility_battery_capacity_joules", "facility_hall_temperature_allowable_max_celsius", "facility_pool_cap_sent_watts"} <= names
+    names = {name.removeprefix("facility_") for name, _ in told}
+    assert {"battery_power_ordered_watts", "battery_capacity_joules", "hall_temperature_allowable_max_celsius", "pool_cap_sent_watts"} <= names
     assert told["facility_mode", frozenset({("facility_mode", "SAFE")})] == 1
 
 

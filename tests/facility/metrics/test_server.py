@@ -178,6 +178,16 @@ def test_nonsense_is_answered_with_what_is_wrong(ready: Served) -> None:
     assert ready.ask("/healthz")[0].status == 200
 
 
+def test_a_page_that_cannot_be_made_is_an_answer_and_is_logged_once(
+    ready: Served, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room.Page, "metrics", None)
+    answers = [ready.ask("/metrics") for _ in range(3)]
+    assert {(answer.status, body) for answer, body in answers} == {(500, b"a fault of the service: see its log\n")}
+    assert caplog.text.count("a fault in a page of metrics") == 1
+    assert ready.ask("/healthz")[0].status == 200
+
+
 def test_an_address_in_use_is_tried_until_it_is_free(ready: Served, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "AGAIN_S", 0.05)
     port = free_port()
