@@ -10,6 +10,7 @@
 | guard | meters against limits, without a solver | sending | a decision as messages, past a gate |
 | knowledge | what is known now | ledger | what was used of what is rationed |
 | holding | what holds without a plan | situation | what is known and commanded at an instant |
+| tally | what happened so far, counted | | |
 
 Imports go down this list.
 """

@@ -39,17 +39,20 @@ from tests.facility.test_daemon import NOW, SITE
 from tests.processes import until
 
 A_HALL = 20
-TIMES = 5
+TIMES = 9
 SCRAPERS = 50
 ROUNDS, PAUSE_S = 100, 0.02
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Medians of `TIMES`, s; `bytes` of a page as it is, `computing_s` what it takes of a processor to make, send and read it."""
+    """Medians of `TIMES`, s; `bytes` of a page as it is, `computing_s` what it takes of a processor to make, send and read it, `best_s` the
+    shortest that it took where the machine has other things to do.
+    """
 
     series: int
     bytes: int
+    best_s: float
     handed_over_s: float
     plain_s: float
     computing_s: float
@@ -201,7 +204,7 @@ def measured(made: Large) -> Measured:
     compressed = [anew(Accept_Encoding="gzip") for _ in range(TIMES)]
     series = sum(not line.startswith(b"#") for line in page.splitlines())
     every = (handed_over_s, [it[0] for it in plain], [it[1] for it in plain], [it[0] for it in compressed], again_s)
-    return Measured(series, len(page), *(median(times) for times in every))
+    return Measured(series, len(page), min(took_s for took_s, _ in plain), *(median(times) for times in every))
 
 
 def main() -> int:
@@ -217,7 +220,7 @@ def main() -> int:
             amid_s = made.rounds()
     print(f"{told.series:,} series, {told.bytes / 1e6:.1f} MB; medians of {TIMES}:")
     print(f"the loop hands its figures over in {1000 * told.handed_over_s:.1f} ms, once a second at most")
-    print(f"a page is made and read in {told.plain_s:.3f} s, {told.computing_s:.3f} s of them computing")
+    print(f"a page is made and read in {told.plain_s:.3f} s, at best {told.best_s:.3f} s, {told.computing_s:.3f} s of them computing")
     print(f"compressed in {told.compressed_s:.3f} s; one that was made already in {told.again_s:.3f} s")
     for how, took_s in (("alone", alone_s), (f"amid {SCRAPERS} scrapers", amid_s)):
         ms = [1000 * took_s[int(share * (ROUNDS - 1))] for share in (0.5, 0.99, 1.0)]
