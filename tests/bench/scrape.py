@@ -46,7 +46,7 @@ ROUNDS, PAUSE_S = 100, 0.02
 
 @dataclass(frozen=True)
 class Measured:
-    """Medians of `TIMES`, s; `bytes` of a page as it is, `computing_s` what it takes of a processor to make, send and read it, `best_s` the
+    """Medians, s; `bytes` of a page as it is, `computing_s` what it takes of a processor to make, send and read it, `best_s` the
     shortest that it took where the machine has other things to do.
     """
 
@@ -189,8 +189,8 @@ def large(pools: int) -> Iterator[Large]:
         yield made
 
 
-def measured(made: Large) -> Measured:
-    handed_over_s = [made.hand_over() for _ in range(TIMES)]
+def measured(made: Large, times: int = TIMES) -> Measured:
+    handed_over_s = [made.hand_over() for _ in range(times)]
     _, page = made.ask()
 
     def anew(**headers: str) -> tuple[float, float]:
@@ -199,12 +199,12 @@ def measured(made: Large) -> Measured:
         took_s, _ = made.ask(**headers)
         return took_s, time.process_time() - began
 
-    plain = [anew() for _ in range(TIMES)]
-    again_s = [made.ask()[0] for _ in range(TIMES)]
-    compressed = [anew(Accept_Encoding="gzip") for _ in range(TIMES)]
+    plain = [anew() for _ in range(times)]
+    again_s = [made.ask()[0] for _ in range(times)]
+    compressed = [anew(Accept_Encoding="gzip") for _ in range(times)]
     series = sum(not line.startswith(b"#") for line in page.splitlines())
     every = (handed_over_s, [it[0] for it in plain], [it[1] for it in plain], [it[0] for it in compressed], again_s)
-    return Measured(series, len(page), min(took_s for took_s, _ in plain), *(median(times) for times in every))
+    return Measured(series, len(page), min(took_s for took_s, _ in plain), *(median(each) for each in every))
 
 
 def main() -> int:
