@@ -12,8 +12,8 @@ import numpy as np
 
 from facility.durations import parse_instant
 from facility.errors import Fault, InputError
-from facility.limits import WORDS, rounded, told
-from facility.overrides.arbitrate import bounds
+from facility.limits import WORDS, rounded, sentence, told
+from facility.overrides.arbitrate import Bounds, bounds
 from facility.planner import Planned
 from facility.reasons import caps_reason, job_reason, pool_reason
 from models.breach import CONTRACT, TINY
@@ -26,6 +26,8 @@ from models.work.job import Job
 MOST_REMEDIES = 4
 """Limits that are tried, those that cost most first; each is a solve."""
 LATER_H = 1.0
+LIMIT, GRID_LIMITS = "limit", "grid.limits"
+"""What asks for the import limit, and its family."""
 
 EASED = {
     "plant_kwh": "kWh less above a rating or a hall's band",
@@ -64,7 +66,7 @@ class Explanation:
     """Sentences, limits (the dearest first) and remedies (the one that saves most for the least change first)."""
 
     asked: str
-    kind: Literal["job", "pool", "contract", "time"]
+    kind: Literal["job", "pool", "contract", "limit", "time"]
     says: tuple[str, ...]
     limits: tuple[Binding, ...]
     remedies: tuple[Cure, ...]
@@ -75,7 +77,7 @@ class Explanation:
 
 
 def explain(planned: Planned, asked: str, budget_s: float) -> Explanation:
-    """Why `asked`, the id of a job, a pool or a contract or an instant, is as it is; InputError where it is none of them."""
+    """Why `asked` is as it is: the id of a job, a pool or a contract, `limit` or an instant; InputError where it is none of them."""
     plan, site = planned.decided.plan, planned.site
     jobs = {job.id: len(plan.problem.firms) + i for i, job in enumerate(plan.problem.jobs)}
     if asked in jobs:
@@ -87,6 +89,8 @@ def explain(planned: Planned, asked: str, budget_s: float) -> Explanation:
     if any(out.id == asked for out in planned.left_out):
         says = next(out.reason for out in planned.left_out if out.id == asked)
         return Explanation(asked, "job", (says,), (), ())
+    if asked == LIMIT:
+        return _of_limit(planned, budget_s)
     return _of_time(planned, asked, _step(planned, asked, [*jobs, *site.pools, *site.contracts]), budget_s)
 
 
@@ -94,7 +98,7 @@ def _of_job(planned: Planned, asked: str, w: int, budget_s: float) -> Explanatio
     plan, site, edges = planned.decided.plan, planned.site, planned.edges
     job = plan.problem.workloads[w]
     assert isinstance(job, Job)
-    says = [job_reason(plan, bounds(site, (), edges[0], edges), w, edges, site)]
+    says = [job_reason(plan, _commanded(planned), w, edges, site)]
     window = np.flatnonzero(plan.problem.cells.share[w])
     if not len(window):
         return Explanation(asked, "job", tuple(says), (), ())
@@ -109,9 +113,10 @@ def _of_job(planned: Planned, asked: str, w: int, budget_s: float) -> Explanatio
 
 
 def _of_pool(planned: Planned, asked: str, budget_s: float) -> Explanation:
-    plan, site, edges = planned.decided.plan, planned.site, planned.edges
+    plan, commanded = planned.decided.plan, _commanded(planned)
     costs, told_, steps = _low_caps(planned, plan.problem.cells.pools.get(asked, []))
-    told_ = told_ or [pool_reason(plan, bounds(site, (), edges[0], edges), asked, site.currency)]
+    if not told_ or asked in commanded.reasons:
+        told_ = [pool_reason(plan, commanded, asked, planned.site.currency), *told_]
     return Explanation(asked, "pool", tuple(told_), _bindings(planned, costs), _remedies(planned, costs, steps, budget_s))
 
 
@@ -169,6 +174,30 @@ def _of_time(planned: Planned, asked: str, t: int, budget_s: float) -> Explanati
     held = [w for w in waiting if plan.account.work_gpu_h[w, :t].sum() < plan.problem.jobs[w - first].work_gpu_h - TINY]
     says += [f"{len(held)} of {len(plan.problem.jobs)} jobs wait"] if held else []
     return Explanation(asked, "time", tuple(says), _bindings(planned, costs), _remedies(planned, costs, range(t, t + 1), budget_s))
+
+
+def _of_limit(planned: Planned, budget_s: float) -> Explanation:
+    """The import limit: when it binds, what it costs, and what more of it would have saved."""
+    plan, edges = planned.decided.plan, planned.edges
+    price = next((p for p in plan.marginal if p.family == GRID_LIMITS), None)
+    if price is None or not (price.saved > TINY).any():
+        left_kw = np.asarray(plan.problem.grid.limit_kw) - plan.account.import_kw
+        t = int(left_kw.argmin())
+        says = f"the import limit costs nothing: at least {rounded(float(left_kw[t]))} kW are left below it, from {_instant(edges[t])} on"
+        return Explanation(LIMIT, "limit", (says,), (), ())
+    binds = np.flatnonzero(price.saved > TINY)
+    most = int(max(binds, key=lambda t: price.saved[t] / plan.problem.horizon.h[t]))
+    dearest = price.saved[most] / plan.problem.horizon.h[most]
+    first, last, currency = int(binds[0]), int(binds[-1]), planned.site.currency
+    when = f"it binds in {len(binds)} of {len(edges) - 1} steps from {_instant(edges[first])} to {_instant(edges[last + 1])}"
+    worth = f"most from {_instant(edges[most])}, where 1 kW of it is worth {rounded(float(dearest))} {currency} an hour"
+    costs = {Cause(price.family, price.asset): price.total}
+    found = _remedies(planned, costs, range(first, last + 1), budget_s)
+    return Explanation(LIMIT, "limit", (sentence(price, currency), f"{when}, {worth}"), _bindings(planned, costs), found)
+
+
+def _commanded(planned: Planned) -> Bounds:
+    return planned.commanded or bounds(planned.site, (), planned.edges[0], planned.edges)
 
 
 def _bindings(planned: Planned, costs: dict[Cause, float]) -> tuple[Binding, ...]:

@@ -50,6 +50,8 @@ class Planned:
     assumed: tuple[str, ...]
     events: tuple[Event, ...] = ()
     """Those that ask anything of the plan's steps."""
+    commanded: Bounds | None = None
+    """What people command in them; None: nobody commands anything."""
 
     @property
     def edges(self) -> Edges:

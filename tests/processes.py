@@ -208,10 +208,23 @@ class House:
         return ScaledClock(*parse_epoch(self.epoch), self.speed).now()
 
     def solver(self) -> int:
-        """The process in which the daemon solves; it has no other."""
-        parent = {int(p.parent.name): p.read_text().rpartition(")")[2].split()[:2] for p in Path("/proc").glob("[0-9]*/stat")}
-        (solver,) = [pid for pid, (state, of) in parent.items() if int(of) == self.daemon.pid and state != "Z"]
+        """The process in which the daemon solves its plans."""
+        (solver,) = self._serving("models.solving.serve")
         return solver
+
+    def thinker(self) -> int | None:
+        """The process in which the daemon thinks over what people ask; None where there is none at present."""
+        return next(iter(self._serving("facility.daemon.answering.thinking.serve")), None)
+
+    def _serving(self, module: str) -> list[int]:
+        """The daemon's children that live and serve so."""
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                state, of = stat.read_text().rpartition(")")[2].split()[:2]
+                if int(of) == self.daemon.pid and state != "Z" and module in (stat.parent / "cmdline").read_text():
+                    found.append(int(stat.parent.name))
+        return found
 
     def resident_kb(self) -> int:
         """The most memory that the daemon has had so far, kB; its solver's not counted."""

@@ -70,6 +70,10 @@ TABLE = (
     Topic("override_clear", "override/{target}/clear", "in", 1, False, m.OverrideClear, "the end of an override"),
     Topic("override_result", "override/{target}/result", "out", 1, False, m.OverrideResult, "the answer, always"),
     Topic("override_state", "override/{target}/state", "out", 1, True, m.OverrideState, "what is in force now"),
+    Topic("whatif_set", "whatif/{question}/set", "in", 1, False, m.WhatIfSet, "what would an override do; refused when retained"),
+    Topic("whatif_result", "whatif/{question}/result", "out", 1, False, m.WhatIfResult, "the answer, always"),
+    Topic("why_set", "why/{question}/set", "in", 1, False, m.WhySet, "why is something as it is; refused when retained"),
+    Topic("why_result", "why/{question}/result", "out", 1, False, m.WhyResult, "the answer, always"),
     Topic("plan", "plan/current", "out", 1, True, m.PlanCurrent, "the plan in force"),
     Topic("quality", "quality/current", "out", 1, True, m.Quality, "which sensors are not believed, since when, and why"),
     Topic("status", "svc/{instance}/status", "out", 1, True, m.Status, "mode, cycle and heartbeat; also the last will"),
@@ -88,6 +92,7 @@ TARGET_LEVELS = ("+", "+/+", "+/+/+")
 ABOUT = {
     "asset": "what the point belongs to",
     "asset_type": "kind of asset, such as pool, feeder, meter",
+    "question": "id of the question, by which the asker knows the answer",
     "target": "site, hall/{id}, pool/{hall}/{id}, job/{id} or grid/{feed}",
 }
 
@@ -188,6 +193,14 @@ class Topics:
     def override(self, target: str, what: Literal["set", "clear", "result", "state"]) -> str:
         """Build a topic of a target's overrides."""
         return self.of(f"override_{what}", target=target)
+
+    def whatif(self, question: str, what: Literal["set", "result"]) -> str:
+        """Build a topic of a question what an override would do."""
+        return self.of(f"whatif_{what}", question=question)
+
+    def why(self, question: str, what: Literal["set", "result"]) -> str:
+        """Build a topic of a question why something is as it is."""
+        return self.of(f"why_{what}", question=question)
 
     def plan(self) -> str:
         """Build the topic of the plan in force."""

@@ -28,7 +28,7 @@ COMMANDS = (
     *(planning.plan, planning.backtest, planning.sweep, planning.compare),
     *(site_files.check, site_files.fit),
     *(running.run, running.demo),
-    *(people.override, people.status, people.tail, people.alarms, people.audit, people.history),
+    *(people.override, people.why, people.status, people.tail, people.alarms, people.audit, people.history),
     *(journals.replay, journals.backup, journals.restore),
 )
 """In the order of `facility --help`."""

@@ -10,6 +10,8 @@ import typer
 
 from facility.cli.options import Broker, By, Json, KeyFile, Settings, SiteFile
 
+Within = Annotated[str, typer.Option(metavar="TIME", help="how long to wait for the answer to a question")]
+
 
 def override(
     site: SiteFile,
@@ -28,15 +30,35 @@ def override(
     key_file: KeyFile = None,
     reason: Annotated[str, typer.Option(help="why")] = "",
     id_: Annotated[str | None, typer.Option("--id", help="the override to clear")] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="say what it would do: costs, caps, jobs, contracts; nothing is commanded")] = False,
+    within: Within = "10s",
     broker: Broker = None,
     settings: Settings = None,
     json: Json = False,
 ) -> None:
-    """Overrule the daemon, take it back, or list what is in force."""
+    """Overrule the daemon, take it back, list what is in force, or see before what it would do."""
     from facility.commands.override import Command, run_override
 
-    command = Command(action, target, kind, value, ttl, priority, by or os.environ.get("USER") or "operator", reason, id_, key_file)
+    name, preview_s = by or os.environ.get("USER") or "operator", _within_s(within) if preview else None
+    command = Command(action, target, kind, value, ttl, priority, name, reason, id_, key_file, preview_s)
     raise typer.Exit(run_override(site, tuple(settings or ()), command, broker, as_json=json))
+
+
+def why(
+    site: SiteFile,
+    about: Annotated[str, typer.Argument(help="job/ID, pool/HALL/ID, contract/ID, limit (of import) or an instant", show_default=False)],
+    within: Within = "10s",
+    by: By = None,
+    key_file: KeyFile = None,
+    broker: Broker = None,
+    settings: Settings = None,
+    json: Json = False,
+) -> None:
+    """Ask the daemon why its plan is so: what binds, what that costs, and the cheapest remedy."""
+    from facility.commands.why import Asked, run_why
+
+    asked = Asked(about, _within_s(within), by or os.environ.get("USER") or "operator", key_file)
+    raise typer.Exit(run_why(site, tuple(settings or ()), asked, broker, as_json=json))
 
 
 def status(site: SiteFile, broker: Broker = None, settings: Settings = None, json: Json = False) -> None:
@@ -117,3 +139,14 @@ def history(
     from facility.commands.history import Span, run_history
 
     raise typer.Exit(run_history(site, tuple(settings or ()), place, points, Span(start, end, last, every), out, as_json=json))
+
+
+def _within_s(told: str) -> float:
+    """How long an answer is waited for, s. Raises InputError."""
+    from facility.durations import parse_duration
+    from facility.errors import Fault, InputError
+
+    seconds = parse_duration(told, "--within").total_seconds()
+    if not 0 < seconds <= 120:
+        raise InputError(Fault("--within", f"{told!r}", "give up to 2 min, such as 10s"))
+    return seconds

@@ -16,7 +16,7 @@ import msgspec
 from facility.alarms.rates import GOAL_A_DAY, GOAL_MEAN, MOST_IN_TEN_MINUTES, Rates, rates
 from facility.bus.broker import Broker, reach
 from facility.bus.interface import Message
-from facility.bus.messages import Alarm, AlarmShelve, AlarmUnshelve, Rejected, decode, encode
+from facility.bus.messages import Alarm, AlarmShelve, AlarmUnshelve, OverrideResult, Rejected, decode, encode
 from facility.bus.signing import read_key, signed
 from facility.bus.topics import Topics
 from facility.commands.audit import beginning, said
@@ -164,7 +164,7 @@ def _ask(site: Site, at: Broker, request: Request, *, as_json: bool) -> int:
         raise InputError(Fault(f"alarms {request.action}", str(error), "see `facility alarms --help`")) from None
     if request.key_file is not None:
         told = signed(read_key(request.key_file, "--key-file"), topic, told, datetime.now(UTC))
-    result = answer(at, site.id, Message(topic, encode(told), qos=1), topics.alarm(request.alarm, "result"), told.id)
+    result = answer(at, site.id, Message(topic, encode(told), qos=1), topics.alarm(request.alarm, "result"), told.id, OverrideResult)
     if result is None:
         return 3
     if as_json:

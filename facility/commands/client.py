@@ -10,12 +10,15 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeVar
 
 from facility.bus.broker import Broker
 from facility.bus.interface import Message
-from facility.bus.messages import OverrideResult, Rejected, decode
+from facility.bus.messages import OverrideResult, Rejected, WhatIfResult, WhyResult, decode
 from facility.bus.mqtt import MqttBus
 from facility.errors import Fault, InputError
+
+R = TypeVar("R", OverrideResult, WhatIfResult, WhyResult)
 
 CONNECT_S = 5.0
 ANSWER_S = 5.0
@@ -53,19 +56,21 @@ def interruptible() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def answer(broker: Broker, site_id: str, request: Message, result_topic: str, request_id: str) -> OverrideResult | None:
+def answer(
+    broker: Broker, site_id: str, request: Message, result_topic: str, request_id: str, kind: type[R], within_s: float = ANSWER_S
+) -> R | None:
     """Send `request` and wait for the daemon's result on it; None, and a sentence to the user, where none comes in time."""
     with visit(broker) as bus:
         bus.subscribe(result_topic, qos=1)
         bus.publish(request)
-        for message in heard(bus, ANSWER_S):
+        for message in heard(bus, within_s):
             try:
-                result = decode(message.payload, OverrideResult)
+                result = decode(message.payload, kind)
             except Rejected:
                 continue
             if result.id == request_id:
                 return result
-    print(f"facility: no answer within {ANSWER_S:g} s: no daemon runs {site_id} on this broker, or it may not hear you", file=sys.stderr)
+    print(f"facility: no answer within {within_s:g} s: no daemon runs {site_id} on this broker, or it may not hear you", file=sys.stderr)
     return None
 
 

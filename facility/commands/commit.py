@@ -11,7 +11,7 @@ from pathlib import Path
 
 from facility.bus.broker import reach
 from facility.bus.interface import MAX_PAYLOAD_BYTES, Message
-from facility.bus.messages import PositionSet, Step, encode
+from facility.bus.messages import OverrideResult, PositionSet, Step, encode
 from facility.bus.signing import read_key, signed
 from facility.bus.topics import Topics
 from facility.commands.client import answer
@@ -42,7 +42,7 @@ def run_commit(planned: Planned, broker: str | None, by: str | None = None, key_
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise InputError(Fault("--commit", f"{len(request.points)} steps are more than one message holds", "give a longer --step"))
     message = Message(topics.position("set"), payload, qos=1)
-    result = answer(reach(site.bus, broker), site.id, message, topics.position("result"), request.id)
+    result = answer(reach(site.bus, broker), site.id, message, topics.position("result"), request.id, OverrideResult)
     if result is None:
         return FAULT
     print(f"commit: {result.status}: {result.reason}", file=sys.stderr)

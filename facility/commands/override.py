@@ -11,10 +11,11 @@ from pathlib import Path
 
 from facility.bus.broker import Broker, reach
 from facility.bus.interface import Message
-from facility.bus.messages import OverrideClear, OverrideResult, OverrideSet, OverrideState, Rejected, decode, encode
+from facility.bus.messages import Change, OverrideClear, OverrideResult, OverrideSet, OverrideState, Rejected, decode, encode
 from facility.bus.signing import read_key, signed
 from facility.bus.topics import Topics
 from facility.commands.client import answer, heard, visit
+from facility.commands.preview import run_preview
 from facility.commands.targets import complete
 from facility.config import load_site
 from facility.config.rules import nearest
@@ -40,20 +41,28 @@ class Command:
     reason: str
     id: str | None
     key_file: Path | None = None
+    preview_s: float | None = None
+    """How long to wait to be told what it would do; None: it is commanded."""
 
 
 def run_override(site_file: str, settings: tuple[str, ...], command: Command, broker: str | None, *, as_json: bool) -> int:
-    """Set, clear or list; 0 where the daemon does what was asked, 1 where it does not, 3 where it does not answer."""
+    """Set, clear, list, or ask what that would do; 0 where the daemon does what was asked, 1 where it does not, 3 where it does not answer."""
     site = load_site(site_file, settings)
     at = reach(site.bus, broker)
     match command.action:
         case "list":
             return _list(site, at, as_json=as_json)
         case "set":
-            return _ask(site, at, command, _set(command), as_json=as_json)
+            request = _set(command)
+            if command.preview_s is not None:
+                change = Change(kind=request.kind, value=request.value, priority=request.priority, ttl_s=request.ttl_s, target=_target(site, command))
+                return _preview(site, at, command, change, as_json=as_json)
+            return _ask(site, at, command, request, as_json=as_json)
         case "clear":
             if command.id is None or command.target is None:
                 raise InputError(Fault("override clear", "no target or no --id", "give both; `override SITE list` shows them"))
+            if command.preview_s is not None:
+                return _preview(site, at, command, Change(target=_target(site, command), clear=command.id), as_json=as_json)
             return _ask(site, at, command, OverrideClear(id=command.id, by=command.by, reason=command.reason), as_json=as_json)
         case other:
             raise InputError(Fault("override", f"{other!r} is not an action", "say set, clear or list"))
@@ -81,13 +90,24 @@ def _set(command: Command) -> OverrideSet:
 
 def _ask(site: Site, at: Broker, command: Command, request: OverrideSet | OverrideClear, *, as_json: bool) -> int:
     topics = Topics(site.bus.root, site.id)
-    target = complete(site, command.target or "", "override")
+    target = _target(site, command)
     topic = topics.override(target, "set" if isinstance(request, OverrideSet) else "clear")
     if command.key_file is not None:
         request = signed(read_key(command.key_file, "--key-file"), topic, request, datetime.now(UTC))
     message = Message(topic, encode(request), qos=1)
-    result = answer(at, site.id, message, topics.override(target, "result"), request.id)
+    result = answer(at, site.id, message, topics.override(target, "result"), request.id, OverrideResult)
     return 3 if result is None else _told(result, as_json=as_json)
+
+
+def _preview(site: Site, at: Broker, command: Command, change: Change, *, as_json: bool) -> int:
+    assert command.preview_s is not None
+    return run_preview(
+        site, at, change, by=command.by, reason=command.reason, within_s=command.preview_s, key_file=command.key_file, as_json=as_json
+    )
+
+
+def _target(site: Site, command: Command) -> str:
+    return complete(site, command.target or "", "override")
 
 
 def _told(result: OverrideResult, *, as_json: bool) -> int:

@@ -16,6 +16,7 @@ from facility.bus.broker import reach
 from facility.bus.mqtt import MqttBus
 from facility.clock import Clock, ScaledClock, SystemClock, parse_epoch
 from facility.config import load_site
+from facility.daemon.answering.thinking.beside import Beside
 from facility.daemon.loop import instance_name
 from facility.daemon.neighbours.pulse import last_will
 from facility.daemon.watchdog import STUCK
@@ -110,7 +111,9 @@ def run_daemon(site_file: str, settings: tuple[str, ...], options: Options) -> i
             read = replace(read, site=before)
             here.asked.reload.set()
         look = stack.enter_context(serving(here.metrics, bus, clock, instance, here.speed))
-        work = Work(read, Means(instance, bus, journal, clock, here.speed, solver, recorder, here.notify, look), here.reload)
+        thinker = stack.enter_context(closing(Beside()))
+        means = Means(instance, bus, journal, clock, here.speed, solver, recorder, here.notify, look, thinker=thinker)
+        work = Work(read, means, here.reload)
         log.info("running %s on %s as %s", site.id, here.read.broker.place, instance)
         if follows:
             log.warning("the process that ran before ended without a word")

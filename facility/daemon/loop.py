@@ -20,6 +20,7 @@ from typing import TypeVar
 
 from facility.bus.interface import Bus, Message
 from facility.clock import Clock, milliseconds
+from facility.daemon.answering.thinking.inquiry import Nobody, Thinker
 from facility.daemon.faults import Faults
 from facility.daemon.governor import Outcome
 from facility.daemon.neighbours.pulse import last_will
@@ -60,7 +61,7 @@ class Daemon:
 
     `planner` answers what a cycle asks, without the lock; without one it is `facility.daemon.question.answer`, and `solver_of` says where
     programs are solved: where that is a `models.solving.child`, a solver that hangs or dies ends its cycle in time, with the last plan.
-    All that is left to chance comes from `random`.
+    All that is left to chance comes from `random`. `thinker` thinks over what people ask; without one they are told that nobody does.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Daemon:
         history: Recorder | Nowhere | None = None,
         random: Random | None = None,
         tally: Tally | None = None,
+        thinker: Thinker | None = None,
     ) -> None:
         self._site, self._bus, self._journal, self._clock, self._instance = site, bus, journal, clock, instance
         self._planner = planner or partial(answer, solver_of=solver_of)
@@ -86,7 +88,7 @@ class Daemon:
         self._asked: Question | None = None
         self._asked_s, self._longest_s = 0.0, max(site.control.cycle_s, 2 * site.control.solver_budget_s)
         self._set_back, self._begins_s = SetBack(clock), math.inf
-        self._random, self.tally = random or Random(), tally or Tally()
+        self._random, self.tally, self._thinker = random or Random(), tally or Tally(), thinker or Nobody()
         self.faults = Faults()
         self._settle_in()
         self.wake: Callable[[], None] = lambda: None
@@ -95,7 +97,7 @@ class Daemon:
     def _settle_in(self) -> None:
         """Furnish the rooms with what the journal knows."""
         self.rooms = rooms(
-            self._site, self._bus, self._journal, self._clock, self._instance, self._history.note, self._random, self.tally
+            self._site, self._bus, self._journal, self._clock, self._instance, self._history.note, self._random, self.tally, self._thinker
         )  # fmt: skip
         self._reception = Reception(self._site, self.rooms, self._instance, self._wake)
         self.upkeep = Upkeep(
@@ -315,6 +317,7 @@ class Daemon:
     def _conclude(self, asked: Question, found: Decided | Undecided) -> None:
         """Follow what was found, or what goes on without it, and write it down."""
         known, governor = self.rooms.known, self.rooms.governor
+        self.rooms.questions.newest = asked
         if self.rooms.pulse.silent:  # since a while ago, or since it fell silent amid the solve
             found = Undecided(UNHEARD)
         known.ledger.count(self._clock.now(), governor.in_force)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from facility.daemon.governor import Governor
 from facility.daemon.knowledge import Knowledge
@@ -60,8 +61,28 @@ def ask(known: Knowledge, governor: Governor, position_kw: tuple[float | None, .
     return Question(edges, made, site, forecast, known.events, proposals, rentals, near_kw, unheard)
 
 
+def under(asked: Question, known: Knowledge, governor: Governor, proposals: Sequence[Proposal], now: datetime) -> Question:
+    """The same question where at `now` these proposals stand: those that have begun since it was asked count from its beginning.
+
+    Under the daemon's lock; with the margins that are in force by now.
+    """
+    at = asked.edges[0]
+    begun = tuple(replace(p, start=min(p.start, at)) if p.active(now) else p for p in proposals)
+    made = governor.tightened(replace(asked.made, asked=known.commanded(begun, at, asked.edges, asked.made.snapshot)))
+    made = replace(made, asked=replace(made.asked, position_kw=asked.made.asked.position_kw))
+    return replace(asked, made=made, proposals=begun, unheard=False)
+
+
 def answer(asked: Question, solver_of: SolverOf) -> Decided | Undecided:
     """Solve; what goes wrong in there is an outcome, not the end."""
+    found = solve(asked, solver_of, asked.site.control.solver_budget_s)
+    if isinstance(found, Optimised):  # the decision has its reasons by now
+        found.plan.why.forget()
+    return found
+
+
+def solve(asked: Question, solver_of: SolverOf, budget_s: float) -> Optimised | Undecided:
+    """As `answer`, within `budget_s` seconds; the plan can still be asked why."""
     made, site = asked.made, asked.site
     if made.asked.mode != "normal":
         return Undecided(f"an operator drives: {made.asked.mode}")
@@ -71,11 +92,7 @@ def answer(asked: Question, solver_of: SolverOf) -> Decided | Undecided:
         return Undecided("what plans are to keep below the import limit is no number")
     try:
         bounds = called(site, made.snapshot, asked.forecast, made.asked, asked.events, asked.edges)
-        budget_s = site.control.solver_budget_s
-        found = decide(site, made.snapshot, asked.forecast, bounds, asked.edges, budget_s, None, asked.near_kw, solver_of)
+        return decide(site, made.snapshot, asked.forecast, bounds, asked.edges, budget_s, None, asked.near_kw, solver_of)
     except Exception as error:
         log.exception("the planner failed")
         return Undecided(f"the planner failed: {type(error).__name__}: {error}")
-    if isinstance(found, Optimised):  # the decision has its reasons by now
-        found.plan.why.forget()
-    return found

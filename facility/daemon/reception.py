@@ -16,7 +16,7 @@ from facility.site import Site
 
 PATTERNS = (
     "grid/#", "signal/#", "override/#", "alarm/+", "alarm/+/shelve", "alarm/+/unshelve", "job/+/spec", "job/+/reported",
-    "cap/+/+/reported", "svc/+/status", "position/set", "contract/+/set", "contract/+/clear", "contract/+/state",
+    "cap/+/+/reported", "svc/+/status", "position/set", "contract/+/set", "contract/+/clear", "contract/+/state", "whatif/+/set", "why/+/set",
 )  # fmt: skip
 """What is read beside readings, below the site's root."""
 STRANGERS = "tenant/+/job/+/spec"
@@ -68,6 +68,8 @@ class Reception:
                     self._wake()
             case "override_state":
                 rooms.disk.tell_lost(rooms.people.correct(ids["target"], message, now), now)
+            case "whatif_set" | "why_set":
+                rooms.questions.answer(name, ids["question"], message, now, lambda asked, beside: self._limits(asked, now, beside))
             case "alarm_shelve" | "alarm_unshelve":
                 rooms.shelving.answer(name, ids["alarm"], message, now)
             case "alarm":
@@ -82,12 +84,7 @@ class Reception:
             case "override_result":
                 pass
             case "cap_reported":
-                gone = rooms.known.gone(now)
-                report = rooms.known.reported(ids["pool"], message, now)
-                if rooms.known.gone(now) != gone:
-                    self.obey(now)
-                if report is not None:
-                    self._read_back(ids["pool"], report, message, now)
+                self._reported(ids["pool"], message, now)
             case _:
                 if rooms.known.accept(name, ids.get("feed"), message, now):
                     self.obey(now)
@@ -116,6 +113,15 @@ class Reception:
             self.act(now)
             self._rooms.effects.acted(since)
 
+    def _reported(self, pool: str, message: Message, now: datetime) -> None:
+        known = self._rooms.known
+        gone = known.gone(now)
+        report = known.reported(pool, message, now)
+        if known.gone(now) != gone:
+            self.obey(now)
+        if report is not None:
+            self._read_back(pool, report, message, now)
+
     def _read_back(self, pool: str, report: CapReported, message: Message, now: datetime) -> None:
         rooms = self._rooms
         rooms.rivals.see(pool, report, now)
@@ -126,15 +132,16 @@ class Reception:
         if told and rooms.actuator.waiting and rooms.release(rooms.known.situation(now)):
             self._wake()
 
-    def _limits(self, proposal: Proposal, now: datetime) -> tuple[float | None, str]:
-        """The highest cap that every feeder carries, as things are; other kinds are not limited further."""
+    def _limits(self, proposal: Proposal, now: datetime, beside: tuple[Proposal, ...] | None = None) -> tuple[float | None, str]:
+        """The highest cap that every feeder carries, as things are, beside what stands, or would stand; other kinds are not limited further."""
         if proposal.kind != "cap_w" or proposal.value is None:
             return None, ""
         known = self._rooms.known
+        standing = known.desk.standing(now) if beside is None else beside
 
         def holds(cap_w: int) -> bool:
             tried = replace(proposal, value=float(cap_w), start=now, end=now + timedelta(hours=1))
-            return self._rooms.governor.accepts(known.situation(now, (*known.desk.standing(now), tried)))
+            return self._rooms.governor.accepts(known.situation(now, (*standing, tried)))
 
         low, high = min(model.min_cap_w for model in self._site.gpu_models.values()), int(proposal.value)
         if low >= high or holds(high):

@@ -14,9 +14,11 @@ from facility.daemon.answering.answers import Answers
 from facility.daemon.answering.commitment import Commitment
 from facility.daemon.answering.effects import Effects
 from facility.daemon.answering.people import People
+from facility.daemon.answering.questions import Questions
 from facility.daemon.answering.rentals import Rentals
 from facility.daemon.answering.shelving import Shelving
 from facility.daemon.answering.tenants import Tenants
+from facility.daemon.answering.thinking.inquiry import Thinker
 from facility.daemon.governor import Governor, Outcome
 from facility.daemon.knowledge import Knowledge
 from facility.daemon.neighbours.exchange import Exchange
@@ -60,6 +62,7 @@ class Rooms:
     people: People
     effects: Effects
     rentals: Rentals
+    questions: Questions
     losses: Losses
     committed: Commitment
     tenants: Tenants
@@ -98,10 +101,10 @@ class Rooms:
 
 
 def rooms(
-    site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, note: Note, random: Random, tally: Tally
+    site: Site, bus: Bus, journal: Journal, clock: Clock, instance: str, note: Note, random: Random, tally: Tally, thinker: Thinker
 ) -> Rooms:
     """The rooms of a daemon that begins, with what an earlier process published last; `note` takes values for the history, `random` is where
-    chance comes from, `tally` counts what happens.
+    chance comes from, `tally` counts what happens, `thinker` thinks over what people ask.
     """
     epoch = journal.next_epoch()
     book = Logbook(site, journal, epoch)
@@ -142,6 +145,7 @@ def rooms(
         people=People(site, bus, known.desk, answers),
         effects=Effects(actuator, tally, clock.elapsed_s),
         rentals=Rentals(site, bus, known.rentals, answers),
+        questions=Questions(site, known, governor, answers, clock, thinker),
         losses=Losses(site, known, alarms, account),
         committed=Commitment(site, bus, journal, answers),
         tenants=Tenants(site, bus, known),

@@ -3,7 +3,7 @@
 | every          | what                                                                                        |
 |----------------|---------------------------------------------------------------------------------------------|
 | look           | hours are counted, overrides, rentals and shelves begin and end, what has lapsed goes on or |
-|                | falls back, and so does what breaks an invariant                                            |
+|                | falls back, and so does what breaks an invariant; questions that were thought over are answered |
 | pause          | caps rise by a step                                                                         |
 | `JUDGED_S`     | what is in force is held against what feeders carry, as things are by now                   |
 | `GUARD_S`      | the meter is held against the limit, sensors are looked at, load targets and tenants are told |
@@ -89,6 +89,7 @@ class Upkeep:
         rooms.disk.look(now)
         rooms.rivals.follow(self._bus.taken_over, now)
         rooms.shelving.keep_up(now)
+        rooms.questions.keep_up(now)
         rooms.punctuality.look(now)
         rooms.alarms.look(now)
         rooms.alarms.follow_history(self._history.trouble, now)

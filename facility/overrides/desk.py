@@ -14,19 +14,17 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from math import inf
-from typing import Final, Literal
+from typing import Final
 
 from facility.bus.messages import Override, OverrideClear, OverrideResult, OverrideSet, OverrideState
 from facility.clock import SystemClock
 from facility.journal.journal import How, Journal
 from facility.journal.store import StoreFault
 from facility.overrides.arbitrate import describe, rank
+from facility.overrides.judgement import MAX_STANDING, accepted, cleared, key, released, reply
 from facility.overrides.proposal import Proposal
 from facility.overrides.rules import Limits, Refused, Rules
 from facility.site import Site
-
-MAX_STANDING: Final = 10_000
-"""Overrides that may stand at once."""
 
 MACHINE: Final = SystemClock()
 GRACE_S: Final = 1.0
@@ -34,10 +32,6 @@ GRACE_S: Final = 1.0
 
 TOLD_AGAIN: Final = timedelta(hours=24)
 """How long after its end somebody may still wait to be told of it: as long as any override lasts."""
-
-Status = Literal["accepted", "clamped", "rejected", "duplicate", "expired", "superseded", "outranked", "cleared"]
-
-_LONGEST_REASON: Final = 1000
 
 
 class OverrideDesk:
@@ -72,14 +66,14 @@ class OverrideDesk:
         caller raises a security alarm. `limits` clamps further, such as to what a feeder carries.
         """
         if retained:
-            return _answer(request.id, "rejected", "it arrived retained, so it may be old; send it not retained")
+            return reply(request.id, "rejected", "it arrived retained, so it may be old; send it not retained")
         if not request.id:
-            return _answer(None, "rejected", "it has no id; give each command an id of its own")
+            return reply(None, "rejected", "it has no id; give each command an id of its own")
         self._sweep(now)
         try:
             if (first := self._journal.seen(request.id)) is not None:
                 told = f"this id was answered before ({first.status}); give a new command a new id. {first.reason}"
-                return _answer(request.id, "duplicate", told, first.effective, first.until)
+                return reply(request.id, "duplicate", told, first.effective, first.until)
             try:
                 rules = Rules(self._site, self._jobs() if self._jobs else None)
                 asked, shorter = rules.asked(target, request, now)
@@ -88,10 +82,10 @@ class OverrideDesk:
                 else:
                     answer = self._accept(rules, asked, shorter, now, limits)
             except Refused as refused:
-                answer = _answer(request.id, refused.status, str(refused))
+                answer = reply(request.id, refused.status, str(refused))
                 self._journal.save_answer(answer, at=now)
         except StoreFault as fault:
-            return _answer(request.id, "rejected", f"it could not be stored, so it does not act: {fault}")
+            return reply(request.id, "rejected", f"it could not be stored, so it does not act: {fault}")
         self._sweep(now)
         self.store_ends()
         return answer
@@ -99,22 +93,21 @@ class OverrideDesk:
     def clear(self, target: str, request: OverrideClear, now: datetime, *, retained: bool = False) -> OverrideResult:
         """End the override with the request's id, in force or still to come, and answer."""
         if retained:
-            return _answer(request.id, "rejected", "it arrived retained, so it may be old; send it not retained")
+            return reply(request.id, "rejected", "it arrived retained, so it may be old; send it not retained")
         self._sweep(now)
-        found = self._standing.get(request.id)
         try:
             if not request.by.strip():
-                return _answer(request.id, "rejected", "nobody signed it; say in `by` who clears it")
-            if found is None and self._journal.seen(request.id) is not None:
-                return _answer(request.id, "cleared", "it does not act any more, or never did")
-            if found is None or found.target != target:
-                here = ", ".join(p.id for p in self._standing.values() if p.target == target) or "none"
-                return _answer(request.id, "rejected", f"no override of this id stands on {target}; there: {here}")
-            self._journal.end_override(found.id, now, "cleared")
+                return reply(request.id, "rejected", "nobody signed it; say in `by` who clears it")
+            if request.id not in self._standing and self._journal.seen(request.id) is not None:
+                return reply(request.id, "cleared", "it does not act any more, or never did")
+            ended, result = cleared(tuple(self._standing.values()), target, request.id, request.by)
+            if ended is None:
+                return result
+            self._journal.end_override(ended.id, now, "cleared")
         except StoreFault as fault:
-            return _answer(request.id, "rejected", f"that could not be stored, so it still acts: {fault}")
-        del self._standing[found.id]
-        return _answer(request.id, "cleared", f"{request.by} cleared: {describe(found)}")
+            return reply(request.id, "rejected", f"that could not be stored, so it still acts: {fault}")
+        del self._standing[ended.id]
+        return result
 
     def expire(self, now: datetime) -> list[Proposal]:
         """List what came to its end since the last call, and store that it did; a failing disk is tried again next time."""
@@ -134,7 +127,7 @@ class OverrideDesk:
         """Tell again what an earlier process ended and may have told nobody, for it died in between."""
         with suppress(StoreFault):
             for proposal, how in self._journal.untold_ends(now - TOLD_AGAIN):
-                self._notices.append((proposal.target, _answer(proposal.id, how, f"ended before a restart: {describe(proposal)}")))
+                self._notices.append((proposal.target, reply(proposal.id, how, f"ended before a restart: {describe(proposal)}")))
 
     def notices(self) -> list[tuple[str, OverrideResult]]:
         """Take what became of earlier overrides since the last call: (target, result) of each that ended without a clear."""
@@ -170,7 +163,7 @@ class OverrideDesk:
         if len(self._over_s) > len(self._standing):
             self._over_s = {name: over_s for name, over_s in self._over_s.items() if name in self._standing}
         for proposal in reversed(list(self._standing.values())):
-            alike = started.setdefault(_key(proposal), [])
+            alike = started.setdefault(key(proposal), [])
             newer = next((p for p in alike if p.start < proposal.end and proposal.start < p.end), None)
             if proposal.start <= now:
                 self._over_s.setdefault(proposal.id, self._elapsed_s() + (proposal.end - now).total_seconds())
@@ -193,7 +186,7 @@ class OverrideDesk:
             for loser in [p for name, p in self._standing.items() if name in self._over_s]:
                 if loser.by != winner.by and rules.rivals(winner, loser) and rank(loser)[:2] > rank(winner)[:2]:
                     told = f"it stands and gives way to {describe(winner)}: {describe(loser)}"
-                    self._notices.append((loser.target, _answer(loser.id, "outranked", told, loser.value, loser.end)))
+                    self._notices.append((loser.target, reply(loser.id, "outranked", told, loser.value, loser.end)))
 
     def _left_s(self, proposal: Proposal) -> float:
         """How long one that has begun still acts, s, by the seconds that really pass."""
@@ -208,47 +201,22 @@ class OverrideDesk:
     def _end(self, proposal: Proposal, now: datetime, how: How, reason: str) -> None:
         del self._standing[proposal.id]
         self._unstored[proposal.id] = (now, how)
-        self._notices.append((proposal.target, _answer(proposal.id, how, reason)))
+        self._notices.append((proposal.target, reply(proposal.id, how, reason)))
 
     def _accept(self, rules: Rules, asked: Proposal, shorter: list[str], now: datetime, limits: Limits | None) -> OverrideResult:
-        if len(self._standing) >= MAX_STANDING:
-            raise Refused(f"{MAX_STANDING} overrides stand already; clear some first")
-        proposal, lower = rules.clamped(asked, limits)
-        rivals = (p for p in self.active(now) if rules.rivals(p, proposal) and _key(p) != _key(proposal))
-        stronger = sorted((p for p in rivals if rank(p)[:2] < rank(proposal)[:2]), key=rank)
-        words = "; ".join([describe(proposal), *shorter, *lower, *(f"weaker than {describe(p)}" for p in stronger[:3])])
-        answer = _answer(proposal.id, "clamped" if shorter or lower else "accepted", words, proposal.value, proposal.end)
-        self._journal.save_override(proposal, answer, at=now)
+        proposal, result = accepted(rules, self.standing(now), asked, shorter, now, limits)
+        self._journal.save_override(proposal, result, at=now)
         self._standing[proposal.id] = proposal
-        return answer
+        return result
 
     def _release(self, rules: Rules, asked: Proposal, now: datetime) -> OverrideResult:
         """Let go what is held, paused or made to run on a target, as far as the sender's priority reaches."""
-        if asked.start > now:
-            raise Refused("a release acts at once; leave its start out")
-        orders = [p for p in self._standing.values() if rules.rivals(p, asked)]
-        mine = [p for p in orders if p.target == asked.target and p.priority >= asked.priority]
-        left = "; ".join(describe(p) for p in orders if p not in mine)
-        if not mine:
-            raise Refused(f"nothing to release on {asked.target} at priority {asked.priority}; {left or 'nothing is held there'}")
-        told = "; ".join(f"released: {describe(p)}" for p in mine) + (f"; still there: {left}" if left else "")
-        answer = _answer(asked.id, "cleared", told)
-        self._journal.save_answer(answer, at=now, cleared=[p.id for p in mine])
+        mine, result = released(rules, tuple(self._standing.values()), asked, now)
+        self._journal.save_answer(result, at=now, cleared=[p.id for p in mine])
         for proposal in mine:
             del self._standing[proposal.id]
-            self._notices.append((asked.target, _answer(proposal.id, "cleared", f"released by {asked.by}: {describe(proposal)}")))
-        return answer
-
-
-def _key(proposal: Proposal) -> tuple[str, str, str, int]:
-    """Tell what a newer override must share to replace an older one."""
-    return proposal.by, proposal.target, proposal.kind, proposal.priority
-
-
-def _answer(
-    override: str | None, status: Status, reason: str, effective: float | None = None, until: datetime | None = None
-) -> OverrideResult:
-    return OverrideResult(id=override, status=status, effective=effective, until=until, reason=reason[:_LONGEST_REASON])
+            self._notices.append((asked.target, reply(proposal.id, "cleared", f"released by {asked.by}: {describe(proposal)}")))
+        return result
 
 
 def _shown(proposal: Proposal) -> Override:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from facility.bus.mqtt import MqttBus
 from facility.bus.mute import Mute
 from facility.clock import Clock
+from facility.daemon.answering.thinking.inquiry import Nobody, Thinker
 from facility.daemon.loop import Daemon
 from facility.daemon.neighbours.scraper import Scraper
 from facility.daemon.tally import Tally
@@ -59,6 +60,8 @@ class Means:
     beside: Callable[[Daemon], None] = lambda _daemon: None
     """What else is done each time the loop comes round."""
     tally: Tally = field(default_factory=Tally)
+    thinker: Thinker = field(default_factory=Nobody)
+    """Who thinks over what people ask."""
 
 
 class Work:
@@ -105,7 +108,7 @@ class Work:
         means = self._means
         daemon = Daemon(
             site, means.bus, means.journal, means.clock,
-            instance=means.instance, solver_of=means.solver_of, history=means.recorder, tally=means.tally,
+            instance=means.instance, solver_of=means.solver_of, history=means.recorder, tally=means.tally, thinker=means.thinker,
         )  # fmt: skip
         daemon.subscribe()
         keep(means.journal, site)

@@ -20,7 +20,8 @@ from pydantic import ValidationError
 from facility.bus.messages import ContractClear, ContractSet, ContractState, OverrideResult
 from facility.journal.journal import How, Journal
 from facility.journal.store import StoreFault
-from facility.overrides.desk import TOLD_AGAIN, Status
+from facility.overrides.desk import TOLD_AGAIN
+from facility.overrides.judgement import Status
 from facility.overrides.rules import whole_ms
 from facility.rental.fit import misfits
 from facility.rental.rental import Rental, describe, leased

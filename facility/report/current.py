@@ -105,12 +105,12 @@ def plan_current(
         saving_pct=100 * (base - ours) / abs(base) if base else None,
         peak_kw=float(state.import_kw.max()),
         carbon_kg=float((state.import_kw * h) @ forecast.carbon_g_per_kwh) / 1000 + float(problem.burnt_kg(state.given_kw).sum()),
-        breaches=tuple(islice(_breaches(site, decided, jobs, back_kw), MOST_BREACHES)),
+        breaches=tuple(islice(broken(site, decided, jobs, back_kw), MOST_BREACHES)),
         reason=reason[:1000],
     )
 
 
-def _breaches(site: Site, decided: Optimised, jobs: Sequence[Job], back_kw: Floats) -> Iterator[Breach]:
+def broken(site: Site, decided: Optimised, jobs: Sequence[Job], back_kw: Floats) -> Iterator[Breach]:
     """What is broken of what may be drawn, and of all other limits; a plan that needs what it would keep back breaks nothing."""
     account = decided.plan.account
     over_kw = np.maximum(account.breach["over_limit_kw"] - back_kw, 0.0)

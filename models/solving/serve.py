@@ -10,9 +10,10 @@ import os
 import select
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +75,19 @@ def answer(held: dict[int, Solver], request: Request) -> Reply | Refusal:
 
 
 def main(descriptor: int) -> None:
-    """Answer over the socket `descriptor` until its other end closes."""
+    """Solve over the socket `descriptor` until its other end closes."""
+    serve(descriptor, partial(answer, dict[int, Solver]()))
+
+
+def serve(descriptor: int, reply: Callable[[Any], Any]) -> None:
+    """Answer what comes over the socket `descriptor` with what `reply` makes of it, until its other end closes."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")  # where memory runs out, this process goes and the other stays
     end = socket.socket(fileno=descriptor)
     threading.Thread(target=_end_with, args=(end,), daemon=True).start()
-    held: dict[int, Solver] = {}
     try:
         while True:
-            wire.send(end, answer(held, wire.receive(end)))
+            wire.send(end, reply(wire.receive(end)))
     except (EOFError, ConnectionError):
         return
     except MemoryError:

@@ -18,25 +18,26 @@ from models.solving.serve import OUT_OF_MEMORY
 
 REAP_S = 1.0
 """How long a process that ends is waited for."""
+SOLVES = "models.solving.serve"
 SERVES = """
 import signal
 from contextlib import suppress
 with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
     score.write("500")  # where the machine runs out of memory, this process goes before the one that asks
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the process that asks, which closes this one
-from models.solving.serve import main
+from {module} import main
 main({descriptor})
 """
 
 
-def started() -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """A process that serves, and the socket to it."""
+def started(module: str = SOLVES) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """A process in which the `main` of a module serves, and the socket to it."""
     ours, theirs = socket.socketpair()
     paths = [str(Path(models.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-c", SERVES.format(descriptor=theirs.fileno())],
+                [sys.executable, "-P", "-c", SERVES.format(module=module, descriptor=theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

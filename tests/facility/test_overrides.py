@@ -20,7 +20,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-import facility.overrides.desk as room
+import facility.overrides.judgement as room
 from facility.bus.messages import OverrideClear, OverrideResult, OverrideSet
 from facility.journal.journal import Journal
 from facility.journal.store import StoreFault

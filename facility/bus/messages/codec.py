@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated, TypeVar, get_args, get_type_hints
+from typing import Annotated, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta as Rule
@@ -58,8 +58,9 @@ class Payload(Struct, frozen=True, kw_only=True):
 
 @cache
 def _instants(kind: type[Payload]) -> tuple[str, ...]:
-    """Name the fields of a payload that hold an instant."""
-    return tuple(name for name, of in get_type_hints(kind).items() if of is datetime or datetime in get_args(of))
+    """Name the fields of a payload that hold one instant."""
+    hints = get_type_hints(kind).items()
+    return tuple(name for name, of in hints if of is datetime or (get_origin(of) is not tuple and datetime in get_args(of)))
 
 
 class Command(Payload, frozen=True, kw_only=True, forbid_unknown_fields=True):

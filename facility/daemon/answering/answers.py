@@ -80,11 +80,14 @@ class Answers:
         signer = by if by and self._keys is not None else None
         entry = Entry(now, sort, action, target, result.reason, by, reason, result.status, result.id, signer)
         self._account.note(entry, to_disk=acts)
-        payload = encode(result)
+        self.reply(topic, encode(result), to=to)
+        return acts
+
+    def reply(self, topic: str, payload: bytes, *, to: Message) -> None:
+        """Say something on the fixed topic of answers to `to`, and where MQTT 5 asks for it; noted nowhere."""
         self._bus.publish(Message(topic, payload, qos=1))
         if to.response_topic is not None and self._may_answer(to.response_topic):
             self._bus.publish(Message(to.response_topic, payload, qos=1, correlation=to.correlation))
-        return acts
 
     def tell(self, sort: Sort, target: str, topic: str, notice: OverrideResult, now: datetime) -> None:
         """Tell what became of an earlier command: it expired, was superseded or cleared. Noted only then, so that a process that dies

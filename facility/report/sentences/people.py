@@ -94,6 +94,20 @@ def _tenant_view(told: m.TenantView, _place: Place) -> str:
     return f"tenant {told.tenant}: {'; '.join(parts) or 'nothing runs'}"
 
 
+def _what_if(told: m.WhatIfSet, _place: Place) -> str:
+    each = (f"clear {c.clear} on {c.target}" if c.kind is None else f"{_ordered(c.kind, c.value)} on {c.target}" for c in told.changes)
+    return f"{told.by} asks what would become of {' and '.join(each)}"
+
+
+def _why(told: m.WhySet, _place: Place) -> str:
+    return f"{told.by} asks why {told.about} is as it is"
+
+
+def _told(told: m.WhatIfResult | m.WhyResult, place: Place) -> str:
+    words = {"whatif_result": "what if", "why_result": "why"}[place.name]
+    return f"{words}: {told.says}" if told.status == "ok" else f"{words}: {told.status}{because(told.says)}"
+
+
 PEOPLE: dict[type, Says] = {
     m.OverrideSet: _override_set,
     m.OverrideClear: _override_clear,
@@ -109,4 +123,8 @@ PEOPLE: dict[type, Says] = {
     m.QuoteRequest: _quote_request,
     m.QuoteResult: _quote_result,
     m.TenantView: _tenant_view,
+    m.WhatIfSet: _what_if,
+    m.WhatIfResult: _told,
+    m.WhySet: _why,
+    m.WhyResult: _told,
 }

@@ -1,0 +1,72 @@
+"""Inquiry: a person's question with all that its answer is computed from, so that it can be thought over elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from facility.bus.messages import Judged, WhatIfResult, WhyResult
+from facility.daemon.question import Question
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """`before` and `after` are of the same instant and differ in what people command alone; `judged` is what the changes come to.
+
+    `says` are the changes in words.
+    """
+
+    id: str
+    before: Question
+    after: Question
+    judged: tuple[Judged, ...]
+    says: str
+
+
+@dataclass(frozen=True)
+class Why:
+    """`about` is what is asked about in the plan that `question` makes."""
+
+    id: str
+    question: Question
+    about: str
+
+
+Inquiry = WhatIf | Why
+Answer = WhatIfResult | WhyResult
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """Nobody knows the answer; `late`: it was not found in time."""
+
+    id: str
+    reason: str
+    late: bool = False
+
+
+class Thinker(Protocol):
+    """Whoever thinks questions over beside the daemon's work, one after the other."""
+
+    def ask(self, inquiry: Inquiry, within_s: float) -> None:
+        """Take a question that is to be answered within so many real seconds. Returns at once."""
+
+    def answered(self) -> Sequence[Answer | Unanswered]:
+        """Take what was answered since the last call. Returns at once."""
+
+
+class Nobody:
+    """Where nothing was set up to think: each question is answered so."""
+
+    def __init__(self) -> None:
+        self._asked: list[str] = []
+
+    def ask(self, inquiry: Inquiry, within_s: float) -> None:  # noqa: ARG002 - nobody takes any time
+        """Know that it cannot be answered."""
+        self._asked.append(inquiry.id)
+
+    def answered(self) -> Sequence[Answer | Unanswered]:
+        """Say so."""
+        asked, self._asked = self._asked, []
+        return [Unanswered(name, "this daemon has no process that answers questions") for name in asked]
