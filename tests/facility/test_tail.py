@@ -216,6 +216,22 @@ SAID: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {
         {"overrides": [{"id": "x-1", "kind": "cap_w", "value": 250, "effective": 250, "priority": 8, "by": "ann"} | SPAN]},
         "in force on pool/h1/h1-b: a cap of 250 W by ann until 15:00",
     ),
+    "whatif_set": (
+        {"question": "q-1"},
+        WHO | {"changes": [{"target": "pool/h1/h1-b", "kind": "cap_w", "value": 250}, {"target": "site", "clear": "x-2"}]},
+        "ann asks what would become of a cap of 250 W on pool/h1/h1-b and clear x-2 on site",
+    ),
+    "whatif_result": (
+        {"question": "q-1"},
+        {"id": "q-1", "status": "refused", "says": "ann asks too often"},
+        "what if: refused; ann asks too often",
+    ),
+    "why_set": ({"question": "q-2"}, WHO | {"about": "pool/h1/h1-b"}, "ann asks why pool/h1/h1-b is as it is"),
+    "why_result": (
+        {"question": "q-2"},
+        {"id": "q-2", "status": "ok", "says": "pool h1-b: the import limit keeps caps low", "about": "pool/h1/h1-b"},
+        "why: pool h1-b: the import limit keeps caps low",
+    ),
     "tenant_view": (
         {"tenant": "lumen"},
         {

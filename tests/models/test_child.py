@@ -25,7 +25,7 @@ from models.solving.outcome import Infeasible, Outcome, Solved, TimedOut, Whole
 from models.solving.program import Program, SolverFault
 from models.solving.serve import Reply, Request, answer
 from models.solving.solver import Solver
-from models.solving.spawn import SERVES
+from models.solving.spawn import SERVES, SOLVES
 
 INF = np.inf
 ROOT = Path(__file__).parents[2]
@@ -486,7 +486,7 @@ def test_nothing_is_left_running_when_the_process_that_asks_comes_to_its_end() -
 
 
 def test_the_process_knows_arrays_and_the_solver_and_nothing_else() -> None:
-    begins = SERVES.partition("main(")[0]
+    begins = SERVES.partition("main(")[0].format(module=SOLVES)
     code = f"{begins}\nimport sys\nprint(*sys.modules)"
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, env=env)
