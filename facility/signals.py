@@ -21,7 +21,6 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facility.base_load import base_kw, too_heavy, with_base
 from facility.bus import messages as m
@@ -30,7 +29,8 @@ from facility.errors import InputError
 from facility.events import LONGEST_RAMP_MIN, Event
 from facility.forecast import Band, Forecast, Past, by_local_hour, expect
 from facility.inputs.series import CARBON, LOAD, OUTDOOR, PRICE, Series
-from facility.overrides.arbitrate import CRITICAL_PRIORITY, Bounds
+from facility.overrides.allowed import Allowed
+from facility.overrides.arbitrate import Bounds
 from facility.overrides.proposal import Proposal
 from facility.site import Site
 from facility.steps import Edges, as_datetime64
@@ -187,22 +187,14 @@ class Signals:
         held = np.maximum(told if learnt is None else self._over("signal_load", edges, learnt.high), own)
         return told, held if (held > told).any() else None
 
+    @property
+    def allowed(self) -> Allowed:
+        """What may be drawn from the grid whatever people command."""
+        return Allowed(self._series.get("grid_limit"), tuple(event for event in self.ordered if event.firm))
+
     def limited(self, asked: Bounds, edges: Edges, proposals: Sequence[Proposal] = ()) -> Bounds:
-        """`asked` with the grid's own limit, and with what firm events allow, where that is lower, except while an import limit of
-        priority 5 or less commands.
-        """
-        series, firm = self._series.get("grid_limit"), [event for event in self.ordered if event.firm]
-        if series is None and not firm:
-            return asked
-        critical = [p for p in proposals if p.kind == "import_limit_kw" and p.priority <= CRITICAL_PRIORITY]
-        limits = list(asked.import_limit_kw)
-        told = [np.inf] * len(limits) if series is None else _lowest(series, as_datetime64(edges[: len(limits) + 1]))
-        for t in range(len(limits)):
-            if any(p.start <= edges[t] and p.end >= edges[t + 1 if t else 0] for p in critical):
-                continue
-            limits[t] = min(limits[t], told[t])
-            limits[t] = min([limits[t], *(e.full_kw(limits[t]) for e in firm if e.start < edges[t + 1] and e.end > edges[t])])
-        return replace(asked, import_limit_kw=tuple(limits))
+        """As `Allowed.of`."""
+        return self.allowed.of(asked, edges, proposals)
 
     def target_kw(self, now: datetime) -> float | None:
         """The lowest target of the events that last at `now`, kW; None where none does, none names power, or all are but wishes."""
@@ -232,13 +224,6 @@ class Signals:
             except InputError:
                 continue
         return told
-
-
-def _lowest(series: Series, edges: NDArray[np.datetime64]) -> list[float]:
-    """The lowest value in each step between `edges`, infinite where it has none."""
-    touches = (series.start < edges[1:, None]) & (series.end > edges[:-1, None])
-    lowest: list[float] = np.where(touches, series.value, np.inf).min(axis=1).tolist()
-    return lowest
 
 
 def _clock(at: np.datetime64) -> str:

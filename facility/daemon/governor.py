@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from facility.daemon.bearing import Bearing, beyond
 from facility.daemon.guard import Guard, Warned
 from facility.daemon.guard.cuts import Cut
 from facility.daemon.holding.lid import Lid
@@ -210,9 +211,8 @@ class Governor:
                 self.enforce(here)
 
     def tightened(self, here: Situation) -> Situation:
-        """What to plan with: less from the grid, by the margin or by what the guard took where that is more, and less where it made caps give way."""
-        given = self._guard.tightened(here)
-        return replace(given, asked=self._margin.below(here.now, given.asked, here.asked.import_limit_kw))
+        """As `Bearing.tightened`."""
+        return self.bearing.tightened(here)
 
     def derated(self, site: Site) -> Site:
         """The site to plan with: feeders carry less, where the guard made caps give way."""
@@ -244,10 +244,14 @@ class Governor:
         self._send(ruling, decision, verdict, here)
         self._enter(here, "SAFE", "safe", reason)
 
+    @property
+    def bearing(self) -> Bearing:
+        """What holds whatever people command next, as it is now; it does not change any more."""
+        return Bearing(self._base, self.in_force, self._ttl, Margin(self._margin.kept), self._guard.cuts)
+
     def accepts(self, here: Situation) -> bool:
         """Whether what is commanded in `here` could be in force now, also when the meter no longer makes caps give way."""
-        ruling = self._standing(here) or self._ruling("fallback", None, here, here.now + self._ttl)
-        return not self._judged(ruling, here, heed_meter=False)[3]
+        return self.bearing.accepts(here)
 
     def _ruling(self, origin: Origin, source: Decision | None, here: Situation, until: datetime) -> Ruling:
         lid = self._lid.over(without=commanded(here.asked))
@@ -286,25 +290,19 @@ class Governor:
         return self._ruling("goes_on", self._base, here, self._base.until)
 
     def _judged(
-        self, ruling: Ruling, here: Situation, *, heed_meter: bool = True
+        self, ruling: Ruling, here: Situation
     ) -> tuple[Ruling, Decision, tuple[Violation, ...], tuple[Violation, ...]]:
-        """What a ruling comes to, without the lid and the guard where meters do not count; its verdict, and what of that is worse for
-        the plant than what is in force.
+        """What a ruling comes to; its verdict, and what of that is worse for the plant than what is in force.
 
         Where feeders would not carry that any more, caps give way, commanded ones last.
         """
-        lid, cuts = (ruling.lid, ruling.cuts) if heed_meter else ((), ())
-        decision = laid_over(base(ruling), here, lid, cuts)
+        decision = laid_over(base(ruling), here, ruling.lid, ruling.cuts)
         verdict = verify(here.site, here.snapshot, decision, outdoor_c=here.outdoor_c)
-        if heed_meter and any(v.rule.endswith(WORST_CASE) for v in verdict):
+        if any(v.rule.endswith(WORST_CASE) for v in verdict):
             ruling = replace(ruling, carried=True)
             decision = carried(here.site, here.snapshot, decision, here.outdoor_c, last=commanded(here.asked))
             verdict = verify(here.site, here.snapshot, decision, outdoor_c=here.outdoor_c)
-        broken = [v for v in verdict if v.tier == "plant"]
-        if not broken or self.in_force is None:
-            return ruling, decision, verdict, tuple(broken)
-        before = goes_on(here.site, self.in_force, here.snapshot, here.now, decision.until, here.outdoor_c)
-        return ruling, decision, verdict, worse_than(broken, verify(here.site, here.snapshot, before, outdoor_c=here.outdoor_c))
+        return ruling, decision, verdict, beyond(verdict, decision, self.in_force, here)
 
     def _send(self, ruling: Ruling, decision: Decision, verdict: tuple[Violation, ...], here: Situation) -> None:
         self._accepted(decision, here)

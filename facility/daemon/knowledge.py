@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -21,7 +21,8 @@ from facility.history import Note
 from facility.inputs.series import OUTDOOR as OUTDOOR_C
 from facility.journal.journal import Journal
 from facility.journal.store import StoreFault
-from facility.overrides.arbitrate import Bounds, bounds
+from facility.overrides.allowed import Allowed
+from facility.overrides.arbitrate import bounds
 from facility.overrides.desk import OverrideDesk
 from facility.overrides.proposal import Proposal
 from facility.problem.maintenance import gpus_left
@@ -30,7 +31,6 @@ from facility.rental.losses import Gone, Owed, missed_gpus, price_per_gpu_h, ser
 from facility.rental.rental import rented_gpus
 from facility.signals import NAMES, Signals
 from facility.site import Site
-from facility.snapshot import Snapshot
 from facility.steps import Edges
 from facility.telemetry import Telemetry
 from facility.telemetry.quality import OUTDOOR
@@ -129,15 +129,16 @@ class Knowledge:
             last = snapshot.doubts.get(OUTDOOR)
             if last is not None and last.value is not None:
                 outdoor_c = max(outdoor_c, last.value)
-        asked = self.commanded(standing, now, steps, snapshot)
+        asked = bounds(self._site, standing, now, steps, jobs={job.id: job.pool for job in snapshot.jobs})
+        asked = self._signals.limited(asked, steps, standing)
         if edges is None and (target_kw := self._signals.target_kw(now)) is not None:
             asked = replace(asked, event_target_kw=(target_kw,))
         return Situation(now, site, snapshot, asked, outdoor_c)
 
-    def commanded(self, proposals: Sequence[Proposal], now: datetime, edges: Edges, snapshot: Snapshot) -> Bounds:
-        """What `proposals` and the grid ask for in the steps between `edges`, of the jobs of a snapshot."""
-        asked = bounds(self._site, proposals, now, edges, jobs={job.id: job.pool for job in snapshot.jobs})
-        return self._signals.limited(asked, edges, proposals)
+    @property
+    def allowed(self) -> Allowed:
+        """What may be drawn from the grid whatever people command."""
+        return self._signals.allowed
 
     def foreseen(self, edges: Edges) -> tuple[Site, Forecast]:
         """The site with every rental of the steps between `edges`, and what is expected for them."""

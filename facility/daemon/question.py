@@ -6,9 +6,9 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from facility.daemon.governor import Governor
+from facility.daemon.ground import Ground
 from facility.daemon.knowledge import Knowledge
 from facility.daemon.situation import Situation
 from facility.decide import Decided, Optimised, Undecided, decide
@@ -61,14 +61,12 @@ def ask(known: Knowledge, governor: Governor, position_kw: tuple[float | None, .
     return Question(edges, made, site, forecast, known.events, proposals, rentals, near_kw, unheard)
 
 
-def under(asked: Question, known: Knowledge, governor: Governor, proposals: Sequence[Proposal], now: datetime) -> Question:
-    """The same question where at `now` these proposals stand: those that have begun since it was asked count from its beginning.
-
-    Under the daemon's lock; with the margins that are in force by now.
-    """
-    at = asked.edges[0]
+def under(asked: Question, ground: Ground, proposals: Sequence[Proposal]) -> Question:
+    """The same question where these proposals stand now: those that have begun since it was asked count from its beginning."""
+    at, now = asked.edges[0], ground.here.now
     begun = tuple(replace(p, start=min(p.start, at)) if p.active(now) else p for p in proposals)
-    made = governor.tightened(replace(asked.made, asked=known.commanded(begun, at, asked.edges, asked.made.snapshot)))
+    made = replace(asked.made, asked=ground.commanded(begun, at, asked.edges, asked.made.snapshot))
+    made = ground.bearing.tightened(made)
     made = replace(made, asked=replace(made.asked, position_kw=asked.made.asked.position_kw))
     return replace(asked, made=made, proposals=begun, unheard=False)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from facility.bus.interface import Message
 from facility.bus.messages import CapReported
 from facility.bus.topics import Topics
+from facility.daemon.ground import highest_cap
 from facility.daemon.rooms import Rooms
 from facility.overrides.proposal import Proposal
 from facility.signals import NAMES
@@ -69,7 +69,7 @@ class Reception:
             case "override_state":
                 rooms.disk.tell_lost(rooms.people.correct(ids["target"], message, now), now)
             case "whatif_set" | "why_set":
-                rooms.questions.answer(name, ids["question"], message, now, lambda asked, beside: self._limits(asked, now, beside))
+                rooms.questions.answer(name, ids["question"], message, now)
             case "alarm_shelve" | "alarm_unshelve":
                 rooms.shelving.answer(name, ids["alarm"], message, now)
             case "alarm":
@@ -132,21 +132,11 @@ class Reception:
         if told and rooms.actuator.waiting and rooms.release(rooms.known.situation(now)):
             self._wake()
 
-    def _limits(self, proposal: Proposal, now: datetime, beside: tuple[Proposal, ...] | None = None) -> tuple[float | None, str]:
-        """The highest cap that every feeder carries, as things are, beside what stands, or would stand; other kinds are not limited further."""
-        if proposal.kind != "cap_w" or proposal.value is None:
-            return None, ""
-        known = self._rooms.known
-        standing = known.desk.standing(now) if beside is None else beside
+    def _limits(self, proposal: Proposal, now: datetime) -> tuple[float | None, str]:
+        """The highest cap that every feeder carries, as things are; other kinds are not limited further."""
+        known, governor = self._rooms.known, self._rooms.governor
 
-        def holds(cap_w: int) -> bool:
-            tried = replace(proposal, value=float(cap_w), start=now, end=now + timedelta(hours=1))
-            return self._rooms.governor.accepts(known.situation(now, (*standing, tried)))
+        def accepts(tried: Proposal) -> bool:
+            return governor.accepts(known.situation(now, (*known.desk.standing(now), tried)))
 
-        low, high = min(model.min_cap_w for model in self._site.gpu_models.values()), int(proposal.value)
-        if low >= high or holds(high):
-            return None, ""
-        while low < high - 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if holds(middle) else (low, middle)
-        return float(low), f"above {low} W the sum of caps would not fit under the feeders"
+        return highest_cap(self._site, proposal, now, accepts)

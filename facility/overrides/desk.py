@@ -204,10 +204,10 @@ class OverrideDesk:
         self._notices.append((proposal.target, reply(proposal.id, how, reason)))
 
     def _accept(self, rules: Rules, asked: Proposal, shorter: list[str], now: datetime, limits: Limits | None) -> OverrideResult:
-        proposal, result = accepted(rules, self.standing(now), asked, shorter, now, limits)
-        self._journal.save_override(proposal, result, at=now)
+        proposal, answer = accepted(rules, self.standing(now), asked, shorter, now, limits)
+        self._journal.save_override(proposal, answer, at=now)
         self._standing[proposal.id] = proposal
-        return result
+        return answer
 
     def _release(self, rules: Rules, asked: Proposal, now: datetime) -> OverrideResult:
         """Let go what is held, paused or made to run on a target, as far as the sender's priority reaches."""

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facility.daemon.guard import Guard
-from facility.daemon.guard.cuts import Cut, derated
+from facility.daemon.guard.cuts import Cut, derated, tightened
 from facility.daemon.guard.places import Carrier
 from facility.daemon.holding.standby import no_higher
 from facility.daemon.situation import Situation
@@ -297,7 +297,7 @@ def test_the_plan_is_made_for_a_feeder_that_carries_less() -> None:
     assert bus.rating_kw == pytest.approx(38.4)
     assert bus.rating_kw * bus.worst_case_margin == pytest.approx(50 - 9.1)
     assert post.guard.derated(SITE).feeders["bus-b"] == SITE.feeders["bus-b"]
-    assert post.guard.tightened(post.here()).asked.import_limit_kw == (150, 150)
+    assert tightened(post.guard.cuts, post.here()).asked.import_limit_kw == (150, 150)
 
 
 def test_the_chillers_feeder_is_relieved_by_the_pools_they_cool() -> None:
@@ -412,7 +412,7 @@ def test_the_plan_gets_the_caps_of_a_hall_that_is_too_warm_and_its_jobs_as_held(
     post.command("r", 90.0)
     for _ in range(3):
         post.look(20, hall_c={"h": 36.0})
-    asked = post.guard.tightened(post.here()).asked
+    asked = tightened(post.guard.cuts, post.here()).asked
     assert (asked.pool_cap_w["p"], asked.pool_cap_w["q"]) == ((100, None), (None, None))
     assert asked.pool_cap_w["r"][0] == 100
     assert asked.job_orders == {"j": ("hold", None)}
@@ -547,7 +547,7 @@ def test_a_limit_that_is_filled_is_cut_once_and_not_again_and_again() -> None:
         cuts += post.look(60, import_high_kw=1.005 * post.expected_kw("root"))["p"] < before["p"]
         assert post.guard.says
     assert cuts == 1
-    assert post.guard.tightened(post.here()).asked.import_limit_kw[0] == pytest.approx(0.985 * limit_kw)
+    assert tightened(post.guard.cuts, post.here()).asked.import_limit_kw[0] == pytest.approx(0.985 * limit_kw)
     assert post.guard.warned == {}
     for _ in range(2):
         post.look(60, import_high_kw=0.97 * limit_kw)
@@ -568,7 +568,7 @@ def test_no_plan_gets_more_of_the_grid_where_more_was_expected_than_shown() -> N
     post = Post(Site.model_validate(RAW | {"grid": {"import_limit_kw": 60}}))
     post.look(import_high_kw=61.0)
     assert post.guard.says
-    assert post.guard.tightened(post.here()).asked.import_limit_kw[0] == 60
+    assert tightened(post.guard.cuts, post.here()).asked.import_limit_kw[0] == 60
 
 
 # --- always ---

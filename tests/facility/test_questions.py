@@ -5,6 +5,7 @@ The site is `test_daemon`'s: pool `p`, 10 GPUs of 100 to 400 W, 6 of them rented
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -36,7 +37,7 @@ class AtOnce:
     idle: bool = False
 
     def ask(self, inquiry: Inquiry, within_s: float) -> None:
-        self.asked.append((inquiry, within_s))
+        self.asked.append((pickle.loads(pickle.dumps(inquiry)), within_s))  # as it would go over to another process
 
     def answered(self) -> list[Answer | Unanswered]:
         if self.idle:

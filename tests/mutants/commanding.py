@@ -118,7 +118,7 @@ MUTANTS = (
         "facility/overrides/desk.py",
         (
             "        if retained:\n"
-            '            return _answer(request.id, "rejected", "it arrived retained, so it may be old; send it not retained")\n'
+            '            return reply(request.id, "rejected", "it arrived retained, so it may be old; send it not retained")\n'
             "        if not request.id:"
         ),
         "        if not request.id:",
@@ -133,7 +133,7 @@ MUTANTS = (
     ),
     Mutant(
         "anybody releases what anybody holds",
-        "facility/overrides/desk.py",
+        "facility/overrides/judgement.py",
         "mine = [p for p in orders if p.target == asked.target and p.priority >= asked.priority]",
         "mine = [p for p in orders if p.target == asked.target]",
         (DESK + "test_a_release_lets_go_what_its_priority_reaches_and_names_the_rest",),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from facility.alarms.naming import slug
-from facility.daemon.guard.cuts import Cut, bounded, derated, tightened
+from facility.daemon.guard.cuts import Cut, bounded, derated
 from facility.daemon.guard.given import Given, lowered
 from facility.daemon.guard.giving import jobs_in, kept_of, lowers, resting
 from facility.daemon.guard.places import AtWorst, Carrier, Grid, Hall
@@ -131,10 +131,6 @@ class Guard:
     def bounded(self, decision: Decision, here: Situation) -> Decision:
         """`decision` no higher than what is measured allows."""
         return bounded(self._cuts.values(), decision, here)
-
-    def tightened(self, here: Situation) -> Situation:
-        """What to plan with: less, where caps gave way."""
-        return tightened(self._cuts.values(), here)
 
     def derated(self, site: Site) -> Site:
         """The site to plan with: feeders carry less, where caps gave way."""

@@ -6,31 +6,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from facility.bus.messages import Judged, WhatIfResult, WhyResult
+from facility.bus.messages import WhatIfResult, WhatIfSet, WhyResult, WhySet
+from facility.daemon.ground import Ground
 from facility.daemon.question import Question
 
 
 @dataclass(frozen=True)
 class WhatIf:
-    """`before` and `after` are of the same instant and differ in what people command alone; `judged` is what the changes come to.
+    """What would become of the plan that `newest` makes if somebody changed this; judged by `ground`."""
 
-    `says` are the changes in words.
-    """
+    asked: WhatIfSet
+    newest: Question
+    ground: Ground
 
-    id: str
-    before: Question
-    after: Question
-    judged: tuple[Judged, ...]
-    says: str
+    @property
+    def id(self) -> str:
+        """Of the question."""
+        return self.asked.id
 
 
 @dataclass(frozen=True)
 class Why:
-    """`about` is what is asked about in the plan that `question` makes."""
+    """Why is it so in the plan that `newest` makes with the overrides that stand on `ground`?"""
 
-    id: str
-    question: Question
-    about: str
+    asked: WhySet
+    newest: Question
+    ground: Ground
+
+    @property
+    def id(self) -> str:
+        """Of the question."""
+        return self.asked.id
 
 
 Inquiry = WhatIf | Why

@@ -6,10 +6,11 @@ import pickle
 import time
 
 from facility.bus.messages import WhatIfResult, WhyResult
+from facility.daemon.answering.thinking.changes import tried
 from facility.daemon.answering.thinking.inquiry import Answer, Inquiry, Unanswered, WhatIf, Why
 from facility.daemon.answering.thinking.preview import preview
 from facility.daemon.answering.thinking.reasons import reasons
-from facility.daemon.question import Question, solve
+from facility.daemon.question import Question, solve, under
 from facility.decide import Undecided
 from facility.errors import InputError
 from facility.planner import Planned
@@ -47,16 +48,21 @@ class Mind:
             return Unanswered(inquiry.id, f"{type(error).__name__}: {error}", late=time.monotonic() > until)
 
     def _preview(self, inquiry: WhatIf, began: float, until: float) -> WhatIfResult | Unanswered:
-        before = self._plan(inquiry.before, (until - began) / 2, keep=True)
-        after = self._plan(inquiry.after, until - time.monotonic(), keep=False)
+        asked, ground = inquiry.asked, inquiry.ground
+        came = tried(asked, ground)
+        if came.refused is not None:
+            return WhatIfResult(id=asked.id, status="refused", says=came.refused[:1000], judged=came.judged)
+        before = self._plan(under(inquiry.newest, ground, ground.standing), (until - time.monotonic()) / 2, keep=True)
+        after = self._plan(under(inquiry.newest, ground, came.standing), until - time.monotonic(), keep=False)
         if time.monotonic() > until:
             return Unanswered(inquiry.id, "the two plans took longer", late=True)
-        return preview(inquiry, before, after, round(time.monotonic() - began, 3))
+        return preview(inquiry, came.judged, before, after, round(time.monotonic() - began, 3))
 
     def _why(self, inquiry: Why, began: float, until: float) -> WhyResult | Unanswered:
-        planned = self._plan(inquiry.question, until - began, keep=True)
+        about, as_it_is = inquiry.asked.about, under(inquiry.newest, inquiry.ground, inquiry.ground.standing)
+        planned = self._plan(as_it_is, until - began, keep=True)
         if isinstance(planned, Undecided):
-            return WhyResult(id=inquiry.id, status="refused", says=f"no plan is made: {planned.reason}"[:1000], about=inquiry.about)
+            return WhyResult(id=inquiry.id, status="refused", says=f"no plan is made: {planned.reason}"[:1000], about=about)
         return reasons(inquiry, planned, (until - time.monotonic()) / SOLVES, lambda: round(time.monotonic() - began, 3))
 
     def _plan(self, question: Question, budget_s: float, *, keep: bool) -> Planned | Undecided:

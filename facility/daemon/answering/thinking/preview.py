@@ -11,7 +11,8 @@ from datetime import timedelta
 
 import numpy as np
 
-from facility.bus.messages import Breach, ContractChange, Figures, JobChange, PoolCaps, WhatIfResult
+from facility.bus.messages import Breach, ContractChange, Figures, JobChange, Judged, PoolCaps, WhatIfResult
+from facility.daemon.answering.thinking.changes import words
 from facility.daemon.answering.thinking.fates import FATES, contract_changes, job_changes
 from facility.daemon.answering.thinking.inquiry import WhatIf
 from facility.decide import Undecided
@@ -31,9 +32,11 @@ SMALL = 0.005
 """Half a cent."""
 
 
-def preview(inquiry: WhatIf, before: Planned | Undecided, after: Planned | Undecided, seconds: float) -> WhatIfResult:
+def preview(
+    inquiry: WhatIf, judged: tuple[Judged, ...], before: Planned | Undecided, after: Planned | Undecided, seconds: float
+) -> WhatIfResult:
     """The answer, which took so many seconds."""
-    edges, site = inquiry.before.edges, inquiry.before.site
+    edges, site = inquiry.newest.edges, inquiry.newest.site
     times = tuple(at for at in edges[:-1] if at < edges[0] + AHEAD)
     caps = _caps(site.pools, before, after, len(times))
     jobs, contracts, more, less = list[JobChange](), list[ContractChange](), list[Breach](), list[Breach]()
@@ -51,8 +54,8 @@ def preview(inquiry: WhatIf, before: Planned | Undecided, after: Planned | Undec
     return WhatIfResult(
         id=inquiry.id,
         status="ok",
-        says=f"{inquiry.says} {says}"[:1000],
-        judged=inquiry.judged,
+        says=f"{words(inquiry.asked.changes, judged)} {says}"[:1000],
+        judged=judged,
         at=edges[0],
         until=edges[-1],
         currency=site.currency,
@@ -139,15 +142,15 @@ def _told(
     dearer = will.cost - was.cost
     sums = f"over the next {hours:.0f} h ({will.cost:,.2f} instead of {was.cost:,.2f})"
     cost = f"costs {dearer:,.2f} {currency} more {sums}" if dearer > SMALL else f"saves {-dearer:,.2f} {currency} {sums}"
-    said = [cost if abs(dearer) > SMALL else f"costs nothing {sums}"]
-    said += [f"{count} {words[count > 1]}" for change, words in FATES.items() if (count := sum(job.change == change for job in jobs))]
-    said += [contract.says for contract in contracts[:2]] + ([f"{len(contracts) - 2} more contracts change"] if len(contracts) > 2 else [])
+    told = [cost if abs(dearer) > SMALL else f"costs nothing {sums}"]
+    told += [f"{count} {said[count > 1]}" for change, said in FATES.items() if (count := sum(job.change == change for job in jobs))]
+    told += [contract.says for contract in contracts[:2]] + ([f"{len(contracts) - 2} more contracts change"] if len(contracts) > 2 else [])
     if more:
         worst = more[0]
         others = f" and {len(more) - 1} more" if len(more) > 1 else ""
-        said.append(f"it breaks {worst.family} of {worst.asset} by {rounded(worst.amount)} {worst.unit}{others}")
+        told.append(f"it breaks {worst.family} of {worst.asset} by {rounded(worst.amount)} {worst.unit}{others}")
     elif less:
-        said.append(f"it mends {less[0].family} of {less[0].asset}")
+        told.append(f"it mends {less[0].family} of {less[0].asset}")
     else:
-        said.append("no limit is broken by it")
-    return "; ".join(said)
+        told.append("no limit is broken by it")
+    return "; ".join(told)

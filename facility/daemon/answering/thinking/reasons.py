@@ -16,7 +16,7 @@ MOST_LINES, MOST_LIMITS = 30, 20
 
 def reasons(inquiry: Why, planned: Planned, budget_s: float, took_s: Callable[[], float]) -> WhyResult:
     """The answer; each solve that it takes has `budget_s` seconds. InputError where the plan knows nothing of what is asked about."""
-    told = explain(planned, name_of(planned, inquiry.about), budget_s)
+    told = explain(planned, name_of(planned, inquiry.asked.about), budget_s)
     prices = {(price.family, price.asset): price for price in planned.decided.plan.marginal}
     feed = planned.site.grid.feed
     limits = []
@@ -50,7 +50,7 @@ def reasons(inquiry: Why, planned: Planned, budget_s: float, took_s: Callable[[]
         id=inquiry.id,
         status="ok",
         says=sentence(told),
-        about=inquiry.about,
+        about=inquiry.asked.about,
         lines=lines,
         at=planned.edges[0],
         currency=planned.site.currency,
