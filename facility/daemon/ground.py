@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from facility.daemon.bearing import Bearing
-from facility.daemon.governor import Governor
+from facility.daemon.governor import Governor, Outcome
 from facility.daemon.knowledge import FIRST_STEP, Knowledge
 from facility.daemon.situation import Situation
 from facility.overrides.allowed import Allowed
@@ -20,13 +20,20 @@ from facility.steps import Edges
 
 @dataclass(frozen=True)
 class Ground:
-    """`site` is the site file's, `here` how things are with the overrides that are `standing`."""
+    """`site` is the site file's, `here` how things are with the overrides that are `standing`, `outcome` the mode and why."""
 
     site: Site
     here: Situation
     standing: tuple[Proposal, ...]
     allowed: Allowed
     bearing: Bearing
+    outcome: Outcome
+
+    @property
+    def otherwise(self) -> str:
+        """That no fresh plan is in force at present and why, in words; "" where one is, or where an operator drives."""
+        outcome = self.outcome
+        return "" if outcome.mode in ("NORMAL", "MANUAL") else f"at present no fresh plan is in force ({outcome.mode}: {outcome.reason})"
 
     @property
     def jobs(self) -> dict[str, str]:
@@ -53,7 +60,7 @@ class Ground:
 def ground(site: Site, known: Knowledge, governor: Governor, now: datetime) -> Ground:
     """What an override is judged by at `now`; under the daemon's lock."""
     standing = known.desk.standing(now)
-    return Ground(site, known.situation(now, standing), standing, known.allowed, governor.bearing)
+    return Ground(site, known.situation(now, standing), standing, known.allowed, governor.bearing, governor.outcome)
 
 
 def highest_cap(

@@ -22,7 +22,7 @@ from facility.daemon.answering.questions import MOST_WAITING
 from facility.daemon.answering.thinking.inquiry import Answer, Inquiry, Unanswered
 from facility.daemon.answering.thinking.mind import Mind
 from facility.decide import Optimised
-from tests.facility.test_daemon import NOW, ROOT, TIGHT, House
+from tests.facility.test_daemon import NOW, ROOT, TIGHT, House, no_plan
 
 HOUR = timedelta(hours=1)
 Told = dict[str, Any]
@@ -226,6 +226,16 @@ def test_why_answers_of_a_job_a_pool_a_contract_the_limit_and_an_instant(house: 
     assert house.ask("why", {"about": "job/j"})["says"].startswith("job j: ")
     assert "kW are drawn" in house.ask("why", {"about": (NOW + HOUR / 2).isoformat()})["says"]
     assert house.thinker.mind.solved == 1
+
+
+def test_where_the_last_plan_is_held_both_answers_say_so(house: Asked) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        no_plan(patch)
+        assert house.daemon.cycle().outcome == "held"
+    said = "at present no fresh plan is in force (HOLD: no solver today)"
+    why = house.ask("why", {"about": "limit"})
+    assert (why["lines"][0], why["says"].endswith(said)) == (said, True)
+    assert house.what_if("pool/h/p", "cap_w", 250)["says"].endswith(said)
 
 
 def test_why_a_pool_has_the_cap_that_somebody_commands_names_who(house: Asked) -> None:

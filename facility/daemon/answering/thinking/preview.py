@@ -54,7 +54,7 @@ def preview(
     return WhatIfResult(
         id=inquiry.id,
         status="ok",
-        says=f"{words(inquiry.asked.changes, judged)} {says}"[:1000],
+        says="; ".join(filter(None, (f"{words(inquiry.asked.changes, judged)} {says}", inquiry.ground.otherwise)))[:1000],
         judged=judged,
         at=edges[0],
         until=edges[-1],

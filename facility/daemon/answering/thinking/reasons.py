@@ -45,11 +45,12 @@ def reasons(inquiry: Why, planned: Planned, budget_s: float, took_s: Callable[[]
         )
         for cure in told.remedies
     )
-    lines = tuple(line[:1000] for line in told.says[:MOST_LINES])
+    otherwise = inquiry.ground.otherwise
+    lines = tuple(line[:1000] for line in [*filter(None, [otherwise]), *told.says[:MOST_LINES]])
     return WhyResult(
         id=inquiry.id,
         status="ok",
-        says=sentence(told),
+        says="; ".join(filter(None, (sentence(told), otherwise)))[:1000],
         about=inquiry.asked.about,
         lines=lines,
         at=planned.edges[0],

@@ -10,8 +10,8 @@ from facility.daemon.answering.thinking.inquiry import Answer, Inquiry, Unanswer
 from facility.daemon.answering.thinking.mind import Mind
 from models.solving.serve import serve
 
-YIELDS = 5
-"""How much nicer it is than the daemon and its solver, which go first where processors are short."""
+YIELDS = 2
+"""How much nicer it is than the daemon and its solver, which go first where processors are short; much more, and who asks waits for everybody."""
 
 Call = tuple[Inquiry, float] | None
 """A question and how many seconds there are for it; None only asks whether anybody is there."""
