@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from facility.verdict import Doubt
 
@@ -38,6 +38,10 @@ class Job:
     min_run_h: float | None = None
     running_since: datetime | None = None
     other_pools: tuple[str, ...] = ()
+
+    def due(self, at: datetime) -> datetime:
+        """Its deadline; of a job that is late at `at`, when all its GPUs at full speed could have it done."""
+        return self.deadline if self.deadline > at else at + timedelta(hours=self.work_gpu_h / self.gpus)
 
 
 @dataclass(frozen=True)

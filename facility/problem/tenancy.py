@@ -79,7 +79,8 @@ def window_of(local: datetime, window: str) -> tuple[int, ...]:
 
 
 def jobs_of(site: Site, states: tuple[JobState, ...], forecast: Forecast, bounds: Bounds, edges: Edges) -> tuple[Job, ...]:
-    """The jobs of a snapshot, in its order. Work after the horizon costs what it would at the mean price and the best point.
+    """The jobs of a snapshot, in its order; those that are late are due as soon as they can be done. Work after the horizon costs what it would
+    at the mean price and the best point.
 
     A pause costs the GPU hours that it loses, each at the energy to do it again and its value by the job's contract.
     """
@@ -115,7 +116,7 @@ def jobs_of(site: Site, states: tuple[JobState, ...], forecast: Forecast, bounds
             order=_orders(bounds, state, len(lengths)),
             work_gpu_h=state.work_gpu_h,
             arrival_h=arrival_h,
-            deadline_h=hours_between(edges[0], state.deadline),
+            deadline_h=hours_between(edges[0], state.due(edges[0])),
             elastic=state.elastic,
             unfinished_price_per_gpu_h=_penalty_per_gpu_h(site, state),
             delay_price_per_gpu_h=delay,

@@ -118,7 +118,8 @@ def _why(job: Job, order: JobOrder | None, speed: float, asked: Bounds) -> str:
         return "the site's operator holds it"
     if order.until is None:
         return "waits until there is power and room for it"
-    return "waits: until then power or room is short, or dearer; its deadline is planned for"
+    waits = "waits: until then power or room is short, or dearer"
+    return f"{waits}; its deadline is planned for" if job.deadline > order.until else f"{waits}; it is late, and runs as soon as it can"
 
 
 def _capped(asked: Bounds, workload: str, pool: str) -> bool:

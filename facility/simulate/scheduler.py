@@ -2,10 +2,10 @@
 
     done += h * sum over their GPUs of speed(cap)
 
-The site's sample jobs are submitted every day at their local time; or those of a trace are, each at its instant. A job waits until
-it is told to run, or until its hold ends; a hold keeps its progress. After the last order's `valid_until` it goes on as it was told. An
-elastic job takes what is free, a rigid one all of its GPUs or none. One that was stopped reads its checkpoint and does again what was
-lost since: its GPUs draw, and nothing gets done, for the `pause_cost_gpu_h` of each.
+The site's sample jobs are submitted every day at their local time, on the first day those that can still be done in time; or those of a
+trace are, each at its instant. A job waits until it is told to run, or until its hold ends; a hold keeps its progress. After the last
+order's `valid_until` it goes on as it was told. An elastic job takes what is free, a rigid one all of its GPUs or none. One that was
+stopped reads its checkpoint and does again what was lost since: its GPUs draw, and nothing gets done, for the `pause_cost_gpu_h` of each.
 """
 
 from __future__ import annotations
@@ -53,6 +53,11 @@ class RehearsedJob:
     order: JobDesired | None = None
     orders: Obedience = field(default_factory=Obedience)
 
+    @property
+    def least(self) -> timedelta:
+        """How long its work takes at least."""
+        return timedelta(hours=self.work_gpu_h / self.gpus)
+
     def may_use(self, now: datetime) -> int:
         """Return how many GPUs it is allowed at `now`; 0 while it waits or is held."""
         if self.order is None:
@@ -76,7 +81,8 @@ class Scheduler:
             self._arrivals = ((job.submit, partial(self._traced, job)) for job in sorted(trace, key=lambda job: job.submit))
         self._next = next(self._arrivals, None)
         self._submit_until(start)
-        self.jobs = {name: job for name, job in self.jobs.items() if job.deadline > start}
+        in_time = {name: job for name, job in self.jobs.items() if job.deadline >= start + job.least}
+        self.jobs = in_time if trace is None else {name: job for name, job in self.jobs.items() if job.deadline > start}
 
     def _refuse_misfits(self) -> None:
         site = self.site

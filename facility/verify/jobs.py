@@ -1,4 +1,4 @@
-"""Jobs: groups name work that is there, and a job runs inside its window, whole where rigid, in one pool, as it is ordered."""
+"""Jobs: groups name work that is there, and a job runs once it was submitted, whole where rigid, in one pool, as it is ordered."""
 
 from __future__ import annotations
 
@@ -53,8 +53,6 @@ def _job(job: Job, gpus: AbstractSet[int], at: datetime) -> Iterator[Violation]:
         if not job.elastic:
             says = "a rigid job runs with all its GPUs or none"
             yield from under(Violation("job.rigid", job.id, given, "GPU", job.gpus, says, "plant"))
-    early_s, late_s = (job.submit - at).total_seconds(), (at - job.deadline).total_seconds()
+    early_s = (job.submit - at).total_seconds()
     if gpus and early_s > 0:
         yield Violation("job.window", job.id, early_s, "s", 0.0, "it would run before it was submitted", "contract")
-    if gpus and late_s >= 0:
-        yield Violation("job.window", job.id, late_s, "s", 0.0, "it would run past its deadline", "contract")

@@ -65,7 +65,7 @@ def minimum_runs(site: Site, snapshot: Snapshot, decision: Decision) -> Iterator
     """Find rigid jobs that are told to pause before they have run for their minimum; one of which nobody knows since when it runs may."""
     told = {order.job: order.action for order in decision.jobs}
     for job in snapshot.jobs:
-        has_more = job.work_gpu_h > SLACK * job.gpus and decision.at < job.deadline
+        has_more = job.work_gpu_h > SLACK * job.gpus
         if told.get(job.id) == "hold" and job.running and job.running_since and not job.elastic and has_more:
             least_h = site.jobs.min_run_h if job.min_run_h is None else job.min_run_h
             ran_h, says = (decision.at - job.running_since).total_seconds() / 3600, "it would pause before its minimum run is over"

@@ -883,6 +883,17 @@ def price(house: House, *by_quarter: float) -> None:
     house.say("grid/main/price", {"points": points, "unit": "EUR/MWh"})
 
 
+def test_a_job_that_is_late_is_planned_for_until_it_is_done_and_goes_on_before_cheaper_hours(planned: House) -> None:
+    planned.say("job/j/reported", {"timestamp": int(NOW.timestamp() * 1000), "state": "running", "done_gpu_h": 1.0, "gpus": 2})
+    planned.clock.advance(9 * 3600 + 1)
+    price(planned, 500.0, 50.0, 50.0)
+    assert planned.daemon.cycle().outcome == "published"
+    order = planned.retained("job/j/desired")
+    assert order is not None
+    assert order["action"] == "run"
+    assert planned.caps() == {"": 100, "c": 400, "j": 400}
+
+
 @pytest.mark.parametrize(("move_price", "action"), [(0.1, "run"), (0.0, "hold")])
 def test_a_trifle_in_the_price_moves_no_job_unless_moving_is_free(tmp_path: Path, move_price: float, action: str) -> None:
     """A job that takes a quarter at its best, 100 W a GPU, runs now, a MWh being cheaper now by 0.1; then it is in the next quarter."""

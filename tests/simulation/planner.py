@@ -88,7 +88,7 @@ class Planner:
                     free -= terms.gpus
                     groups.append(CapGroup(contract, terms.gpus, cap_w))
             for job in made.snapshot.jobs:
-                if job.pool != name or not job.submit <= now < job.deadline:
+                if job.pool != name or job.submit > now:
                     continue
                 told = made.asked.job_orders.get(job.id, (None,))[0]
                 held = told == "hold" or made.asked.held_pools[name][0] or job.gpus > free or job.work_gpu_h <= 0

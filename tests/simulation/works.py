@@ -73,6 +73,7 @@ class Works:
             self._publish(f"meta/{key}", encode(Meta(unit=sensor.unit, period_s=PERIOD_S)), retain=True)
         for job in self.jobs:
             self._publish(f"job/{job}/spec", encode(self.jobs[job].spec), retain=True)
+            self._say_how_far(job)
         self.report_all()
         self._told_s = -math.inf
         self.tell()
@@ -156,6 +157,10 @@ class Works:
         busy.pop(job, None)
         if work.running:
             busy[job] = work.spec.gpus
+        self._say_how_far(job)
+
+    def _say_how_far(self, job: str) -> None:
+        work = self.jobs[job]
         done = work.done_gpu_h >= work.spec.work_gpu_h
         state = "running" if work.running else "done" if done else "waiting"
         report = JobReported(timestamp=self._now_ms(), epoch=work.number[0], seq=work.number[1], state=state, done_gpu_h=work.done_gpu_h,

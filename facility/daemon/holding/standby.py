@@ -19,8 +19,8 @@ from facility.verify import fallback_caps, ride_through_kwh
 
 
 def present(site: Site, decision: Decision, snapshot: Snapshot) -> Decision:
-    """`decision` without the jobs that are done, unknown or past their deadline, and without rentals that ended."""
-    known = {job.id for job in snapshot.jobs if job.submit <= snapshot.at < job.deadline}
+    """`decision` without the jobs that are done or unknown, and without rentals that ended."""
+    known = {job.id for job in snapshot.jobs if job.submit <= snapshot.at}
     known |= {name for name, contract in site.contracts.items() if contract.gpus}
     pools = tuple(replace(pool, groups=tuple(g for g in pool.groups if g.workload in known)) for pool in decision.pools)
     return replace(decision, pools=pools, jobs=tuple(order for order in decision.jobs if order.job in known))

@@ -115,12 +115,11 @@ def test_a_floor_is_on_the_mean_speed_and_its_breach_is_told_as_the_contracts() 
     assert told.amount == pytest.approx(0.499)
 
 
-def test_jobs_run_inside_their_window_only() -> None:
-    """The window is half-open: at its submission a job may run, at its deadline no more."""
+def test_a_job_runs_from_its_submission_and_also_when_it_is_late() -> None:
     for submit, deadline, rules in (
         (NOW, NOW + timedelta(seconds=1), set()),
         (NOW + timedelta(seconds=1), NOW + timedelta(hours=1), {"job.window"}),
-        (NOW - timedelta(hours=1), NOW, {"job.window"}),
+        (NOW - timedelta(hours=1), NOW, set()),
     ):
         assert broken(site_with(), decision(), Snapshot(NOW, jobs=(replace(JOB, submit=submit, deadline=deadline),))) == rules
 
@@ -144,7 +143,7 @@ def test_a_rigid_job_runs_whole_or_not_and_an_elastic_one_up_to_its_size() -> No
         ({"running_since": NOW - timedelta(minutes=1), "min_run_h": 0.0}, set()),
         ({"running_since": NOW - timedelta(minutes=1), "elastic": True}, set()),
         ({"running_since": NOW - timedelta(minutes=1), "running": False}, set()),
-        ({"running_since": NOW - timedelta(minutes=1), "deadline": NOW}, set()),
+        ({"running_since": NOW - timedelta(minutes=1), "deadline": NOW}, {"job.min_run"}),
     ],
 )
 def test_a_job_is_not_held_before_it_has_run_for_its_minimum(changes: dict[str, Any], rules: set[str]) -> None:
