@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from facility.cli import journals, people, planning, running, site_files
+from facility.cli import journals, page, people, planning, running, site_files
 from facility.errors import InputError
 
 BAD_INPUT, FAULT = 2, 3
@@ -28,6 +28,7 @@ COMMANDS = (
     *(planning.plan, planning.backtest, planning.sweep, planning.compare),
     *(site_files.check, site_files.fit),
     *(running.run, running.demo),
+    page.console,
     *(people.override, people.why, people.status, people.tail, people.alarms, people.audit, people.history),
     *(journals.replay, journals.backup, journals.restore),
 )

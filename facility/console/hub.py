@@ -1,0 +1,118 @@
+"""Hub: the bus, heard in a thread of its own, and once a second at most a frame: all that there is to draw, made once for everybody.
+
+A frame is immutable. `Hub.frame` is the newest; who draws compares what it drew last with what is in it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from facility.bus.interface import Bus
+from facility.bus.messages import PlanCurrent
+from facility.clock import Clock
+from facility.console.model import rows
+from facility.console.model.glance import Glance, glance, price_at
+from facility.console.model.heard import Heard
+from facility.console.model.rows import Jobs, Row
+from facility.console.model.spend import Spend
+from facility.site import Site
+
+log = logging.getLogger(__name__)
+
+EVERY_S: Final = 1.0
+AT_ONCE: Final = 2000
+"""Messages taken in before anything else is looked at."""
+LISTEN_S: Final = 0.1
+
+
+@dataclass(frozen=True)
+class Frame:
+    """All that there is to draw. `tables` are rows by the name of their table; `away_s` is since when the broker is not reached, s."""
+
+    number: int
+    glance: Glance
+    tables: dict[str, Sequence[Row]]
+    plan: PlanCurrent | None
+    away_s: float | None
+    spares: tuple[str, ...] = ()
+    doubted: int = 0
+
+
+class Hub:
+    """Hears `bus`, and makes frames until it is closed. `answered` is told answers by the name of their topic, in the hub's thread."""
+
+    def __init__(self, site: Site, bus: Bus, clock: Clock, answered: Callable[[str, dict[str, str], bytes], None]) -> None:
+        self.site, self._bus, self._clock = site, bus, clock
+        self.zone = ZoneInfo(site.timezone)
+        self.heard = Heard(site, clock, answered)
+        self.spend = Spend(self.zone)
+        self._jobs = Jobs(self.heard)
+        self._rows_of_jobs: Sequence[Row] = ()
+        self._connected_s = clock.elapsed_s()
+        self._over = threading.Event()
+        self.lock = threading.Lock()
+        """Held while what was heard changes."""
+        for pattern in self.heard.patterns:
+            bus.subscribe(pattern, 1)
+        self.frame = self._frame(0)
+        self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
+        self._thread.start()
+
+    def now(self) -> datetime:
+        """The site's instant, UTC."""
+        return self.heard.beat.now()
+
+    def close(self) -> None:
+        """Stop; the bus is the caller's."""
+        self._over.set()
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        due = self._clock.elapsed_s() + EVERY_S
+        while not self._over.is_set():
+            try:
+                messages = self._bus.drain(LISTEN_S, AT_ONCE)
+                with self.lock:
+                    for message in messages:
+                        self.heard.hear(message)
+                    if (now := self._clock.elapsed_s()) >= due:
+                        due = now + EVERY_S
+                        self.frame = self._frame(self.frame.number + 1)
+            except Exception:
+                log.exception("the console goes on without what it did not understand")
+
+    def _frame(self, number: int) -> Frame:
+        heard = self.heard
+        if self._bus.connected:
+            self._connected_s = self._clock.elapsed_s()
+        if self._jobs.refresh():
+            self._rows_of_jobs = self._jobs.rows()
+        now = heard.beat.now()
+        if heard.daemon is not None:  # before, the site's instant is not known
+            meter = heard.value(f"site/meter/{self.site.grid.feed}/import_kw")
+            self.spend.look(now, meter, price_at(self.site, heard.plan, now))
+        away_s = self._clock.elapsed_s() - self._connected_s
+        quality = heard.quality
+        return Frame(
+            number,
+            glance(heard, self.spend, self._jobs.counts()),
+            {
+                "pools": tuple(rows.pools(heard)),
+                "jobs": self._rows_of_jobs,
+                "tenants": tuple(rows.tenants(heard, self._jobs)),
+                "feeders": tuple(rows.feeders(heard)),
+                "overrides": tuple(rows.overrides(heard)),
+                "alarms": tuple(rows.alarms(heard)),
+            },
+            heard.plan,
+            away_s if away_s > 1.5 * EVERY_S or not self._bus.connected else None,
+            heard.spares,
+            0 if quality is None else len(quality.not_good) + quality.left_out,
+        )
+
