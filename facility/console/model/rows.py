@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from facility.bus.messages import ContractState, JobDesired, JobReported, JobSpec
 from facility.console.model.glance import RANK
 from facility.console.model.heard import Heard
-from facility.console.model.words import NOTHING, clock, number, override
+from facility.console.model.words import NOTHING, clock, local, number, override
 from facility.site import Contract
 
 
@@ -38,7 +38,7 @@ class Row:
 
 def pools(heard: Heard) -> Iterator[Row]:
     """A row for each pool, by hall."""
-    site = heard.site
+    site, now, zone = heard.site, heard.beat.now(), ZoneInfo(heard.site.timezone)
     for name, pool in sorted(site.pools.items(), key=lambda each: (each[1].hall, each[0])):
         sent, report = heard.caps.get(name), heard.reports.get(name)
         groups: Counter[int] = Counter()
@@ -59,7 +59,7 @@ def pools(heard: Heard) -> Iterator[Row]:
                 "share": None if highest is None else round(100 * min(highest / most, 1)),
                 "enforced": NOTHING if report is None else f"{report.enforced_cap_w} W",
                 "power": number(kw, 1),
-                "why": sent.reason if sent else "nothing was sent yet",
+                "why": local(sent.reason, zone, now) if sent else "nothing was sent yet",
             },
             {"gpus": pool.gpus, "cap": highest or 0, "enforced": report.enforced_cap_w if report else 0, "power": kw or 0.0},
         )
@@ -81,7 +81,8 @@ def feeders(heard: Heard) -> Iterator[Row]:
                 name,
                 f"feeder/{name}",
                 {
-                    "name": f"{'   ' * depth}{name}",
+                    "name": name,
+                    "depth": depth,
                     "rating": number(feeder.rating_kw),
                     "power": number(kw, 1),
                     "share": None if kw is None else round(100 * max(kw, 0) / feeder.rating_kw),
@@ -143,7 +144,7 @@ def alarms(heard: Heard) -> Iterator[Row]:
         aside = f" (put aside until {clock(it.shelved.until, zone, now)} by {it.shelved.by})" if it.shelved else ""
         shown = {
             "severity": it.severity,
-            "cause": it.cause + aside,
+            "cause": local(it.cause, zone, now) + aside,
             "place": it.place or NOTHING,
             "since": clock(it.since, zone, now),
             "remedy": it.remedy,
@@ -208,7 +209,7 @@ class Jobs:
             "done": None if done is None else round(100 * min(done, 1)),
             "deadline": NOTHING if deadline is None else clock(deadline, self._zone, now),
             "until": NOTHING if until is None else clock(until, self._zone, now),
-            "why": order.reason if order else "",
+            "why": local(order.reason, self._zone, now) if order else "",
         }
         late = datetime.max.replace(tzinfo=now.tzinfo)
         gpus = spec.gpus if spec else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -55,6 +56,26 @@ def lasting(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+UTC_INSTANT: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?::\d\d)?(?:Z|\+00:00| UTC)?")
+
+
+def local(text: str, zone: ZoneInfo, now: datetime) -> str:
+    """Write the instants in a sentence of the daemon's, which are UTC, by the site's clock.
+
+    >>> from datetime import UTC
+    >>> noon = datetime(2026, 7, 15, 12, tzinfo=UTC)
+    >>> local("waits until 2026-07-15T15:21Z", ZoneInfo("Europe/Berlin"), noon)
+    'waits until 17:21'
+    >>> local("cap 250 W from 2026-07-15 11:51 until 2026-07-16 12:51 UTC", ZoneInfo("Europe/Berlin"), noon)
+    'cap 250 W from 13:51 until Thu 16 Jul 14:51'
+    """
+
+    def instant(found: re.Match[str]) -> str:
+        return clock(datetime.fromisoformat(f"{found[1]}T{found[2]}+00:00"), zone, now)
+
+    return UTC_INSTANT.sub(instant, text)
 
 
 KINDS: Final = {

@@ -155,7 +155,7 @@ def _chart(look: Look, series: list[dict[str, Any]], value_axes: list[dict[str, 
         "animation": False,
         "textStyle": {"fontFamily": "inherit", "color": look.ink},
         "grid": {"left": 8, "right": 28, "top": 52, "bottom": 8, "containLabel": True},
-        "legend": {"type": "scroll", "top": 0, "left": 0, "textStyle": {"color": look.ink}, "itemWidth": 18, "itemHeight": 8},
+        "legend": {"type": "scroll", "top": 0, "left": 0, "textStyle": {"color": look.ink}, "itemWidth": 16, "itemHeight": 8, "icon": "roundRect"},
         "tooltip": {"trigger": "axis", "confine": True},
         "xAxis": {
             "type": "time", "splitNumber": 5, "axisLabel": {"color": look.ink, "hideOverlap": True, "formatter": "{HH}:{mm}"},

@@ -13,7 +13,7 @@ from facility.console.acts import CAREFUL, KINDS, Outcome, Wish
 from facility.console.asking import Told
 from facility.console.model.rows import Row
 from facility.console.model.words import KINDS as SAID
-from facility.console.model.words import clock, override
+from facility.console.model.words import clock, local, override
 from facility.console.page.desk import Desk
 from facility.site import Site
 
@@ -32,10 +32,11 @@ def told_html(told: Told, kind: str = "") -> str:
     return f'<div class="told {kind}" role="status"><p>{escape(told.sentence)}</p>{table}{lines}</div>'
 
 
-def outcome_html(outcome: Outcome) -> str:
+def outcome_html(desk: Desk, outcome: Outcome) -> str:
     """What came of an act, as HTML."""
     head = {"answered": "The daemon answers", "unanswered": "No answer", "not sent": "Not sent"}[outcome.status]
-    return f'<div class="told {"yes" if outcome.ok else "no"}" role="status"><p><b>{head}</b></p><p>{escape(outcome.words)}</p></div>'
+    words = escape(local(outcome.words, desk.zone, desk.now()))
+    return f'<div class="told {"yes" if outcome.ok else "no"}" role="status"><p><b>{head}</b></p><p>{words}</p></div>'
 
 
 class _Dialog:
@@ -73,9 +74,9 @@ class OverrideDialog(_Dialog):
         if target is not None and target not in targets:
             targets = {target: target, **targets}
         with self.card:
-            self._target = ui.select(targets, label="What", value=target or "site", with_input=True, on_change=self._kinds).props("dense outlined")
+            self._target = ui.select(targets, label="On what", value=target or "site", with_input=True, on_change=self._kinds).props("dense outlined")
             with ui.element("div").classes("row2"):
-                self._kind = ui.select({}, label="Is to", on_change=self._fits).props("dense outlined")
+                self._kind = ui.select({}, label="What to do", on_change=self._fits).props("dense outlined")
                 self._value = ui.number("Value").props("dense outlined")
             with ui.element("div").classes("row2"):
                 self._minutes = ui.number("For how many minutes", value=60, min=1, max=1440, on_change=self._end).props("dense outlined")
@@ -166,7 +167,7 @@ class OverrideDialog(_Dialog):
         self._set.set_visibility(False)
         self._told.clear()
         with self._told:
-            ui.html(outcome_html(outcome), sanitize=False)
+            ui.html(outcome_html(self.desk, outcome), sanitize=False)
 
 
 class ReasonDialog(_Dialog):
@@ -195,7 +196,7 @@ class ReasonDialog(_Dialog):
         self._told.clear()
         with self._told:
             for outcome in outcomes:
-                ui.html(outcome_html(outcome), sanitize=False)
+                ui.html(outcome_html(self.desk, outcome), sanitize=False)
 
 
 class ThingDialog(_Dialog):

@@ -15,7 +15,7 @@ from facility.console.model.table import Query, look
 FEW: Final = 5
 """Rows among which nobody searches."""
 OPENS: Final = """
-<q-td :props="props"><button class="link" :class="{pre: true}" style="white-space: pre-wrap" :data-about="props.row.about"
+<q-td :props="props"><button class="link" :style="{marginLeft: 18 * (props.row.depth || 0) + 'px'}" :data-about="props.row.about"
   @click="() => $parent.$emit('open', props.row)">{{ props.value }}</button></q-td>"""
 SHARE: Final = """
 <q-td :props="props"><span v-if="props.value !== null" class="bar" :class="{over: props.value > 100, near: props.value > 95 && props.value <= 100}"
@@ -103,7 +103,7 @@ class Listing:
 
 
 def _column(column: Column) -> dict[str, Any]:
-    kind = {"num": "num", "opens": "lead", "share": "share"}.get(column.kind, "")
+    kind = {"num": "num", "opens": "lead", "share": "share", "level": "share", "state": "lead"}.get(column.kind, "")
     classes = f"{kind} {column.hide}".strip()
     return {
         "name": column.name, "label": column.label, "field": column.name, "align": "right" if column.kind == "num" else "left",

@@ -13,11 +13,11 @@ from facility.console.access import Person
 from facility.console.acts import Acts, Outcome
 from facility.console.hub import Frame, Hub
 from facility.console.model.rows import Row
-from facility.console.model.words import clock
 from facility.console.page.desk import Desk
 from facility.console.page.dialogs import OverrideDialog, ReasonDialog, ThingDialog, facts_of, targets_of
 from facility.console.page.history import HistoryPanel
 from facility.console.page.listing import Column, Listing
+from facility.console.page.shift import ShiftPanel
 from facility.console.page.studio import CHARTS, Studio
 from facility.console.past import Past
 from facility.console.shift import ShiftLog
@@ -154,9 +154,7 @@ class Screen:
                     with ui.tab_panel("history"):
                         self._history = HistoryPanel(self._hub, self._past, lambda: self.dark)
                 with ui.tab_panel("shift"):
-                    self._words = ui.input("Find in the shift log", on_change=self._read_log).classes("find")
-                    self._words.props("dense outlined clearable debounce=250")
-                    self._lines = ui.html("", sanitize=False).style("width:100%; overflow-x:auto")
+                    self._shift = ShiftPanel(self._hub, self._log)
         self._bar.set_value("pools")
         self._bar.on_value_change(lambda: self._show_tab(self._hub.frame))
 
@@ -191,7 +189,7 @@ class Screen:
         if name in TABS:
             self._lists[name].show(self._with_act(name, frame.tables[name]))
         elif name == "shift":
-            self._read_log()
+            self._shift.read()
 
     def _with_act(self, name: str, rows: Sequence[Row]) -> Sequence[Row]:
         words = {"overrides": "Clear", "alarms": "Put aside"}.get(name)
@@ -247,16 +245,3 @@ class Screen:
         lines = [f"{row.shown['what']} on {row.shown['target']}, by {row.shown['by']} until {row.shown['until']}" for row in own]
         title = "Clear all your overrides?" if lines else "None of your overrides is in force"
         ReasonDialog(self.desk, title, lines, "Back to automatic", do, reason="back to automatic")
-
-    def _read_log(self) -> None:
-        lines = self._log.search((self._words.value or "")[:200])
-        now, zone = self._hub.now(), self._hub.zone
-        cells = "".join(
-            f"<tr><td>{clock(line.at, zone, now)}</td><td>{escape(line.by)}</td><td>{escape(line.what)} <small>on {escape(line.target)}</small></td>"
-            f"<td>{escape(line.reason)}</td><td>{escape(line.outcome or 'asked')}</td></tr>"
-            for line in lines
-        )
-        head = "<tr><th>when</th><th>who</th><th>what</th><th>why</th><th>what came of it</th></tr>"
-        content = f'<table class="q-table log">{head}{cells}</table>' if lines else '<p class="foot">nothing is found</p>'
-        if self._lines.content != content:
-            self._lines.set_content(content)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from facility.console.hub import Frame
 from facility.console.model.glance import CapNow, Glance, HallNow, Next
-from facility.console.model.words import NOTHING, clock, lasting, number, power
+from facility.console.model.words import NOTHING, clock, lasting, local, number, power
 from facility.site import Site
 
 MOST_HALLS: Final = 6
@@ -45,10 +45,10 @@ def _warn(text: str) -> str:
     return f'<div role="alert" class="warn">{escape(text)}</div>'
 
 
-def _mode(_site: Site, now: Glance, _zone: ZoneInfo) -> str:
+def _mode(_site: Site, now: Glance, zone: ZoneInfo) -> str:
     mode = now.mode if now.alive or now.mode == "starting" else "not heard"
     kind = {"NORMAL": "good", "HOLD": "care", "MANUAL": "hand", "SAFE": "bad", "starting": "care"}.get(mode, "bad")
-    return f'<span class="mode {kind}">{escape(mode)}</span><span class="why">{escape(now.why)}</span>'
+    return f'<span class="mode {kind}">{escape(mode)}</span><span class="why">{escape(local(now.why, zone, now.now))}</span>'
 
 
 def _clock(_site: Site, now: Glance, zone: ZoneInfo) -> str:
@@ -94,7 +94,7 @@ def _jobs(_site: Site, now: Glance, _zone: ZoneInfo) -> str:
     return (
         _head("Jobs")
         + f'<p class="big">{now.running:,}<small> running</small></p><p class="big second">{now.held + now.waiting:,}<small> waiting</small></p>'
-        + _foot(f"{now.held:,} of them held for a better hour" if now.held else "none is held", "")
+        + _foot(f"{now.held:,} of them held by the plan" if now.held else "none is held", "")
     )
 
 
@@ -159,7 +159,7 @@ def _said(cap: CapNow) -> str:
 
 
 def _mark(cap: CapNow) -> str:
-    return ' <b title="an override is in force">✋</b>' if cap.overridden else ""
+    return ' <small title="an override is in force">by hand</small>' if cap.overridden else ""
 
 
 def _alarms(_site: Site, now: Glance, zone: ZoneInfo) -> str:
@@ -167,7 +167,7 @@ def _alarms(_site: Site, now: Glance, zone: ZoneInfo) -> str:
         aside = f"{now.shelved} put aside" if now.shelved else ""
         return _head("Alarms") + '<p class="big">none</p>' + _foot(aside, _broken(now))
     lines = "".join(
-        f'<li class="{alarm.severity}"><b>{SIGN[alarm.severity]} {escape(alarm.severity)}</b> {escape(alarm.cause)} '
+        f'<li class="{alarm.severity}"><b>{SIGN[alarm.severity]} {escape(alarm.severity)}</b> {escape(local(alarm.cause, zone, now.now))} '
         f"<small>since {clock(alarm.since, zone, now.now)}</small></li>"
         for alarm in now.alarms[:3]
     )
