@@ -20,7 +20,6 @@ from facility.bus.messages import AlarmShelve, OverrideClear, OverrideResult, Ov
 from facility.bus.messages.codec import Command
 from facility.bus.signing import signed
 from facility.bus.topics import Topics
-from facility.clock import SystemClock
 from facility.console.model.words import override
 from facility.console.shift import Line, ShiftLog
 from facility.errors import InputError
@@ -169,7 +168,7 @@ class Acts:
             return command
         if command.by not in self._keys:
             raise Refused(f"{command.by} has no key to sign with")
-        return signed(self._keys[command.by], topic, command, SystemClock().now())
+        return signed(self._keys[command.by], topic, command, self._now())
 
 
 def _settle(waiter: asyncio.Future[OverrideResult], result: OverrideResult) -> None:

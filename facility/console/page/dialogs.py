@@ -273,7 +273,6 @@ def value_range(site: Site, target: str, kind: str) -> tuple[float, float, str] 
     return min(model.min_cap_w for model in models), max(model.max_cap_w for model in models), "W"
 
 
-def facts_of(row: Row | dict[str, Any], names: dict[str, str]) -> list[tuple[str, str]]:
+def facts_of(row: Row, names: dict[str, str]) -> list[tuple[str, str]]:
     """The columns of a row as facts."""
-    shown = row.shown if isinstance(row, Row) else row
-    return [(label, str(shown[name]).strip()) for name, label in names.items() if shown.get(name) not in (None, "")]
+    return [(label, str(row.shown[name])) for name, label in names.items() if row.shown.get(name) not in (None, "")]

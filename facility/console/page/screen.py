@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from html import escape
-from typing import Any, Final
+from typing import Final
 
 from nicegui import ui
 
@@ -204,33 +204,33 @@ class Screen:
         self._scheme.value = not self.dark
         self.darken(dark=not self.dark)
 
-    def _open(self, name: str, row: dict[str, Any]) -> None:
+    def _open(self, name: str, row: Row) -> None:
         facts = facts_of(row, {column.name: column.label for column in COLUMNS[name] if column.kind != "act"})
-        about = str(row["about"])
+        about = row.about
         target = about if about in targets_of(self._hub.site) or about.startswith("job/") else None
         ThingDialog(self.desk, about, facts, about if name in WHY else None, target)
 
-    def _open_breach(self, row: dict[str, Any]) -> None:
+    def _open_breach(self, row: Row) -> None:
         facts = facts_of(row, {column.name: column.label for column in COLUMNS["breaches"]})
-        ThingDialog(self.desk, str(row["name"]), facts, str(row["about"]), None)
+        ThingDialog(self.desk, str(row.shown["name"]), facts, row.about, None)
 
     def _why_limit(self) -> None:
         now = self._hub.frame.glance
         facts = [("now", f"{now.import_kw or 0:,.0f} of {now.limit_kw:,.0f} kW"), ("mode", f"{now.mode}: {now.why}")]
         ThingDialog(self.desk, "Power from the grid", facts, "limit", f"grid/{self._hub.site.grid.feed}")
 
-    def _clear(self, row: dict[str, Any]) -> None:
+    def _clear(self, row: Row) -> None:
         async def do(by: str, reason: str) -> list[Outcome]:
-            return [await self.desk.clear(str(row["target"]), str(row["id"]), by, reason)]
+            return [await self.desk.clear(row.about, row.id, by, reason)]
 
-        words = f"{row['what']} on {row['target']}, by {row['by']} until {row['until']}: {row['reason']}"
+        words = f"{row.shown['what']} on {row.about}, by {row.shown['by']} until {row.shown['until']}: {row.shown['reason']}"
         ReasonDialog(self.desk, "Clear this override?", [words], "Clear it", do)
 
-    def _shelve(self, row: dict[str, Any]) -> None:
+    def _shelve(self, row: Row) -> None:
         async def do(by: str, reason: str) -> list[Outcome]:
-            return [await self.desk.shelve(str(row["id"]), 3600.0, by, reason)]
+            return [await self.desk.shelve(row.id, 3600.0, by, reason)]
 
-        ReasonDialog(self.desk, "Put this alarm aside for an hour?", [f"{row['severity']}: {row['cause']}"], "Put it aside", do)
+        ReasonDialog(self.desk, "Put this alarm aside for an hour?", [f"{row.shown['severity']}: {row.shown['cause']}"], "Put it aside", do)
 
     def _back(self) -> None:
         standing = self._hub.frame.tables["overrides"]

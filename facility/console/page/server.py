@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -98,6 +99,8 @@ def serve(console: Console, rules: Rules, host: str, port: int, ready: Callable[
         door, host=host, port=port, log_level="warning", access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=1,
         ws_max_size=1024 * 1024,
     )  # fmt: skip
+    for name in (signal.SIGINT, signal.SIGTERM):  # the server ends by them, and raises them again once it has ended
+        signal.signal(name, lambda _signal, _frame: None)
     uvicorn.Server(config).run(sockets=[listener])
 
 

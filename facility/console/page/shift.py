@@ -31,6 +31,6 @@ class ShiftPanel:
             for line in self._log.search((self._words.value or "")[:200])
         ]
         cells = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-        content = f'<table class="q-table log">{HEAD}{cells}</table>' if rows else '<p class="foot">nothing is found</p>'
+        content = f'<table class="log">{HEAD}{cells}</table>' if rows else '<p class="foot">nothing is found</p>'
         if self._lines.content != content:
             self._lines.set_content(content)
