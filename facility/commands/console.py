@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+import threading
 import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ def run_console(site_file: str, settings: tuple[str, ...], options: Options) -> 
     from facility.console.acts import Acts
     from facility.console.door import Rules, is_loopback
     from facility.console.hub import Hub
-    from facility.console.past import Past
+    from facility.console.past import Past, tell_today
     from facility.console.shift import ShiftLog
 
     site = load_site(site_file, settings)
@@ -68,7 +69,10 @@ def run_console(site_file: str, settings: tuple[str, ...], options: Options) -> 
         hub = Hub(site, bus, SystemClock(), lambda _name, _ids, payload: acts.answered(payload))
         acts = Acts(site, bus, log, hub.now, read_keys(options.keys) if options.keys is not None else None)
         stack.callback(hub.close)
-        past = Past(site, options.history) if options.history is not None else None
+        past, over = Past(site, options.history) if options.history is not None else None, threading.Event()
+        stack.callback(over.set)
+        if past is not None:
+            threading.Thread(target=tell_today, args=(past, hub, over), name="today", daemon=True).start()
 
         def ready(port: int) -> None:
             host = f"[{options.host}]" if ":" in options.host else options.host

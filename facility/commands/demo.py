@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from socket import create_connection, socket
 from types import FrameType
@@ -88,24 +89,34 @@ def run_demo(site_file: str | None, speed: float, duration: str | None, start: s
                 f"{speed:g}@{epoch}",
             ],
         }
+        address = ""
+        if find_spec("nicegui") is not None:  # the extra `console` is installed
+            web = _free_port()
+            address = f"http://127.0.0.1:{web}/"
+            parts["console"] = [
+                *(sys.executable, "-m", "facility", "console", site_file, "--broker", url, "--port", str(web)),
+                *("--shift-log", str(folder / "shift.sqlite"), "--history", default_place(site.id, folder)),
+            ]
         children = {name: stack.enter_context(_child(name, command, folder)) for name, command in parts.items()}
         clock = ScaledClock(float(epoch.partition(":")[0]), begins, speed)
         page = Page(site, clock, Reference(site, begins))
         bus = MqttBus(url, "facility-demo")
         stack.callback(bus.close)
         page.subscribe(bus)
-        for line in hints(site, site_file, port, speed, folder):
+        for line in hints(site, site_file, port, speed, folder, address):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
         return _show(console, page, bus, children, folder, stop, lasts_s)
 
 
-def hints(site: Site, site_file: str, port: int, speed: float, folder: Path) -> Iterator[str]:
+def hints(site: Site, site_file: str, port: int, speed: float, folder: Path, address: str = "") -> Iterator[str]:
     """What to try in a second terminal."""
     pool, hall = next((name, pool.hall) for name, pool in site.pools.items())
     root = f"{site.bus.root}/{site.id}"
     url = f"mqtt://127.0.0.1:{port}"
     model = site.gpu_models[site.pools[pool].gpu_model]
     cap_w = (model.min_cap_w + model.max_cap_w) // 2
+    if address:
+        yield f"The operators' page, in the browser: {address}"
     yield f"{site.name}. One second here is {speed:g} s there. Try, in a second terminal:"
     yield f"  mosquitto_sub -p {port} -v -t '{root}/cap/#' -t '{root}/svc/#'"
     yield (
@@ -165,14 +176,18 @@ def _broker(folder: Path) -> Iterator[tuple[str, int]]:
         raise InputError(
             Fault("facility demo", "no mosquitto on this machine", "install it, such as with `apt-get install mosquitto`")
         )
-    with socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = _free_port()
     settings = folder / "mosquitto.conf"
     settings.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 100000\n")
     with _child("broker", [program, "-c", str(settings)], folder):
         _wait_for(port, folder / "broker.log")
         yield f"mqtt://127.0.0.1:{port}", port
+
+
+def _free_port() -> int:
+    with socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _wait_for(port: int, log: Path) -> None:

@@ -56,13 +56,21 @@ class Hub:
         self._rows_of_jobs: Sequence[Row] = ()
         self._connected_s = clock.elapsed_s()
         self._over = threading.Event()
-        self.lock = threading.Lock()
-        """Held while what was heard changes."""
+        self._watch: Callable[[], object] | None = None
+        self._before: tuple[datetime, float, float] | None = None
         for pattern in self.heard.patterns:
             bus.subscribe(pattern, 1)
         self.frame = self._frame(0)
         self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
         self._thread.start()
+
+    def watch(self, told: Callable[[], object]) -> None:
+        """Have somebody told of each new frame, in the hub's thread."""
+        self._watch = told
+
+    def spent_before(self, since: datetime, cost: float, energy_kwh: float) -> None:
+        """Know what a history tells of the day before the console began to look."""
+        self._before = since, cost, energy_kwh
 
     def now(self) -> datetime:
         """The site's instant, UTC."""
@@ -77,13 +85,13 @@ class Hub:
         due = self._clock.elapsed_s() + EVERY_S
         while not self._over.is_set():
             try:
-                messages = self._bus.drain(LISTEN_S, AT_ONCE)
-                with self.lock:
-                    for message in messages:
-                        self.heard.hear(message)
-                    if (now := self._clock.elapsed_s()) >= due:
-                        due = now + EVERY_S
-                        self.frame = self._frame(self.frame.number + 1)
+                for message in self._bus.drain(LISTEN_S, AT_ONCE):
+                    self.heard.hear(message)
+                if (now := self._clock.elapsed_s()) >= due:
+                    due = now + EVERY_S
+                    self.frame = self._frame(self.frame.number + 1)
+                    if self._watch is not None:
+                        self._watch()
             except Exception:
                 log.exception("the console goes on without what it did not understand")
 
@@ -97,6 +105,9 @@ class Hub:
         if heard.daemon is not None:  # before, the site's instant is not known
             meter = heard.value(f"site/meter/{self.site.grid.feed}/import_kw")
             self.spend.look(now, meter, price_at(self.site, heard.plan, now))
+            before, self._before = self._before, None
+            if before is not None:
+                self.spend.begin(*before)
         away_s = self._clock.elapsed_s() - self._connected_s
         quality = heard.quality
         return Frame(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from facility.clock import milliseconds
+from facility.console.hub import Hub
+from facility.errors import InputError
 from facility.history.place import open_database
 from facility.history.reading import Reader
 from facility.journal.store import StoreFault
@@ -81,4 +83,16 @@ class Past:
         return cost, energy_kwh
 
 
-__all__ = ["SPANS", "Curve", "Past", "StoreFault"]
+def tell_today(past: Past, hub: Hub, over: threading.Event) -> None:
+    """Tell the hub, once it knows the site's instant, what the day has cost before; nothing where the history does not know."""
+    while hub.spend.since is None:
+        if over.wait(1):
+            return
+    since = hub.spend.since
+    midnight = since.astimezone(hub.zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0).astimezone(UTC)
+    with suppress(StoreFault, InputError):
+        if (found := past.today(midnight, since)) is not None:
+            hub.spent_before(midnight, *found)
+
+
+__all__ = ["SPANS", "Curve", "Past", "StoreFault", "tell_today"]

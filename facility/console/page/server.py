@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import uvicorn
@@ -27,7 +28,6 @@ from facility.errors import Fault, InputError
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 0.1
 ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#005f95"/>'
     '<path d="M18 4 8 18h7l-2 10 11-15h-7z" fill="#fff"/></svg>'
@@ -52,6 +52,7 @@ def serve(console: Console, rules: Rules, host: str, port: int, ready: Callable[
     """Serve until SIGINT or SIGTERM; `ready` is told the port. Raises InputError where it cannot be listened on."""
     listener = _listen(host, port)
     screens: set[Screen] = set()
+    fresh = asyncio.Event()
     studio = Studio(console.hub)
     api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -63,15 +64,15 @@ def serve(console: Console, rules: Rules, host: str, port: int, ready: Callable[
         await ui.context.client.connected(timeout=30)
         screens.add(screen)
         ui.context.client.on_delete(lambda: screens.discard(screen))
-        screen.finish(dark=bool(await ui.run_javascript("matchMedia('(prefers-color-scheme: dark)').matches", timeout=10)))
+        dark = False
+        with suppress(TimeoutError):  # a browser that is very slow, or gone
+            dark = bool(await ui.run_javascript("matchMedia('(prefers-color-scheme: dark)').matches", timeout=10))
+        screen.finish(dark=dark)
 
     async def beat() -> None:
-        number = -1
         while True:
-            await asyncio.sleep(LOOK_S)
-            if console.hub.frame.number == number:
-                continue
-            number = console.hub.frame.number
+            await fresh.wait()
+            fresh.clear()
             for screen in tuple(screens):
                 try:
                     with screen.client:
@@ -89,6 +90,8 @@ def serve(console: Console, rules: Rules, host: str, port: int, ready: Callable[
     @nicegui_app.on_startup
     async def begin() -> None:
         tasks.add(asyncio.create_task(beat()))
+        loop = asyncio.get_running_loop()
+        console.hub.watch(lambda: loop.call_soon_threadsafe(fresh.set))
         ready(int(listener.getsockname()[1]))
 
     ui.run_with(
