@@ -29,7 +29,7 @@ class Served:
         """A page of it in a browser of its own, with nothing in its cookies."""
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light")
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(30_000)
         page.on("request", lambda request: self.asked.append(request.url))
         page.on("websocket", lambda socket: self.asked.append(socket.url))
         page.on("console", lambda message: self.complained.append(message.text))

@@ -16,13 +16,14 @@ from playwright.sync_api import Browser, Page, expect
 from facility.console.access import add_user
 from tests.browser.looking import CONTRAST
 from tests.browser.served import Served, serve
-from tests.processes import CAPS, POOL, ROOT, House, highest_w, needs_mosquitto, until
+from tests.processes import CAPS, POOL, ROOT, House, highest_w, needs_mosquitto, patience, until
 
 pytestmark = [pytest.mark.xdist_group("browser"), needs_mosquitto]
 
 OUTSIDE = """() => [...document.querySelectorAll("main *, header *, .q-dialog *")].filter(node => node.checkVisibility()
   && !node.closest("svg, .q-tabs, .cells") && node.getBoundingClientRect().right > innerWidth + 1).map(node => node.outerHTML.slice(0, 120))"""
 """Whatever stands beyond the right edge."""
+expect.set_options(timeout=30_000)
 OLD_S = 5
 """Within so many seconds what is old must be seen to be."""
 
@@ -148,6 +149,7 @@ def test_what_is_clamped_is_told_and_nothing_goes_out_unnamed_or_without_a_reaso
     dialog.get_by_role("button", name=re.compile("^Set ")).click()
     expect(dialog).to_contain_text("clamped")
     close(fresh)
+    expect(fresh.locator("#tile-caps")).to_contain_text("by hand")
     fresh.get_by_role("button", name="Back to automatic").click()
     back = fresh.get_by_role("dialog")
     expect(back).to_contain_text("on pool/h1/h1-b, by ann")
@@ -184,7 +186,7 @@ def test_manual_is_asked_about_twice_and_one_button_leads_back(house: House, fre
 def test_what_is_old_is_seen_to_be(house: House, fresh: Page) -> None:
     fresh.wait_for_timeout(1500)
     house.daemon.send_signal(signal.SIGSTOP)
-    expect(fresh.get_by_role("alert")).to_contain_text("The daemon is not heard", timeout=1000 * OLD_S)
+    expect(fresh.get_by_role("alert")).to_contain_text("The daemon is not heard", timeout=1000 * OLD_S * patience())
     assert float(fresh.locator(".tiles").evaluate("node => getComputedStyle(node).opacity")) < 0.6
     house.daemon.send_signal(signal.SIGCONT)
     expect(fresh.get_by_role("alert")).to_have_count(0)
@@ -192,7 +194,7 @@ def test_what_is_old_is_seen_to_be(house: House, fresh: Page) -> None:
 
 def test_the_page_goes_on_while_the_broker_is_away_and_says_so(house: House, fresh: Page) -> None:
     house.broker.stop()
-    expect(fresh.get_by_role("alert")).to_contain_text("The broker does not answer", timeout=1000 * OLD_S)
+    expect(fresh.get_by_role("alert")).to_contain_text("The broker does not answer", timeout=1000 * OLD_S * patience())
     fresh.get_by_role("tab", name="Feeders").click()
     expect(fresh.locator("#lists")).to_contain_text("busway-1a")
     order(fresh, "pool h1-b", "cap", "250")
