@@ -41,14 +41,17 @@ class Options:
 def run_console(site_file: str, settings: tuple[str, ...], options: Options) -> int:
     """Serve the page until SIGINT or SIGTERM."""
     try:
-        from facility.console.page.server import Console, serve
+        from facility.console.page.screen import Console
+        from facility.console.page.server import serve
     except ModuleNotFoundError as error:
         raise InputError(Fault("facility console", f"{error.name} is not installed", "pip install 'facility[console]'")) from error
     from facility.console.access import Users
     from facility.console.acts import Acts
+    from facility.console.asking import Asking
     from facility.console.door import Rules, is_loopback
     from facility.console.hub import Hub
     from facility.console.past import Past, tell_today
+    from facility.console.post import Post
     from facility.console.shift import ShiftLog
 
     site = load_site(site_file, settings)
@@ -66,8 +69,8 @@ def run_console(site_file: str, settings: tuple[str, ...], options: Options) -> 
         stack.callback(log.close)
         bus = MqttBus(reach(site.bus, options.broker), f"facility-console-{uuid.uuid4().hex[:8]}")
         stack.callback(bus.close)
-        hub = Hub(site, bus, SystemClock(), lambda _name, _ids, payload: acts.answered(payload))
-        acts = Acts(site, bus, log, hub.now, read_keys(options.keys) if options.keys is not None else None)
+        hub = Hub(site, bus, SystemClock(), lambda name, _ids, payload: post.answered(name, payload))
+        post = Post(site, bus, hub.now, read_keys(options.keys) if options.keys is not None else None)
         stack.callback(hub.close)
         past, over = Past(site, options.history) if options.history is not None else None, threading.Event()
         stack.callback(over.set)
@@ -78,7 +81,7 @@ def run_console(site_file: str, settings: tuple[str, ...], options: Options) -> 
             host = f"[{options.host}]" if ":" in options.host else options.host
             print(f"{site.name}: http://{host}:{port}/", flush=True)
 
-        serve(Console(hub, acts, log, past), rules, options.host, options.port, ready)
+        serve(Console(hub, Acts(site, post, log), Asking(site, post), log, past), rules, options.host, options.port, ready)
     return 0
 
 

@@ -1,7 +1,6 @@
 """Acts: what an operator does, as messages; the daemon's answer; and a line in the shift log before and after.
 
-Nothing is sent while the broker is away, and nothing that waits is sent later: an override that acts when nobody expects it any more is
-worse than none. An act that cannot be written into the shift log is not done.
+An act that cannot be written into the shift log is not done.
 """
 
 from __future__ import annotations
@@ -12,15 +11,14 @@ import sqlite3
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, Literal
 
-from facility.bus.interface import Bus, Message, utc_now
-from facility.bus.messages import AlarmShelve, OverrideClear, OverrideResult, OverrideSet, Rejected, decode, encode
+from facility.bus.messages import AlarmShelve, OverrideClear, OverrideResult, OverrideSet
 from facility.bus.messages.codec import Command
-from facility.bus.signing import signed
 from facility.bus.topics import Topics
 from facility.console.model.words import override
+from facility.console.post import Post, Refused, Unanswered
 from facility.console.shift import Line, ShiftLog
 from facility.errors import InputError
 from facility.overrides.proposal import Kind
@@ -67,19 +65,12 @@ class Outcome:
     result: OverrideResult | None = None
 
 
-class Refused(Exception):
-    """Why an act is not sent, in words."""
-
-
 class Acts:
-    """Sends, waits, writes down. To be used in one event loop; `answered` may be called from any thread."""
+    """Sends, waits, writes down."""
 
-    def __init__(
-        self, site: Site, bus: Bus, log: ShiftLog, now: Callable[[], datetime], keys: Mapping[str, bytes] | None = None
-    ) -> None:
-        self._site, self._bus, self._log, self._now = site, bus, log, now
-        self._topics, self._keys = Topics(site.bus.root, site.id), keys
-        self._waiting: dict[str, asyncio.Future[OverrideResult]] = {}
+    def __init__(self, site: Site, post: Post, log: ShiftLog) -> None:
+        self._post, self._log, self._now = post, log, post.now
+        self._topics = Topics(site.bus.root, site.id)
 
     async def set(self, wish: Wish) -> Outcome:
         """Set an override."""
@@ -108,72 +99,43 @@ class Acts:
 
         return await self._do(lambda: self._topics.alarm(alarm, "shelve"), made, f"put aside for {for_s / 60:g} min", f"alarm/{alarm}")
 
-    def answered(self, payload: bytes) -> None:
-        """Take an answer to a command, ours or not."""
-        try:
-            result = decode(payload, OverrideResult)
-        except Rejected:
-            return
-        waiter = self._waiting.get(result.id or "")
-        if waiter is not None:
-            waiter.get_loop().call_soon_threadsafe(_settle, waiter, result)
-
     async def _do(self, topic: Callable[[], str], made: Callable[[], Command], what: str, target: str) -> Outcome:
         """Send a command and wait for its answer. `made` may raise ValueError, `topic` InputError: what was filled in cannot be."""
         try:
             command, on = made(), topic()
-            self._check(command)
-            command = self._signed(on, command)
+            if not command.by.strip():
+                return _unsaid("say who you are: nothing is done without a name")
+            if not command.reason.strip():
+                return _unsaid("say why: nothing is done without a reason")
+            command = self._post.sealed(on, command)
         except (Refused, ValueError) as refusal:
-            return Outcome(ok=False, status="not sent", words=str(refusal))
+            return _unsaid(str(refusal))
         except InputError as error:
-            return Outcome(ok=False, status="not sent", words="; ".join(f"{fault.found}: {fault.remedy}" for fault in error.faults))
+            return _unsaid("; ".join(f"{fault.found}: {fault.remedy}" for fault in error.faults))
         line = Line(self._now(), command.id, command.by, what, target, command.reason)
         try:
             await asyncio.to_thread(self._log.add, line)
         except sqlite3.Error as error:
-            return Outcome(ok=False, status="not sent", words=f"the shift log cannot be written, so nothing is done: {error}")
+            return _unsaid(f"the shift log cannot be written, so nothing is done: {error}")
         outcome = await self._ask(on, command)
         with contextlib.suppress(sqlite3.Error):  # it was asked and is written down; what came of it, the daemon's journal tells too
             await asyncio.to_thread(self._log.add, closing_line(line, self._now(), outcome))
         return outcome
 
     async def _ask(self, topic: str, command: Command) -> Outcome:
-        waiter = self._waiting[command.id] = asyncio.get_running_loop().create_future()
         try:
-            gone_at = utc_now() + timedelta(seconds=ANSWER_S)
-            if not self._bus.publish(Message(topic, encode(command), qos=1, valid_until=gone_at)):
-                return Outcome(ok=False, status="not sent", words="it could not be sent; try again")
-            result = await asyncio.wait_for(waiter, ANSWER_S)
-        except TimeoutError:
+            result = await self._post.ask(topic, command, OverrideResult, ANSWER_S)
+        except Refused as refused:
+            return _unsaid(str(refused))
+        except Unanswered:
             words = f"no answer within {ANSWER_S:g} s: it may act or not. What is in force is what the list of overrides shows"
             return Outcome(ok=False, status="unanswered", words=words)
-        finally:
-            self._waiting.pop(command.id, None)
         ok = result.status in {"accepted", "clamped", "cleared"}
         return Outcome(ok=ok, status="answered", words=f"{result.status}: {result.reason}" if result.reason else result.status, result=result)
 
-    def _check(self, command: Command) -> None:
-        if not command.by.strip():
-            raise Refused("say who you are: nothing is done without a name")
-        if not command.reason.strip():
-            raise Refused("say why: nothing is done without a reason")
-        if not self._bus.connected:
-            raise Refused("the broker is away; nothing is sent now, and nothing later by itself")
 
-    def _signed(self, topic: str, command: Command) -> Command:
-        if self._keys is None:
-            if self._site.bus.signatures == "required":
-                raise Refused("this site asks for signatures; the console must be started with --keys")
-            return command
-        if command.by not in self._keys:
-            raise Refused(f"{command.by} has no key to sign with")
-        return signed(self._keys[command.by], topic, command, self._now())
-
-
-def _settle(waiter: asyncio.Future[OverrideResult], result: OverrideResult) -> None:
-    if not waiter.done():
-        waiter.set_result(result)
+def _unsaid(words: str) -> Outcome:
+    return Outcome(ok=False, status="not sent", words=words)
 
 
 def closing_line(line: Line, at: datetime, outcome: Outcome) -> Line:

@@ -29,7 +29,7 @@ KEPT: Final = {
 }
 """Names of topics of which the newest message by an id is kept, until an empty one."""
 SINGLE: Final = ("plan", "quality", "grid_price", "grid_limit", "grid_event")
-ANSWERS: Final = ("override_result", "alarm_result")
+ANSWERS: Final = ("override_result", "alarm_result", "whatif_result", "why_result")
 JOBS: Final = frozenset(("job_spec", "job_desired", "job_reported"))
 
 

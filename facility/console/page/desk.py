@@ -10,7 +10,7 @@ from nicegui import ui
 
 from facility.console.access import Person
 from facility.console.acts import Acts, Outcome, Wish
-from facility.console.asking import NO_PREVIEW, NO_WHY, Told
+from facility.console.asking import Asking, Told
 from facility.console.hub import Hub
 from facility.site import Site
 
@@ -21,9 +21,16 @@ class Desk:
     """One browser's."""
 
     def __init__(
-        self, hub: Hub, acts: Acts, still: Callable[[], Person | None], person: Person, override: Callable[[str | None], None], root: ui.element
+        self,
+        hub: Hub,
+        acts: Acts,
+        asking: Asking,
+        still: Callable[[], Person | None],
+        person: Person,
+        override: Callable[[str | None], None],
+        root: ui.element,
     ) -> None:
-        self._hub, self._acts, self._still, self.person, self.override = hub, acts, still, person, override
+        self._hub, self._acts, self._asking, self._still, self.person, self.override = hub, acts, asking, still, person, override
         self.root = root
         """What dialogs are put into."""
         self.site: Site = hub.site
@@ -53,10 +60,9 @@ class Desk:
 
     async def preview(self, wish: Wish) -> Told:
         """What an override would do."""
-        del wish
-        return Told(ok=False, sentence=NO_PREVIEW)
+        return await self._asking.preview(wish) if self._allowed(wish.by) else Told(ok=False, sentence=NOBODY.words)
 
     async def why(self, about: str) -> Told:
         """Why something is as it is."""
-        del about
-        return Told(ok=False, sentence=NO_WHY)
+        person = self._still()
+        return await self._asking.why(about, person.name) if person is not None else Told(ok=False, sentence=NOBODY.words)

@@ -24,12 +24,17 @@ GRAVE: Final = {
 }
 
 
-def told_html(told: Told, kind: str = "") -> str:
-    """An answer as HTML."""
+def told_html(desk: Desk, told: Told) -> str:
+    """An answer as HTML, its instants by the site's clock."""
+
+    def said(text: str) -> str:
+        return escape(local(text, desk.zone, desk.now()))
+
     rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(a)}</td><td>{escape(b)}</td></tr>" for name, a, b in told.numbers)
     table = f"<table><tr><th></th><th>without</th><th>with it</th></tr>{rows}</table>" if rows else ""
-    lines = f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in told.lines)}</ul>" if told.lines else ""
-    return f'<div class="told {kind}" role="status"><p>{escape(told.sentence)}</p>{table}{lines}</div>'
+    lines = f"<ul>{''.join(f'<li>{said(line)}</li>' for line in told.lines)}</ul>" if told.lines else ""
+    kind = "" if told.ok else "no"
+    return f'<div class="told {kind}" role="status"><p>{said(told.sentence)}</p>{table}{lines}</div>'
 
 
 def outcome_html(desk: Desk, outcome: Outcome) -> str:
@@ -90,6 +95,8 @@ class OverrideDialog(_Dialog):
                 self._look = ui.button("Preview", on_click=self._preview, color=None).classes("act")
                 self._set = ui.button("Set it", on_click=self._confirm, color=None).classes("grave")
         self._set.set_visibility(False)
+        self._asked: Wish | None = None
+        """What the preview that is waited for is of."""
         self._kinds(kind=kind)
         self._end()
         for field in (self._target, self._kind, self._value, self._minutes, self._priority):
@@ -116,6 +123,7 @@ class OverrideDialog(_Dialog):
 
     def _again(self, _event: Any = None) -> None:
         """What was previewed is no longer what is filled in."""
+        self._asked = None
         self._set.set_visibility(False)
         self._look.set_visibility(True)
         self._told.clear()
@@ -140,19 +148,19 @@ class OverrideDialog(_Dialog):
         self._told.clear()
         if isinstance(wish, str):
             with self._told:
-                ui.html(told_html(Told(ok=False, sentence=wish), "no"), sanitize=False)
+                ui.html(told_html(self.desk, Told(ok=False, sentence=wish)), sanitize=False)
             return
         with self._told:
             ui.html('<p class="foot" role="status">asking the daemon what it would do …</p>', sanitize=False)
-        self._look.disable()
-        told = await self.desk.preview(wish)
-        self._look.enable()
-        self._told.clear()
-        with self._told:
-            ui.html(told_html(told, "" if told.ok else "no"), sanitize=False)
         self._look.set_visibility(False)
         self._set.set_text(f"Set {override(wish.kind, wish.value)}")
-        self._set.set_visibility(True)
+        self._set.set_visibility(True)  # at once: who is in a hurry need not wait
+        self._asked = wish
+        told = await self.desk.preview(wish)
+        if self._asked is wish:
+            self._told.clear()
+            with self._told:
+                ui.html(told_html(self.desk, told), sanitize=False)
 
     async def _confirm(self) -> None:
         wish = self._wish()
@@ -161,6 +169,7 @@ class OverrideDialog(_Dialog):
             return
         if wish.kind in CAREFUL and not await sure(self.desk, f"{SAID[wish.kind]}?", GRAVE[wish.kind], f"Yes, {SAID[wish.kind]}"):
             return
+        self._asked = None
         self._set.disable()
         outcome = await self.desk.set(wish)
         self._set.enable()
@@ -227,7 +236,7 @@ class ThingDialog(_Dialog):
         self._why_button.enable()
         self._told.clear()
         with self._told:
-            ui.html(told_html(told, "" if told.ok else "no"), sanitize=False)
+            ui.html(told_html(self.desk, told), sanitize=False)
 
     def _override(self, target: str) -> None:
         self.dialog.close()

@@ -3,70 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from html import escape
-from typing import Final
 
 from nicegui import ui
 
 from facility.console.access import Person
 from facility.console.acts import Acts, Outcome
+from facility.console.asking import Asking
 from facility.console.hub import Frame, Hub
 from facility.console.model.rows import Row
+from facility.console.page.columns import COLUMNS, TABS, WHY, WIDTHS
 from facility.console.page.desk import Desk
 from facility.console.page.dialogs import OverrideDialog, ReasonDialog, ThingDialog, facts_of, targets_of
 from facility.console.page.history import HistoryPanel
-from facility.console.page.listing import Column, Listing
+from facility.console.page.listing import Listing
 from facility.console.page.shift import ShiftPanel
 from facility.console.page.studio import CHARTS, Studio
 from facility.console.past import Past
 from facility.console.shift import ShiftLog
 
-WIDTHS: Final = {
-    "power": "w3", "price": "half", "cost": "w3 half", "jobs": "half", "battery": "half", "alarms": "w4", "caps": "w4", "halls": "w4",
-}  # fmt: skip
-COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
-    "pools": (
-        Column("name", "pool", "opens"), Column("hall", "hall", hide="mid"), Column("gpus", "GPUs", "num", "mid"), Column("cap", "caps sent"),
-        Column("share", "of the most", "level", "mid"), Column("enforced", "enforced", "num", "wide"), Column("power", "kW", "num"),
-        Column("why", "why", hide="wide"),
-    ),
-    "jobs": (
-        Column("name", "job", "opens"), Column("state", "state", "state"), Column("tenant", "tenant", hide="wide"),
-        Column("pool", "pool", hide="mid"), Column("gpus", "GPUs", "num"), Column("done", "done", "level", "mid"),
-        Column("until", "held until"), Column("deadline", "deadline", hide="mid"), Column("why", "why", hide="wide"),
-    ),
-    "tenants": (
-        Column("name", "tenant"), Column("contracts", "contracts", hide="mid"), Column("gpus", "GPUs rented", "num"),
-        Column("running", "jobs running", "num"), Column("held", "jobs waiting", "num"),
-    ),
-    "feeders": (
-        Column("name", "feeder", "opens"), Column("rating", "rating, kW", "num"), Column("power", "now, kW", "num"),
-        Column("share", "of the rating", "share"), Column("feeds", "feeds", hide="mid"),
-    ),
-    "overrides": (
-        Column("target", "on"), Column("what", "what"), Column("until", "until"), Column("by", "by"), Column("reason", "why", hide="mid"),
-        Column("priority", "priority", "num", "wide"), Column("act", "", "act"),
-    ),
-    "alarms": (
-        Column("severity", "", "text"), Column("cause", "what"), Column("since", "since"), Column("place", "where", hide="mid"),
-        Column("remedy", "what helps", hide="mid"), Column("act", "", "act"),
-    ),
-    "breaches": (Column("name", "limit", "opens"), Column("when", "when"), Column("amount", "by", "num"), Column("remedy", "what helps", hide="mid")),
-}  # fmt: skip
-TABS: Final = {"pools": "Pools", "jobs": "Jobs", "tenants": "Tenants", "feeders": "Feeders", "overrides": "Overrides", "alarms": "Alarms"}
-WHY: Final = {"pools": "pool", "jobs": "job"}
+
+@dataclass(frozen=True)
+class Console:
+    """All that a page needs."""
+
+    hub: Hub
+    acts: Acts
+    asking: Asking
+    log: ShiftLog
+    past: Past | None
 
 
 class Screen:
     """The page of a person who looks; `still` tells who it is now."""
 
     def __init__(
-        self, hub: Hub, studio: Studio, acts: Acts, log: ShiftLog, past: Past | None, person: Person, still: Callable[[], Person | None]
+        self, console: Console, studio: Studio, person: Person, still: Callable[[], Person | None]
     ) -> None:
-        self._hub, self._studio, self._log, self.still = hub, studio, log, still
-        self.desk = Desk(hub, acts, still, person, self._override, ui.element("div"))
-        self._past = past
+        self._hub, self._studio, self._log, self.still = console.hub, studio, console.log, still
+        self.desk = Desk(console.hub, console.acts, console.asking, still, person, self._override, ui.element("div"))
+        self._past = console.past
         self._shown = -1
         self._tiles: dict[str, ui.html] = {}
         self._charts: dict[str, ui.echart] = {}

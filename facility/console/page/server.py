@@ -8,7 +8,6 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -16,14 +15,10 @@ from nicegui import app as nicegui_app
 from nicegui import ui
 
 from facility.clock import SystemClock
-from facility.console.acts import Acts
 from facility.console.door import Door, Rules
-from facility.console.hub import Hub
-from facility.console.page.screen import Screen
+from facility.console.page.screen import Console, Screen
 from facility.console.page.studio import Studio
 from facility.console.page.style import CSS
-from facility.console.past import Past
-from facility.console.shift import ShiftLog
 from facility.errors import Fault, InputError
 
 log = logging.getLogger(__name__)
@@ -38,16 +33,6 @@ dark.addEventListener('change', () => window.emitEvent && emitEvent('scheme', da
 }</script>"""
 
 
-@dataclass(frozen=True)
-class Console:
-    """All that a page needs."""
-
-    hub: Hub
-    acts: Acts
-    log: ShiftLog
-    past: Past | None
-
-
 def serve(console: Console, rules: Rules, host: str, port: int, ready: Callable[[int], None]) -> None:
     """Serve until SIGINT or SIGTERM; `ready` is told the port. Raises InputError where it cannot be listened on."""
     listener = _listen(host, port)
@@ -60,7 +45,7 @@ def serve(console: Console, rules: Rules, host: str, port: int, ready: Callable[
     async def page(request: Request) -> None:
         ui.add_css(CSS)
         ui.add_head_html(SCHEME)
-        screen = Screen(console.hub, studio, console.acts, console.log, console.past, request.scope["person"], request.scope["still"])
+        screen = Screen(console, studio, request.scope["person"], request.scope["still"])
         await ui.context.client.connected(timeout=30)
         screens.add(screen)
         ui.context.client.on_delete(lambda: screens.discard(screen))

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from facility.bus.messages import Breach
 from facility.console.hub import Frame, Hub
 from facility.console.model.rows import Row
 from facility.console.model.words import clock, number
@@ -67,12 +68,18 @@ class Studio:
         return self._breaches[1]
 
 
+def _about(breach: Breach, now: datetime) -> str:
+    """What to ask about, to be told why a limit is broken."""
+    sort = {"unfinished_gpu_h": "job", "cut_short_gpu_h": "job", "short_gpu_h": "contract", "over_budget_h": "contract"}.get(breach.family)
+    return f"{sort}/{breach.asset}" if sort else max(breach.start, now).isoformat(timespec="seconds")
+
+
 def _breach_rows(frame: Frame, zone: ZoneInfo) -> list[Row]:
     now = frame.glance.now
     return [
         Row(
             f"{breach.family} {breach.asset} {i}",
-            breach.start.isoformat(),
+            _about(breach, now),
             {
                 "name": f"{BROKEN.get(breach.family, breach.family)}: {breach.asset}",
                 "when": f"{clock(breach.start, zone, now)} to {clock(breach.end, zone, now)}",

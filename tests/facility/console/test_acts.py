@@ -18,6 +18,8 @@ from facility.bus.messages import OverrideClear, OverrideResult, OverrideSet, de
 from facility.bus.signing import check
 from facility.config import load_site
 from facility.console.acts import Acts, Outcome, Wish
+from facility.console.asking import Asking
+from facility.console.post import Post
 from facility.console.shift import Line, ShiftLog
 from facility.errors import InputError
 
@@ -35,7 +37,8 @@ class Around:
         self.log = ShiftLog(folder / "shift.sqlite")
         bus, self.daemon = self.broker.connect(), self.broker.connect()
         self.daemon.subscribe("#", 1)
-        self.acts = Acts(SITE, bus, self.log, lambda: NOW, keys)
+        self.post = Post(SITE, bus, lambda: NOW, keys)
+        self.acts, self.asking = Acts(SITE, self.post, self.log), Asking(SITE, self.post)
 
     def answering(self, status: str | None, do: Callable[[], object]) -> Outcome:
         """What comes of an act where the daemon answers so, or not at all."""
@@ -49,7 +52,7 @@ class Around:
             kind = OverrideSet if message.topic.endswith("/set") else OverrideClear
             if status is not None:
                 result = OverrideResult(id=decode(message.payload, kind).id, status=status, reason="so it is")  # type: ignore[arg-type, type-var]
-                self.acts.answered(encode(result))
+                self.post.answered("override_result", encode(result))
 
         thread = threading.Thread(target=answer)
         thread.start()
