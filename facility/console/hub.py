@@ -64,8 +64,8 @@ class Hub:
         self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
         self._thread.start()
 
-    def watch(self, told: Callable[[], object]) -> None:
-        """Have somebody told of each new frame, in the hub's thread."""
+    def watch(self, told: Callable[[], object] | None) -> None:
+        """Have somebody told of each new frame, in the hub's thread; None: nobody any more."""
         self._watch = told
 
     def spent_before(self, since: datetime, cost: float, energy_kwh: float) -> None:
@@ -90,8 +90,8 @@ class Hub:
                 if (now := self._clock.elapsed_s()) >= due:
                     due = now + EVERY_S
                     self.frame = self._frame(self.frame.number + 1)
-                    if self._watch is not None:
-                        self._watch()
+                    if (watch := self._watch) is not None:
+                        watch()
             except Exception:
                 log.exception("the console goes on without what it did not understand")
 

@@ -186,7 +186,7 @@ def test_manual_is_asked_about_twice_and_one_button_leads_back(house: House, fre
 def test_what_is_old_is_seen_to_be(house: House, fresh: Page) -> None:
     fresh.wait_for_timeout(1500)
     house.daemon.send_signal(signal.SIGSTOP)
-    expect(fresh.get_by_role("alert")).to_contain_text("The daemon is not heard", timeout=1000 * OLD_S * patience())
+    expect(fresh.get_by_role("alert")).to_contain_text("The daemon has not been heard", timeout=1000 * OLD_S * patience())
     assert float(fresh.locator(".tiles").evaluate("node => getComputedStyle(node).opacity")) < 0.6
     house.daemon.send_signal(signal.SIGCONT)
     expect(fresh.get_by_role("alert")).to_have_count(0)
@@ -194,7 +194,7 @@ def test_what_is_old_is_seen_to_be(house: House, fresh: Page) -> None:
 
 def test_the_page_goes_on_while_the_broker_is_away_and_says_so(house: House, fresh: Page) -> None:
     house.broker.stop()
-    expect(fresh.get_by_role("alert")).to_contain_text("The broker does not answer", timeout=1000 * OLD_S * patience())
+    expect(fresh.get_by_role("alert")).to_contain_text("The broker has not answered", timeout=1000 * OLD_S * patience())
     fresh.get_by_role("tab", name="Feeders").click()
     expect(fresh.locator("#lists")).to_contain_text("busway-1a")
     order(fresh, "pool h1-b", "cap", "250")

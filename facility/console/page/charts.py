@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 from facility.bus.messages import PlanCurrent
 
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7"
+FONT: Final = 'system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif'
+"""The page's own: texts are measured by it."""
 MOST_POOLS: Final = 8
 """Pools of which the plan's caps are drawn as lines; of more, the lowest, mean and highest."""
 
@@ -144,7 +146,7 @@ def _area(name: str, data: Sequence[Any], colour: str) -> dict[str, Any]:
 
 def _value_axis(look: Look) -> dict[str, Any]:
     return {
-        "type": "value", "axisLabel": {"color": look.ink},
+        "type": "value", "axisLabel": {"color": look.ink, "fontSize": 11},
         "splitLine": {"lineStyle": {"color": look.line}},
     }  # fmt: skip
 
@@ -153,12 +155,12 @@ def _chart(look: Look, series: list[dict[str, Any]], value_axes: list[dict[str, 
     return {
         "useUTC": True,
         "animation": False,
-        "textStyle": {"fontFamily": "inherit", "color": look.ink},
+        "textStyle": {"fontFamily": FONT, "color": look.ink},
         "grid": {"left": 8, "right": 28, "top": 52, "bottom": 8, "containLabel": True},
         "legend": {"type": "scroll", "top": 0, "left": 0, "textStyle": {"color": look.ink}, "itemWidth": 16, "itemHeight": 8, "icon": "roundRect"},
         "tooltip": {"trigger": "axis", "confine": True},
         "xAxis": {
-            "type": "time", "splitNumber": 5, "axisLabel": {"color": look.ink, "hideOverlap": True, "formatter": "{HH}:{mm}"},
+            "type": "time", "splitNumber": 5, "axisLabel": {"color": look.ink, "hideOverlap": True, "formatter": "{HH}:{mm}", "fontSize": 11},
             "axisLine": {"lineStyle": {"color": look.ink}}, "splitLine": {"show": False},
         },
         "yAxis": value_axes,

@@ -11,14 +11,14 @@ WIDTHS: Final = {
 }  # fmt: skip
 COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
     "pools": (
-        Column("name", "pool", "opens"), Column("hall", "hall", hide="mid"), Column("gpus", "GPUs", "num", "mid"), Column("cap", "caps sent"),
+        Column("name", "pool", "opens"), Column("hall", "hall", "short", "mid"), Column("gpus", "GPUs", "num", "mid"), Column("cap", "caps sent"),
         Column("share", "of the most", "level", "mid"), Column("enforced", "enforced", "num", "wide"), Column("power", "kW", "num"),
         Column("why", "why", hide="wide"),
     ),
     "jobs": (
-        Column("name", "job", "opens"), Column("state", "state", "state"), Column("tenant", "tenant", hide="wide"),
-        Column("pool", "pool", hide="mid"), Column("gpus", "GPUs", "num"), Column("done", "done", "level", "mid"),
-        Column("until", "held until"), Column("deadline", "deadline", hide="mid"), Column("why", "why", hide="wide"),
+        Column("name", "job", "opens"), Column("state", "state", "state"), Column("tenant", "tenant", "short", "wide"),
+        Column("pool", "pool", "short", "mid"), Column("gpus", "GPUs", "num"), Column("done", "done", "level", "mid"),
+        Column("until", "held until", "short"), Column("deadline", "deadline", "short", "mid"), Column("why", "why", hide="wide"),
     ),
     "tenants": (
         Column("name", "tenant"), Column("contracts", "contracts", hide="mid"), Column("gpus", "GPUs rented", "num"),
@@ -29,11 +29,11 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
         Column("share", "of the rating", "share"), Column("feeds", "feeds", hide="mid"),
     ),
     "overrides": (
-        Column("target", "on"), Column("what", "what"), Column("until", "until"), Column("by", "by"), Column("reason", "why", hide="mid"),
+        Column("target", "on"), Column("what", "what"), Column("until", "until", "short"), Column("by", "by"), Column("reason", "why", hide="mid"),
         Column("priority", "priority", "num", "wide"), Column("act", "", "act"),
     ),
     "alarms": (
-        Column("severity", "", "text"), Column("cause", "what"), Column("since", "since"), Column("place", "where", hide="mid"),
+        Column("severity", "how bad", "short"), Column("cause", "what"), Column("since", "since", "short"), Column("place", "where", hide="mid"),
         Column("remedy", "what helps", hide="mid"), Column("act", "", "act"),
     ),
     "breaches": (Column("name", "limit", "opens"), Column("when", "when"), Column("amount", "by", "num"), Column("remedy", "what helps", hide="mid")),

@@ -26,8 +26,8 @@ INDENT_PX: Final = 18
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name in `Row.shown`, what stands above it, and how it looks: text, num, share (the nearer to 100 % the worse), level, state,
-    opens or act. `hide`: `wide` is left out on narrow pages, `mid` on phones.
+    """A column: its name in `Row.shown`, what stands above it, and how it looks: text, short (never broken), num, share (the nearer to 100 %
+    the worse), level, state, opens or act. `hide`: `wide` is left out on narrow pages, `mid` on phones.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Column:
     @property
     def classes(self) -> str:
         """Those of its cells."""
-        own = {"num": "num", "opens": "lead", "state": "lead"}.get(self.kind, "")
+        own = {"num": "num", "opens": "lead", "state": "short", "short": "short"}.get(self.kind, "")
         return f"{own} {self.hide}".strip()
 
 
@@ -66,7 +66,8 @@ class Listing:
                 with ui.element("thead"), ui.element("tr"):
                     self._heads = [self._head(column) for column in columns]
                 self._body = ui.element("tbody")
-            with ui.element("div").classes("pages"):
+            self._pages = ui.element("div").classes("pages")
+            with self._pages:
                 self._told = TextElement(tag="span", text="").props('role="status"')
                 self._before = ui.button("Before", on_click=lambda: self._turn(-1), color=None).props("flat dense").classes("quiet")
                 self._after = ui.button("After", on_click=lambda: self._turn(1), color=None).props("flat dense").classes("quiet")
@@ -93,6 +94,7 @@ class Listing:
         first = (found.page - 1) * query.size
         some = f"{first + 1:,} to {first + len(found.rows):,} of {found.count:,} {self._noun}"
         self._told.set_text(some if found.count > query.size else "" if found.count else f"no {self._noun}")
+        self._pages.set_visibility(found.count > query.size or not found.count)
         self._find.set_visibility(bool(query.words) or found.count > FEW)
         for button, there in ((self._before, found.page > 1), (self._after, first + query.size < found.count)):
             button.set_visibility(found.count > query.size)

@@ -58,6 +58,7 @@ class Screen:
     def _build(self) -> None:
         site = self._hub.site
         ui.page_title(f"{site.id}: facility")
+        ui.colors(primary="#005f95")
         self._scheme = ui.dark_mode(None)
         ui.add_head_html('<meta name="robots" content="noindex">')
         ui.html('<a class="skip" href="#lists">to the lists</a>', sanitize=False)
@@ -72,7 +73,7 @@ class Screen:
                             self._tiles[name] = ui.html("", sanitize=False)
                             if name == "power":
                                 why = ui.button("Why?", on_click=self._why_limit, color=None).classes("ask quiet")
-                                why.props('flat dense aria-label="Why so much power?"')
+                                why.props('flat dense aria-label="Why? Power from the grid"')
                 self._breaches()
                 self._ahead = ui.element("section").classes("charts").props('aria-label="the plan ahead"')
                 self._tabs()

@@ -79,6 +79,12 @@ def serve(console: Console, rules: Rules, host: str, port: int, ready: Callable[
         console.hub.watch(lambda: loop.call_soon_threadsafe(fresh.set))
         ready(int(listener.getsockname()[1]))
 
+    @nicegui_app.on_shutdown
+    async def end() -> None:
+        console.hub.watch(None)
+        for task in tasks:
+            task.cancel()
+
     ui.run_with(
         api, title=console.hub.site.id, favicon=ICON, dark=None, tailwind=False, language="en-US", show_welcome_message=False, reconnect_timeout=10
     )

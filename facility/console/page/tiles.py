@@ -15,7 +15,6 @@ from facility.site import Site
 MOST_HALLS: Final = 6
 MOST_NAMED: Final = 8
 """Pools that are named in the picture of caps; of more, each is a bar only."""
-OLD_S: Final = 5.0
 
 
 def tiles(site: Site, frame: Frame, zone: ZoneInfo) -> Mapping[str, str]:
@@ -26,13 +25,13 @@ def tiles(site: Site, frame: Frame, zone: ZoneInfo) -> Mapping[str, str]:
 def banner(frame: Frame) -> str:
     """What is wrong with what is shown: who is not heard, since when. Empty where all is well."""
     if frame.away_s is not None:
-        return _warn(f"The broker does not answer since {lasting(frame.away_s)}. What stands here is as old; nothing can be set until it is back.")
+        return _warn(f"The broker has not answered for {lasting(frame.away_s)}. What stands here is as old; nothing can be set until it is back.")
     now = frame.glance
     if now.mode == "starting":
         return _warn("No daemon was heard yet.")
     if not now.alive:
-        since = "" if now.silent_s is None else f" since {lasting(now.silent_s)}"
-        return _warn(f"The daemon is not heard{since}. What stands here is as old; caps fall back by themselves when they expire.")
+        since = "" if now.silent_s is None else f" for {lasting(now.silent_s)}"
+        return _warn(f"The daemon has not been heard{since}. What stands here is as old; caps fall back by themselves when they expire.")
     return ""
 
 
@@ -62,7 +61,7 @@ def _power(_site: Site, now: Glance, zone: ZoneInfo) -> str:
     kind = "over" if share > 1 else "near" if share > 0.98 else ""
     over = ", above the limit" if share > 1 else ""
     room = "" if kw is None else f"{power(limit - kw)} below it" if share <= 1 else f"{power(kw - limit)} above it"
-    silent = f"not measured since {lasting(now.age_s)}" if kw is None and now.age_s is not None else "not measured yet" if kw is None else ""
+    silent = f"not measured for {lasting(now.age_s)}" if kw is None and now.age_s is not None else "not measured yet" if kw is None else ""
     return (
         _head("Power from the grid")
         + f'<p class="big {kind}">{power(kw)}<small> of {power(limit)}{over}</small></p>'

@@ -147,7 +147,7 @@ def test_a_reading_that_is_too_old_is_not_shown_as_one(told: Told) -> None:
     now = told.glance
     assert now.import_kw is None
     assert now.age_s == pytest.approx(16, abs=0.1)
-    assert "not measured since 16 s" in tiles(SITE, told.frame(), BERLIN)["power"]
+    assert "not measured for 16 s" in tiles(SITE, told.frame(), BERLIN)["power"]
 
 
 def test_a_daemon_whose_heart_stops_is_told_to_be_gone_within_five_seconds(told: Told) -> None:
@@ -155,14 +155,14 @@ def test_a_daemon_whose_heart_stops_is_told_to_be_gone_within_five_seconds(told:
     assert banner(told.frame()) == ""
     told.clock.advance(4)
     assert not told.glance.alive
-    assert "The daemon is not heard" in banner(told.frame())
+    assert "The daemon has not been heard" in banner(told.frame())
     told.beat("offline")
     assert not told.glance.alive
 
 
 def test_a_broker_that_is_away_comes_first(told: Told) -> None:
     told.beat()
-    assert "The broker does not answer since 3 s" in banner(told.frame(away_s=3))
+    assert "The broker has not answered for 3 s" in banner(told.frame(away_s=3))
 
 
 def test_a_status_that_is_retained_is_no_heartbeat(told: Told) -> None:
