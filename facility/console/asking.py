@@ -11,7 +11,7 @@ from facility.bus.topics import Topics
 from facility.console.acts import Wish
 from facility.console.model.words import NOTHING, number
 from facility.console.post import Post, Refused, Unanswered
-from facility.report.broken import BROKEN
+from facility.report.broken import in_words
 from facility.site import Site
 
 WITHIN_S: Final = 8.0
@@ -73,6 +73,7 @@ def previewed(answer: WhatIfResult, currency: str) -> Told:
         *clamped, *(_broken(breach) for breach in answer.broken), *(job.says for job in answer.jobs),
         *(contract.says for contract in answer.contracts),
     ]  # fmt: skip
+    lines = [line for line in lines if line not in answer.says]
     left = answer.left_out + max(len(lines) - MOST_LINES, 0)
     rest = [f"and {left} more"] if left else []
     before, after = answer.before, answer.after
@@ -101,4 +102,4 @@ def _caps(caps: tuple[PoolCaps, ...]) -> tuple[tuple[str, str, str], ...]:
 
 
 def _broken(breach: Breach) -> str:
-    return f"{BROKEN.get(breach.family, breach.family)}: {breach.asset}, {number(breach.amount, 1)} {breach.unit}"
+    return f"{in_words(breach)}: {number(breach.amount, 1)} {breach.unit}"

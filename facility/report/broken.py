@@ -1,6 +1,10 @@
 """Broken: what each family of broken limits is, in an operator's words."""
 
+from __future__ import annotations
+
 from typing import Final
+
+from facility.bus.messages import Breach
 
 BROKEN: Final = {
     "over_rating_kw": "feeder above its rating",
@@ -24,3 +28,8 @@ BROKEN: Final = {
     "unserviced_gpu_h": "maintenance that finds no window",
     "over_carbon_kg": "emissions above the cap",
 }
+
+
+def in_words(breach: Breach) -> str:
+    """Say which limit is broken, and whose it is."""
+    return f"{BROKEN.get(breach.family, breach.family)}, {breach.asset}"

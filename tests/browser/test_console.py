@@ -112,8 +112,15 @@ def test_the_site_is_seen_at_a_glance(house: House, fresh: Page) -> None:
 
 
 def test_an_override_is_previewed_set_seen_and_cleared(house: House, served: Served, fresh: Page) -> None:
-    order(fresh, "pool h1-b", "cap", "250")
+    fill(fresh, "pool h1-b", "cap", "250")
     dialog = fresh.get_by_role("dialog", name="Override")
+    dialog.get_by_role("button", name="Preview").click()
+    expect(dialog.locator(".told")).to_contain_text("a cap of 250 W on pool/h1/h1-b")
+    rows = dict(re.findall(r"(cost of the plan, EUR|peak, kW|highest cap of h1-b in the next hour, W)\s+(\S+\s+\S+)", dialog.inner_text()))
+    assert rows["highest cap of h1-b in the next hour, W"].split()[1] == "250"
+    assert len({*rows["cost of the plan, EUR"].split()}) == 2
+    assert house.ear.told(f"{ROOT}/override/{POOL}/state") is None  # nothing is set yet
+    dialog.get_by_role("button", name="Set cap 250 W").click()
     expect(dialog).to_contain_text("accepted")
     assert until(lambda: highest_w(house.ear.told(CAPS)) <= 250, 5)
     close(fresh)
@@ -137,6 +144,25 @@ def test_an_override_is_previewed_set_seen_and_cleared(house: House, served: Ser
         ]  # fmt: skip
         with pytest.raises(sqlite3.IntegrityError, match="never deleted"):
             log.execute("DELETE FROM line")
+
+
+def test_a_cap_a_held_job_a_broken_limit_and_the_power_are_explained(fresh: Page) -> None:
+    def why(words: str) -> None:
+        dialog = fresh.get_by_role("dialog")
+        dialog.get_by_role("button", name="Why?").click()
+        expect(dialog.locator(".told")).to_contain_text(re.compile(words))
+        assert "no" not in (dialog.locator(".told").get_attribute("class") or "").split()
+        close(fresh)
+
+    fresh.get_by_role("button", name="h1-a").click()
+    why("pool h1-a: .*(keeps caps low|speed)")
+    fresh.get_by_role("button", name="Why? Power from the grid").click()
+    why("import limit")
+    fresh.get_by_role("tab", name="Jobs").click()
+    fresh.locator("tr:visible", has=fresh.locator(".state.held")).first.locator("button").click()
+    why("job .*(waits until|cannot finish)")
+    fresh.locator("#breaches button.link:visible").first.click()
+    why("job|contract|breaks")
 
 
 def test_what_is_clamped_is_told_and_nothing_goes_out_unnamed_or_without_a_reason(house: House, fresh: Page) -> None:

@@ -14,7 +14,7 @@ from facility.console.model.rows import Row
 from facility.console.model.words import clock, number
 from facility.console.page import charts
 from facility.console.page.tiles import old, tiles
-from facility.report.broken import BROKEN
+from facility.report.broken import in_words
 
 CHARTS: Final = {"power_ahead": "The plan ahead: power, kW", "price_ahead": "Price and battery", "caps_ahead": "Highest cap of each pool, W"}
 DRAW: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {
@@ -81,7 +81,7 @@ def _breach_rows(frame: Frame, zone: ZoneInfo) -> list[Row]:
             f"{breach.family} {breach.asset} {i}",
             _about(breach, now),
             {
-                "name": f"{BROKEN.get(breach.family, breach.family)}: {breach.asset}",
+                "name": in_words(breach),
                 "when": f"{clock(breach.start, zone, now)} to {clock(breach.end, zone, now)}",
                 "amount": f"{number(breach.amount, 1)} {breach.unit}",
                 "remedy": breach.remedy,

@@ -83,7 +83,7 @@ def test_a_preview_is_the_daemons_sentence_its_numbers_and_who_is_hurt(tmp_path:
     )
     assert told.lines == (
         "pool/h1/h1-a: clamped: to 250 W",
-        "job unfinished at its deadline: train-a, 3.2 GPU h",
+        "job unfinished at its deadline, train-a: 3.2 GPU h",
         "train-a ends an hour late",
         "and 2 more",
     )
