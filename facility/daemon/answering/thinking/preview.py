@@ -18,6 +18,7 @@ from facility.daemon.answering.thinking.inquiry import WhatIf
 from facility.decide import Undecided
 from facility.limits import rounded
 from facility.planner import Planned
+from facility.report.broken import in_words
 from facility.report.charts.money import KINDS
 from facility.report.current import broken
 from models.breach import TINY
@@ -148,9 +149,9 @@ def _told(
     if more:
         worst = more[0]
         others = f" and {len(more) - 1} more" if len(more) > 1 else ""
-        told.append(f"it breaks {worst.family} of {worst.asset} by {rounded(worst.amount)} {worst.unit}{others}")
+        told.append(f"it breaks a limit: {in_words(worst)} by {rounded(worst.amount)} {worst.unit}{others}")
     elif less:
-        told.append(f"it mends {less[0].family} of {less[0].asset}")
+        told.append(f"it keeps a limit that is broken without it: {in_words(less[0])}")
     else:
         told.append("no limit is broken by it")
     return "; ".join(told)
