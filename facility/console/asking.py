@@ -14,8 +14,8 @@ from facility.console.post import Post, Refused, Unanswered
 from facility.report.broken import in_words
 from facility.site import Site
 
-WITHIN_S: Final = 8.0
-ANSWER_S: Final = 9.0
+WITHIN_S: Final = 20.0
+ANSWER_S: Final = 22.0
 """The daemon says itself that it is too late; after so long nobody answers."""
 MOST_LINES: Final = 8
 NOBODY: Final = "console"

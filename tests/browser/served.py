@@ -29,7 +29,7 @@ class Served:
         """A page of it in a browser of its own, with nothing in its cookies."""
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light")
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.on("request", lambda request: self.asked.append(request.url))
         page.on("websocket", lambda socket: self.asked.append(socket.url))
         page.on("console", lambda message: self.complained.append(message.text))
@@ -46,7 +46,7 @@ class Served:
         end(self.process)
 
 
-def serve(folder: Path, broker: str, *options: str, site: str = SITE, within_s: float = 30.0) -> Served:
+def serve(folder: Path, broker: str, *options: str, site: str = SITE, within_s: float = 60.0) -> Served:
     """Start one and wait until it serves."""
     said, shift_log = folder / "console.log", folder / "shift.sqlite"
     command: Sequence[str] = (

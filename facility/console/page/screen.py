@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from html import escape
+from typing import Final
 
 from nicegui import ui
+from nicegui.events import GenericEventArguments
 
 from facility.console.access import Person
 from facility.console.acts import Acts, Outcome
@@ -23,6 +25,8 @@ from facility.console.page.shift import ShiftPanel
 from facility.console.page.studio import CHARTS, Studio
 from facility.console.past import Past
 from facility.console.shift import ShiftLog
+
+POOL_OF: Final = "(event) => { const at = event.target.closest('[data-pool]'); if (at) emit(at.dataset.pool); }"
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,8 @@ class Screen:
                     for name, width in WIDTHS.items():
                         with ui.element("div").classes(f"tile {width}").props(f'id="tile-{name}"'):
                             self._tiles[name] = ui.html("", sanitize=False)
+                            if name == "caps":  # for who uses a mouse; by keyboard it is the list of pools
+                                self._tiles[name].on("click", self._open_pool, js_handler=POOL_OF)
                             if name == "power":
                                 why = ui.button("Why?", on_click=self._why_limit, color=None).classes("ask quiet")
                                 why.props('flat dense aria-label="Why? Power from the grid"')
@@ -188,6 +194,11 @@ class Screen:
         about = row.about
         target = about if about in targets_of(self._hub.site) or about.startswith("job/") else None
         ThingDialog(self.desk, about, facts, about if name in WHY else None, target)
+
+    def _open_pool(self, event: GenericEventArguments) -> None:
+        row = next((row for row in self._hub.frame.tables["pools"] if row.id == event.args), None)
+        if row is not None:
+            self._open("pools", row)
 
     def _open_breach(self, row: Row) -> None:
         facts = facts_of(row, {column.name: column.label for column in COLUMNS["breaches"]})

@@ -132,7 +132,7 @@ def _halls(_site: Site, now: Glance, _zone: ZoneInfo) -> str:
 def _caps(_site: Site, now: Glance, _zone: ZoneInfo) -> str:
     if len(now.caps) <= MOST_NAMED:
         lines = "".join(
-            f'<li><span class="name">{escape(cap.id)}</span>{_bar(cap.share or 0.0, "cap", _said(cap))}'
+            f'<li data-pool="{escape(cap.id)}"><span class="name">{escape(cap.id)}</span>{_bar(cap.share or 0.0, "cap", _said(cap))}'
             f'<span class="of">{NOTHING if cap.sent_w is None else f"{cap.sent_w} W"}{_mark(cap)}</span></li>'
             for cap in now.caps
         )
@@ -142,13 +142,18 @@ def _caps(_site: Site, now: Glance, _zone: ZoneInfo) -> str:
         halls.setdefault(cap.hall, []).append(cap)
     groups = "".join(
         f'<div class="strip"><span class="name">{escape(hall)}</span><span class="cells">'
-        + "".join(f'<i title="{escape(_said(cap))}" style="height:{max(100 * (cap.share or 0), 4):.0f}%"></i>' for cap in caps)
+        + "".join(_cell(cap) for cap in caps)
         + "</span></div>"
         for hall, caps in halls.items()
     )
     known = [cap.share for cap in now.caps if cap.share is not None]
     mean = f"mean of the highest caps: {100 * sum(known) / len(known):.0f} % of the most" if known else "none was sent yet"
     return _head(f"Caps of {len(now.caps)} pools") + f'<div class="strips" role="img" aria-label="{mean}">{groups}</div>' + _foot(mean, "")
+
+
+def _cell(cap: CapNow) -> str:
+    height = max(100 * (cap.share or 0.0), 4.0)
+    return f'<i data-pool="{escape(cap.id)}" title="{escape(_said(cap))}" style="height:{height:.0f}%"></i>'
 
 
 def _said(cap: CapNow) -> str:

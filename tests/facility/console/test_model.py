@@ -272,5 +272,5 @@ def test_two_hundred_pools_are_one_picture(told: Told) -> None:
     many = tuple(cap.__class__(f"p{i}", f"h{i % 4}", 300, 0.75, None, overridden=False) for i, cap in enumerate(now.caps * 70))
     drawn = tiles(SITE, Frame(1, now.__class__(**{**now.__dict__, "caps": many}), {}, None, None), BERLIN)["caps"]
     assert "Caps of 210 pools" in drawn
-    assert drawn.count("<i title=") == 210
+    assert drawn.count("<i data-pool=") == 210
     assert "75 % of the most" in drawn
