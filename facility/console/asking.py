@@ -15,7 +15,7 @@ from facility.report.broken import in_words
 from facility.site import Site
 
 WITHIN_S: Final = 20.0
-ANSWER_S: Final = 22.0
+ANSWER_S: Final = 25.0
 """The daemon says itself that it is too late; after so long nobody answers."""
 MOST_LINES: Final = 8
 NOBODY: Final = "console"

@@ -40,8 +40,6 @@ class Frame:
     tables: dict[str, Sequence[Row]]
     plan: PlanCurrent | None
     away_s: float | None
-    spares: tuple[str, ...] = ()
-    doubted: int = 0
 
 
 class Hub:
@@ -109,7 +107,6 @@ class Hub:
             if before is not None:
                 self.spend.begin(*before)
         away_s = self._clock.elapsed_s() - self._connected_s
-        quality = heard.quality
         return Frame(
             number,
             glance(heard, self.spend, self._jobs.counts()),
@@ -123,7 +120,5 @@ class Hub:
             },
             heard.plan,
             away_s if away_s > 1.5 * EVERY_S or not self._bus.connected else None,
-            heard.spares,
-            0 if quality is None else len(quality.not_good) + quality.left_out,
         )
 

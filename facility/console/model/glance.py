@@ -57,7 +57,9 @@ class StoreNow:
 
 @dataclass(frozen=True)
 class Glance:
-    """The site now. `age_s` is of the meter, in the site's seconds."""
+    """The site now. `age_s` is of the meter, in the site's seconds; `doubted` counts sensors that are not believed, `spares` who waits to take
+    over.
+    """
 
     now: datetime
     mode: str
@@ -82,14 +84,15 @@ class Glance:
     planned_cost: float | None
     alarms: tuple[Alarm, ...]
     shelved: int
-    overrides: int
     broken: int
+    spares: int
+    doubted: int
 
 
 def glance(heard: Heard, spend: Spend, counts: tuple[int, int, int]) -> Glance:
     """Look at everything at once; `counts` are the jobs that run, are held, and wait."""
     site, now, plan = heard.site, heard.beat.now(), heard.plan
-    daemon = heard.daemon
+    daemon, quality = heard.daemon, heard.quality
     meter = f"site/meter/{site.grid.feed}/import_kw"
     step = here(plan, now)
     limit_kw = step.import_limit_kw if step is not None and step.import_limit_kw is not None else limit_at(site, now)
@@ -118,8 +121,9 @@ def glance(heard: Heard, spend: Spend, counts: tuple[int, int, int]) -> Glance:
         planned_cost=plan.energy_cost if plan else None,
         alarms=tuple(alarm for alarm in standing if alarm.shelved is None),
         shelved=sum(alarm.shelved is not None for alarm in standing),
-        overrides=sum(len(state.overrides) for state in heard.overrides.values()),
         broken=len(plan.breaches) if plan else 0,
+        spares=len(heard.spares),
+        doubted=0 if quality is None else len(quality.not_good) + quality.left_out,
     )
 
 

@@ -18,9 +18,10 @@ from facility.console.hub import Frame, Hub
 from facility.console.model.rows import Row
 from facility.console.page.columns import COLUMNS, TABS, WHY, WIDTHS
 from facility.console.page.desk import Desk
-from facility.console.page.dialogs import OverrideDialog, ReasonDialog, ThingDialog, facts_of, targets_of
+from facility.console.page.dialogs import ReasonDialog, ThingDialog, facts_of
 from facility.console.page.history import HistoryPanel
 from facility.console.page.listing import Listing
+from facility.console.page.override import OverrideDialog, targets_of
 from facility.console.page.shift import ShiftPanel
 from facility.console.page.studio import CHARTS, Studio
 from facility.console.past import Past

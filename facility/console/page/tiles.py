@@ -46,8 +46,9 @@ def _warn(text: str) -> str:
 
 def _mode(_site: Site, now: Glance, zone: ZoneInfo) -> str:
     mode = now.mode if now.alive or now.mode == "starting" else "not heard"
+    spare = " (a standby waits)" if now.spares else ""
     kind = {"NORMAL": "good", "HOLD": "care", "MANUAL": "hand", "SAFE": "bad", "starting": "care"}.get(mode, "bad")
-    return f'<span class="mode {kind}">{escape(mode)}</span><span class="why">{escape(local(now.why, zone, now.now))}</span>'
+    return f'<span class="mode {kind}">{escape(mode)}</span><span class="why">{escape(local(now.why, zone, now.now))}{spare}</span>'
 
 
 def _clock(_site: Site, now: Glance, zone: ZoneInfo) -> str:
@@ -169,18 +170,22 @@ def _mark(cap: CapNow) -> str:
 def _alarms(_site: Site, now: Glance, zone: ZoneInfo) -> str:
     if not now.alarms:
         aside = f"{now.shelved} put aside" if now.shelved else ""
-        return _head("Alarms") + '<p class="big">none</p>' + _foot(aside, _broken(now))
+        return _head("Alarms") + '<p class="big">none</p>' + _foot(aside, _doubted(now), _broken(now))
     lines = "".join(
         f'<li class="{alarm.severity}"><b>{SIGN[alarm.severity]} {escape(alarm.severity)}</b> {escape(local(alarm.cause, zone, now.now))} '
         f"<small>since {clock(alarm.since, zone, now.now)}</small></li>"
         for alarm in now.alarms[:3]
     )
     more = f"and {len(now.alarms) - 3} more" if len(now.alarms) > 3 else ""
-    return _head(f"Alarms: {len(now.alarms)}") + f'<ul class="alarms">{lines}</ul>' + _foot(more, _broken(now))
+    return _head(f"Alarms: {len(now.alarms)}") + f'<ul class="alarms">{lines}</ul>' + _foot(more, _doubted(now), _broken(now))
 
 
 SIGN: Final = {"critical": "⬣", "alarm": "▲", "warning": "●"}
 """Shapes, so that colour is not all that tells."""
+
+
+def _doubted(now: Glance) -> str:
+    return f"{now.doubted} sensor{'s are' if now.doubted > 1 else ' is'} not believed" if now.doubted else ""
 
 
 def _broken(now: Glance) -> str:

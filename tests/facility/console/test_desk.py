@@ -12,7 +12,7 @@ from facility.console.access import ANYBODY, Person
 from facility.console.acts import Outcome, Wish
 from facility.console.asking import Told
 from facility.console.page.desk import NOBODY, Desk
-from facility.console.page.dialogs import targets_of, value_range
+from facility.console.page.override import targets_of, value_range
 from tests.facility.console.test_acts import WISH
 
 SITE = load_site("site_configs/demo.yaml", ())
