@@ -1,6 +1,7 @@
-"""Hub: the bus, heard in a thread of its own, and once a second at most a frame: all that there is to draw, made once for everybody.
+"""Hub: the bus, heard in a thread of its own, and frames of all that there is to draw, made once for everybody.
 
-A frame is immutable. `Hub.frame` is the newest; who draws compares what it drew last with what is in it.
+There is a frame each second, for ages grow; where there is news there is one as soon as it stops coming in, but the making of frames takes no more
+than a share of the time. A frame is immutable. `Hub.frame` is the newest; who draws compares what it drew last with what is in it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ from facility.site import Site
 log = logging.getLogger(__name__)
 
 EVERY_S: Final = 1.0
+SOONEST_S: Final = 0.2
+"""How long after a frame the next one is made at the soonest."""
+SHARE: Final = 0.1
+"""The share of the time that frames may take where there is news all the time."""
 AT_ONCE: Final = 2000
 """Messages taken in before anything else is looked at."""
 LISTEN_S: Final = 0.1
@@ -40,6 +45,22 @@ class Frame:
     tables: dict[str, Sequence[Row]]
     plan: PlanCurrent | None
     away_s: float | None
+
+
+class Pace:
+    """When the next frame is due. Instants are of the clock's stopwatch, s."""
+
+    def __init__(self, now_s: float) -> None:
+        self._made_s, self._rest_s, self._news = now_s, EVERY_S, False
+
+    def due(self, now_s: float, *, news: bool) -> bool:
+        """Whether one is, where `news` says whether anything came in just now."""
+        self._news = self._news or news
+        return now_s >= self._made_s + EVERY_S or (self._news and not news and now_s >= self._made_s + self._rest_s)
+
+    def made(self, began_s: float, ended_s: float) -> None:
+        """One was made, and that took a while."""
+        self._made_s, self._rest_s, self._news = began_s, max(SOONEST_S, (ended_s - began_s) / SHARE), False
 
 
 class Hub:
@@ -80,14 +101,15 @@ class Hub:
         self._thread.join(5)
 
     def _run(self) -> None:
-        due = self._clock.elapsed_s() + EVERY_S
+        pace = Pace(self._clock.elapsed_s())
         while not self._over.is_set():
             try:
-                for message in self._bus.drain(LISTEN_S, AT_ONCE):
+                told = self._bus.drain(LISTEN_S, AT_ONCE)
+                for message in told:
                     self.heard.hear(message)
-                if (now := self._clock.elapsed_s()) >= due:
-                    due = now + EVERY_S
+                if pace.due(began_s := self._clock.elapsed_s(), news=bool(told)):
                     self.frame = self._frame(self.frame.number + 1)
+                    pace.made(began_s, self._clock.elapsed_s())
                     if (watch := self._watch) is not None:
                         watch()
             except Exception:

@@ -3,7 +3,7 @@
     python -m tests.bench.console [SECONDS]
 
 One browser is a real one. It tells when the page can be used, and when a number that was published is seen; 49 are sockets that take what a
-browser takes. A number waits for the next frame, which comes once a second, so the least it took is what the update itself takes.
+browser takes. A number waits until what is told with it has come, and for the next frame.
 """
 
 from __future__ import annotations

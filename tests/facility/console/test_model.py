@@ -27,7 +27,7 @@ from facility.bus.messages import (
 from facility.bus.topics import Topics
 from facility.clock import VirtualClock, milliseconds
 from facility.config import load_site
-from facility.console.hub import Frame
+from facility.console.hub import Frame, Pace
 from facility.console.model import rows
 from facility.console.model.beat import Beat
 from facility.console.model.glance import Glance, glance
@@ -274,3 +274,19 @@ def test_two_hundred_pools_are_one_picture(told: Told) -> None:
     assert "Caps of 210 pools" in drawn
     assert drawn.count("<i data-pool=") == 210
     assert "75 % of the most" in drawn
+
+
+def test_a_frame_is_due_each_second_and_as_soon_as_news_stops_coming_in() -> None:
+    pace = Pace(0.0)
+    assert not pace.due(0.99, news=False)
+    assert pace.due(1.0, news=False)
+    pace.made(1.0, 1.001)
+    assert not pace.due(1.1, news=True)  # more may come
+    assert not pace.due(1.19, news=False)  # too soon
+    assert pace.due(1.2, news=False)
+    pace.made(1.2, 1.24)
+    assert not pace.due(1.5, news=True)
+    assert not pace.due(1.59, news=False)  # frames take no more than a tenth of the time
+    assert pace.due(1.6, news=False)
+    pace.made(1.6, 2.0)
+    assert pace.due(2.6, news=True)  # where news never stops
