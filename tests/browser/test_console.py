@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -145,7 +147,7 @@ def test_an_override_is_previewed_set_seen_and_cleared(house: House, served: Ser
             log.execute("DELETE FROM line")
 
 
-def test_a_cap_a_held_job_a_broken_limit_and_the_power_are_explained(fresh: Page) -> None:
+def test_a_cap_a_held_job_a_broken_limit_and_the_power_are_explained(house: House, fresh: Page) -> None:
     def why(words: str) -> None:
         dialog = fresh.get_by_role("dialog")
         dialog.get_by_role("button", name="Why?").click()
@@ -160,8 +162,11 @@ def test_a_cap_a_held_job_a_broken_limit_and_the_power_are_explained(fresh: Page
     fresh.get_by_role("tab", name="Jobs").click()
     fresh.locator("tr:visible", has=fresh.locator(".state.held")).first.locator("button").click()
     why("job .*(waits until|cannot finish)")
-    fresh.locator("#breaches button.link:visible").first.click()
-    why("job|contract|breaks")
+    too_much = {"submit": f"{house.now():%FT%TZ}", "deadline": f"{house.now() + timedelta(hours=4):%FT%TZ}", "gpus": 64, "work_gpu_h": 640}
+    house.publish(f"{ROOT}/job/too-much/spec", json.dumps(too_much | {"pool": "h1-a"}), "-r")
+    fresh.locator("#breaches button.link:visible", has_text="too-much").click()
+    why("job too-much: .*64 GPUs for")
+    house.publish(f"{ROOT}/job/too-much/spec", "", "-r")
 
 
 def test_what_is_clamped_is_told_and_nothing_goes_out_unnamed_or_without_a_reason(house: House, fresh: Page) -> None:

@@ -287,6 +287,6 @@ def test_a_frame_is_due_each_second_and_as_soon_as_news_stops_coming_in() -> Non
     pace.made(1.2, 1.24)
     assert not pace.due(1.5, news=True)
     assert not pace.due(1.59, news=False)  # frames take no more than a tenth of the time
-    assert pace.due(1.6, news=False)
-    pace.made(1.6, 2.0)
-    assert pace.due(2.6, news=True)  # where news never stops
+    assert pace.due(1.61, news=False)
+    pace.made(1.61, 2.0)
+    assert pace.due(2.62, news=True)  # where news never stops
