@@ -166,7 +166,6 @@ def test_a_cap_a_held_job_a_broken_limit_and_the_power_are_explained(house: Hous
     house.publish(f"{ROOT}/job/too-much/spec", json.dumps(too_much | {"pool": "h1-a"}), "-r")
     fresh.locator("#breaches button.link:visible", has_text="too-much").click()
     why("job too-much: .*64 GPUs for")
-    house.publish(f"{ROOT}/job/too-much/spec", "", "-r")
 
 
 def test_what_is_clamped_is_told_and_nothing_goes_out_unnamed_or_without_a_reason(house: House, fresh: Page) -> None:
