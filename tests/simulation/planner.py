@@ -15,13 +15,21 @@ from random import Random
 from facility.daemon.question import UNHEARD, Question
 from facility.decide import Decided, Undecided
 from facility.decision import BatteryOrder, CapGroup, Decision, JobOrder, PoolCaps
+from facility.site import GpuModel
 from facility.verify import verify
 
 TRIES = 4
 """Halvings of the height of a plan."""
 HIGHEST = 1.5
+CALM = 0.7
+"""The share of their range that pools wish for where nothing is left to chance."""
 SWAPS = 0.15
 """How often a pool goes from one end to another, so that others have room to rise only once it has given way."""
+
+
+def a_try_w(model: GpuModel) -> float:
+    """By how much the caps of two calm plans differ where one was accepted and the next one tried was not, W."""
+    return CALM * HIGHEST / 2**TRIES * (model.max_cap_w - model.min_cap_w) + model.power_step_w
 
 
 class PlannerFailed(Exception):
@@ -110,7 +118,7 @@ class Planner:
 
     def _wish(self, pool: str) -> float:
         if self.calm:
-            return 0.7
+            return CALM
         moved = min(max(self._share.get(pool, 0.5) + self._rng.gauss(0.0, 0.2), 0.0), 1.0)
         self._share[pool] = self._rng.choice((0.0, 1.0)) if self._rng.random() < SWAPS else moved
         return self._share[pool]

@@ -13,9 +13,10 @@ from facility.bus.interface import Message
 from facility.bus.memory import MemoryBroker
 from facility.daemon.loop import Daemon
 from facility.daemon.neighbours.pulse import last_will
-from facility.decision import Decision
+from facility.decision import Decision, PoolCaps
 from facility.journal.journal import Journal
-from tests.simulation.planner import Planner
+from facility.site import Site
+from tests.simulation.planner import Planner, a_try_w
 
 if TYPE_CHECKING:
     from tests.simulation.day import Day
@@ -25,7 +26,10 @@ OURS = ("/desired", "/state", "/status", "/view", "/current")
 
 
 def decisions(day: Day, planner: Planner) -> tuple[Decision, Decision]:
-    """What the daemon of a day decides now, and what its twin does, without what names instants and reasons."""
+    """What the daemon of a day decides now, and what its twin does, without what names instants and reasons.
+
+    What one of them has just read may let its planner find the next lower caps: those are the same.
+    """
     assert day.daemon is not None
     broker = MemoryBroker(day.clock.now)
     world = broker.connect()
@@ -46,7 +50,19 @@ def decisions(day: Day, planner: Planner) -> tuple[Decision, Decision]:
         for daemon in (day.daemon, twin):
             assert daemon.cycle().mode == "NORMAL", daemon.outcome
             both.append(_plain(daemon.rooms.governor.in_force))
-    return both[0], both[1]
+    return both[0], _rounded(both[1], both[0], day.site)
+
+
+def _rounded(decision: Decision, to: Decision, site: Site) -> Decision:
+    """`decision` with the caps of another where they are as near as two plans can be."""
+    return replace(decision, pools=tuple(_nearest(*pair, site) for pair in zip(decision.pools, to.pools, strict=True)))
+
+
+def _nearest(pool: PoolCaps, to: PoolCaps, site: Site) -> PoolCaps:
+    near_w = a_try_w(site.gpu_models[site.pools[pool.pool].gpu_model])
+    named = {group.workload: group.cap_w for group in to.groups}
+    groups = tuple(replace(g, cap_w=near) if abs((near := named.get(g.workload, g.cap_w)) - g.cap_w) <= near_w else g for g in pool.groups)
+    return replace(pool, cap_w=to.cap_w if abs(to.cap_w - pool.cap_w) <= near_w else pool.cap_w, groups=groups)
 
 
 def _plain(decision: Decision | None) -> Decision:
