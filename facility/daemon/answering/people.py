@@ -63,7 +63,7 @@ class People:
             self._show(target, now)
         before, self._active = self._active, self._in_force(now)
         changed = before.keys() ^ self._active.keys()
-        for target in {(before | self._active)[override] for override in changed}:
+        for target in dict.fromkeys(target for override, target in (before | self._active).items() if override in changed):
             self._show(target, now)
         return bool(changed)
 
@@ -87,7 +87,7 @@ class People:
 
     def republish(self, now: datetime) -> None:
         """Say again what is in force: the broker is a cable, not a memory."""
-        for target in set(self._active.values()):
+        for target in dict.fromkeys(self._active.values()):
             self._show(target, now)
 
     def _in_force(self, now: datetime) -> dict[str, str]:
