@@ -81,6 +81,8 @@ def bounds(
     """
     live = [proposal for proposal in proposals if proposal.end > now]
     steps = _Steps(now, tuple(edges))
+    if not live:
+        return _uncommanded(site, steps)
     places = jobs or {}
     wishes = {
         pool: _Wishes([p for p in live if p.target in reach_of_pool(site, pool)], _range(site, pool)) for pool in site.pools
@@ -97,7 +99,7 @@ def bounds(
     return Bounds(
         pool_cap_w={pool: _values(caps[pool]) for pool in site.pools},
         job_cap_w={job: _values(caps[f"job/{job}"]) for job in named},
-        import_limit_kw=tuple(_import_limit_kw(site, grid, steps, i) for i in range(len(steps))),
+        import_limit_kw=_import_limits_kw(site, grid, steps),
         job_orders={job: tuple(None if p is None else ORDERS[p.kind] for p in orders[f"job/{job}"]) for job in named},
         held_pools={pool: tuple(p is not None for p in orders[pool]) for pool in site.pools},
         mode=MODES[min(modes, key=rank).kind] if modes else "normal",
@@ -176,6 +178,27 @@ def _range(site: Site, pool: str | None) -> tuple[int, int, int]:
     pools = [site.pools[pool]] if pool in site.pools else list(site.pools.values())
     models = [site.gpu_models[p.gpu_model] for p in pools]
     return min(m.min_cap_w for m in models), max(m.max_cap_w for m in models), math.lcm(*(m.power_step_w for m in models))
+
+
+def _uncommanded(site: Site, steps: _Steps) -> Bounds:
+    """What holds where nobody commands anything."""
+    no_cap: tuple[float | None, ...] = (None,) * len(steps)
+    return Bounds(
+        pool_cap_w=dict.fromkeys(site.pools, no_cap),
+        job_cap_w={},
+        import_limit_kw=_import_limits_kw(site, (), steps),
+        job_orders={},
+        held_pools=dict.fromkeys(site.pools, (False,) * len(steps)),
+        mode="normal",
+        reasons={},
+    )
+
+
+def _import_limits_kw(site: Site, proposals: Sequence[Proposal], steps: _Steps) -> tuple[float, ...]:
+    """Tell the lowest limit of each step, kW."""
+    if not proposals and not site.grid.limit_windows:
+        return (site.grid.import_limit_kw,) * len(steps)
+    return tuple(_import_limit_kw(site, proposals, steps, i) for i in range(len(steps)))
 
 
 def _import_limit_kw(site: Site, proposals: Sequence[Proposal], steps: _Steps, i: int) -> float:

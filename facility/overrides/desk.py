@@ -158,6 +158,9 @@ class OverrideDesk:
 
     def _sweep(self, now: datetime) -> None:
         """Take out what ended. It never comes back, even when the clock does."""
+        if not self._standing and not self._over_s:
+            self._swept = True
+            return
         started: dict[tuple[str, str, str, int], list[Proposal]] = {}
         before = set(self._over_s)
         if len(self._over_s) > len(self._standing):

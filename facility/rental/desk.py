@@ -197,6 +197,8 @@ class RentalDesk:
 
     def _sweep(self, now: datetime) -> None:
         """Take out what ended. It never comes back, even when the clock does."""
+        if not self._standing and not self._past:
+            return
         for rental in [rental for rental in self._standing.values() if rental.end <= now]:
             del self._standing[rental.contract]
             self._end(rental, now)

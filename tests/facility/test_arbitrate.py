@@ -68,6 +68,14 @@ def test_nobody_commands_nothing() -> None:
     assert (found.job_cap_w, found.job_orders, found.mode, found.reasons) == ({}, {}, "normal", {})
 
 
+def test_what_begins_after_all_steps_leaves_them_as_where_nobody_commands() -> None:
+    later = wish("site", "cap_w", 300, start=NOON + 12 * HOUR)
+    windowed = site_with(limit_windows=[{"from_local": "15:59", "to_local": "16:00", "import_limit_kw": 800}])
+    for site in (SITE, windowed):
+        assert weigh(later, site=site) == weigh(site=site)
+    assert weigh(site=SITE) != weigh(site=windowed)
+
+
 @pytest.mark.parametrize(
     ("target", "pools"), [("site", "abc"), ("hall/north", "ab"), ("pool/north/a", "a"), ("pool/south/a", ""), ("hall/west", "")]
 )
