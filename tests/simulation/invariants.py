@@ -76,7 +76,7 @@ class Orders:
         if "/cap/" in message.topic:
             pool = message.topic.split("/")[-2]
             self._judge(pool, decode(message.payload, CapDesired))
-            self.newest[pool] = order_in(message)
+            self.newest[pool] = order_in(message.payload)
             self.caps[pool].append(self.newest[pool])
 
     def forget(self, agents: Mapping[str, Agent], now: datetime) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from random import Random
 
-from facility.bus.interface import Message
 from facility.bus.messages import CapDesired, CapGroup, CapReported, decode, encode
 from facility.site import GpuModel
 from tests.simulation.plant import Caps
@@ -54,9 +54,10 @@ class Order:
     until: datetime
 
 
-def order_in(message: Message) -> Order:
-    """Read an order for caps."""
-    told = decode(message.payload, CapDesired)
+@lru_cache(maxsize=256)
+def order_in(payload: bytes) -> Order:
+    """Read an order for caps; it is read as it is published, as it arrives, and as it is obeyed."""
+    told = decode(payload, CapDesired)
     groups: dict[str, list[tuple[int, int]]] = {}
     for group in told.groups:
         assert isinstance(group.gpus, int)

@@ -115,16 +115,17 @@ class Works:
                 self._obey(name, message)
         elif "/job/" in message.topic and name in self.jobs:
             self._order(name, decode(message.payload, JobDesired))
+            self.plant.measure()
         elif "/battery/" in message.topic:
             battery, order = self._site.batteries[name], decode(message.payload, BatteryDesired)
             if order.valid_until > (now := self._day.true_now):
                 self.plant.battery_kw[name] = min(max(order.power_kw, -battery.discharge_kw), battery.charge_kw)
                 self._ordered_until[name] = order.valid_until
                 self._day.later((order.valid_until - now).total_seconds(), lambda: None)
-        self.plant.measure()
+                self.plant.measure()
 
     def _obey(self, pool: str, message: Message) -> None:
-        order, now = order_in(message), self._day.true_now
+        order, now = order_in(message.payload), self._day.true_now
         if self.agents[pool].take(order, now):
             self._day.later((order.until - now).total_seconds(), lambda: None)
             self._enforced(pool)
