@@ -215,7 +215,7 @@ class Knowledge:
             log.warning("%s acts and is lost with a restart, for it cannot be written down: %s", order, fault)
 
     def _pool_of(self) -> dict[str, str]:
-        return {job.id: job.pool for job in self._telemetry.snapshot(self._clock.now()).jobs}
+        return {job.id: job.pool for job in self._telemetry.jobs()}
 
     def _restore(self, state: bytes) -> None:
         try:

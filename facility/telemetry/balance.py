@@ -33,9 +33,12 @@ BALANCE_S = 60.0
 SOUND_SHARE = 0.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Balance:
-    """A meter, by its sensor's key, and the keys of what hangs on it. `whole` where every load on it is measured or declared."""
+    """A meter, by its sensor's key, and the keys of what hangs on it. `whole` where every load on it is measured or declared.
+
+    Each is itself alone: they are looked up many times a second.
+    """
 
     name: str
     meter: str

@@ -20,7 +20,7 @@ from facility.clock import milliseconds
 from facility.history import Note, Nowhere
 from facility.sensors import PERIOD_S, sensors
 from facility.site import Site
-from facility.snapshot import Snapshot
+from facility.snapshot import Job, Snapshot
 from facility.tariff import charges
 from facility.telemetry.balance import meter_key
 from facility.telemetry.belief import Belief
@@ -92,6 +92,10 @@ class Telemetry:
         """Name the tenant of a job, done or not, "" where it has none; None where no such job is known."""
         return self._work.owners.get(job)
 
+    def jobs(self) -> tuple[Job, ...]:
+        """List the jobs with work left, by id."""
+        return self._work.jobs()
+
     def jobs_of(self, tenant: str) -> int:
         """Count the jobs of a tenant, done or not."""
         return self._work.jobs_of[tenant]
@@ -128,9 +132,10 @@ class Telemetry:
         """Count the GPUs by pool that should be there at `now` and are not, by what its agent reported last; only where there are any."""
         found = {}
         for pool, report in self._caps.items():
-            out = sum(maintenance.takes(pool, now) for maintenance in self._site.maintenance.values())
-            if (lost := _missing(report, self._site.pools[pool].gpus) - out) > 0:
-                found[pool] = lost
+            if missing := _missing(report, self._site.pools[pool].gpus):
+                out = sum(maintenance.takes(pool, now) for maintenance in self._site.maintenance.values())
+                if missing > out:
+                    found[pool] = missing - out
         return found
 
     def snapshot(self, now: datetime) -> Snapshot:
@@ -157,7 +162,7 @@ class Telemetry:
         interval_kwh, interval_s = billed.running(now)
         return Snapshot(
             at=now,
-            jobs=self._work.jobs(),
+            jobs=self.jobs(),
             hall_c=values["hall_c"],
             battery_kwh=values["battery_kwh"],
             thermal_store_kwh=values["thermal_store_kwh"],

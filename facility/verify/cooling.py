@@ -75,9 +75,10 @@ def removed_heat_kw(
         air_kw[pool.hall] += kw * (1 - pool.liquid_share)
     for hall_id, hall in site.halls.items():
         if hall.thermal is not None:
-            drift = (moving or {}).get(hall_id, Drift(hall.thermal.start_c, 0.0))
-            inflow_kw = (outdoor_c - drift.mean_c) / hall.thermal.resistance_k_per_kw
-            removed[hall_id] = max(air_kw[hall_id] + hall.base_kw + inflow_kw - drift.stored_kw, 0.0)
+            drift = moving.get(hall_id) if moving else None
+            mean_c, stored_kw = (hall.thermal.start_c, 0.0) if drift is None else (drift.mean_c, drift.stored_kw)
+            inflow_kw = (outdoor_c - mean_c) / hall.thermal.resistance_k_per_kw
+            removed[hall_id] = max(air_kw[hall_id] + hall.base_kw + inflow_kw - stored_kw, 0.0)
     return removed
 
 

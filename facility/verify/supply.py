@@ -18,7 +18,9 @@ from facility.verify.violation import Violation, over
 
 
 def supplied(site: Site, decision: Decision | None = None) -> Site:
-    """The site with its plants' figures at the supply that is ordered, the coldest where none is: it draws most."""
+    """The site with its plants' figures at the supply that is ordered, the coldest where none is: it draws most. The same where none has a choice."""
+    if all(plant.set_point is None for plant in site.cooling_plants.values()):
+        return site
     ordered = {order.plant: order.supply_c for order in decision.cooling if order.supply_c is not None} if decision else {}
     plants = {name: _at(plant, ordered.get(name)) for name, plant in site.cooling_plants.items()}
     return site.model_copy(update={"cooling_plants": plants})

@@ -31,6 +31,8 @@ class Violation:
 
 def finite(value: object) -> bool:
     """Tell whether `value` is a number that arithmetic can use."""
+    if type(value) is float:  # nearly always
+        return math.isfinite(value)
     try:
         return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:

@@ -99,7 +99,10 @@ def _names(after: bytes) -> bool:
 
 def _ambiguous(parts: list[bytes]) -> str | None:
     """Find a field that a parser could take for another: one that stands twice, or one with an escape in its name."""
-    names = [text for text, after in zip(parts[1::2], parts[2::2], strict=False) if _names(after)]
+    strings = parts[1::2]
+    if len(set(strings)) == len(strings) and _ESCAPED not in b"".join(strings):
+        return None  # no string stands twice, so no name does
+    names = [text for text, after in zip(strings, parts[2::2], strict=False) if _names(after)]
     if _ESCAPED in b"".join(names):
         return "a field's name has an escape in it"
     if len(set(names)) == len(names):

@@ -167,9 +167,10 @@ class Logbook:
 
     def _turn(self, now: datetime) -> None:
         """Begin a new page; the one before waits to be written, where anything stands on it."""
-        page, self._page = self._page, _Page(None)
+        page = self._page
         if page.kept is None and not page.orders:
             return
+        self._page = _Page(None)
         first = msgspec.json.decode(page.orders[0].payload, type=Stamp).seq if page.orders else 0
         ruling = b"" if page.kept is None else msgspec.json.encode(page.kept)
         self._keep(Sending(now, self._epoch, first, ruling, msgspec.json.encode(page.orders)))
