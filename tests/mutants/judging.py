@@ -125,11 +125,11 @@ MUTANTS = (
         (FEEDERS + "test_a_limit_of_the_site_holds_at_the_derived_amount_and_fires_just_below",),
     ),
     Mutant(
-        "a job may run at its deadline",
+        "a job may run a second before it is submitted",
         "facility/verify/jobs.py",
-        "if gpus and late_s >= 0:",
-        "if gpus and late_s > 0:",
-        (TENANCY + "test_jobs_run_inside_their_window_only",),
+        "if gpus and early_s > 0:",
+        "if gpus and early_s > 1:",
+        (TENANCY + "test_a_job_runs_from_its_submission_and_also_when_it_is_late",),
     ),
     Mutant(
         "a cap above the settable range passes",
