@@ -148,10 +148,11 @@ def test_a_broker_that_dies_gets_back_what_it_lost(house: House) -> None:
     house.until(lambda: house.mode() not in {None, "offline"}, 3, "a heartbeat")
     assert 170 < house.highest_cap() <= 180
     house.until(lambda: house.ear.newest.get(METER), 10, "the plant's meter")
+    house.clear(POOL, "lasting")
 
 
 def test_a_killed_daemon_leaves_its_will_and_comes_back_with_its_overrides(house: House) -> None:
-    house.until(lambda: house.ear.told(f"{ROOT}/override/{POOL}/state"), 2, "the override of the test before")
+    house.order(POOL, "outlives", "cap_w", 180)
     before = house.ear.told(CAPS)
     house.daemon.send_signal(signal.SIGKILL)
     house.daemon.wait(5)
@@ -162,13 +163,13 @@ def test_a_killed_daemon_leaves_its_will_and_comes_back_with_its_overrides(house
         lambda: (house.ear.told(CAPS)["epoch"], house.ear.told(CAPS)["seq"]) > (before["epoch"], before["seq"]), 6, "caps"
     )
     assert 170 < house.highest_cap() <= 180
-    assert house.ear.told(f"{ROOT}/override/{POOL}/state")["overrides"][0]["id"] == "lasting"
+    assert house.ear.told(f"{ROOT}/override/{POOL}/state")["overrides"][0]["id"] == "outlives"
     house.until(lambda: house.mode() == "NORMAL", 6, "a plan")
     assert house.ear.since(house.began, f"{ROOT}/override/site/result")[-1]["status"] == "rejected"
     assert house.ear.told(f"{ROOT}/alarm/retained-command")["place"] == f"{ROOT}/override/site/set"
     subprocess.run(["mosquitto_pub", "-p", str(house.port), "-q", "1", "-t", f"{ROOT}/override/site/set", "-n", "-r"], check=True)
     house.until(lambda: house.ear.told(f"{ROOT}/alarm/retained-command") is None, 2, "the end of the alarm")
-    house.clear(POOL, "lasting")
+    house.clear(POOL, "outlives")
 
 
 def test_a_solver_that_is_killed_is_replaced_and_the_plan_after_the_next_is_followed(house: House) -> None:
