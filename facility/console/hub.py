@@ -33,7 +33,8 @@ SHARE: Final = 0.1
 """The share of the time that frames may take where there is news all the time."""
 AT_ONCE: Final = 2000
 """Messages taken in before anything else is looked at."""
-LISTEN_S: Final = 0.1
+LISTEN_S: Final = 0.03
+"""How long nothing has come in when news has stopped coming."""
 
 
 @dataclass(frozen=True)
