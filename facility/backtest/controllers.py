@@ -31,6 +31,10 @@ class Controller(Protocol):
     planned_kw: float | None
 
     @property
+    def attends(self) -> bool:
+        """Whether it looks at the meters also where they show nothing near what may be."""
+
+    @property
     def mode(self) -> str:
         """How it goes: NORMAL, HOLD or SAFE; none where nobody plans."""
 
@@ -47,6 +51,7 @@ class Unplanned:
     """
 
     planned_kw: float | None = None
+    attends = False
     mode = "none"
 
     def __init__(self, site: Site, hand: Hand, told: Asked, urgent: Asked, cap_share: float = 1.0) -> None:

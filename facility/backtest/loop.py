@@ -76,7 +76,7 @@ def live(world: World, controller: str, seed: int, foresight_h: float, answers: 
             plant.step(SUBSTEP_S)
             metering.note(SUBSTEP_S)
             hand.walk(plant.now)
-            if _high(plant):
+            if who.attends or _high(plant):
                 who.watch(instruments.snapshot)
         intervals.append(metering.close())
         planned.append(who.planned_kw)

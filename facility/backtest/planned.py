@@ -2,7 +2,8 @@
 
 | the service at work                | here                                                                     |
 |------------------------------------|--------------------------------------------------------------------------|
-| `daemon.governor`, `daemon.guard`  | the same; the guard looks after each sub-step at which a meter is high   |
+| `daemon.governor`, `daemon.guard`  | the same; the guard looks after each sub-step at which a meter is high,  |
+|                                    | and as long as it makes anything give way                                |
 | a message takes its time           | a decision acts at once, for it holds for minutes                        |
 
 A plan that was answered before is not made again: `answers` knows it.
@@ -59,6 +60,11 @@ class Planned:
     def mode(self) -> str:
         """NORMAL, HOLD or SAFE."""
         return self._governor.outcome.mode
+
+    @property
+    def attends(self) -> bool:
+        """Whether something gives way."""
+        return self._governor.gives_way
 
     def cycle(self, seen: Callable[[], Snapshot]) -> None:
         """Plan, and follow what the second opinion lets through."""

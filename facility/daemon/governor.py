@@ -121,6 +121,7 @@ class Governor:
             reason = f"the plan came too late, {(here.now - found.decision.at).total_seconds():.0f} s after its readings"
         else:
             then = replace(made, snapshot=still_there(made.snapshot, here.snapshot), asked=here.asked)
+            self._guard.await_room(here, self.in_force and self._actuator.as_sent(self.in_force), found.decision)
             ruling = replace(self._ruling("plan", found.decision, then, here.now + self._ttl), at=here.now, site=here.site)
             planned = base(ruling)
             refused = list(form(then.site, then.snapshot, planned, then.outdoor_c))
@@ -178,10 +179,13 @@ class Governor:
         if self.in_force is None:
             return
         sent = self._actuator.as_sent(self.in_force)
-        before, cuts, less = self._guard.says, self._guard.cuts, self._guard.look(here, sent, self._actuator.too_high)
+        before, cuts = self._guard.says, self._guard.cuts
+        less = self._guard.look(here, sent, self._actuator.too_high, self._base)
         if less is not None:
             ruling = replace(self._ruling("goes_on", sent, here, sent.until), manner="cut", cuts=cuts, given=self._guard.given)
             self._send(ruling, less, verify(here.site, here.snapshot, less, outdoor_c=here.outdoor_c), here)
+        elif self._guard.eased:
+            self._give_back(here)
         if less is not None or self._guard.says != before:
             self._enter(here, self.outcome.mode, self.outcome.outcome, self._reason)
 
@@ -207,7 +211,7 @@ class Governor:
             now = goes_on(here.site, now, here.snapshot, here.now, now.until, here.outdoor_c)
         if worse_than(verify_worst(here.site, here.snapshot, now, outdoor_c=here.outdoor_c), self.verdict):
             less = carried(here.site, here.snapshot, now, here.outdoor_c)
-            if less.pools != now.pools:  # else all are at their lowest
+            if less != now:  # else all are at their lowest
                 self.enforce(here)
 
     def tightened(self, here: Situation) -> Situation:
@@ -279,6 +283,14 @@ class Governor:
                 return
             reason = f"{reason}; and to go on would break {worse[0].rule} of {worse[0].asset}: {worse[0].says}"
         self.safe(here, reason)
+
+    def _give_back(self, here: Situation) -> None:
+        """Go on with what is followed, as far as the guard lets it by now; what that would make worse waits for the next plan."""
+        ruling = self._standing(here) if here.asked.mode == "normal" else None
+        if ruling is not None:
+            ruling, decision, verdict, worse = self._judged(ruling, here)
+            if not worse:
+                self._send(ruling, decision, verdict, here)
 
     def _standing(self, here: Situation) -> Ruling | None:
         """What goes on; None where nothing may."""

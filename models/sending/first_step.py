@@ -1,15 +1,16 @@
 """First step: what is sent is in force at once, and so limits hold there at every moment, not as a mean.
 
 A job that finishes inside the first step, or an elastic one whose GPUs the program counted in part, runs at first on all the
-GPUs it is sent. Where that is more than a limit allows, the jobs that run for the smallest part of the step give way: an elastic
-one to the whole GPUs it had, then to lower caps for longer, then by waiting. A job that arrives later in the step draws nothing at
+GPUs it is sent. Where that is more than a feeder or the grid allows, the program is solved again with so much less there, and
+mostly a battery charges a little less; where that does not do, the jobs that run for the smallest part of the step give way: an
+elastic one to the whole GPUs it had, then to lower caps for longer, then by waiting. A job that arrives later in the step draws nothing at
 first, so that more may flow back up than on average: then less is generated. The program is then solved again around both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -26,8 +27,21 @@ from models.solving.settle import is_owed
 from models.work.job import Job
 
 MORE = 1.001
-"""What flows back is held back by a hair more than is too much."""
+"""What flows back, or is drawn, is held back by a hair more than is too much."""
 Cells = dict[int, list[Cell]]
+TooMuch = list[tuple[tuple[str, ...], float]]
+"""Feeders, and by how much all of them together carry too much, kW."""
+
+
+@dataclass(frozen=True)
+class GaveWay:
+    """What gave way in the first step, by workload: what it has now, None where it waits; and what was `too_much` before."""
+
+    cells: Mapping[int, Cell | None]
+    too_much: TooMuch
+
+    def __bool__(self) -> bool:
+        return bool(self.cells)
 
 
 def started(problem: Problem, groups: Groups) -> dict[int, int]:
@@ -65,7 +79,7 @@ def fits_at_once(problem: Problem, schedule: Schedule) -> bool:
     return Room(problem, at_once(problem, schedule), at_once=True).holds_now(Room(problem, schedule))
 
 
-def flows_back(problem: Problem, schedule: Schedule) -> list[tuple[tuple[str, ...], float]]:
+def flows_back(problem: Problem, schedule: Schedule) -> TooMuch:
     """What flows back at once beyond a limit, and beyond what does on average: feeders, and by how much it is too much, kW."""
     if not any(problem.may_return(f) for f in problem.feeders):
         return []
@@ -75,7 +89,7 @@ def flows_back(problem: Problem, schedule: Schedule) -> list[tuple[tuple[str, ..
     watched += [(group.feeders, left_kw(group, problem.feeders)[0]) for group in problem.redundancies]
     watched += [(tuple(roots), problem.grid.export_limit_kw)] if problem.grid.may_export else [((root,), 0.0) for root in roots]
     once, mean = (dict(zip(names, account(problem, s).feeder_kw[:, 0], strict=True)) for s in (at_once(problem, schedule), schedule))
-    found: list[tuple[tuple[str, ...], float]] = []
+    found: TooMuch = []
     for feeders, limit_kw in watched:
         at_first, on_average = (float(sum(kw[f] for f in feeders)) for kw in (once, mean))
         if at_first < min(-limit_kw, on_average) - SNAP:
@@ -83,7 +97,31 @@ def flows_back(problem: Problem, schedule: Schedule) -> list[tuple[tuple[str, ..
     return found
 
 
-def hold_back(session: Session, back: Sequence[tuple[tuple[str, ...], float]]) -> None:
+def drawn_beyond(problem: Problem, schedule: Schedule) -> TooMuch:
+    """What is drawn at once beyond a limit of feeders or of the grid, and beyond what is on average."""
+    states = account(problem, at_once(problem, schedule)), account(problem, schedule)
+    once, mean = (dict(zip([f.id for f in problem.feeders], (s.feeder_kw + s.uncertain_kw)[:, 0], strict=True)) for s in states)
+    watched: list[tuple[tuple[str, ...], float]] = [((f.id,), f.rating_kw) for f in problem.feeders]
+    watched += [(group.feeders, left_kw(group, problem.feeders)[0]) for group in problem.redundancies]
+    watched += [((feed.feeder,), feed.limit_kw) for feed in problem.feeds]
+    watched.append((tuple(root.id for root in problem.roots), problem.grid.most_kw[0]))
+    found: TooMuch = []
+    for feeders, limit_kw in watched:
+        at_first, on_average = (float(sum(kw[f] for f in feeders)) for kw in (once, mean))
+        if at_first > max(limit_kw, on_average) + SNAP:
+            found.append((feeders, at_first - max(limit_kw, on_average)))
+    return found
+
+
+def lower(session: Session, too_much: TooMuch) -> range:
+    """Let feeders draw so much less in the first step than in the solution that `session` holds as is too much; the rows that say so."""
+    model = session.model
+    loads = [[model.feeder[f].load_kw[0] for f in feeders] for feeders, _ in too_much]
+    most_kw = [float(session.values_of(mine).sum()) - MORE * over_kw for mine, (_, over_kw) in zip(loads, too_much, strict=True)]
+    return session.add_rows(sp.vstack([session.row([(load, -1.0) for load in mine]) for mine in loads], format="csr"), np.negative(most_kw))
+
+
+def hold_back(session: Session, back: TooMuch) -> None:
     """Let feeders draw so much more in the first step than in the solution that `session` holds as is too much of what flows back."""
     model = session.model
     loads = [[model.feeder[f].load_kw[0] for f in feeders] for feeders, _ in back]
@@ -91,13 +129,11 @@ def hold_back(session: Session, back: Sequence[tuple[tuple[str, ...], float]]) -
     session.add_rows(sp.vstack([session.row([(load, 1.0) for load in mine]) for mine in loads], format="csr"), least_kw)
 
 
-def fit(problem: Problem, cells: Cells, schedule_of: Callable[[Cells], Schedule]) -> tuple[Room, dict[int, Cell | None]]:
-    """Let what is sent fit at once, in place, no further over a limit than the program is.
-
-    Returns the room that is left and what gave way, by workload: what it has now, None where it waits.
-    """
+def fit(problem: Problem, cells: Cells, schedule_of: Callable[[Cells], Schedule]) -> tuple[Room, GaveWay]:
+    """Let what is sent fit at once, in place, no further over a limit than the program is; the room that is left and what gave way."""
     mean = Room(problem, schedule_of(cells))
     gave: dict[int, Cell | None] = {}
+    too_much: TooMuch = []
 
     def room() -> Room:
         return Room(problem, at_once(problem, schedule_of(cells)), at_once=True)
@@ -106,19 +142,20 @@ def fit(problem: Problem, cells: Cells, schedule_of: Callable[[Cells], Schedule]
     for change in (_to_whole_gpus, _to_lower_caps, _to_waiting):
         for w, cell in list(_partial(problem, cells)):
             if left.holds_now(mean):
-                return left.lesser(mean if not gave else Room(problem, schedule_of(cells))), gave
+                return left.lesser(mean if not gave else Room(problem, schedule_of(cells))), GaveWay(gave, too_much)
             changed = change(problem, cell)
             if changed is not cell:
+                too_much = too_much if gave else drawn_beyond(problem, schedule_of(cells))
                 gave[w] = changed
                 cells[w] = [c for c in (changed if c is cell else c for c in cells[w]) if c is not None]
                 left = room()
-    return left.lesser(Room(problem, schedule_of(cells))), gave
+    return left.lesser(Room(problem, schedule_of(cells))), GaveWay(gave, too_much)
 
 
-def keep(session: Session, problem: Problem, gave: Mapping[int, Cell | None]) -> None:
+def keep(session: Session, problem: Problem, gave: GaveWay) -> None:
     """Let the program give what `gave` way no more of the first step than it has now; GPUs that run all through it may be raised."""
     model = session.model
-    for w, cell in gave.items():
+    for w, cell in gave.cells.items():
         rungs = range(len(problem.cells.ladder(w, 0))) if problem.cells.share[w, 0] else []
         variables = [model.workload.gpus[w, k, 0] for k in rungs]
         most = [0.0 if cell is None else cell.share * (_at_least(cell, k) if cell.share < 1 else cell.count) for k in rungs]

@@ -12,8 +12,7 @@ from models.breach import TINY
 from models.horizon import Floats
 from models.problem import Problem
 from models.schedule import Schedule
-from models.sending.cell import Cell
-from models.sending.first_step import fit
+from models.sending.first_step import GaveWay, fit
 from models.sending.rounding import meet_budgets, meet_floors, meet_work, round_down, schedule_of
 from models.sending.together import put_together
 from models.solving.session import Session
@@ -21,7 +20,7 @@ from models.solving.tiers import is_better
 from models.work.job import left_gpu_h
 
 
-def sendable(problem: Problem, session: Session) -> tuple[Schedule, dict[int, Cell | None]]:
+def sendable(problem: Problem, session: Session) -> tuple[Schedule, GaveWay]:
     """The sendable schedule nearest to the solution in `session`, and what gave way for it in the first step."""
     model = session.model
     steps, values = len(problem.horizon), session.values

@@ -1,21 +1,21 @@
 """Sent: the schedule to send, and the optimum that it was rounded from.
 
-Gangs may be merged into whole runs in the program (`models.solving.runs`) or only in rounding, whichever comes out better; and what
-gave way because it would not fit at once is kept out of the first step, where the program is solved again around it.
+Gangs may be merged into whole runs in the program (`models.solving.runs`) or only in rounding, whichever comes out better. Where what is
+sent would not fit at once the program is solved again with less in the first step; and where that breaks more, or does not fit either,
+what gave way is kept out of the first step, and the program solved again around that.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from models.account import Account, account
+from models.breach import TINY
 from models.schedule import Schedule
-from models.sending.cell import Cell
-from models.sending.first_step import flows_back, hold_back, keep
+from models.sending.first_step import GaveWay, flows_back, hold_back, keep, lower
 from models.sending.sendable import sendable
 from models.solving.outcome import Infeasible, Solved, TimedOut
 from models.solving.relaxation import Relaxation
@@ -60,12 +60,15 @@ def send(program: Relaxation, solved: Solved) -> Sent | Infeasible | TimedOut:
     session.bound_columns(changed, lower[changed], upper[changed])
     session.load(settled)
     program.ranked.told = told
-    return _sent(program, replace(settled, row_dual=np.pad(settled.row_dual, (0, session.shape[0] - len(settled.row_dual)))), apart)
+    return _sent(program, _padded(session, settled), apart)
 
 
-def _fitted(program: Relaxation, solved: Solved, schedule: Schedule, gave: Mapping[int, Cell | None]) -> Sent:
+def _fitted(program: Relaxation, solved: Solved, schedule: Schedule, gave: GaveWay) -> Sent:
     """What is sent, solved again around what `gave` way at once in the first step."""
     problem, session = program.problem, program.session
+    if gave.too_much and not flows_back(problem, schedule) and (sent := _lowered(program, solved, gave)) is not None:
+        return sent
+    solved = _padded(session, solved)
     for _ in range(ROUNDS_AT_ONCE):
         back = flows_back(problem, schedule)
         if not gave and not back:
@@ -81,6 +84,30 @@ def _fitted(program: Relaxation, solved: Solved, schedule: Schedule, gave: Mappi
         solved = again
         schedule, gave = sendable(problem, session)
     return _sent(program, solved, schedule)
+
+
+def _lowered(program: Relaxation, solved: Solved, gave: GaveWay) -> Sent | None:
+    """What is sent where less is drawn in the first step; None where that breaks more or does not fit at once, and `program` is as it was."""
+    problem, session, told = program.problem, program.session, program.ranked.told
+    was = dict(program.ranked.amounts)
+    rows = lower(session, gave.too_much)
+    again = program.solve()
+    if isinstance(again, Solved):
+        again = program.settle(again)
+    if isinstance(again, Solved) and all(amount <= was.get(tier, 0.0) + TINY for tier, amount in program.ranked.amounts):
+        schedule, still = sendable(problem, session)
+        if not still and not flows_back(problem, schedule):
+            return _sent(program, again, schedule)
+    for row in rows:
+        session.at_least(row, -np.inf)
+    session.load(solved)
+    program.ranked.told = told
+    return None
+
+
+def _padded(session: Session, solved: Solved) -> Solved:
+    """`solved` with duals of the rows that were added since, which bind nothing."""
+    return replace(solved, row_dual=np.pad(solved.row_dual, (0, session.shape[0] - len(solved.row_dual))))
 
 
 def _sent(program: Relaxation, solved: Solved, schedule: Schedule) -> Sent:

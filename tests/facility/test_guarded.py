@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.facility.test_blind import COOL, Blind
+from facility.site import Site
+from tests.facility.test_blind import COOL, SITE, Blind
 from tests.facility.test_daemon import no_plan
+from tests.facility.test_quality import METER
 
 BUS_A = "site/feeder/bus-a/power_kw"
 
@@ -107,3 +109,35 @@ def test_a_pool_that_draws_more_than_its_caps_allow_is_an_alarm(house: Blind) ->
     assert "its caps allow 30.0 kW" in alarm["cause"]
     house.pass_by(30)
     assert house.retained("alarm/draw-a") is None
+
+
+def test_what_gave_way_at_the_grid_comes_back_before_the_next_plan_once_the_meter_shows_room(tmp_path: Path) -> None:
+    """Halls hold and lose next to no heat, so that the plan does not count on their warming up."""
+    halls = {name: hall.model_dump(exclude_unset=True) for name, hall in SITE.halls.items()}
+    steady = {"heat_capacity_kwh_per_k": 0.001, "resistance_k_per_kw": 1000}
+    light = {name: hall | {"thermal": hall["thermal"] | steady} for name, hall in halls.items()}
+    house = Blind(tmp_path / "journal.sqlite", Site.model_validate(SITE.model_dump(exclude_unset=True) | {"halls": light}))
+    house.limit(100)
+    house.pass_by(30)
+    house.daemon.cycle()
+    before = house.highest()
+    house.pass_by(20)
+    house.pass_by(5, **{METER: 102.0})
+    cut = house.highest()
+    assert all(cut[pool] < before[pool] for pool in before)
+    house.pass_by(120, **{METER: 98.0})
+    assert house.highest() == cut, "no room"
+    house.pass_by(90, **{METER: 70.0})
+    assert house.highest() == before
+    assert house.daemon.outcome.reason.endswith("verified")
+    house.kill()
+
+
+def test_what_gave_way_comes_back_no_further_than_plants_remove_its_heat(house: Blind) -> None:
+    """The plan let halls warm up; as they are by now, 400 W everywhere is 8 kW more heat than the plant removes."""
+    house.pass_by(5, **{METER: 152.0})
+    cut = house.highest()
+    assert all(cap_w < 400 for cap_w in cut.values())
+    house.pass_by(120, **{METER: 90.0})
+    assert house.highest() == cut
+    assert house.mode() == "NORMAL"

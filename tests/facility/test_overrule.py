@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from facility.daemon.holding.overrule import carried, overrule, shed
-from facility.decision import CapGroup, Decision, JobOrder, PoolCaps
+from facility.decision import BatteryOrder, CapGroup, Decision, JobOrder, PoolCaps
 from facility.overrides.arbitrate import Bounds, bounds
 from facility.overrides.proposal import Kind, Proposal
 from facility.site import Site
@@ -140,3 +140,20 @@ def test_caps_give_way_until_every_feeder_carries_them_at_worst_commanded_ones_l
 
 def test_nothing_is_shed_where_the_limit_holds() -> None:
     assert shed(SITE, SNAPSHOT, MADE, 2.7, 10.0) is MADE
+
+
+def test_batteries_are_charged_less_before_caps_are_shed_or_carried() -> None:
+    """3 kW of charging beside 2.7 kW: what is above 4 kW the battery leaves, and above 2.5 kW caps give way as well."""
+    battery = {"feeder": "main", "capacity_kwh": 10, "charge_kw": 5, "discharge_kw": 5}
+    feeders = {"main": {"rating_kw": 4.0, "worst_case_margin": 1.0}}
+    site = Site.model_validate(SITE.model_dump(exclude_unset=True) | {"batteries": {"x": battery}})
+    tight = Site.model_validate(site.model_dump(exclude_unset=True) | {"feeders": feeders})
+    made = replace(MADE, batteries=(BatteryOrder("x", 3.0),))
+    some, none = (shed(site, SNAPSHOT, made, kw, 10.0) for kw in (4.0, 2.5))
+    assert caps(some) == caps(made)
+    assert expected_kw(site, some, SNAPSHOT, 10.0)["main"] == pytest.approx(4.0, abs=0.01)
+    assert none.batteries[0].power_kw == 0.0
+    assert caps(none) != caps(made)
+    low = carried(tight, SNAPSHOT, made, 10.0)
+    assert caps(low) == caps(made)
+    assert low.batteries[0].power_kw == pytest.approx(4.0 - 2.8, abs=0.01)

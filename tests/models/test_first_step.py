@@ -12,6 +12,7 @@ import pytest
 from models.baseline import baseline
 from models.grid.grid_connection import GridConnection, flows_kw
 from models.plan import Plan
+from models.power.battery import Battery
 from models.power.feeder import Feeder
 from models.power.solar import Solar
 from models.problem import Problem
@@ -53,3 +54,35 @@ def test_what_flows_back_through_one_root_feeds_no_other_where_nothing_may_be_gi
     closed = GridConnection(limit_kw=(10.0,), price_per_kwh=(0.1,), carbon_g_per_kwh=(0.0,))
     assert [kw.tolist() for kw in flows_kw(closed, roots_kw)] == [[1.0], [0.0]]
     assert [kw.tolist() for kw in flows_kw(replace(closed, export_limit_kw=5.0), roots_kw)] == [[0.0], [2.0]]
+
+
+def charged(site: Callable[..., Problem], job: Any, battery: Battery | None) -> Problem:
+    """Two hours of 10 kW; a job that must end in the first, in which energy has a negative price and a battery would fill the limit beside it."""
+    due = job(work_gpu_h=4.0, deadline_h=1.0, unfinished_price_per_gpu_h=50.0)
+    hungry = () if battery is None else (battery,)
+    return site((1.0, 1.0), (-0.5, 0.1), limit_kw=10.0, jobs=(due,), batteries=hungry)
+
+
+def test_where_a_job_draws_more_at_once_than_on_average_a_battery_charges_less_and_no_deadline_is_missed(
+    site: Any, job: Any, planned: Callable[[Problem], Plan]
+) -> None:
+    """Ten GPUs do their 4 GPU h in a part of the hour and draw more in that part than on average; the battery would fill what is left of 10 kW."""
+    plan = planned(charged(site, job, Battery("x", "root", 100.0, 20.0, 20.0, 1.0, 0.0, 50.0)))
+    first = plan.schedule.groups.t == 0
+    assert plan.schedule.groups.share[first].max() < 1.0
+    assert not plan.account.is_breached
+    assert plan.account.objective < plan.baseline.objective - 1.0, "doing nothing was not the better plan"
+    at_once_kw = float((plan.schedule.groups.count * plan.schedule.groups.draw_w)[first].sum()) / 1000
+    assert at_once_kw + plan.schedule.battery_kw["x"][0] == pytest.approx(10.0, abs=0.01)
+    assert fits_at_once(plan.problem, plan.schedule)
+
+
+def test_where_nothing_but_the_job_can_draw_less_at_once_it_gives_way_as_before(
+    site: Any, job: Any, planned: Callable[[Problem], Plan]
+) -> None:
+    """Under 2.5 kW ten GPUs do not get the 300 W at which they would draw most for their work, but 200 W for longer."""
+    free = charged(site, job, None)
+    plan = planned(replace(free, grid=replace(free.grid, limit_kw=(2.5, 2.5))))
+    assert fits_at_once(plan.problem, plan.schedule)
+    assert plan.schedule.groups.cap_w.tolist() == [200]
+    assert plan.account.work_gpu_h.sum() == pytest.approx(4.0)

@@ -16,7 +16,7 @@ from models.baseline import baseline
 from models.plan import Plan, make_plan
 from models.problem import Problem
 from models.sending import sent as sent_room
-from models.sending.first_step import fits_at_once
+from models.sending.first_step import GaveWay, fits_at_once
 from models.sending.tightened import tightened
 from models.solving.outcome import Infeasible, TimedOut
 from models.solving.session import Session
@@ -182,7 +182,7 @@ def test_a_hair_of_every_electrical_limit_is_kept_back(site: Any) -> None:
 def test_where_rounding_makes_it_worse_than_the_baseline_the_baseline_is_the_plan(
     site: Any, job: Any, planned: Callable[[Problem], Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sent_room, "sendable", lambda problem, session: (baseline(replace(problem, jobs=())), {}))
+    monkeypatch.setattr(sent_room, "sendable", lambda problem, session: (baseline(replace(problem, jobs=())), GaveWay({}, [])))
     plan = planned(problem := site(jobs=(job(8.0),)))
     assert plan.account is plan.baseline
     assert plan.account.objective == pytest.approx(account(problem, plan.schedule).objective)

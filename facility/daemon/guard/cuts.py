@@ -3,16 +3,20 @@
 While a cut is new, caps are held one by one; once its place has been within bounds for a while a plan may share out anew what fits below the
 aim; and when it has been well below them for a while, the cut is over. The planner gets a place that carries less, for as long as that lasts:
 
+Batteries that a plan has charge more wait for room at the grid, where those halls that it lets warm up are still cooled as before: a cut that
+`waits` concerns them alone, and no plan.
+
     rating' = rating - excess        worst' = worst - unseen        excess = limit - what may be expected,  unseen = shown - expected, at least 0
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
-from facility.daemon.guard.giving import held, resting
+from facility.daemon.guard.giving import held
 from facility.daemon.guard.places import AtWorst, Carrier, Grid, Hall, Place
+from facility.daemon.holding.charging import charging_less, resting
 from facility.daemon.holding.overrule import commanded, give_way
 from facility.daemon.holding.standby import no_higher
 from facility.daemon.situation import Situation
@@ -25,7 +29,8 @@ LEAST_SHARE = 0.01
 
 @dataclass(frozen=True)
 class Cut:
-    """What gave way. `kept` are the caps that were sent therefore, () once they may be shared out anew; `held` the jobs that wait.
+    """What gave way. `kept` are the caps that were sent therefore, () once they may be shared out anew, `charging` what batteries were
+    left to be charged with as long, kW; `held` the jobs that wait.
 
     `commanded` are the pools whose caps were then an operator's: once the command ends, only the excess holds there.
     """
@@ -38,15 +43,23 @@ class Cut:
     commanded: frozenset[str]
     says: str
     reckoned: bool = False
+    charging: Mapping[str, float] = field(default_factory=dict)
+    waits: bool = False
 
     def bounded(self, decision: Decision, here: Situation) -> Decision:
         """`decision` no higher than this allows."""
         decision, last = held(decision, self.held, here.snapshot, self.says), commanded(here.asked)
         if self.kept:
-            decision = resting(decision, self.place.batteries)
+            decision = resting(decision, self.place.batteries, self.charging)
         if not isinstance(self.place, Hall):
             limit_kw, reckoned = self.place.limit_kw(here) - self.excess_kw, self.place.reckon(here, decision)
             pools = self.place.pools
+            if isinstance(self.place, Grid):  # what halls do in a plan's first step they do not do at once
+                steady = replace(decision, first_step_s=None)
+                less = charging_less(steady, self.place.batteries, lambda tried: reckoned(tried) <= limit_kw)
+                decision = replace(decision, batteries=less.batteries)
+            if self.waits:
+                return decision
             decision = give_way(here.site, decision, lambda tried: reckoned(tried) <= limit_kw, (pools - last, pools & last))
         return no_higher(decision, [caps for caps in self.kept if caps.pool not in self.commanded - last])
 
@@ -62,7 +75,7 @@ def tightened(cuts: Iterable[Cut], here: Situation) -> Situation:
     """What to plan with: in the first step less from the grid, and halls that are too warm with the caps that they got."""
     asked = here.asked
     for cut in cuts:
-        if isinstance(cut.place, Grid):
+        if isinstance(cut.place, Grid) and not cut.waits:
             first_kw, *later_kw = asked.import_limit_kw
             asked = replace(asked, import_limit_kw=(max(first_kw - max(cut.excess_kw, 0.0), 0.0), *later_kw))
         elif isinstance(cut.place, Hall):

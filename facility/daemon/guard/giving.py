@@ -1,4 +1,4 @@
-"""Giving way: batteries stop charging, caps go down by the same share of their range until something fits, and where that is not enough jobs wait."""
+"""Giving way: caps go down by the same share of their range until something fits, and where that is not enough jobs wait."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from facility.snapshot import Snapshot
 
 
 def lowers(decision: Decision, before: Decision) -> bool:
-    """Whether a decision has a cap below those of `before`, holds a job that it does not, or charges no battery that it does."""
+    """Whether a decision has a cap below those of `before`, holds a job that it does not, or charges a battery less."""
     caps = no_higher(before, decision.pools).pools != before.pools
     return caps or holding(decision) != holding(before) or decision.batteries != before.batteries
 
@@ -43,14 +43,6 @@ def held(decision: Decision, jobs: AbstractSet[str], snapshot: Snapshot, reason:
     others = tuple(order for order in decision.jobs if order.job not in jobs)
     holds = tuple(JobOrder(job, "hold", sizes[job], None, reason) for job in sorted(jobs & sizes.keys()))
     return replace(decision, pools=pools, jobs=(*others, *holds))
-
-
-def resting(decision: Decision, batteries: AbstractSet[str]) -> Decision:
-    """`decision` in which none of `batteries` is charged."""
-    if not any(order.battery in batteries and order.power_kw > 0 for order in decision.batteries):
-        return decision
-    orders = tuple(replace(o, power_kw=min(o.power_kw, 0.0)) if o.battery in batteries else o for o in decision.batteries)
-    return replace(decision, batteries=orders)
 
 
 def because(decision: Decision, before: Decision, reason: str) -> Decision:

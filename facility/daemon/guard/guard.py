@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from facility.alarms.naming import slug
 from facility.daemon.guard.cuts import Cut, bounded, derated
 from facility.daemon.guard.given import Given, lowered
-from facility.daemon.guard.giving import jobs_in, kept_of, lowers, resting
+from facility.daemon.guard.giving import jobs_in, kept_of, lowers
 from facility.daemon.guard.places import AtWorst, Carrier, Grid, Hall
-from facility.daemon.guard.readings import Reading, Readings
+from facility.daemon.guard.readings import GRID_AIM_SHARE, Reading, Readings
+from facility.daemon.holding.charging import charging, charging_less, resting
 from facility.daemon.holding.overrule import commanded
-from facility.daemon.holding.standby import goes_on, no_higher
+from facility.daemon.holding.standby import goes_on, no_higher, present
 from facility.daemon.situation import Situation
 from facility.decision import Decision
 from facility.site import Site
@@ -53,6 +54,8 @@ class Guard:
         self._lasting = Lasting()
         self.given: tuple[Given, ...] = ()
         """What gave way in the last look, place by place."""
+        self.eased = False
+        """Whether the meter at the grid had room in the last look, so that what is followed may have back what gave way there."""
 
     @property
     def cuts(self) -> tuple[Cut, ...]:
@@ -61,10 +64,11 @@ class Guard:
 
     @property
     def says(self) -> str:
-        """Why caps give way; empty: they do not."""
-        told = [cut.says for cut in self._cuts.values()]
+        """Why caps give way, or batteries wait; empty: they do not."""
+        told = [cut.says for cut in self._cuts.values() if not cut.waits]
         more = f"; and {len(told) - TOLD} more" if len(told) > TOLD else ""
-        return f"{'; '.join(told[:TOLD])}{more}: caps give way" if told else ""
+        waiting = [cut.says for cut in self._cuts.values() if cut.waits]
+        return "; ".join([*([f"{'; '.join(told[:TOLD])}{more}: caps give way"] if told else []), *waiting])
 
     @property
     def warned(self) -> Mapping[str, Warned]:
@@ -81,13 +85,15 @@ class Guard:
                 found[slug(f"over {place.name}")] = Warned(cut.says, place.name, HEAT if isinstance(place, Hall) else OVERLOAD)
         return found
 
-    def look(self, here: Situation, in_force: Decision, defiant: Collection[str] = ()) -> Decision | None:
+    def look(
+        self, here: Situation, in_force: Decision, defiant: Collection[str] = (), followed: Decision | None = None
+    ) -> Decision | None:
         """Hold what is measured against what may be; the answer is what must be sent now instead of `in_force`, None: nothing.
 
-        The pools in `defiant` enforce more than they were sent.
+        The pools in `defiant` enforce more than they were sent; `followed` is what would be in force if nothing had given way.
         """
         seen: dict[str, float] = {}
-        self.given = ()
+        self.given, self.eased = (), False
         first: Decision | None = None
         now: Decision | None = None
         for reading in self._readings.take(here, in_force, defiant):
@@ -96,7 +102,7 @@ class Guard:
             over = reading.value > reading.cut_above
             lasts = self._lasting.lasts(f"{name} over", here.now, reading.lasts_s, holds=over)
             if not over:
-                self._calm(reading, here.now)
+                self._calm(reading, here, in_force, followed)
                 continue
             self._lasting.since(f"{name} within", here.now, holds=False)
             self._lasting.since(f"{name} released", here.now, holds=False)
@@ -128,6 +134,27 @@ class Guard:
         places += [hall.name for hall in self._readings.halls.values() if sum(will_kw[p] - was_kw[p] for p in hall.weights) < -SLACK]
         self._lowered |= {name: (here.now, self._seen.get(name)) for name in places}
 
+    def await_room(self, here: Situation, in_force: Decision | None, wanted: Decision) -> None:
+        """Have batteries wait where what is `wanted` would take the grid's meter above the aim as things are, until it shows room.
+
+        A plan may count on halls that it lets warm up in its first step, and plants follow within minutes.
+        """
+        grid = self._readings.grid
+        cut, shown_kw = self._cuts.get(grid.name), here.snapshot.import_high_kw
+        if cut is not None and not cut.waits:
+            return
+        self._cuts.pop(grid.name, None)
+        if in_force is None or here.now >= in_force.until or shown_kw is None:
+            return
+        sent, begun = (replace(present(here.site, it, here.snapshot), first_step_s=None) for it in (in_force, wanted))
+        reckoned, limit_kw = grid.reckon(here, sent), grid.limit_kw(here)
+        most_kw = reckoned(sent) + GRID_AIM_SHARE * limit_kw - shown_kw
+        more_kw = sum(charging(begun, grid.batteries).values()) - sum(charging(sent, grid.batteries).values())
+        if more_kw > 0 and reckoned(begun) > most_kw:
+            says = f"the meter showed {shown_kw:.1f} of {limit_kw:g} kW: batteries wait for room"
+            self._cuts[grid.name] = Cut(grid, limit_kw - most_kw, 0.0, (), frozenset(), frozenset(), says, waits=True)
+            self._lasting.since(f"{grid.name} released", here.now, holds=False)
+
     def bounded(self, decision: Decision, here: Situation) -> Decision:
         """`decision` no higher than what is measured allows."""
         return bounded(self._cuts.values(), decision, here)
@@ -152,11 +179,14 @@ class Guard:
         """Let caps give way at a place: `now` is what they are by now, `first` what they were before this look."""
         place = reading.place
         before, last = self._cuts.get(place.name), commanded(here.asked)
-        reckoned, charging = place.reckon(here, first), first
+        reckoned, whole = place.reckon(here, first), first
         first_kw = reckoned(first)
-        target_kw = first_kw - over_kw
-        first, now = (resting(decision, place.batteries) for decision in (first, now))
-        if first is not charging:
+        target_kw, most_kw = first_kw - over_kw, dict[str, float]()
+        if isinstance(place, Grid) and (before is None or not before.kept):  # of what is cut anew before a minute is over, batteries take none
+            low_kw = first_kw - (reading.value - reading.release_below)
+            most_kw = charging(charging_less(now, place.batteries, lambda tried: reckoned(tried) <= low_kw), place.batteries)
+        first, now = (resting(decision, place.batteries, most_kw) for decision in (first, now))
+        if first is not whole:
             reckoned = place.reckon(here, first)
         obeying = place.pools - self._readings.defiant.keys()
         stages = (obeying - last, obeying & last, place.pools - obeying)
@@ -165,7 +195,7 @@ class Guard:
         spent = not lowers(less, first) and reckoned(less) > target_kw
         if isinstance(place, Carrier | Hall) and before is not None and spent:  # the lowest caps were not enough
             waiting |= jobs_in(here.snapshot, place.pools, less)
-        given = Given(place, target_kw, stages, waiting, reading.says)
+        given = Given(place, target_kw, stages, waiting, reading.says, most_kw)
         self.given, less = (*self.given, given), given.after(less, now, here)
         if before is not None and not lowers(less, first):
             self._spent[place.name] = (here.now, reading.value)
@@ -173,20 +203,44 @@ class Guard:
         level = logging.WARNING if before is None else logging.DEBUG
         log.log(level, "%s, %.1f kW must go: caps give way", reading.says, over_kw)
         self._cuts[place.name] = Cut(
-            place, place.limit_kw(here) - target_kw, max(unseen_kw, 0.0), kept_of(less, place.pools), waiting, last, reading.says, reading.reckoned
-        )
+            place, place.limit_kw(here) - target_kw, max(unseen_kw, 0.0), kept_of(less, place.pools), waiting, last, reading.says,
+            reading.reckoned, most_kw,
+        )  # fmt: skip
         return less
 
-    def _calm(self, reading: Reading, now: datetime) -> None:
+    def _calm(self, reading: Reading, here: Situation, in_force: Decision, followed: Decision | None) -> None:
         """A place is within bounds: after a while a plan may share out anew what gave way there, or all of it may rise again."""
-        name = reading.place.name
-        cut, calm_s = self._cuts.get(name), self._site.control.guard.calm_s
+        name, now = reading.place.name, here.now
+        cut = self._cuts.get(name)
         if cut is None or (reading.reckoned and isinstance(reading.place, Grid)):
             return
+        calm_s = SETTLE.total_seconds() if cut.waits else self._site.control.guard.calm_s
         if self._lasting.lasts(f"{name} released", now, calm_s, holds=reading.value <= reading.release_below):
-            self._end(name)
+            if isinstance(reading.place, Grid):
+                self._ease(reading, cut, here, in_force, followed)
+            else:
+                self._end(name)
         elif self._lasting.lasts(f"{name} within", now, calm_s, holds=True) and not isinstance(cut.place, Hall):
             self._cuts[name] = replace(cut, kept=(), held=frozenset())
+
+    def _ease(self, reading: Reading, cut: Cut, here: Situation, in_force: Decision, followed: Decision | None) -> None:
+        """The grid has room: as much more may be expected as the meter shows below the aim. Where that is all that is followed, the cut is over,
+        else there may be more room after another while.
+        """
+        assert reading.aim_kw is not None
+        sent, whole = (
+            goes_on(here.site, decision, here.snapshot, here.now, decision.until, here.outdoor_c) if decision and here.now < decision.until else None
+            for decision in (in_force, followed)
+        )
+        self.eased = True
+        if sent is not None and whole is not None:
+            most_kw = cut.place.reckon(here, sent)(sent) + reading.aim_kw - reading.value
+            eased = replace(cut, excess_kw=cut.place.limit_kw(here) - most_kw, kept=(), held=frozenset(), charging={})
+            if lowers(eased.bounded(whole, here), whole):
+                self._cuts[reading.place.name] = eased
+                self._lasting.since(f"{reading.place.name} released", here.now, holds=False)
+                return
+        self._end(reading.place.name)
 
     def _forget(self, now: datetime) -> None:
         """Let go of cuts of what is no more: a pool that obeys again, a feeder that is gone."""

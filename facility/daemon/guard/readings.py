@@ -14,6 +14,7 @@ from facility.daemon.guard.defiance import Defiance
 from facility.daemon.guard.heat import Warming, over_kw
 from facility.daemon.guard.places import AtWorst, Carrier, Grid, Hall, Place, at_worst_kw, worst_loads_kw
 from facility.daemon.guard.tree import feeders_gone, groups, weights
+from facility.daemon.holding.charging import below
 from facility.daemon.holding.lid import meter_lost
 from facility.daemon.holding.overrule import worst_import_kw
 from facility.daemon.situation import Situation
@@ -61,7 +62,7 @@ class Readings:
     """Follows the places of a site. `gone` names the feeders that are; `defiant` what pools draw that do not obey, kW."""
 
     def __init__(self, site: Site) -> None:
-        self._site, self._constants, self._grid = site, site.control.guard, Grid(site)
+        self._site, self._constants, self.grid = site, site.control.guard, Grid(site)
         self._own, self._groups = weights(site), groups(site)
         self._worst_kw = {f"{NAMED[limit.rule]} {limit.name}": limit.worst_kw for limit in limits(site)}
         self._warming = {name: Warming() for name, hall in site.halls.items() if hall.thermal is not None}
@@ -98,7 +99,7 @@ class Readings:
         def made(name: str, feeders: tuple[str, ...], rating_kw: float) -> Carrier:
             sums, own = (_summed(by_feeder, feeders) for by_feeder in (now, self._own))
             of_lost = {pool: sums.get(pool, 0.0) - own.get(pool, 0.0) for pool in sums.keys() | own.keys()} if gone else {}
-            return Carrier(name, feeders, rating_kw, sums, of_lost, _cooled(site, feeders), _batteries(site, feeders))
+            return Carrier(name, feeders, rating_kw, sums, of_lost, _cooled(site, feeders), below(site, frozenset(feeders)))
 
         single = [made(f"feeder {name}", (name,), site.feeders[name].rating_kw) for name in _leaves_first(site) if name not in gone]
         backed = []
@@ -144,7 +145,7 @@ class Readings:
         return sum(feeder.rating_kw * feeder.worst_case_margin for feeder in feeders) if gone else self._worst_kw[it.name]
 
     def _imported(self, here: Situation, in_force: Decision) -> Iterator[Reading]:
-        kw, limit_kw = here.snapshot.import_high_kw, self._grid.limit_kw(here)
+        kw, limit_kw = here.snapshot.import_high_kw, self.grid.limit_kw(here)
         if dark := kw is None and meter_lost(self._site, here.snapshot):
             kw = worst_import_kw(here.site, in_force, here.snapshot, here.outdoor_c)
         if kw is None:
@@ -152,7 +153,7 @@ class Readings:
         says = f"nothing measures the power at the grid, where caps allow {kw:.1f}" if dark else f"the meter showed {kw:.1f}"
         aim_kw = GRID_AIM_SHARE * limit_kw
         yield Reading(
-            self._grid, kw, limit_kw, GRID_RELEASE_SHARE * limit_kw, kw - aim_kw, f"{says} of {limit_kw:g} kW", inf, aim_kw, reckoned=dark
+            self.grid, kw, limit_kw, GRID_RELEASE_SHARE * limit_kw, kw - aim_kw, f"{says} of {limit_kw:g} kW", inf, aim_kw, reckoned=dark
         )
 
     def _halls(self, here: Situation) -> Iterator[Reading]:
@@ -207,17 +208,6 @@ def _cooled(site: Site, feeders: tuple[str, ...]) -> frozenset[str]:
         name for name, hall in site.halls.items() if hall.thermal is not None and plants & {hall.thermal.cooling_plant, hall.thermal.liquid_plant}
     }
     return frozenset(name for name, pool in site.pools.items() if pool.hall in halls)
-
-
-def _batteries(site: Site, feeders: tuple[str, ...]) -> frozenset[str]:
-    """The batteries below `feeders`."""
-
-    def above(name: str | None) -> Iterator[str]:
-        while name is not None:
-            yield name
-            name = site.feeders[name].parent
-
-    return frozenset(name for name, battery in site.batteries.items() if not set(feeders).isdisjoint(above(battery.feeder)))
 
 
 def _air(site: Site, hall: str) -> dict[str, float]:

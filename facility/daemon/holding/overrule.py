@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
+from facility.daemon.holding.charging import FINENESS, below, charging_less
 from facility.decision import CapGroup, Decision, JobOrder, PoolCaps
 from facility.overrides.arbitrate import Bounds
 from facility.site import Site
@@ -16,7 +17,6 @@ from facility.verify.draw import expected_it_kw, worst_pool_kw
 from facility.verify.loads import feeder_kw
 from facility.verify.supply import supplied
 
-FINENESS = 1024
 WORST_CASE = ".worst_case"
 """How the names of the rules end that ask what every GPU may draw at its cap."""
 
@@ -70,7 +70,7 @@ def overrule(site: Site, snapshot: Snapshot, decision: Decision, bounds: Bounds,
 def shed(
     site: Site, snapshot: Snapshot, decision: Decision, limit_kw: float, outdoor_c: float, last: AbstractSet[str] = frozenset()
 ) -> Decision:
-    """`decision` with caps lowered by the same share of their range until the expected import is within `limit_kw`.
+    """`decision` with batteries charged less, then caps lowered by the same share of their range until the expected import is within `limit_kw`.
 
     The pools in `last`, whose caps somebody commanded, give way only when all others are at their lowest caps. Where that does
     not do either, all are: what is still above the limit then is for the next plan to hold back.
@@ -79,18 +79,20 @@ def shed(
     def fits(candidate: Decision) -> bool:
         return import_kw(site, candidate, snapshot, outdoor_c) <= limit_kw
 
-    return give_way(site, decision, fits, (site.pools.keys() - last, last))
+    return give_way(site, charging_less(decision, site.batteries.keys(), fits), fits, (site.pools.keys() - last, last))
 
 
 def carried(site: Site, snapshot: Snapshot, decision: Decision, outdoor_c: float, last: AbstractSet[str] = frozenset()) -> Decision:
-    """As `shed`, until every feeder carries what caps allow at worst. A cap that fitted when it was commanded may not any more: it has become
-    warmer, or what held others down has ended.
+    """As `shed`, until every feeder carries what caps allow at worst; batteries below one that does not are charged less first. A cap that
+    fitted when it was commanded may not any more: it has become warmer, or what held others down has ended.
     """
 
-    def fits(candidate: Decision) -> bool:
-        return not verify_worst(site, snapshot, candidate, outdoor_c=outdoor_c)
+    def over(candidate: Decision) -> set[str]:
+        return {v.asset for v in verify_worst(site, snapshot, candidate, outdoor_c=outdoor_c)}
 
-    return give_way(site, decision, fits, (site.pools.keys() - last, last))
+    concerned = {name for name in over(decision) if below(site, {name})}
+    rested = charging_less(decision, below(site, concerned), lambda tried: concerned.isdisjoint(over(tried)))
+    return give_way(site, rested, lambda tried: not over(tried), (site.pools.keys() - last, last))
 
 
 def give_way(site: Site, decision: Decision, fits: Callable[[Decision], bool], stages: Iterable[AbstractSet[str]]) -> Decision:

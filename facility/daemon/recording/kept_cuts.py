@@ -34,6 +34,8 @@ class KeptCut:
     commanded: frozenset[str]
     says: str
     reckoned: bool
+    charging: Mapping[str, float] = field(default_factory=dict)
+    waits: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,27 +47,33 @@ class KeptGiven:
     stages: Stages
     waiting: frozenset[str]
     says: str
+    charging: Mapping[str, float] = field(default_factory=dict)
 
 
 def kept_cut(cut: Cut) -> KeptCut:
     """A cut as it is kept."""
-    return KeptCut(_kept(cut.place), cut.excess_kw, cut.unseen_kw, cut.kept, cut.held, cut.commanded, cut.says, cut.reckoned)
+    place = _kept(cut.place)
+    return KeptCut(
+        place, cut.excess_kw, cut.unseen_kw, cut.kept, cut.held, cut.commanded, cut.says, cut.reckoned, cut.charging, cut.waits
+    )  # fmt: skip
 
 
 def cut_of(kept: KeptCut, site: Site) -> Cut:
     """The cut that was kept, of the site as configured."""
     place = _place(kept.place, site)
-    return Cut(place, kept.excess_kw, kept.unseen_kw, kept.kept, kept.held, kept.commanded, kept.says, kept.reckoned)
+    return Cut(
+        place, kept.excess_kw, kept.unseen_kw, kept.kept, kept.held, kept.commanded, kept.says, kept.reckoned, kept.charging, kept.waits
+    )  # fmt: skip
 
 
 def kept_given(given: Given) -> KeptGiven:
     """What gave way as it is kept."""
-    return KeptGiven(_kept(given.place), given.target_kw, given.stages, given.waiting, given.says)
+    return KeptGiven(_kept(given.place), given.target_kw, given.stages, given.waiting, given.says, given.charging)
 
 
 def given_of(kept: KeptGiven, site: Site) -> Given:
     """What gave way, of the site as configured."""
-    return Given(_place(kept.place, site), kept.target_kw, kept.stages, kept.waiting, kept.says)
+    return Given(_place(kept.place, site), kept.target_kw, kept.stages, kept.waiting, kept.says, kept.charging)
 
 
 def _kept(place: Place) -> KeptPlace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -158,6 +159,33 @@ def test_ours_keeps_a_limit_that_nobody_keeps(tmp_path: Path) -> None:
     assert not told["ours"].breaches
     assert set(told["ours"].modes) == {"NORMAL"}
     assert max(interval.peak_kw for interval in told["ours"].intervals) > 0.8 * 11
+
+
+class Onlooker:
+    """Decides nothing, and counts how often it is let look."""
+
+    planned_kw, mode = None, "none"
+
+    def __init__(self, *, attends: bool) -> None:
+        self.attends, self.looks = attends, 0
+
+    def cycle(self, seen: Callable[[], Snapshot]) -> None:
+        """Nothing."""
+
+    def watch(self, seen: Callable[[], Snapshot]) -> None:
+        """Count."""
+        self.looks += 1
+
+
+@pytest.mark.parametrize(("attends", "looks"), [(False, 0), (True, 36 * 3600 / SUBSTEP_S)])
+def test_while_something_gives_way_meters_are_looked_at_though_none_is_high(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, attends: bool, looks: float
+) -> None:
+    request, who = request_in(tmp_path), Onlooker(attends=attends)
+    site = load_site(request.site)
+    monkeypatch.setattr("facility.backtest.loop._controller", lambda *_: who)
+    live(read_world(request, site, span_of(request, site)), "ours", 0, 36, Answers(None), lambda _share: None)
+    assert who.looks == looks
 
 
 def test_a_span_pays_its_share_of_a_months_demand_charge(tmp_path: Path) -> None:
