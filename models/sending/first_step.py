@@ -149,7 +149,7 @@ def fit(problem: Problem, cells: Cells, schedule_of: Callable[[Cells], Schedule]
                 gave[w] = changed
                 cells[w] = [c for c in (changed if c is cell else c for c in cells[w]) if c is not None]
                 left = room()
-    return left.lesser(Room(problem, schedule_of(cells))), GaveWay(gave, too_much)
+    return left.lesser(mean if not gave else Room(problem, schedule_of(cells))), GaveWay(gave, too_much)
 
 
 def keep(session: Session, problem: Problem, gave: GaveWay) -> None:

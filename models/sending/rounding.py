@@ -26,9 +26,12 @@ def round_down(problem: Problem, gpus: Floats) -> dict[int, list[Cell]]:
     """The sendable cells of each workload, nowhere above the program's own power; `gpus` has shape (W, K, T)."""
     index = problem.cells
     cells: dict[int, list[Cell]] = {w: [] for w in range(len(problem.workloads))}
-    for w, t in np.argwhere(gpus[:, 0, :] > SNAP).tolist():
+    at_w, at_t = np.nonzero(gpus[:, 0, :] > SNAP)
+    shares = gpus[at_w, :, at_t]  # in which a column is a rung
+    raised = np.minimum.accumulate(np.clip(shares / shares[:, :1], 0.0, 1.0), axis=1)
+    known: dict[tuple[int, int, bytes], list[tuple[int, int]]] = {}  # many steps are alike
+    for w, t, running, higher in zip(at_w.tolist(), at_t.tolist(), shares[:, 0].tolist(), raised, strict=True):
         workload, ladder = problem.workloads[w], index.ladder(w, t)
-        running = float(gpus[w, 0, t])
         most = float(index.share[w, t]) if isinstance(workload, Job) else 1.0
         if isinstance(workload, Job) and not workload.elastic:
             count, share = workload.gpus, running / workload.gpus
@@ -40,8 +43,10 @@ def round_down(problem: Problem, gpus: Floats) -> dict[int, list[Cell]]:
         if share >= most - 1e-6:
             share = most
         if count and share > SNAP:
-            raised = np.minimum.accumulate(np.clip(gpus[w, : len(ladder), t] / running, 0.0, 1.0))
-            cells[w].append(Cell(w, t, share, parts_of(count, ladder, raised), ladder))
+            alike = count, id(ladder), higher.tobytes()
+            if alike not in known:
+                known[alike] = parts_of(count, ladder, higher[: len(ladder)])
+            cells[w].append(Cell(w, t, share, list(known[alike]), ladder))
     return cells
 
 

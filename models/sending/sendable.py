@@ -69,10 +69,10 @@ def _target_speed(problem: Problem, gpus: Floats) -> Floats:
     """
     target = np.zeros((len(problem.firms), len(problem.horizon)))
     for w, firm in enumerate(problem.firms):
+        promised = np.asarray(firm.demanded(len(problem.horizon))) * (firm.floor_speed if firm.budget is None else 1.0)
         for t in range(len(problem.horizon)):
             step = problem.cells.ladder(w, t).speed_step
-            promised = firm.demanded(len(problem.horizon))[t] * (firm.floor_speed if firm.budget is None else 1.0)
-            target[w, t] = min(promised, float(step @ gpus[w, : len(step), t]))
+            target[w, t] = min(promised[t], float(step @ gpus[w, : len(step), t]))
     return target
 
 
