@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 GUARD = "tests/facility/test_guard.py::"
+AT_GRID = "tests/facility/test_guard_at_grid.py::"
 GUARDED = "tests/facility/test_guarded.py::"
 
 MUTANTS = (
@@ -32,8 +33,8 @@ MUTANTS = (
     Mutant(
         "the guard raises caps",
         "facility/daemon/guard/guard.py",
-        "target_kw = first_kw - over_kw\n",
-        "target_kw = first_kw + over_kw\n",
+        "target_kw, most_kw = first_kw - over_kw,",
+        "target_kw, most_kw = first_kw + over_kw,",
         (GUARD + "test_above_98_percent_the_pools_below_a_feeder_give_way_to_95_percent_and_no_other",),
     ),
     Mutant(
@@ -98,6 +99,20 @@ MUTANTS = (
         "return frozenset(name for name in quiet if taken_over(name))",
         "return frozenset()",
         (GUARD + "test_a_feeder_that_is_gone_is_told_and_its_group_carries_its_load_until_it_is_back",),
+    ),
+    Mutant(
+        "what gave way at the grid comes back whole, whatever room there is",
+        "facility/daemon/guard/guard.py",
+        "if lowers(eased.bounded(whole, here), whole):",
+        "if False:",
+        (AT_GRID + "test_after_a_minute_of_room_as_much_comes_back_as_the_meter_has_room_for",),
+    ),
+    Mutant(
+        "a battery charges at once whatever the meter at the grid shows",
+        "facility/daemon/guard/guard.py",
+        "if more_kw > 0 and reckoned(begun) > most_kw:",
+        "if False:",
+        (AT_GRID + "test_a_battery_waits_where_the_meter_has_no_room_yet_for_what_a_plan_has_it_charge_and_then_does",),
     ),
     Mutant(
         "where the meter is lost nothing gives way",

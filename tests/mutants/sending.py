@@ -83,8 +83,8 @@ MUTANTS = (
     Mutant(
         "a command on a pool gives way before all others",
         "facility/daemon/holding/overrule.py",
-        "<= limit_kw\n\n    return give_way(site, decision, fits, (site.pools.keys() - last, last))",
-        "<= limit_kw\n\n    return give_way(site, decision, fits, (last, site.pools.keys() - last))",
+        "site.batteries.keys(), fits), fits, (site.pools.keys() - last, last))",
+        "site.batteries.keys(), fits), fits, (last, site.pools.keys() - last))",
         (OVERRULE + "test_pools_whose_cap_somebody_commanded_give_way_last",),
     ),
     Mutant(
@@ -356,8 +356,8 @@ MUTANTS = (
     Mutant(
         "what is in force is judged once and for all",
         "facility/daemon/governor.py",
-        "            if less.pools != now.pools:",
-        "            if less.pools == now.pools:",
+        "            if less != now:",
+        "            if less == now:",
         (GOVERNED + "test_as_it_gets_warmer_caps_give_way_when_the_first_step_of_the_plan_is_over_though_no_cycle_comes",),
     ),
     Mutant(
