@@ -31,6 +31,8 @@ PERIOD_S = 240.0
 """How often meters tell when nothing happens; nearer to an event they tell more often."""
 REPORT_S = 600.0
 """How often agents report when nothing changes."""
+AGAIN_S = 300.0
+"""When people look whether what they deleted is gone."""
 
 
 @dataclass
@@ -212,6 +214,13 @@ class Works:
             self._day.people.know(message)
         self._day.wire.carry(lambda: self._speak(message))
         self._day.soon()
+        if said.payload is None:
+            self._day.later(AGAIN_S, lambda: self._delete(said))
+
+    def _delete(self, said: Said) -> None:
+        """Say once more that what is retained be deleted, where the wire lost that."""
+        if f"{ROOT}/{said.topic}" in self._day.broker.retained:
+            self.say(said)
 
     def _speak(self, message: Message) -> None:
         self.bus.publish(message)
