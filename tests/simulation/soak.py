@@ -60,6 +60,7 @@ def live(seed: int, schedule: Schedule | None = None) -> Lived | Failure:
         finally:
             day.end()
             gc.collect()
+            logging.disable(logging.NOTSET)
 
 
 def days(seeds: Iterable[int], processes: int) -> Iterator[Lived | Failure]:
