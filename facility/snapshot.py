@@ -40,8 +40,12 @@ class Job:
     other_pools: tuple[str, ...] = ()
 
     def due(self, at: datetime) -> datetime:
-        """Its deadline; of a job that is late at `at`, when all its GPUs at full speed could have it done."""
-        return self.deadline if self.deadline > at else at + timedelta(hours=self.work_gpu_h / self.gpus)
+        """Its deadline; of a job that is late at `at`, when all its GPUs at full speed could have it done.
+
+        The latter where its scheduler told where it stands: what nobody tells of may long be gone.
+        """
+        is_late = self.deadline <= at and self.running is not None
+        return at + timedelta(hours=self.work_gpu_h / self.gpus) if is_late else self.deadline
 
 
 @dataclass(frozen=True)

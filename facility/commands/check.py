@@ -30,7 +30,7 @@ def run_check(
     broker: str | None = None,
 ) -> int:
     """Check `site_file`, and where `listen` says how long what the broker says; raises InputError with every fault."""
-    from facility.config import assumed_curves, load_site
+    from facility.config import load_site
     from facility.config import schema as site_schema
 
     if schema:
@@ -68,7 +68,14 @@ def run_check(
         from facility.commands.listen import run_listen
 
         return run_listen(site, listen, broker, as_json=as_json)
+    _tell(site, site_file, as_json=as_json)
+    return 0
+
+
+def _tell(site: Site, site_file: str, *, as_json: bool) -> None:
+    """Print what a site without fault is like, and the warnings."""
     from facility.bus.caution import cautions
+    from facility.config import assumed_curves
     from facility.dsx.party import cautions as exchange_cautions
     from facility.verify import fallback_caps
 
@@ -87,7 +94,7 @@ def run_check(
     }
     if as_json:
         print(json.dumps(facts, indent=2))
-        return 0
+        return
     size = f"{facts['gpus']:,} GPUs, pools: {facts['pools']}, halls: {facts['halls']}"
     print(f"{site_file}: {'no fault, but see the warnings' if warnings else 'fine'}. {site.name}: {size}.")
     for pool, cap_w in fallback_caps(site).items():
@@ -96,7 +103,6 @@ def run_check(
         print(f"assumed curve: {curve}; nobody measured it on this GPU model")
     for warning in warnings:
         print(f"warning: {warning}")
-    return 0
 
 
 def _foreign(site: Site) -> Foreign:

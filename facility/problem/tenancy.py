@@ -79,8 +79,8 @@ def window_of(local: datetime, window: str) -> tuple[int, ...]:
 
 
 def jobs_of(site: Site, states: tuple[JobState, ...], forecast: Forecast, bounds: Bounds, edges: Edges) -> tuple[Job, ...]:
-    """The jobs of a snapshot, in its order; those that are late are due as soon as they can be done. Work after the horizon costs what it would
-    at the mean price and the best point.
+    """The jobs of a snapshot, in its order; those that are late, and still told of, are due as soon as they can be done. Work after the horizon
+    costs what it would at the mean price and the best point.
 
     A pause costs the GPU hours that it loses, each at the energy to do it again and its value by the job's contract.
     """

@@ -894,6 +894,12 @@ def test_a_job_that_is_late_is_planned_for_until_it_is_done_and_goes_on_before_c
     assert planned.caps() == {"": 100, "c": 400, "j": 400}
 
 
+def test_a_job_that_is_late_and_that_no_scheduler_ever_told_of_takes_no_power_and_no_gpus(planned: House) -> None:
+    planned.clock.advance(9 * 3600 + 1)
+    assert planned.daemon.cycle().outcome == "published"
+    assert planned.caps() == {"": 100, "c": 400}
+
+
 @pytest.mark.parametrize(("move_price", "action"), [(0.1, "run"), (0.0, "hold")])
 def test_a_trifle_in_the_price_moves_no_job_unless_moving_is_free(tmp_path: Path, move_price: float, action: str) -> None:
     """A job that takes a quarter at its best, 100 W a GPU, runs now, a MWh being cheaper now by 0.1; then it is in the next quarter."""

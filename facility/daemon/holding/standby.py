@@ -19,8 +19,8 @@ from facility.verify import fallback_caps, ride_through_kwh
 
 
 def present(site: Site, decision: Decision, snapshot: Snapshot) -> Decision:
-    """`decision` without the jobs that are done or unknown, and without rentals that ended."""
-    known = {job.id for job in snapshot.jobs if job.submit <= snapshot.at}
+    """`decision` without the jobs that are done, unknown, or late while nobody tells of them, and without rentals that ended."""
+    known = {job.id for job in snapshot.jobs if job.submit <= snapshot.at < job.due(snapshot.at)}
     known |= {name for name, contract in site.contracts.items() if contract.gpus}
     pools = tuple(replace(pool, groups=tuple(g for g in pool.groups if g.workload in known)) for pool in decision.pools)
     return replace(decision, pools=pools, jobs=tuple(order for order in decision.jobs if order.job in known))
