@@ -25,6 +25,8 @@ OUTSIDE = """() => [...document.querySelectorAll("main *, header *, .q-dialog *"
   && !node.closest("svg, .q-tabs, .cells") && node.getBoundingClientRect().right > innerWidth + 1).map(node => node.outerHTML.slice(0, 120))"""
 """Whatever stands beyond the right edge."""
 expect.set_options(timeout=60_000)
+METERED = re.compile(r"(\d+) kW of \d+ kW")
+"""What the meter measured, beside its limit."""
 OLD_S = 5
 """Within so many seconds what is old must be seen to be."""
 
@@ -56,7 +58,7 @@ def page(served: Served, browser: Browser) -> Iterator[Page]:
 def fresh(page: Page) -> Page:
     """The same page, without what a test left open."""
     page.reload()
-    expect(page.locator("#tile-power .big")).to_contain_text("kW")
+    expect(page.locator("#tile-power .big")).to_contain_text(METERED)
     expect(page.locator("#lists")).to_contain_text("h1-b")
     return page
 
@@ -99,7 +101,7 @@ def overrides(page: Page) -> None:
 def test_the_site_is_seen_at_a_glance(house: House, fresh: Page) -> None:
     tiles = {name: fresh.locator(f"#tile-{name}") for name in ("power", "price", "cost", "jobs", "battery", "alarms", "caps", "halls")}
     assert all((box := tile.bounding_box()) is not None and box["y"] + box["height"] <= 900 for tile in tiles.values())
-    shown = int(re.search(r"(\d+) kW of (\d+) kW", tiles["power"].inner_text())[1])
+    shown = int(METERED.search(tiles["power"].inner_text())[1])
     metered = house.metered(0)
     assert min(metered[-40:]) - 1 <= shown <= max(metered[-40:]) + 1
     expect(tiles["price"]).to_contain_text("EUR/MWh")

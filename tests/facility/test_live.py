@@ -94,7 +94,9 @@ def test_garbage_is_answered_and_stops_nothing(house: House) -> None:
     house.until(lambda: len(house.ear.since(began, f"{ROOT}/override/site/result")) == 5, 2, "five answers")
     assert {answer["status"] for answer in house.ear.since(began, f"{ROOT}/override/site/result")} == {"rejected"}
     assert house.daemon.poll() is None
-    assert house.order(POOL, "still-there", "cap_w", 200)["status"] == "accepted"
+    house.calm()
+    answer = house.order(POOL, "still-there", "cap_w", 200)
+    assert answer["status"] == "accepted", answer["reason"]
     house.clear(POOL, "still-there")
 
 
