@@ -27,9 +27,9 @@ from facility.site import Site
 log = logging.getLogger(__name__)
 
 EVERY_S: Final = 1.0
-SOONEST_S: Final = 0.2
+SOONEST_S: Final = 0.1
 """How long after a frame the next one is made at the soonest."""
-SHARE: Final = 0.1
+SHARE: Final = 0.2
 """The share of the time that frames may take where there is news all the time."""
 AT_ONCE: Final = 2000
 """Messages taken in before anything else is looked at."""

@@ -71,12 +71,15 @@ def feeders(heard: Heard) -> Iterator[Row]:
     under: defaultdict[str | None, list[str]] = defaultdict(list)
     for name, feeder in site.feeders.items():
         under[feeder.parent].append(name)
+    pools: defaultdict[str, list[str]] = defaultdict(list)
+    for name, pool in site.pools.items():
+        pools[pool.feeder].append(name)
 
     def walk(parent: str | None, depth: int) -> Iterator[Row]:
         for name in under[parent]:
             feeder = site.feeders[name]
             kw = heard.value(f"site/feeder/{name}/power_kw")
-            fed = [pool for pool, it in site.pools.items() if it.feeder == name]
+            fed = pools[name]
             yield Row(
                 name,
                 f"feeder/{name}",
@@ -158,7 +161,11 @@ class Jobs:
     def __init__(self, heard: Heard) -> None:
         self._heard, self._zone = heard, ZoneInfo(heard.site.timezone)
         self._rows: dict[str, Row] = {}
-        self._state: dict[str, tuple[str, str]] = {}
+        self._stands: dict[str, tuple[str, str]] = {}
+        """Tenant and state of each."""
+        self._standing: Counter[tuple[str, str]] = Counter()
+        self._sorted: list[str] | None = None
+        """Jobs in their order; None where it may be another by now."""
 
     def refresh(self) -> bool:
         """Make the rows of jobs of which something was told; whether there were any."""
@@ -168,26 +175,42 @@ class Jobs:
             spec, order, report = self._heard.specs.get(job), self._heard.orders.get(job), self._heard.job_reports.get(job)
             if spec is None and order is None and report is None:
                 self._rows.pop(job, None)
-                self._state.pop(job, None)
+                self._stand(job, None)
             else:
-                self._rows[job], self._state[job] = self._row(job, spec, order, report, now)
+                self._rows[job], stands = self._row(job, spec, order, report, now)
+                self._stand(job, stands)
         return bool(changed)
 
     def rows(self) -> list[Row]:
         """All of them, those that are held first, then those that run, wait, are done."""
-        return sorted(self._rows.values(), key=lambda row: (row.order["state"], row.id))
+        if self._sorted is None:
+            self._sorted = sorted(self._rows, key=lambda job: (self._rows[job].order["state"], job))
+        return [self._rows[job] for job in self._sorted]
 
     def counts(self) -> tuple[int, int, int]:
         """Count the jobs that run, are held and wait."""
-        states = Counter(state for _, state in self._state.values())
+        states: Counter[str] = Counter()
+        for (_, state), jobs in self._standing.items():
+            states[state] += jobs
         return states["running"], states["held"], states["waiting"]
 
     def by_tenant(self) -> dict[str, Counter[str]]:
         """Count jobs by state for each tenant."""
         found: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        for tenant, state in self._state.values():
-            found[tenant][state] += 1
+        for (tenant, state), jobs in self._standing.items():
+            if jobs:
+                found[tenant][state] = jobs
         return found
+
+    def _stand(self, job: str, stands: tuple[str, str] | None) -> None:
+        before = self._stands.pop(job, None)
+        if before is not None:
+            self._standing[before] -= 1
+        if stands is not None:
+            self._stands[job] = stands
+            self._standing[stands] += 1
+        if before != stands:
+            self._sorted = None
 
     def _row(
         self, job: str, spec: JobSpec | None, order: JobDesired | None, report: JobReported | None, now: datetime
