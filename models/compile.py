@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyomo.environ as pyo
-import scipy.sparse as sp
 
 from models.arrays.affine import joined
 from models.arrays.data import Data
 from models.arrays.evaluate import Evaluator, Family
 from models.arrays.index import Ints
 from models.arrays.template import PYOMO, CompileError, unexpanded
+from models.sparse import sp
 
 __all__ = ["CompileError", "Compiled", "Family", "Ints", "Place", "unexpanded"]
 

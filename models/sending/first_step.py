@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.sparse as sp
 
 from models.account import account
 from models.breach import TINY
@@ -24,6 +23,7 @@ from models.sending.cell import SNAP, Cell
 from models.sending.room import Room
 from models.solving.session import Session
 from models.solving.settle import is_owed
+from models.sparse import sp
 from models.work.job import Job
 
 MORE = 1.001

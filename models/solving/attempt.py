@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from models.horizon import Floats
 from models.solving.certificate import certify
 from models.solving.outcome import Infeasible, Outcome, Solved, TimedOut, Whole
 from models.solving.program import Indices, Program
+from models.sparse import sp
 
 Method = Literal["choose", "simplex", "primal", "ipm"]
 """`choose` is the solver's own choice, the dual simplex. `primal`, the other one, suits a basis that only columns were opened to or

@@ -23,7 +23,6 @@ from itertools import count
 from typing import Any, Self
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from models.horizon import Floats
@@ -33,6 +32,7 @@ from models.solving.outcome import Infeasible, Outcome, TimedOut, Whole
 from models.solving.program import Indices, Program, SolverFault
 from models.solving.serve import Call, Refusal, Reply, Request
 from models.solving.spawn import REAP_S, ended, started
+from models.sparse import sp
 
 GRACE_S = 2.0
 GRACE_SHARE = 0.1

@@ -16,13 +16,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 
 from models.breach import TINY
 from models.horizon import Floats
 from models.problem import Problem
 from models.solving.outcome import Infeasible, Outcome
 from models.solving.session import Session
+from models.sparse import sp
 
 
 class Cold(NamedTuple):

@@ -14,13 +14,13 @@ import time
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from models.compile import Ints
 from models.solving.outcome import Outcome, Solved, TimedOut
 from models.solving.program import Indices
 from models.solving.session import Session
 from models.solving.sifting import LARGE
+from models.sparse import sp
 from models.work import workload
 
 

@@ -19,10 +19,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from models.horizon import Floats
+from models.sparse import sp
 
 Indices = NDArray[np.int32]
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from models.compile import Compiled, Ints, Place
@@ -20,6 +19,7 @@ from models.solving.outcome import Condition, Infeasible, Outcome, Solved, Timed
 from models.solving.program import Indices, Program
 from models.solving.sifting import sift
 from models.solving.solver import SCALING, Solver
+from models.sparse import sp
 
 
 class Session:

@@ -17,7 +17,6 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from models.breach import CONTRACT, TIERS, TINY
 from models.heat.cooling_plant import CoolingPlant, secants
@@ -28,6 +27,7 @@ from models.solving.cold import ColdHalls
 from models.solving.outcome import Outcome, Solved, TimedOut
 from models.solving.session import Session
 from models.solving.tiers import breach_columns
+from models.sparse import sp
 from models.work.job import Job, left_gpu_h
 from models.work.minimum_run import owed_h
 from models.work.pause import times

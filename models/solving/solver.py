@@ -13,13 +13,13 @@ from typing import Any
 
 import highspy
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from models.horizon import Floats
 from models.solving.attempt import Attempt, Basis, Method, Point, certified
 from models.solving.outcome import Infeasible, Outcome, TimedOut, Whole
 from models.solving.program import Indices, Program, SolverFault
+from models.sparse import sp
 
 SCALING = 2
 """`simplex_scale_strategy`, which is the solver's usual one."""

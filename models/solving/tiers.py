@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
-import scipy.sparse as sp
 
 from models.account import Account
 from models.breach import TIERS, TINY
@@ -30,6 +29,7 @@ from models.compile import Ints
 from models.horizon import Floats
 from models.solving.outcome import Outcome, Solved
 from models.solving.session import Session
+from models.sparse import sp
 
 SLACK = 1e-7
 """An optimum is kept to this much, relative and absolute: less than the solver's own tolerance would make the next infeasible."""
