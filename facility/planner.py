@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,6 +33,7 @@ from facility.tariff import charges
 from models.solving.attempt import SolverOf
 from models.solving.exact import Exact
 from models.solving.solver import Solver
+from models.telling.margin import margin_price
 
 __all__ = ["Planned", "Request", "plan"]
 
@@ -52,6 +54,8 @@ class Planned:
     """Those that ask anything of the plan's steps."""
     commanded: Bounds | None = None
     """What people command in them; None: nobody commands anything."""
+    margin_price: float | None = None
+    """What the pessimistic forecast costs, money (`models.telling.margin`); None where nobody told one."""
 
     @property
     def edges(self) -> Edges:
@@ -105,10 +109,12 @@ def plan(request: Request, solver_of: SolverOf = Solver) -> Planned | Undecided:
     free, said = _committed(site, request, bounds(site, (), start, edges), edges)
     assumed += said
     asked = called(site, snapshot, forecast, free, events, edges)
+    began = time.perf_counter()
     outcome = decide(site, snapshot, forecast, asked, edges, request.budget_s, _exact(request), solver_of=solver_of)
     if isinstance(outcome, Undecided):
         return outcome
-    return Planned(site, outcome, forecast, jobs, left_out, tuple(assumed), events)
+    margin = margin_price(outcome.plan, request.budget_s - (time.perf_counter() - began), solver_of)
+    return Planned(site, outcome, forecast, jobs, left_out, tuple(assumed), events, margin_price=margin)
 
 
 def _forecast(site: Site, request: Request, edges: Edges) -> Forecast:

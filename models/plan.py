@@ -30,7 +30,6 @@ from models.solving.outcome import Certificate, Condition, Infeasible, Solved, T
 from models.solving.relaxation import Relaxation
 from models.solving.solver import Solver
 from models.solving.tiers import is_better
-from models.telling.margin import margin_price
 from models.telling.marginal import Marginal, marginal_prices
 from models.telling.why import Why
 
@@ -68,9 +67,7 @@ class SolveRecord:
 class Plan:
     """A schedule that can be sent, its account, the baseline's account on the same problem, and why.
 
-    `marginal` are the prices of the limits that bind; `why` takes the cost of running a GPU apart. `margin_price` is what holding
-    the limits against the pessimistic forecast costs more than against the expected one (money, of the two programs before
-    rounding); None where no pessimistic one is told, where a limit is broken, or out of time.
+    `marginal` are the prices of the limits that bind; `why` takes the cost of running a GPU apart.
     """
 
     problem: Problem
@@ -81,7 +78,6 @@ class Plan:
     record: SolveRecord
     marginal: tuple[Marginal, ...]
     why: Why
-    margin_price: float | None = None
 
     @property
     def marginal_prices(self) -> dict[str, float]:
@@ -136,7 +132,6 @@ def _plan(problem: Problem, deadline: float, exact: Exact | None, solver_of: Sol
     commanded = any(w.cap_w or w.order for w in problem.workloads)
     if is_better(doing_nothing, sent.account) and not commanded and fits_at_once(problem, reference):
         sent = replace(sent, schedule=reference, account=doing_nothing)
-    margin = None if sent.account.is_breached else margin_price(program, bound, solver_of)
     sent, proof = (sent, None) if exact is None else send_exactly(program, sent, bound, exact, solver_of)
     record, prices = _record(program, sent, bound, proof), sent.ranked.priced or sent.solved
     return Plan(
@@ -148,7 +143,6 @@ def _plan(problem: Problem, deadline: float, exact: Exact | None, solver_of: Sol
         record,
         marginal_prices(problem, sent.session, prices),
         Why(problem, sent.session, prices),
-        margin,
     )
 
 

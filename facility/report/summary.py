@@ -69,7 +69,7 @@ def summary(planned: Planned) -> dict[str, Any]:
             }
             for price in sorted(plan.marginal, key=lambda price: -price.total)
         ],
-        "margin_price": plan.margin_price,
+        "margin_price": planned.margin_price,
         "assumed": list(planned.assumed),
         "costs": dict(plan.account.cost),
         "solve": {

@@ -20,6 +20,8 @@ from models.power.battery import Battery
 from models.power.feeder import Feeder
 from models.power.redundancy import Redundancy
 from models.problem import Problem
+from models.solving.solver import Solver
+from models.telling.margin import margin_price
 
 PLAIN = Chiller(100, 100, 5, 0.1, 2, 0.0, 10, 20, 0, 0.0, 0, 0.0, 0)
 """No pumps, no fans, no minimum load: at 25 degC it draws 1 kW for 5 of heat, at 35 degC 1 for 4."""
@@ -73,7 +75,7 @@ def test_a_limit_that_only_the_warmer_forecast_breaks_is_broken_by_what_is_missi
     assert plan.status == "breached"
     assert plan.account.breach["over_limit_kw"].tolist() == pytest.approx([0.25])
     assert plan.account.objective == pytest.approx(254.8)
-    assert plan.margin_price is None
+    assert margin_price(plan, 10.0, Solver) is None
 
 
 def test_losses_carry_the_margin_up_the_tree_and_each_feeder_keeps_it(site: Any, optimum: Any) -> None:
@@ -149,8 +151,8 @@ def test_caution_costs_what_it_moves_to_a_dearer_hour(site: Any, job: Any, plann
     """
     hall = Hall("hall", "root", base_kw=1.0, more_base_kw=(1.0, 1.0))
     problem = site((1.0, 1.0), (0.1, 0.3), halls=(hall,), limit_kw=3.0, jobs=(job(6.0, elastic=True),))
-    assert planned(problem).margin_price == pytest.approx(0.1, rel=1e-3)
-    assert planned(problem.certain).margin_price is None
+    assert margin_price(planned(problem), 10.0, Solver) == pytest.approx(0.1, rel=1e-3)
+    assert margin_price(planned(problem.certain), 10.0, Solver) is None
 
 
 @given(st.floats(0, 100), st.floats(-5, 40), st.floats(0, 15), st.floats(0, 30))
