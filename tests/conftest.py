@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -21,6 +22,9 @@ from models.solving.program import Program
 
 REAL = ("tests.processes", "tests.postgres", "tests.prometheus")
 """A file of tests that imports one of these starts processes and looks at the time."""
+
+hypothesis.settings.register_profile("facility", deadline=None)  # how long an example takes is the machine's business
+hypothesis.settings.load_profile("facility")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

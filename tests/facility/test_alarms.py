@@ -170,7 +170,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_whatever_comes_each_cause_is_told_or_counted_and_ten_in_ten_minutes_are_the_most(tmp_path: Path, steps: list[Any]) -> None:
     room, causes = Room(tmp_path / f"{uuid.uuid4().hex}.sqlite"), set()

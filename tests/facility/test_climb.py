@@ -319,7 +319,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=60, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(events=st.lists(EVENTS, max_size=12), last=st.tuples(pools("p"), pools("q")), seed=st.integers(0, 9))
 def test_whatever_is_decided_and_reported_nothing_breaks_an_invariant_and_all_gets_there(
     tmp_path_factory: pytest.TempPathFactory, events: list[Any], last: tuple[PoolCaps, PoolCaps], seed: int

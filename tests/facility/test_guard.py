@@ -574,7 +574,7 @@ def test_no_plan_gets_more_of_the_grid_where_more_was_expected_than_shown() -> N
 # --- always ---
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     looks=st.lists(
         st.tuples(

@@ -134,7 +134,7 @@ LOST: list[Any] = [
 
 
 @pytest.mark.breaks_invariants
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @example(LOST)
 @given(st.lists(MOVES, min_size=5, max_size=40))
 def test_the_gate_keeps_back_nothing_that_the_actuator_thinks_safe(moves: list[Any]) -> None:

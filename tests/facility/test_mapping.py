@@ -253,7 +253,7 @@ def test_a_message_of_thousands_of_items_is_read_in_linear_time() -> None:
     assert time.perf_counter() - began < 0.2
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(payload=st.one_of(st.binary(max_size=60), st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["kw", "metrics", "fields", "tags", "name"]), inner),

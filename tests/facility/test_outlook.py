@@ -148,7 +148,7 @@ def test_what_comes_later_changes_nothing_that_was_said() -> None:
     assert (thrice(outlook(series(values[: 24 * 50]), edges, BERLIN)) == before).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.floats(-500, 5000), min_size=1, max_size=30),
     st.integers(1, 24 * 45),

@@ -179,4 +179,4 @@ class OverrideMachine(RuleBasedStateMachine):
 
 
 TestOverrideMachine = OverrideMachine.TestCase
-TestOverrideMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestOverrideMachine.settings = settings(max_examples=60, stateful_step_count=30)

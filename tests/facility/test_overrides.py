@@ -560,4 +560,4 @@ class DeskMachine(RuleBasedStateMachine):
 
 
 TestDeskMachine = DeskMachine.TestCase
-TestDeskMachine.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestDeskMachine.settings = settings(max_examples=40, stateful_step_count=25)

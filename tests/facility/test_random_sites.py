@@ -463,7 +463,7 @@ def is_below_bound(case: Case) -> bool:
     return not account.is_breached and not tight and account.objective < bound - BELOW_BOUND * max(1.0, scale)
 
 
-@settings(max_examples=500, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 2**63 - 1))
 def test_any_site_has_a_certified_plan_that_the_second_opinion_agrees_with(seed: int) -> None:
     case = decided(Random(seed))

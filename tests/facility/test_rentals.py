@@ -360,7 +360,7 @@ COMMANDS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(commands=COMMANDS)
 def test_no_more_gpus_are_ever_let_than_a_pool_has(tmp_path_factory: pytest.TempPathFactory, commands: list[Any]) -> None:
     """Whatever comes in whichever order: at every instant contracts and rentals fit in each pool, and maintenance beside those that may not pause."""

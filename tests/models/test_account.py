@@ -40,7 +40,7 @@ def as_solved(problem: Problem, model: Any) -> Schedule:
     return Schedule(Groups.of(rows), power, {z.id: np.full(len(steps), z.start_c) for z in problem.halls})
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(st.integers(0, 10_000))
 def test_the_programs_own_solution_costs_what_the_program_says(random_site: Any, optimum: Any, seed: int) -> None:
     problem = random_site(seed, cooled=False, lowest_price=0.01)

@@ -25,7 +25,7 @@ from models.table import table
 Same = Callable[[Any, Any], Program]
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(st.integers(0, 100_000))
 def test_random_sites_compile_to_what_pyomo_writes_and_to_the_same_optimum(random_site: Any, same_program: Same, seed: int) -> None:
     problem: Problem = random_site(seed)

@@ -24,7 +24,7 @@ from models.solving.tiers import breaks_less
 from models.work.job import Job
 
 SEEDS = st.integers(0, 100_000)
-ANY_SITE = settings(max_examples=30, deadline=None, derandomize=True)
+ANY_SITE = settings(max_examples=30, derandomize=True)
 EXACT = 1e-9
 
 

@@ -221,7 +221,7 @@ def test_a_cost_that_is_no_number_or_too_many_is_refused(cost: list[float]) -> N
         Session(m).price(np.array(cost))
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 @given(st.integers(0, 100_000))
 def test_no_tier_can_be_lowered_but_by_raising_a_higher_one(random_site: Any, stock_program: Any, load: Any, seed: int) -> None:
     """Beside a program of each tier alone, built anew, with every ladder row and the tiers above held by rows of its own."""
@@ -251,7 +251,7 @@ def test_no_tier_can_be_lowered_but_by_raising_a_higher_one(random_site: Any, st
         model.kept.add(amounts[name] <= reached + 1e-8)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 @given(st.integers(0, 100_000))
 @example(202_957)  # a warm start from the tier before left the solver without an answer
 def test_whatever_the_contradiction_there_is_a_plan(random_site: Any, planned: Callable[[Problem], Plan], seed: int) -> None:

@@ -116,7 +116,7 @@ MESSAGES = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(MESSAGES, MESSAGES, st.permutations(range(10)))
 def test_the_worst_case_of_two_messages_bounds_every_mixture_and_some_mixture_reaches_it(
     old: PoolCaps, new: PoolCaps, which: list[int]
