@@ -6,11 +6,39 @@ import os
 import ssl
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from facility.bus.secrets import first_line, read_private
 from facility.errors import Fault, InputError
-from facility.site import Bus
+
+
+class Access(Protocol):
+    """What says where a broker is, who we are to it and whom we trust: `bus` of a site file (`facility.site.Bus`), or an agent's options."""
+
+    @property
+    def broker(self) -> str:
+        """Its address."""
+
+    @property
+    def ca_file(self) -> str | None:
+        """PEM file of the CAs that may have signed its certificate; None: those of the system."""
+
+    @property
+    def cert_file(self) -> str | None:
+        """PEM file of our own certificate."""
+
+    @property
+    def key_file(self) -> str | None:
+        """PEM file of our own key; None where it stands in `cert_file`."""
+
+    @property
+    def password_file(self) -> str | None:
+        """File of the password of the user that `broker` names."""
+
+    @property
+    def password_env(self) -> str:
+        """Variable of the environment that holds the password of another user."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +92,7 @@ def _bad_url(url: str, found: str) -> InputError:
     return InputError(Fault("broker", f"{shown!r} {found}", "write mqtt://[user[:password]@]host[:port], or mqtts:// for TLS"))
 
 
-def reach(bus: Bus, address: str | None = None) -> Broker:
+def reach(bus: Access, address: str | None = None) -> Broker:
     """How to reach a site's broker, or another one at `address`. Raises InputError.
 
     Certificates go wherever TLS does. The password of `bus.password_file` is for the site's own user on its own broker and goes

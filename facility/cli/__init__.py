@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from facility.cli import journals, page, people, planning, running, site_files
+from facility.cli import agents, journals, page, people, planning, running, site_files
 from facility.errors import InputError
 
 BAD_INPUT, FAULT = 2, 3
@@ -35,6 +35,7 @@ COMMANDS = (
 """In the order of `facility --help`."""
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(agents.agent)
 
 
 def main() -> None:

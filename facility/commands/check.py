@@ -46,7 +46,7 @@ def run_check(
         print(shipped.dashboard_json() if dashboard else shipped.alert_rules())
         return 0
     if asyncapi:
-        from facility.bus.topics import asyncapi as document
+        from facility.bus.document import asyncapi as document
         from facility.dsx.channels import described
 
         dsx = site.bus.dsx if site is not None and site.bus.profile == "dsx" else None

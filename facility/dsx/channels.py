@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from facility.bus.topics import operation
+from facility.bus.document import operation
 from facility.dsx import facts
 from facility.dsx.bms import Metadata, Value, pattern
 from facility.dsx.cloudevents import CloudEvent

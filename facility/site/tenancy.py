@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from facility.site.ladder import LADDER, Flexibility, Tier, Window
+from facility.ladder import LADDER, Flexibility, Tier, Window
 from facility.site.part import GpusByHour, Id, LocalTime, NonNegative, Part, Positive, Share
 
 

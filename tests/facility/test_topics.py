@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facility.bus.document import asyncapi
 from facility.bus.interface import matches
-from facility.bus.topics import TABLE, TARGET, Topic, Topics, asyncapi, placeholders, shape
+from facility.bus.topics import TABLE, TARGET, Topic, Topics, placeholders, shape
 from facility.errors import InputError
 from facility.sensors import sensors
 from facility.site import Site

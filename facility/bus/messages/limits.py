@@ -13,8 +13,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import numpy as np
-
 from facility.bus.interface import MAX_PAYLOAD_BYTES
 
 MAX_DEPTH: Final = 32
@@ -27,7 +25,6 @@ _TOO_LONG: Final = b"0" * (MAX_DIGITS + 1)
 _AS_ZERO: Final = bytes(ord("0") if sign in b"0123456789" else 0 for sign in range(256))
 _HUGE: Final = re.compile(rb"[0-9][eE]\+?(?:[0-9]{4}|[4-9][0-9]{2}|3[1-9][0-9])")
 _AS_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
-_MIDDLE: Final = ord("[") + 1  # one more than it opens, one less than it closes
 _NO_BRACKET: Final = bytes(set(range(256)) - set(b"[]{}"))
 _OPEN: Final = ord("{")
 _NO_BRACE: Final = bytes(set(range(256)) - set(b"{}"))
@@ -76,11 +73,10 @@ def _beyond(bare: bytes) -> str | None:
     """Judge the numbers and brackets of a payload without its strings."""
     if _TOO_LONG in bare.translate(_AS_ZERO):
         return f"a number of more than {MAX_DIGITS} digits"
-    nested = bare.translate(_AS_SQUARE, _NO_BRACKET)
-    if not nested or not _peeled(nested):
-        return None
-    depth = np.cumsum(_MIDDLE - np.frombuffer(nested, np.uint8).astype(np.int32))
-    return f"nested more than {MAX_DEPTH} deep" if depth.max() > MAX_DEPTH else "brackets without their other half"
+    left = _peeled(bare.translate(_AS_SQUARE, _NO_BRACKET))
+    if b"[]" in left or left.count(b"[") > MAX_DEPTH:
+        return f"nested more than {MAX_DEPTH} deep"
+    return "brackets without their other half" if left else None
 
 
 def _peeled(nested: bytes) -> bytes:

@@ -8,8 +8,8 @@ from msgspec import Meta as Rule
 
 from facility.bus.messages.codec import Command, Count, Currency, Id, Instant, Name, NonNegative, Payload, Positive, Share, Text
 from facility.bus.messages.readings import Step, refuse_disorder
+from facility.ladder import Tier, Window
 from facility.overrides.proposal import Kind
-from facility.site.ladder import Tier, Window
 
 
 class OverrideSet(Command, frozen=True, kw_only=True):
