@@ -124,3 +124,22 @@ def parse_epoch(text: str) -> tuple[float, datetime]:
             Fault("epoch", f"{text!r}", "give REALSECONDS:ISO with an offset, such as 1787382000:2026-07-15T00:00:00Z")
         )
     return real_s, sim.astimezone(UTC)
+
+
+def parse_clock(text: str | None) -> tuple[Clock, float]:
+    """The wall clock, or `SPEED@REALSECONDS:ISO`, a faster one; and how many seconds it counts in a real one. Raises InputError.
+
+    >>> parse_clock(None)[1], parse_clock("20@1787382000:2026-07-15T00:00:00Z")[1]
+    (1.0, 20.0)
+    """
+    if text is None:
+        return SystemClock(), 1.0
+    speed_text, _, epoch = text.partition("@")
+    try:
+        speed = float(speed_text)
+    except ValueError:
+        speed = math.nan
+    if not 0 < speed < math.inf:
+        raise InputError(Fault("--clock", f"{text!r}", "give SPEED@REALSECONDS:ISO"))
+    real_s, sim = parse_epoch(epoch)
+    return ScaledClock(real_s, sim, speed), speed

@@ -102,14 +102,16 @@ class User(NamedTuple):
 
 
 class Foreign(NamedTuple):
-    """Patterns of topics that are not ours: readings that the building tells, orders that the grid sends, what we tell the grid, and
-    what we tell the building.
+    """Patterns of topics that are not ours: readings that the building tells, orders that the grid sends, what we tell the grid, what we
+    tell the building, the set-points of its gateways, and what these read back.
     """
 
     readings: tuple[str, ...] = ()
     orders: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
+    set_points: tuple[str, ...] = ()
+    read_backs: tuple[str, ...] = ()
 
 
 NOTHING: Final = Foreign()
@@ -145,7 +147,7 @@ def rules(site: Site, user: User, foreign: Foreign = NOTHING) -> Iterator[tuple[
     heard, told = (*foreign.readings, *foreign.orders), foreign.told
     reads, writes = {
         "daemon": (heard, (*told, *foreign.answers, f"{REPLIES}/#")),
-        "building": (foreign.answers, foreign.readings),
+        "building": ((*foreign.answers, *foreign.read_backs), (*foreign.readings, *foreign.set_points)),
         "grid": (told, foreign.orders),
         "operator": ((f"{REPLIES}/{user.name}/#",), ()),
         "desk": ((f"{REPLIES}/{user.name}/#",), ()),

@@ -120,7 +120,9 @@ def _foreign(site: Site) -> Foreign:
         return tuple(pattern for *kind, pattern in more if kind == list(what))
 
     readings = (*(pattern for pattern in heard if not pattern.startswith(own)), *of("in", "building"))
-    return Foreign(readings, of("in", "grid"), of("out", "grid"), of("out", "building"))
+    written = tuple(rule.topic for rule in site.bus.set_points)
+    read_back = tuple(rule.read_back.topic for rule in site.bus.set_points if rule.read_back is not None)
+    return Foreign(readings, of("in", "grid"), of("out", "grid"), of("out", "building"), written, read_back)
 
 
 def _warnings(site: Site) -> Iterator[str]:

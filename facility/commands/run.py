@@ -14,7 +14,7 @@ from typing import Literal, cast
 
 from facility.bus.broker import reach
 from facility.bus.mqtt import MqttBus
-from facility.clock import Clock, ScaledClock, SystemClock, parse_epoch
+from facility.clock import Clock, parse_clock
 from facility.config import load_site
 from facility.daemon.answering.thinking.beside import Beside
 from facility.daemon.loop import instance_name
@@ -81,7 +81,7 @@ def prepared(site_file: str, settings: tuple[str, ...], options: Options) -> Pre
         raise InputError(Fault("--mqtt", f"{options.mqtt!r} is not a version", "give 3.1.1 or 5"))
     metrics = None if options.metrics is None else parse_address(options.metrics)
     reload = Reload(partial(load_site, site_file, settings), lambda site: reach(site.bus, options.broker))
-    clock, speed = _clock(options.clock)
+    clock, speed = parse_clock(options.clock)
     version = cast("Literal['3.1.1', '5']", options.mqtt)
     return Prepared(reload.read(), reload, clock, speed, by_signals(), Notify.of_environment(), instance_name(), version, metrics)
 
@@ -162,18 +162,3 @@ def _recorder(site_id: str, kept: Retention, place: str | None, folder: Path, cl
     if history.put_aside is not None:
         log.warning("the history was damaged and lies at %s now; a new one begins", history.put_aside)
     return Recorder(history, kept, clock)
-
-
-def _clock(text: str | None) -> tuple[Clock, float]:
-    """The wall clock, or `SPEED@REALSECONDS:ISO`, a faster one."""
-    if text is None:
-        return SystemClock(), 1.0
-    speed_text, _, epoch = text.partition("@")
-    try:
-        speed = float(speed_text)
-    except ValueError:
-        speed = math.nan
-    if not 0 < speed < math.inf:
-        raise InputError(Fault("--clock", f"{text!r}", "give SPEED@REALSECONDS:ISO")) from None
-    real_s, sim = parse_epoch(epoch)
-    return ScaledClock(real_s, sim, speed), speed

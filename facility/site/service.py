@@ -10,6 +10,7 @@ from facility.site.access import Access
 from facility.site.dsx import Dsx
 from facility.site.mapping import Format, MappingRule
 from facility.site.part import Id, NonNegative, Part, Positive
+from facility.site.set_points import SetPointRule
 
 
 class GuardBands(Part):
@@ -64,6 +65,7 @@ class Bus(Access):
     root: Annotated[str, Field(pattern=r"^[^+#\s]+$")] = Field(default="facility/v1", description="first levels of every topic")
     formats: dict[Id, Format] = Field(default={}, description="what messages of one kind have in common, for rules that name it")
     mapping: tuple[MappingRule, ...] = Field(default=(), description="topics that are not ours, as readings of sensors")
+    set_points: tuple[SetPointRule, ...] = Field(default=(), description="where gateways of the building take what is ordered")
     profile: Literal["own", "dsx"] = Field(default="own", description="dsx: the site takes part in NVIDIA DSX Exchange besides")
     dsx: Dsx | None = Field(default=None, description="the site's part in NVIDIA DSX Exchange, where profile is dsx")
 

@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from facility.config.rules import access, dsx, electrical, gpus, grid, mapping, references, scrape, sensors, tenancy, thermal
+from facility.config.rules import (
+    access,
+    dsx,
+    electrical,
+    gpus,
+    grid,
+    mapping,
+    references,
+    scrape,
+    sensors,
+    set_points,
+    tenancy,
+    thermal,
+)
 from facility.config.rules.parts import Breach, Known, nearest
 
 __all__ = ["Breach", "Known", "breaches", "nearest"]
@@ -34,6 +47,7 @@ def breaches(site: Known) -> Iterator[Breach]:
     yield from grid.peaks(site)
     yield from grid.times(site)
     yield from mapping.mapping(site)
+    yield from set_points.set_points(site)
     yield from access.access(site)
     yield from access.users(site)
     yield from scrape.scrapes(site)

@@ -42,6 +42,7 @@ ORDERED: tuple[tuple[KeyPath, tuple[str, ...], str], ...] = (
     (("tariff", "demand_charges", "*"), ("from_local", "to_local"), "above"),
     (("grid", "reserves", "*", "committed", "*"), ("from_local", "to_local"), "above"),
     (("bus", "mapping", "*"), ("low", "high"), "above"),
+    (("bus", "set_points", "*"), ("low", "high"), "above"),
     (("control",), ("override_default_s", "override_ceiling_s"), "at least"),
     (("history",), ("raw_days", "minute_days", "quarter_days"), "at least"),
 )
