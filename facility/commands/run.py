@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import logging
-import math
 import time
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace

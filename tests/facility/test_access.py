@@ -210,5 +210,12 @@ def test_foreign_orders_come_from_the_grid_alone_and_what_we_tell_from_the_daemo
     assert not any(told[user] for user in told if user not in {"daemon", "building", "grid", "operator", "desk"})
 
 
+def test_the_buildings_agent_writes_set_points_and_hears_what_is_read_back(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_check("site_configs/demo-set-points.yaml", (), acl=True) == 0
+    by_user = dict(re.findall(r"^user (.+)\n((?:topic .*\n)*)", capsys.readouterr().out, re.MULTILINE))
+    assert {"topic write gw/bess-1/set", "topic read gw/bess-1"} <= set(by_user["building"].splitlines())
+    assert not any("gw/" in told for user, told in by_user.items() if user != "building")
+
+
 def test_a_site_on_another_port_gets_its_doors_there() -> None:
     assert re.findall(r"^listener (\d+)$", conf(load_site(DEMO, ["bus.broker=mqtts://h:9000"])), re.MULTILINE) == ["9000", "9001"]
