@@ -31,8 +31,12 @@ from tests.simulation.sites import ROOT
 from tests.simulation.wire import Agent, Order, order_in
 
 SLACK = 1e-6
-DRIFT_SHARE = 0.01
-"""By how much of its rating a feeder may be over because of the weather since caps were judged: chillers draw more as it gets warmer."""
+DRIFT_SHARE = 0.015
+"""By how much of its rating a feeder may be over because of the weather since caps were judged: chillers draw more as it gets warmer.
+
+By 2.1 K an hour at most, and what is known of it may be a quarter of an hour old: a sensor that speaks every four minutes counts as silent after
+three of its periods, and the median of three readings lags by one. Where a quarter of a feeder's load is a chiller's, 0.55 K are 1.4 %.
+"""
 
 
 class Broken(AssertionError):
