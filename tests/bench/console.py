@@ -112,8 +112,8 @@ class Told(threading.Thread):
             time.sleep(0.01)
 
 
-async def look(url: str, browsers: int, seconds: float, taken: list[int]) -> None:
-    """So many sockets that take what browsers take, bytes by second and browser in `taken`."""
+async def look(url: str, browsers: int, seconds: float, taken: list[int], joined: threading.Event) -> None:
+    """So many sockets that take what browsers take for so long once all have `joined`; bytes in `taken`."""
     clients = []
     for _ in range(browsers):
         page = await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=30).read().decode())
@@ -129,6 +129,7 @@ async def look(url: str, browsers: int, seconds: float, taken: list[int]) -> Non
         await client.connect(f"{url}?{query}", socketio_path="/_nicegui_ws/socket.io", transports=["websocket"])
         clients.append(client)
     taken[0] = 0
+    joined.set()
     await asyncio.sleep(seconds)
     taken[1] = taken[0]
     for client in clients:
@@ -167,27 +168,33 @@ def main(seconds: float) -> None:
                 "() => { window.seen = []; const tile = document.querySelector('#tile-power'); new MutationObserver(() => window.seen.push("
                 "[Date.now() / 1000, tile.innerText])).observe(tile, {subtree: true, childList: true, characterData: true}); }"
             )
-            taken = [0, 0]
-            others = threading.Thread(target=lambda: asyncio.run(look(served.url, BROWSERS - 1, seconds, taken)))
-            cpu, began = ticks(stat), time.monotonic()
+            taken, joined = [0, 0], threading.Event()
+            others = threading.Thread(target=lambda: asyncio.run(look(served.url, BROWSERS - 1, seconds, taken, joined)))
             others.start()
+            began = time.monotonic()
+            while not joined.is_set():
+                page.wait_for_timeout(100)
+            print(f"{BROWSERS - 1} more have joined after {time.monotonic() - began:.1f} s")
+            page.evaluate("window.seen = []")
+            cpu, began = ticks(stat), time.monotonic()
             while others.is_alive():
                 page.wait_for_timeout(500)
             lasted = time.monotonic() - began
-            print(f"the console's CPU: {(ticks(stat) - cpu) / lasted:.0f} % of a processor, {BROWSERS} browsers joining included")
+            print(f"the console's CPU: {(ticks(stat) - cpu) / lasted:.0f} % of a processor")
             seen = page.evaluate("window.seen")
             browser.close()
-        took = []
-        for at, text in seen:
-            number = int(re.search(r"([\d,]+) kW of", text)[1].replace(",", ""))
-            if number in told.sent:
-                took.append(at - told.sent[number])
-        took.sort()
-        most = took[int(0.95 * len(took))]
-        print(f"{len(took)} updates seen: least {took[0]:.2f} s, median {statistics.median(took):.2f} s, all but 5 % {most:.2f} s")
+        took = waited(seen, told.sent)
+        least, half, most, last = took[0], statistics.median(took), took[int(0.95 * len(took))], took[-1]
+        print(f"{len(took)} updates seen: least {least:.2f} s, median {half:.2f} s, all but 5 % {most:.2f} s, last {last:.2f} s")
         print(f"each browser takes {taken[1] / (BROWSERS - 1) / seconds / 1000:.1f} kB/s")
         memory = next(line for line in Path(f"/proc/{served.process.pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
         print(f"memory: {int(memory.split()[1]) / 1024:.0f} MiB at most")
+
+
+def waited(seen: list[tuple[float, str]], sent: dict[int, float]) -> list[float]:
+    """How long each number was on its way until it was seen, s, rising."""
+    found = ((at, int(re.search(r"([\d,]+) kW of", text)[1].replace(",", ""))) for at, text in seen)
+    return sorted(at - sent[number] for at, number in found if number in sent)
 
 
 def ticks(stat: Path) -> int:

@@ -16,6 +16,7 @@ from nicegui import ui
 
 from facility.clock import SystemClock
 from facility.console.door import Door, Rules
+from facility.console.page.heap import Heap
 from facility.console.page.screen import Console, Screen
 from facility.console.page.studio import Studio
 from facility.console.page.style import CSS
@@ -38,7 +39,8 @@ def serve(console: Console, rules: Rules, host: str, port: int, ready: Callable[
     listener = _listen(host, port)
     screens: set[Screen] = set()
     fresh = asyncio.Event()
-    studio = Studio(console.hub)
+    studio, clock = Studio(console.hub), SystemClock()
+    heap = Heap(clock.elapsed_s())
     api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     @ui.page("/", response_timeout=10)
@@ -48,16 +50,18 @@ def serve(console: Console, rules: Rules, host: str, port: int, ready: Callable[
         screen = Screen(console, studio, request.scope["person"], request.scope["still"])
         await ui.context.client.connected(timeout=30)
         screens.add(screen)
-        ui.context.client.on_delete(lambda: screens.discard(screen))
+        ui.context.client.on_delete(lambda: (screens.discard(screen), heap.left()))
         dark = False
         with suppress(TimeoutError):  # a browser that is very slow, or gone
             dark = bool(await ui.run_javascript("matchMedia('(prefers-color-scheme: dark)').matches", timeout=10))
         screen.finish(dark=dark)
+        heap.built()
 
     async def beat() -> None:
         while True:
             await fresh.wait()
             fresh.clear()
+            heap.tidy(clock.elapsed_s())
             for screen in tuple(screens):
                 try:
                     with screen.client:
@@ -88,7 +92,7 @@ def serve(console: Console, rules: Rules, host: str, port: int, ready: Callable[
     ui.run_with(
         api, title=console.hub.site.id, favicon=ICON, dark=None, tailwind=False, language="en-US", show_welcome_message=False, reconnect_timeout=10
     )
-    door = Door(api, console.hub.site.name, rules, SystemClock().elapsed_s)
+    door = Door(api, console.hub.site.name, rules, clock.elapsed_s)
     config = uvicorn.Config(
         door, host=host, port=port, log_level="warning", access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=1,
         ws_max_size=1024 * 1024,
