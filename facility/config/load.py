@@ -39,6 +39,8 @@ _PATTERNS = {
     r"^([01]\d|2[0-3]):(00|15|30|45)$|^24:00$": "a quarter of an hour such as 06:30, up to 24:00",
     r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$": "a date such as 2026-07-15; put it in quotes",
     r"^https?://[^\s/]+": "an address such as http://node-1:9400/metrics",
+    r"^(https?://[^\s/]+|unix:/\S+)$": "an address such as http://127.0.0.1:6820 or unix:/run/slurmrestd.sock",
+    r"^[a-z][a-z0-9_-]*$": "one word of lower-case letters, digits, _ and hyphens",
     r"^[A-Z]{3}$": "three capital letters, such as EUR",
     ROLES: "operator, dashboard, scheduler, grid, desk, building, agent/POOL, gateway/HALL or tenant/TENANT",
 }

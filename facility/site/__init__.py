@@ -19,6 +19,7 @@ from facility.site.mapping import Format, MappingRule, Quality, Timestamp
 from facility.site.part import Id, Part
 from facility.site.reserve import Reserve, ReserveWindow
 from facility.site.retention import Retention
+from facility.site.schedulers import Account, Schedulers, Slurm
 from facility.site.scrape import Scrape
 from facility.site.sensors import SensorKey, SensorRules
 from facility.site.service import Bus, Control, GuardBands
@@ -27,6 +28,7 @@ from facility.site.tenancy import Contract, Jobs, SampleJob, Tenant
 from facility.site.thermal import CapacityPoint, CoolingPlant, Hall, SetPoint, Stage, Thermal, ThermalStore, Weather
 
 __all__ = [
+    "Account",
     "Battery",
     "BmsPoint",
     "Bus",
@@ -61,10 +63,12 @@ __all__ = [
     "ReserveWindow",
     "Retention",
     "SampleJob",
+    "Schedulers",
     "Scrape",
     "SensorRules",
     "SetPoint",
     "Site",
+    "Slurm",
     "Solar",
     "Stage",
     "Tariff",
@@ -102,6 +106,7 @@ class Site(Part):
     jobs: Jobs
     maintenance: dict[Id, Maintenance] = Field(default={}, description="GPUs that are out for a while")
     sample_jobs: tuple[SampleJob, ...] = Field(default=(), description="jobs of the demonstration only")
+    schedulers: Schedulers = Schedulers()
     scrape: dict[Id, Scrape] = Field(default={}, description="exporters that tell the power of each GPU")
     sensors: dict[SensorKey, SensorRules] = Field(default={}, description="what is known of single sensors, by `hall/asset_type/asset/point`")
     control: Control = Control()

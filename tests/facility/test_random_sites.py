@@ -484,7 +484,7 @@ def keys_set(part: Any) -> set[tuple[str, str]]:
 
 
 SERVICE = {
-    ("Site", key) for key in ("based_on", "bus", "sensors", "history", "scrape")
+    ("Site", key) for key in ("based_on", "bus", "sensors", "history", "schedulers", "scrape")
 } | {("Control", key) for key in ("guard", "rise_share", "rise_pause_s", "turns_per_h")}  # fmt: skip
 """Keys of a site file that no plan reads."""
 

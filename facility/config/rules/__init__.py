@@ -16,6 +16,7 @@ from facility.config.rules import (
     grid,
     mapping,
     references,
+    schedulers,
     scrape,
     sensors,
     set_points,
@@ -50,6 +51,7 @@ def breaches(site: Known) -> Iterator[Breach]:
     yield from set_points.set_points(site)
     yield from access.access(site)
     yield from access.users(site)
+    yield from schedulers.schedulers(site)
     yield from scrape.scrapes(site)
     yield from sensors.sensors(site)
     yield from dsx.exchange(site)
