@@ -163,10 +163,11 @@ def _told(thing: Thing, at_ms: int) -> Report | None:
     """What is reported of a thing; None of what has no reports."""
     order = thing.order
     obeyed = order is not None and all(point.obeys for name, (point, _) in thing.points.items() if _ordered(order, name) is not None)
-    stamp = {"timestamp": at_ms, "epoch": order.epoch if order and obeyed else None, "seq": order.seq if order and obeyed else None}
+    epoch, seq = (order.epoch, order.seq) if order is not None and obeyed else (None, None)
     if thing.kind == "battery":
-        return m.BatteryReported(**stamp)
+        return m.BatteryReported(timestamp=at_ms, epoch=epoch, seq=seq)
     if thing.kind == "cooling":
         heard = {name.partition("/")[0]: point.heard for name, (point, _) in thing.points.items() if "/" in name and point.heard is not None}
-        return m.CoolingReported(halls={hall: m.HallSetpoint(temperature_c=c) for hall, c in heard.items()}, **stamp)
+        halls = {hall: m.HallSetpoint(temperature_c=c) for hall, c in heard.items()}
+        return m.CoolingReported(halls=halls, timestamp=at_ms, epoch=epoch, seq=seq)
     return None
