@@ -54,6 +54,7 @@ PARTIES: Final[Mapping[str, Parties]] = {
     "signal_load": Parties(("grid",)),
     "cap_desired": Parties((), ("agent",)),
     "cap_reported": Parties(("agent",)),
+    "cap_node_reported": Parties(("agent",)),
     "job_spec": Parties(("scheduler",)),
     "job_desired": Parties((), ("scheduler",)),
     "job_reported": Parties(("scheduler",), ("agent",)),  # which GPUs a job holds

@@ -42,6 +42,7 @@ TABLE = (
     Topic("signal_load", "signal/load", "in", 1, True, m.LoadSignal, "load that is not controlled, as forecast"),
     Topic("cap_desired", "cap/{hall}/{pool}/desired", "out", 1, True, m.CapDesired, "caps of a pool"),
     Topic("cap_reported", "cap/{hall}/{pool}/reported", "in", 1, True, m.CapReported, "caps that are enforced, and the draw"),
+    Topic("cap_node_reported", "cap/{hall}/{pool}/node/{node}/reported", "in", 1, True, m.CapReported, "the same of one node of a pool"),
     Topic("job_spec", "job/{job}/spec", "in", 1, True, m.JobSpec, "a job that may be deferred; empty removes it"),
     Topic("job_desired", "job/{job}/desired", "out", 1, True, m.JobDesired, "run or hold a job"),
     Topic("job_reported", "job/{job}/reported", "in", 1, True, m.JobReported, "where a job stands, and its GPUs"),
@@ -155,6 +156,10 @@ class Topics:
     def cap_reported(self, hall: str, pool: str) -> str:
         """Build the topic of a pool's enforced caps."""
         return self.of("cap_reported", hall=hall, pool=pool)
+
+    def cap_node_reported(self, hall: str, pool: str, node: str) -> str:
+        """Build the topic of what one node of a pool enforces."""
+        return self.of("cap_node_reported", hall=hall, pool=pool, node=node)
 
     def job(self, job: str, what: Literal["spec", "desired", "reported"]) -> str:
         """Build a topic of a job."""

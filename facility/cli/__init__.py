@@ -41,6 +41,8 @@ app.add_typer(agents.agent)
 def main() -> None:
     """Run the command line; every outcome is an exit code and, where it is bad, a sentence."""
     try:
+        if (code := agents.straight(sys.argv[1:])) is not None:
+            sys.exit(code)
         app(standalone_mode=True)
     except InputError as error:
         for fault in error.faults:

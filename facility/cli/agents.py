@@ -1,14 +1,32 @@
-"""Agents: processes that carry orders out, beside what they drive."""
+"""Agents: processes that carry orders out, beside what they drive.
+
+Those of GPUs read their options themselves and are begun straight away: what reads the options of other commands needs more memory than all
+the rest of such an agent.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Final
 
 import typer
 
 from facility.cli.options import Broker, Settings, SiteFile
 
 agent = typer.Typer(name="agent", help="Carry orders out: a process beside what it drives.", no_args_is_help=True)
+
+ITS_OWN: Final = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+"""Leaves every option to the command."""
+STRAIGHT: Final = ("nvml",)
+
+
+def straight(arguments: Sequence[str]) -> int | None:
+    """Run the agent that the command line names and return its exit code; None where it names none that reads its own options."""
+    if len(arguments) < 2 or arguments[0] != "agent" or arguments[1] not in STRAIGHT:
+        return None
+    from facility.agents.gpu.start import start
+
+    return start(arguments[1], arguments[2:])
 
 
 @agent.command()
@@ -23,3 +41,9 @@ def building(
     from facility.commands.agent_building import run_building
 
     raise typer.Exit(run_building(site, tuple(settings or ()), broker, mqtt, clock))
+
+
+@agent.command(context_settings=ITS_OWN)
+def nvml(context: typer.Context) -> None:
+    """Set power limits of this machine's NVIDIA GPUs."""
+    raise typer.Exit(straight(["agent", "nvml", *context.args]) or 0)

@@ -93,6 +93,11 @@ SAID: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {
         {"timestamp": 1, "enforced_cap_w": 250, "draw_kw": 33.5},
         "pool h1-b enforces at most 250 W",
     ),
+    "cap_node_reported": (
+        {"hall": "h1", "pool": "h1-b", "node": "node-17"},
+        {"timestamp": 1, "enforced_cap_w": 250, "draw_kw": 3.5},
+        "node node-17 of pool h1-b enforces at most 250 W",
+    ),
     "job_spec": (
         {"job": "train-a"},
         {

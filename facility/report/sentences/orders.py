@@ -14,7 +14,8 @@ def _cap_desired(told: m.CapDesired, place: Place) -> str:
 
 def _cap_reported(told: m.CapReported, place: Place) -> str:
     groups = "".join(f", {group.cap_w} W for {group.workload}" for group in told.groups)
-    return f"pool {place.ids['pool']} enforces at most {told.enforced_cap_w} W{groups}"
+    node = f"node {place.ids['node']} of " if "node" in place.ids else ""
+    return f"{node}pool {place.ids['pool']} enforces at most {told.enforced_cap_w} W{groups}"
 
 
 def _job_spec(told: m.JobSpec, place: Place) -> str:

@@ -1,0 +1,57 @@
+"""Start: from options to an agent that runs until it is stopped."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import random
+import signal
+import threading
+from collections.abc import Sequence
+
+from facility.agents.gpu.device import Devices
+from facility.agents.gpu.obeying import Obeying
+from facility.agents.gpu.options import Options, parse
+from facility.agents.gpu.process import Agent, Post, say_gpus
+from facility.bus.broker import reach
+from facility.bus.mqtt import MqttBus
+from facility.bus.topics import Topics
+from facility.errors import Fault, InputError
+
+
+def start(kind: str, arguments: Sequence[str]) -> int:
+    """Run `facility agent KIND` until SIGTERM or SIGINT; 0 then. Raises InputError."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    options = parse(kind, arguments)
+    devices = _nvml(options)
+    post = Post(
+        Topics(options.root, options.site), options.hall, options.pool, options.node, options.on_stop, dry_run=options.dry_run, speed=options.speed
+    )
+    return run(options, post, devices)
+
+
+def run(options: Options, post: Post, devices: Devices) -> int:
+    """Carry orders out until a signal; 0 then. Raises InputError."""
+    rng = random.Random(f"{post.reported} {os.getpid()}")  # no two nodes rise together
+    obeying = Obeying(devices.gpus(), whole=post.node is None, workload=options.workload, rng=rng)
+    say_gpus(devices.gpus(), devices.read)
+    bus = MqttBus(reach(options.login), f"{options.site}-agent-{place_of(options)[:30]}-{os.getpid()}", now=options.clock.now)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    Agent(post, obeying, devices, bus, options.clock).run(stop)
+    return 0
+
+
+def place_of(options: Options) -> str:
+    """What the names of this node's GPUs begin with."""
+    return options.node or platform.node() or "node"
+
+
+def _nvml(options: Options) -> Devices:
+    try:
+        from facility.agents.gpu.nvml import Nvml
+    except ImportError as error:
+        raise InputError(Fault("facility agent nvml", "NVIDIA's library for Python is missing", "pip install 'facility[nvml]'")) from error
+    return Nvml(place_of(options), options.gpus)
