@@ -30,7 +30,7 @@ from models.solving.outcome import Certificate, Condition, Infeasible, Solved, T
 from models.solving.relaxation import Relaxation
 from models.solving.solver import Solver
 from models.solving.tiers import is_better
-from models.telling.marginal import Marginal, marginal_prices
+from models.telling.marginal import Marginal
 from models.telling.why import Why
 
 ROUNDED_WORSE = 0.01
@@ -67,7 +67,7 @@ class SolveRecord:
 class Plan:
     """A schedule that can be sent, its account, the baseline's account on the same problem, and why.
 
-    `marginal` are the prices of the limits that bind; `why` takes the cost of running a GPU apart.
+    `why` takes the cost of running a GPU apart.
     """
 
     problem: Problem
@@ -76,8 +76,12 @@ class Plan:
     baseline: Account
     status: Status
     record: SolveRecord
-    marginal: tuple[Marginal, ...]
     why: Why
+
+    @property
+    def marginal(self) -> tuple[Marginal, ...]:
+        """The prices of the limits that bind, reckoned when they are first asked for: before `why` forgets."""
+        return self.why.marginal
 
     @property
     def marginal_prices(self) -> dict[str, float]:
@@ -141,7 +145,6 @@ def _plan(problem: Problem, deadline: float, exact: Exact | None, solver_of: Sol
         doing_nothing,
         "breached" if sent.account.is_breached else "rounded_worse" if record.gap > ROUNDED_WORSE else "optimal",
         record,
-        marginal_prices(problem, sent.session, prices),
         Why(problem, sent.session, prices),
     )
 

@@ -88,7 +88,7 @@ class Planned:
 
     def watch(self, seen: Callable[[], Snapshot]) -> None:
         """Let the guard look."""
-        snapshot = self._punctual(seen())
+        snapshot = seen()  # the guard asks for no deadline
         edges = (snapshot.at, snapshot.at + self._world.span.cycle)
         self._governor.guard(self._situation(snapshot, bounds(self._site, (), snapshot.at, edges)))
 

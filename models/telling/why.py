@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ import numpy as np
 from models.problem import Problem
 from models.solving.outcome import Solved
 from models.solving.session import Session
-from models.telling.marginal import LIMITS, SMALL, Member, member_of, scale_of
+from models.telling.marginal import LIMITS, SMALL, Marginal, Member, marginal_prices, member_of, scale_of
 from models.work.job import Job
 
 DEFINES = {
@@ -77,7 +78,7 @@ class Why:
     def __init__(self, problem: Problem, session: Session, solved: Solved) -> None:
         model = session.model
         rows = len(solved.row_dual)
-        self._problem, self._model, self._session = problem, model, session
+        self._problem, self._model, self._session, self._solved = problem, model, session, solved
         self._gpus = session.columns(model.workload.gpus)
         self._by_row = session.matrix[:rows]
         self._by_column = self._by_row.tocsc()
@@ -90,7 +91,12 @@ class Why:
 
     def forget(self) -> None:
         """Let go of the program, in which most of a plan's memory lies; nothing can be taken apart after that."""
-        del self._model, self._session, self._gpus, self._by_row, self._by_column
+        del self._model, self._session, self._solved, self._gpus, self._by_row, self._by_column
+
+    @cached_property
+    def marginal(self) -> tuple[Marginal, ...]:
+        """The prices of the limits that bind; what was asked for once is kept."""
+        return marginal_prices(self._problem, self._session, self._solved)
 
     def gpu(self, w: int, k: int, t: int) -> Costs:
         """What one more GPU of workload `w` on rung `k` costs in step `t`, money; {} where it has no column there."""
