@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from facility.bus.interface import MAX_PAYLOAD_BYTES, Message
@@ -17,6 +17,7 @@ from facility.bus.topics import Topics
 from facility.sensors import sensors
 from facility.site import Site
 from facility.telemetry.balance import Balance, balances
+from facility.telemetry.nodes import Nodes
 from facility.telemetry.survey import Finding
 from facility.verify import fallback_caps, fits
 
@@ -61,6 +62,7 @@ class Checklist:
         self._site, self._topics = site, Topics(site.bus.root, site.id)
         self._ordered: dict[str, CapDesired] = {}
         self._reported: dict[str, CapReported] = {}
+        self._nodes, self._heard_at = Nodes(), datetime.min.replace(tzinfo=UTC)
         self._limits = 0
         self._dropped: int | None = None
         self._skew: timedelta | None = None
@@ -88,6 +90,7 @@ class Checklist:
         )
 
     def _told(self, message: Message, now: datetime) -> None:
+        self._heard_at = now
         name, ids = self._topics.parse(message.topic) or ("", {})
         if not message.payload:
             return
@@ -96,6 +99,8 @@ class Checklist:
                 self._ordered[ids["pool"]] = decode(message.payload, CapDesired)
             elif name == "cap_reported":
                 self._reported[ids["pool"]] = decode(message.payload, CapReported)
+            elif name == "cap_node_reported":
+                self._nodes.take(ids["pool"], ids["node"], decode(message.payload, CapReported))
             elif name == "grid_limit":
                 self._limits += 1
             elif name == "status" and not message.retain:
@@ -122,7 +127,7 @@ class Checklist:
 
     def _agent(self, pool: str) -> Item:
         name, model = f"the agent of {pool} obeys and reads back", self._site.gpu_models[self._site.pools[pool].gpu_model]
-        ordered, reported = self._ordered.get(pool), self._reported.get(pool)
+        ordered, reported = self._ordered.get(pool), self._nodes.of(pool, self._heard_at) or self._reported.get(pool)
         if reported is None:
             return Item(name, "not seen", "it reported nothing", "start the agent, and see that it may publish cap/HALL/POOL/reported")
         if not model.min_cap_w <= reported.enforced_cap_w <= model.max_cap_w:

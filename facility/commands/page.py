@@ -29,6 +29,7 @@ from facility.site import Site
 from facility.steps import rolling
 from facility.tariff import energy_price_per_mwh
 from facility.telemetry import Telemetry
+from facility.telemetry.nodes import Nodes
 
 COST_PATIENCE_S = 900.0
 """A meter that was silent for longer than this (the site's time) adds nothing to the costs."""
@@ -45,6 +46,7 @@ class Page:
         self._telemetry = Telemetry(site)
         self._caps: dict[str, CapDesired] = {}
         self._reports: dict[str, CapReported] = {}
+        self._nodes = Nodes()
         self._orders: dict[str, JobDesired] = {}
         self._jobs: dict[str, JobReported] = {}
         self._overrides: dict[str, OverrideState] = {}
@@ -72,6 +74,8 @@ class Page:
                     self._caps[ids["pool"]] = decode(message.payload, CapDesired)
                 case "cap_reported" if message.payload:
                     self._reports[ids["pool"]] = decode(message.payload, CapReported)
+                case "cap_node_reported":
+                    self._nodes.take(ids["pool"], ids["node"], decode(message.payload, CapReported) if message.payload else None)
                 case "job_desired" | "job_reported" if not message.payload:
                     self._orders.pop(ids["job"], None)
                     self._jobs.pop(ids["job"], None)
@@ -153,7 +157,7 @@ class Page:
         for column in ("pool", "GPUs", "caps sent, W", "enforced, W", "power, kW", "why"):
             table.add_column(column, justify="left" if column in {"pool", "why", "caps sent, W"} else "right", overflow="fold")
         for pool, part in self._site.pools.items():
-            caps, report = self._caps.get(pool), self._reports.get(pool)
+            caps, report = self._caps.get(pool), self._nodes.of(pool, self._clock.now()) or self._reports.get(pool)
             groups: dict[int, int] = {}
             for group in caps.groups if caps else ():
                 groups[group.cap_w] = groups.get(group.cap_w, 0) + (

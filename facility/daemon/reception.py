@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from facility.bus.interface import Message
@@ -16,7 +16,8 @@ from facility.site import Site
 
 PATTERNS = (
     "grid/#", "signal/#", "override/#", "alarm/+", "alarm/+/shelve", "alarm/+/unshelve", "job/+/spec", "job/+/reported",
-    "cap/+/+/reported", "svc/+/status", "position/set", "contract/+/set", "contract/+/clear", "contract/+/state", "whatif/+/set", "why/+/set",
+    "cap/+/+/reported", "cap/+/+/node/+/reported", "svc/+/status", "position/set", "contract/+/set", "contract/+/clear", "contract/+/state",
+    "whatif/+/set", "why/+/set",
 )  # fmt: skip
 """What is read beside readings, below the site's root."""
 STRANGERS = "tenant/+/job/+/spec"
@@ -32,6 +33,7 @@ class Reception:
     def __init__(self, site: Site, rooms: Rooms, instance: str, wake: Callable[[], None]) -> None:
         self._site, self._rooms, self._instance, self._wake = site, rooms, instance, wake
         self._topics = Topics(site.bus.root, site.id)
+        self._gone: Mapping[str, int] = {}
 
     @property
     def patterns(self) -> tuple[tuple[str, int], ...]:
@@ -83,7 +85,7 @@ class Reception:
                 rooms.tenants.submit(ids["tenant"], ids["job"], message, now)
             case "override_result":
                 pass
-            case "cap_reported":
+            case "cap_reported" | "cap_node_reported":
                 self._reported(ids["pool"], message, now)
             case _:
                 if rooms.known.accept(name, ids.get("feed"), message, now):
@@ -102,6 +104,13 @@ class Reception:
         if self._rooms.governor.in_force is not None:
             self._rooms.governor.enforce(self._rooms.known.situation(now))
 
+    def miss(self, now: datetime) -> None:
+        """See whether GPUs are gone or back, because somebody said so or fell silent."""
+        gone = self._rooms.known.gone(now)
+        if gone != self._gone:
+            self._gone = gone
+            self.obey(now)
+
     def _exchanged(self, message: Message, now: datetime) -> None:
         if self._rooms.exchange.answer(message, now):
             self._rooms.known.order(self._rooms.exchange.events)
@@ -114,11 +123,8 @@ class Reception:
             self._rooms.effects.acted(since)
 
     def _reported(self, pool: str, message: Message, now: datetime) -> None:
-        known = self._rooms.known
-        gone = known.gone(now)
-        report = known.reported(pool, message, now)
-        if known.gone(now) != gone:
-            self.obey(now)
+        report = self._rooms.known.reported(pool, message, now)
+        self.miss(now)
         if report is not None:
             self._read_back(pool, report, message, now)
 

@@ -114,6 +114,7 @@ class Upkeep:
     def _guard(self, now: datetime) -> None:
         rooms = self._rooms
         governor = rooms.governor
+        self._reception.miss(now)
         here = self.seen = rooms.known.situation(now)
         if governor.look(here):
             self._wake()

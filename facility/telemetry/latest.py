@@ -26,6 +26,7 @@ from facility.telemetry.balance import meter_key
 from facility.telemetry.belief import Belief
 from facility.telemetry.billing import Billing
 from facility.telemetry.memory import Memory, recalled
+from facility.telemetry.nodes import Nodes
 from facility.telemetry.own_tree import decoded
 from facility.telemetry.quality import OUTDOOR, Quality
 from facility.telemetry.readings import Reading, Readings, Refusal, instant
@@ -61,6 +62,7 @@ class Telemetry:
         self._routes, self._readings = Routes(sources(site)), Readings(sensors(site))
         self._quality = Quality(site, self._readings)
         self._caps: dict[str, m.CapReported] = {}
+        self._nodes = Nodes()
         self._meter_key = meter_key(site)
         self._work, self._billing = Work(site), Billing(site)
         self.batches: dict[str, frozenset[str]] = {}
@@ -111,7 +113,7 @@ class Telemetry:
         return None
 
     def reported(self, pool: str) -> m.CapReported | None:
-        """Return what the agent of a pool reported last; None where it never did, or withdrew it."""
+        """Return what the agent of a pool, or those of its nodes together, reported last; None where none did, or withdrew it."""
         return self._caps.get(pool)
 
     def reading(self, key: str, now: datetime) -> Reading | None:
@@ -130,9 +132,10 @@ class Telemetry:
 
     def gone(self, now: datetime) -> dict[str, int]:
         """Count the GPUs by pool that should be there at `now` and are not, by what its agent reported last; only where there are any."""
+        self._settle(now)
         found = {}
         for pool, report in self._caps.items():
-            if missing := _missing(report, self._site.pools[pool].gpus):
+            if missing := _missing(report, self._site.pools[pool].gpus, all_named=pool in self._nodes.pools()):
                 out = sum(maintenance.takes(pool, now) for maintenance in self._site.maintenance.values())
                 if missing > out:
                     found[pool] = missing - out
@@ -140,6 +143,7 @@ class Telemetry:
 
     def snapshot(self, now: datetime) -> Snapshot:
         """Gather the site as it is believed to be at `now`; who is not heard is named in `stale`, what is not good in `doubts`."""
+        self._settle(now)
         caps_w = {pool: max([r.enforced_cap_w, *(g.cap_w for g in r.groups)]) for pool, r in self._caps.items()}
         believed = self._quality.judge(now, caps_w)
         values: dict[str, dict[str, float]] = {field: {} for field in BY_POINT.values()}
@@ -233,6 +237,8 @@ class Telemetry:
                 self._work.report(job, _report(message, m.JobReported, now) if told else None)
             case "cap_reported", {"hall": hall, "pool": pool}:
                 self._enforced(hall, pool, _report(message, m.CapReported, now) if told else None)
+            case "cap_node_reported", {"hall": hall, "pool": pool, "node": node}:
+                self._node_enforced(hall, pool, node, _report(message, m.CapReported, now) if told else None, now)
             case _:
                 raise Refusal("topic", f"{message.topic} tells nothing of this site's state")
 
@@ -291,9 +297,27 @@ class Telemetry:
         for key in values.keys() & self._readings.sensors.keys():
             self._note(key, at_ms, values[key], refusal.kind)
 
-    def _enforced(self, hall: str, pool: str, report: m.CapReported | None) -> None:
+    def _settle(self, now: datetime) -> None:
+        """Know at `now` which nodes of pools have fallen silent."""
+        for pool in self._nodes.pools():
+            if (report := self._nodes.of(pool, now)) is not None:
+                self._caps[pool] = report
+
+    def _node_enforced(self, hall: str, pool: str, node: str, report: m.CapReported | None, now: datetime) -> None:
+        self._known_pool(hall, pool)
+        if refused := self._nodes.take(pool, node, report):
+            raise Refusal("old" if "older" in refused else "unknown", f"node {node} of pool {pool}: {refused}")
+        self._caps.pop(pool, None)
+        self._settle(now)
+
+    def _known_pool(self, hall: str, pool: str) -> None:
         if pool not in self._site.pools or self._site.pools[pool].hall != hall:
             raise Refusal("unknown", f"the site has no pool {pool} in hall {hall}")
+
+    def _enforced(self, hall: str, pool: str, report: m.CapReported | None) -> None:
+        self._known_pool(hall, pool)
+        if pool in self._nodes.pools():
+            raise Refusal("unknown", f"pool {pool} is told node by node; withdraw its own report, or those of its nodes")
         if report is None:
             self._caps.pop(pool, None)
             return
@@ -303,10 +327,11 @@ class Telemetry:
         self._caps[pool] = report
 
 
-def _missing(report: m.CapReported, gpus: int) -> int:
-    """Of `gpus` GPUs of a pool those that its agent does not have, as it names, counts or lacks them."""
+def _missing(report: m.CapReported, gpus: int, *, all_named: bool) -> int:
+    """Of `gpus` GPUs of a pool those that its agent does not have, as it names, counts or lacks them; `all_named`: it names all it has."""
     named = report.gone if isinstance(report.gone, int) else len(set(report.gone))
-    lacked = gpus - report.gpus if isinstance(report.gpus, int) else 0
+    here = len(set(report.gpus)) if all_named and isinstance(report.gpus, tuple) else report.gpus
+    lacked = gpus - here if isinstance(here, int) else 0
     return min(max(named, lacked), gpus)
 
 

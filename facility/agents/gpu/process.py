@@ -175,7 +175,7 @@ class Agent:
                 log.info("enforced %d W, draw %s kW, gone %s", told.enforced_cap_w, told.draw_kw, told.gone)
         else:
             self._bus.publish(Message(self._post.reported, encode(told), 1, retain=True))
-        self._told, self._connections, self._report_due_s = told, connections, real_s + REPORT_S
+        self._told, self._connections, self._report_due_s = told, connections, real_s + REPORT_S / self._post.speed
 
     @staticmethod
     def _say(what: str) -> None:

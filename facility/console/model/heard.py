@@ -14,6 +14,7 @@ from facility.clock import Clock
 from facility.console.model.beat import Beat
 from facility.site import Site
 from facility.telemetry import Reading, Telemetry
+from facility.telemetry.nodes import Nodes
 
 SILENT_S: Final = 3.0
 """A daemon whose heart did not beat for so long is shown as gone; it beats every second."""
@@ -39,7 +40,7 @@ class Heard:
     def __init__(self, site: Site, clock: Clock, answered: Callable[[str, dict[str, str], bytes], None] | None = None) -> None:
         self.site, self.clock, self.beat = site, clock, Beat(clock)
         self._topics, self._answered = Topics(site.bus.root, site.id), answered
-        self._telemetry = Telemetry(site)
+        self._telemetry, self._nodes = Telemetry(site), Nodes()
         self._kept: dict[str, dict[str, Any]] = {name: {} for name in KEPT}
         self._single: dict[str, Any] = {}
         self._status: dict[str, m.Status] = {}
@@ -51,7 +52,7 @@ class Heard:
     @property
     def patterns(self) -> tuple[str, ...]:
         """What to subscribe to."""
-        names = (*KEPT, *SINGLE, *ANSWERS, "status")
+        names = (*KEPT, *SINGLE, *ANSWERS, "cap_node_reported", "status")
         asked = tuple(pattern for name in names for pattern in self._topics.patterns(name))
         return tuple(dict.fromkeys((*asked, *self._telemetry.patterns)))
 
@@ -74,6 +75,8 @@ class Heard:
             self._keep(name, ids[KEPT[name]], told)
         elif name in SINGLE:
             self._single[name] = told
+        elif name == "cap_node_reported":
+            self._nodes.take(ids["pool"], ids["node"], told if isinstance(told, m.CapReported) else None)
         elif isinstance(told, m.Status):
             self._live(told, retained=message.retain)
 
@@ -136,8 +139,10 @@ class Heard:
 
     @property
     def reports(self) -> dict[str, m.CapReported]:
-        """The caps that agents read back, by pool."""
-        return self._kept["cap_reported"]
+        """The caps that agents read back, by pool; those of nodes together."""
+        pools = self._nodes.pools()
+        together = {pool: self._nodes.of(pool, self.beat.now()) for pool in pools}
+        return self._kept["cap_reported"] | {pool: report for pool, report in together.items() if report is not None}
 
     @property
     def specs(self) -> dict[str, m.JobSpec]:
