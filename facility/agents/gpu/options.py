@@ -17,6 +17,7 @@ from facility.errors import Fault, InputError
 LEAVING: Final[tuple[Leaving, ...]] = ("fallback", "keep", "default")
 ABOUT: Final = {
     "nvml": "Set the power limits of this machine's NVIDIA GPUs as a site's daemon orders, as root (pip install 'facility[nvml]').",
+    "amd": "Set the power caps of this machine's AMD GPUs as a site's daemon orders, as root (amdsmi of ROCm).",
 }
 HOW: Final = "Limits fall at once and rise some seconds later, never beyond the newest order; when it ends unrenewed, its fallback holds."
 

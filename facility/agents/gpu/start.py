@@ -9,6 +9,7 @@ import random
 import signal
 import threading
 from collections.abc import Sequence
+from typing import Final
 
 from facility.agents.gpu.device import Devices
 from facility.agents.gpu.obeying import Obeying
@@ -19,12 +20,17 @@ from facility.bus.mqtt import MqttBus
 from facility.bus.topics import Topics
 from facility.errors import Fault, InputError
 
+LIBRARIES: Final = {
+    "nvml": ("NVIDIA's library for Python", "pip install 'facility[nvml]'"),
+    "amd": ("AMD's library for Python", "install ROCm, and its amdsmi into this environment"),
+}
+
 
 def start(kind: str, arguments: Sequence[str]) -> int:
     """Run `facility agent KIND` until SIGTERM or SIGINT; 0 then. Raises InputError."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     options = parse(kind, arguments)
-    devices = _nvml(options)
+    devices = opened(kind, place_of(options), options.gpus)
     post = Post(
         Topics(options.root, options.site), options.hall, options.pool, options.node, options.on_stop, dry_run=options.dry_run, speed=options.speed
     )
@@ -49,9 +55,16 @@ def place_of(options: Options) -> str:
     return options.node or platform.node() or "node"
 
 
-def _nvml(options: Options) -> Devices:
+def opened(kind: str, place: str, gpus: tuple[str, ...]) -> Devices:
+    """Open this machine's GPUs of a kind. Raises InputError."""
+    what, remedy = LIBRARIES[kind]
     try:
-        from facility.agents.gpu.nvml import Nvml
-    except ImportError as error:
-        raise InputError(Fault("facility agent nvml", "NVIDIA's library for Python is missing", "pip install 'facility[nvml]'")) from error
-    return Nvml(place_of(options), options.gpus)
+        if kind == "nvml":
+            from facility.agents.gpu.nvml import Nvml
+
+            return Nvml(place, gpus)
+        from facility.agents.gpu.amd import Amd
+
+        return Amd(place, gpus)
+    except (ImportError, OSError, LookupError, AttributeError) as error:  # a library that does not find its driver fails in its own ways
+        raise InputError(Fault(f"facility agent {kind}", f"{what} cannot be used: {error}", remedy)) from error
