@@ -34,6 +34,7 @@ class Reception:
         self._site, self._rooms, self._instance, self._wake = site, rooms, instance, wake
         self._topics = Topics(site.bus.root, site.id)
         self._gone: Mapping[str, int] = {}
+        self._told: dict[str, CapReported] = {}
 
     @property
     def patterns(self) -> tuple[tuple[str, int], ...]:
@@ -125,7 +126,8 @@ class Reception:
     def _reported(self, pool: str, message: Message, now: datetime) -> None:
         report = self._rooms.known.reported(pool, message, now)
         self.miss(now)
-        if report is not None:
+        if report is not None and report is not self._told.get(pool):  # of many nodes not every one makes another of it
+            self._told[pool] = report
             self._read_back(pool, report, message, now)
 
     def _read_back(self, pool: str, report: CapReported, message: Message, now: datetime) -> None:

@@ -307,7 +307,8 @@ class Telemetry:
         self._known_pool(hall, pool)
         if refused := self._nodes.take(pool, node, report):
             raise Refusal("old" if "older" in refused else "unknown", f"node {node} of pool {pool}: {refused}")
-        self._caps.pop(pool, None)
+        if report is None:
+            self._caps.pop(pool, None)
         self._settle(now)
 
     def _known_pool(self, hall: str, pool: str) -> None:
@@ -330,7 +331,7 @@ class Telemetry:
 def _missing(report: m.CapReported, gpus: int, *, all_named: bool) -> int:
     """Of `gpus` GPUs of a pool those that its agent does not have, as it names, counts or lacks them; `all_named`: it names all it has."""
     named = report.gone if isinstance(report.gone, int) else len(set(report.gone))
-    here = len(set(report.gpus)) if all_named and isinstance(report.gpus, tuple) else report.gpus
+    here = len(report.gpus) if all_named and isinstance(report.gpus, tuple) else report.gpus
     lacked = gpus - here if isinstance(here, int) else 0
     return min(max(named, lacked), gpus)
 

@@ -8,13 +8,15 @@
     order      the lowest (epoch, seq) of those that speak; none where one obeys none
     timestamp  the oldest of those that speak; where none does the newest there is
 
-So a pool confirms an order when its last node does. A node that nobody heard of since the start is not known: that its GPUs are missing shows
+So a pool confirms an order when its last node does. Pools of many nodes are put together anew twice a second at most: hundreds of reports
+come in one, and each put-together goes through all nodes. A node that nobody heard of since the start is not known: that its GPUs are missing shows
 by the number that the site file has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -24,8 +26,21 @@ from facility.clock import milliseconds
 
 PATIENCE_S: Final = 30.0
 """Agents report every 5 s. Long enough for a connection that is lost and found, short against the life of an order."""
+FEW: Final = 32
+"""Up to so many nodes a pool is put together with every report."""
+APART_S: Final = 0.5
+"""Of more nodes it is as old as this at most, s."""
 MOST_NODES: Final = 10_000
 """Of one pool; more are somebody who fills our memory."""
+
+
+@dataclass(frozen=True)
+class Together:
+    """A pool's report, when it was put together and until when nobody falls silent, both ms since 1970."""
+
+    report: CapReported
+    at_ms: int
+    until_ms: float
 
 
 class Nodes:
@@ -33,19 +48,23 @@ class Nodes:
 
     def __init__(self) -> None:
         self._told: dict[str, dict[str, CapReported]] = {}
-        self._merged: dict[str, tuple[CapReported, float]] = {}
+        self._together: dict[str, Together] = {}
+        self._news: set[str] = set()
 
     def take(self, pool: str, node: str, report: CapReported | None) -> str:
         """Take a report, None withdraws the node; say why it is not taken, empty where it is."""
-        known = self._told.get(pool, {})
+        known = self._told.setdefault(pool, {})
         if report is not None and node in known and report.timestamp < known[node].timestamp:
             return "older than the latest report"
         if report is not None and node not in known and len(known) >= MOST_NODES:
             return f"it has more than {MOST_NODES} nodes"
-        rest = {name: told for name, told in known.items() if name != node} if report is None else known | {node: report}
-        self._told[pool] = rest
-        self._merged.pop(pool, None)
-        if not rest:
+        if report is not None:
+            known[node] = report
+            self._news.add(pool)
+            return ""
+        known.pop(node, None)
+        self._together.pop(pool, None)
+        if not known:
             del self._told[pool]
         return ""
 
@@ -55,13 +74,18 @@ class Nodes:
 
     def of(self, pool: str, now: datetime) -> CapReported | None:
         """A pool as one report; None where none of its nodes told anything."""
-        if pool not in self._told:
+        told, now_ms = self._told.get(pool), milliseconds(now)
+        if not told:
             return None
-        report, until_ms = self._merged.get(pool, (None, 0.0))
-        if report is None or milliseconds(now) > until_ms:
-            report = merged(self._told[pool], now)
-            speaks = [told.timestamp for told in self._told[pool].values() if _speaks(told, now)]
-            self._merged[pool] = report, min(speaks, default=milliseconds(now)) + PATIENCE_S * 1000
+        known = self._together.get(pool)
+        if known is not None and known.at_ms <= now_ms <= known.until_ms:
+            patient = pool not in self._news or (len(told) > FEW and now_ms - known.at_ms < APART_S * 1000)
+            if patient:
+                return known.report
+        report = merged(told, now)
+        speaks = [each.timestamp for each in told.values() if _speaks(each, now)]
+        self._together[pool] = Together(report, now_ms, min(speaks, default=now_ms) + PATIENCE_S * 1000)
+        self._news.discard(pool)
         return report
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -136,3 +137,31 @@ def test_console_page_and_checklist_know_a_pool_by_its_nodes() -> None:
     assert items(both | {"cap/h/p/desired": ORDER})[AGENT].result == "pass"
     late = both | {"cap/h/p/node/b/reported": report(timestamp=ms(THEN), enforced_cap_w=200, seq=2)}
     assert items(late | {"cap/h/p/desired": ORDER})[AGENT].result == "fail"
+
+
+def test_a_pool_of_many_nodes_is_put_together_twice_a_second_and_no_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "FEW", 1)
+    nodes = Nodes()
+    nodes.take("p", "a", told(0))
+    nodes.take("p", "b", told(0))
+    first = nodes.of("p", NOW)
+    nodes.take("p", "a", told(0.1, enforced_cap_w=300))
+    assert nodes.of("p", later(0.4)) is first
+    assert nodes.of("p", later(0.5)).enforced_cap_w == 300  # type: ignore[union-attr]
+    nodes.take("p", "b", None)
+    assert nodes.of("p", later(0.5)).gpus == 5  # type: ignore[union-attr]
+
+
+def test_reports_of_fifteen_hundred_nodes_cost_little() -> None:
+    """Each every 5 s are 300 a second; they take a small share of one."""
+    telemetry = Telemetry(SITE)
+    groups = [{"workload": "j", "gpus": 8, "cap_w": 90}]
+    reports = [
+        message(f"cap/h/p/node/n{i}/reported", report(gpus=[f"n{i}/{gpu}" for gpu in range(8)], groups=groups)) for i in range(1500)
+    ]
+    for each in reports:
+        telemetry.accept(each, NOW)
+    began = time.process_time()
+    for i, each in enumerate(reports[:300]):
+        telemetry.accept(each, later(i / 300))
+    assert time.process_time() - began < 0.3
