@@ -50,7 +50,7 @@ class Devices(Protocol):
     """GPUs that somebody lets us set the limits of."""
 
     def gpus(self) -> Sequence[Gpu]:
-        """List them, in their own order."""
+        """List those that are known by now, in their own order."""
 
     def read(self, gpu: Gpu) -> Reading:
         """Ask one how it is. Raises Refused or Lost."""

@@ -29,7 +29,7 @@ Leaving = Literal["fallback", "keep", "default"]
 
 @dataclass
 class Card:
-    """A GPU as it is known: its last reading, the limit that we set last, and why it does not do as it is told."""
+    """A GPU as it is known: its last reading, the limit that we set last, why it does not do as it is told, and why it does not tell."""
 
     gpu: Gpu
     reading: Reading | None = None
@@ -37,6 +37,7 @@ class Card:
     set_w: int | None = None
     ceiling_w: int | None = None
     trouble: str = ""
+    silence: str = ""
     tries: int = 0
     retry_s: float = 0.0
 
@@ -58,14 +59,25 @@ class Obeying:
     """The GPUs of one node. `whole`: they are all of the pool. `workload` is what they all work on; None where that varies."""
 
     def __init__(self, gpus: Sequence[Gpu], *, whole: bool, workload: str | None = None, rng: random.Random | None = None) -> None:
-        self.cards = {gpu.id: Card(gpu) for gpu in gpus}
-        able = [gpu for gpu in gpus if not gpu.cannot] or list(gpus)
-        self.standing = Standing(min(gpu.lowest_w for gpu in able), max(gpu.highest_w for gpu in able))
-        self._names = tuple(gpu.name for gpu in gpus)
+        self.cards: dict[str, Card] = {}
+        self.standing = Standing()
+        self._names: tuple[str, ...] = ()
         self._whole, self._workload, self._rng = whole, workload, rng or random.Random()
         self._holds: dict[str, tuple[str, ...]] = {}
         self._share: Share | None = None
         self._raise_s: float | None = None
+        self.welcome(gpus)
+
+    def welcome(self, gpus: Sequence[Gpu]) -> None:
+        """Know of GPUs, of which some may be new."""
+        new = [gpu for gpu in gpus if gpu.id not in self.cards]
+        if not new:
+            return
+        self.cards |= {gpu.id: Card(gpu) for gpu in new}
+        every = [card.gpu for card in self.cards.values()]
+        able = [gpu for gpu in every if not gpu.cannot] or every
+        self.standing.lowest_w, self.standing.highest_w = min(gpu.lowest_w for gpu in able), max(gpu.highest_w for gpu in able)
+        self._names, self._share = tuple(gpu.name for gpu in every), None
 
     def order(self, order: CapDesired, at: Moment) -> str:
         """Take an order, or say why it is dropped; empty where it is taken."""
@@ -87,7 +99,7 @@ class Obeying:
         """Take a reading; what is to be said of it, empty where it is nothing."""
         card = self.cards[gpu.id]
         raised = card.set_w is not None and reading.limit_w > card.set_w
-        was_w, card.reading = card.set_w, reading
+        was_w, card.reading, card.silence = card.set_w, reading, ""
         if card.gone:
             card.gone, card.set_w = False, reading.limit_w
             return f"{gpu.name} is back"
@@ -113,6 +125,12 @@ class Obeying:
         card.retry_s = at.elapsed_s + min(FIRST_RETRY_S * 2.0 ** (card.tries - 1), LAST_RETRY_S)
         known, card.trouble = card.trouble == why, why
         return "" if known else f"{gpu.name} does not obey: {why}"
+
+    def unread(self, gpu: Gpu, why: str) -> str:
+        """Know that a GPU did not tell how it is; what is to be said of it, once for each cause."""
+        card = self.cards[gpu.id]
+        known, card.silence = card.silence == why, why
+        return "" if known or gpu.cannot else f"{gpu.name} does not tell how it is: {why}"
 
     def lost(self, gpu: Gpu) -> str:
         """Know that a GPU does not answer; what is to be said of it."""
@@ -165,6 +183,11 @@ class Obeying:
         return tuple(writes)
 
     @property
+    def unknown(self) -> bool:
+        """Whether a GPU has not answered yet, be it that it cannot."""
+        return any(card.reading is None and not card.gone and not card.silence for card in self.cards.values())
+
+    @property
     def guessed(self) -> tuple[str, ...]:
         """GPUs whose cap is the lowest that the order in force may mean."""
         return () if self._share is None else self._share.guessed
@@ -192,7 +215,8 @@ class Obeying:
         """The most that a GPU may have had when the order ended, W: what it enforced then, and no more than it was allowed."""
         if card.ceiling_w is not None:
             return card.ceiling_w
-        allowed_w = UNLIMITED_W if self._share is None else self._share.caps[card.gpu.name].cap_w
+        cap = None if self._share is None else self._share.caps.get(card.gpu.name)
+        allowed_w = UNLIMITED_W if cap is None else cap.cap_w
         known_w = UNLIMITED_W if card.reading is None else min(card.reading.limit_w, card.reading.enforced_w)
         return min(allowed_w, known_w)
 

@@ -1,17 +1,19 @@
 """Process: the loop of an agent - orders from the bus, limits to the devices, readings back, reports to the bus. It decides nothing.
 
-Every limit that was set is read back before anything is reported, and all are read again every few seconds. A report goes out when
-anything but the draw has changed, every `REPORT_S`, and after every connection. Sets and readings may run side by side (`workers`).
+Every limit that was set is read back before the order is confirmed, and all are read again every few seconds. A driver is asked in the loop
+itself; management controllers are slow, so `workers` ask them side by side, and no order waits for one that does not answer. A report goes
+out when anything but the draw has changed, every `REPORT_S`, and after every connection.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from queue import SimpleQueue
+from typing import Final
 
 import msgspec
 
@@ -28,15 +30,20 @@ log = logging.getLogger(__name__)
 
 READ_S: Final = 2.0
 REPORT_S: Final = 5.0
-LOOK_S: Final = 0.25
-"""The longest wait for a message, so that a stop is noticed."""
+LOOK_S, BUSY_LOOK_S = 0.25, 0.02
+"""The longest wait for a message, so that a stop is noticed, and an answer of a device."""
+LEAVING_S: Final = 30.0
 MOST_AT_ONCE: Final = 1000
-T = TypeVar("T")
+
+Answer = Reading | Lost | Refused
 
 
 @dataclass(frozen=True)
 class Post:
-    """What an agent has been set to do: `node` is None where it is the whole pool; `speed` is how many seconds the clock counts in a real one."""
+    """What an agent has been set to do: `node` is None where it is the whole pool; `speed` is how many seconds the clock counts in a real one.
+
+    `quiet`: others report these GPUs.
+    """
 
     topics: Topics
     hall: str
@@ -44,9 +51,10 @@ class Post:
     node: str | None
     on_stop: Leaving = "fallback"
     dry_run: bool = False
-    workers: int = 1
+    workers: int = 0
     read_s: float = READ_S
     speed: float = 1.0
+    quiet: bool = False
 
     @property
     def desired(self) -> str:
@@ -66,14 +74,15 @@ class Agent:
 
     def __init__(self, post: Post, obeying: Obeying, devices: Devices, bus: Bus, clock: Clock) -> None:
         self._post, self.obeying, self._devices, self._bus, self._clock = post, obeying, devices, bus, clock
-        self._workers = ThreadPoolExecutor(post.workers, "device") if post.workers > 1 else None
+        self._workers = ThreadPoolExecutor(post.workers, "device") if post.workers else None
+        self._answers: SimpleQueue[tuple[Gpu, Write | None, Answer]] = SimpleQueue()
+        self._writing: set[str] = set()
+        self._reading: set[str] = set()
         self._read_due_s = self._report_due_s = float("-inf")
         self._told: CapReported | None = None
+        self._confirmed: CapDesired | None = None
         self._would: dict[str, int] = {}
         self._connections, self._guessed = 0, False
-        for card in obeying.cards.values():
-            if card.gpu.cannot:
-                log.warning("%s does not obey: %s", card.gpu.name, card.gpu.cannot)
         bus.subscribe(post.desired, 1)
         for pattern in post.topics.patterns("job_reported"):
             bus.subscribe(pattern, 1)
@@ -85,21 +94,27 @@ class Agent:
             self.step(LOOK_S)
         if not self._post.dry_run:
             self._carry_out(self.obeying.leave(self._post.on_stop))
+            until_s = self._clock.elapsed_s() + LEAVING_S
+            while self._writing and self._clock.elapsed_s() < until_s:
+                self._hear(BUSY_LOOK_S)
         self._report(force=True)
+        if self._workers is not None:
+            self._workers.shutdown(wait=False, cancel_futures=True)
         self._devices.close()
         self._bus.close()
-        if self._workers is not None:
-            self._workers.shutdown()
 
     def step(self, wait_s: float) -> None:
         """Take what came within `wait_s`, or less where something is due before, and do what is to be done."""
-        real_s = self._clock.elapsed_s()
-        due_s = min(self._read_due_s - real_s, self.obeying.due_s(self._moment()) / self._post.speed, wait_s)
+        real_s, busy = self._clock.elapsed_s(), self._writing or self._reading
+        due_s = min(self._read_due_s - real_s, self.obeying.due_s(self._moment()) / self._post.speed, BUSY_LOOK_S if busy else wait_s)
         for message in self._bus.drain(max(due_s, 0.001), MOST_AT_ONCE):
             self._take(message)
+        self._hear()
         if self._clock.elapsed_s() >= self._read_due_s:
             self._look()
         self._carry_out(self.obeying.writes(self._moment()))
+        if not self._writing and not self.obeying.unknown:
+            self._confirmed = self.obeying.standing.order
         self._report()
 
     def _moment(self) -> Moment:
@@ -126,43 +141,75 @@ class Agent:
         return found[1]["job"] if found is not None and found[0] == "job_reported" else None
 
     def _look(self) -> None:
-        """Read every GPU."""
+        """Ask every GPU how it is, and know of those that are new."""
         self._read_due_s = self._clock.elapsed_s() + self._post.read_s
-        gpus = [card.gpu for card in self.obeying.cards.values()]
-        for gpu, found in zip(gpus, self._each(lambda gpu: _tried(lambda: self._devices.read(gpu)), gpus), strict=True):
-            if isinstance(found, Lost):
-                self._say(self.obeying.lost(gpu))
-            elif isinstance(found, Reading):
-                self._say(self.obeying.read(gpu, found))
+        self.obeying.welcome(self._devices.gpus())
+        for gpu in [card.gpu for card in self.obeying.cards.values()]:
+            if gpu.id not in self._reading | self._writing:
+                self._reading.add(gpu.id)
+                self._ask(gpu, None)
+        self._hear()
 
     def _carry_out(self, writes: Iterable[Write]) -> None:
-        """Set limits, read each back, and know what became of it; in a dry run only say what would be set."""
-        writes = tuple(writes)
-        if self._post.dry_run:
-            for write in writes:
+        """Have limits set, each read back; in a dry run only say what would be set."""
+        for write in writes:
+            if self._post.dry_run:
                 if self._would.get(write.gpu.id) != write.watts:
                     self._would[write.gpu.id] = write.watts
                     log.info("would set the limit of %s to %d W", write.gpu.name, write.watts)
+            elif write.gpu.id not in self._writing:
+                self._writing.add(write.gpu.id)
+                self._ask(write.gpu, write)
+        self._hear()
+
+    def _ask(self, gpu: Gpu, write: Write | None) -> None:
+        def answer() -> Answer:
+            try:
+                if write is not None:
+                    self._devices.limit(gpu, write.watts)
+                return self._devices.read(gpu)
+            except (Lost, Refused) as error:
+                return error
+
+        if self._workers is None:
+            self._answers.put((gpu, write, answer()))
             return
-        for write, found in zip(writes, self._each(lambda write: _tried(lambda: self._set(write)), writes), strict=True):
-            match found:
-                case Lost():
-                    self._say(self.obeying.lost(write.gpu))
-                case Refused():
-                    self._say(self.obeying.refused(write.gpu, str(found), self._moment()))
-                case Reading():
-                    self._say(self.obeying.wrote(write, found, self._moment()))
 
-    def _set(self, write: Write) -> Reading:
-        self._devices.limit(write.gpu, write.watts)
-        return self._devices.read(write.gpu)
+        def over(future: Future[Answer]) -> None:
+            if not future.cancelled():
+                fault = future.exception()
+                self._answers.put((gpu, write, future.result() if fault is None else Refused(f"{type(fault).__name__}: {fault}")))
 
-    def _each(self, do: Callable[[T], Reading | Lost | Refused], those: Iterable[T]) -> list[Reading | Lost | Refused]:
-        return list(map(do, those) if self._workers is None else self._workers.map(do, those))
+        self._workers.submit(answer).add_done_callback(over)
+
+    def _hear(self, wait_s: float = 0.0) -> None:
+        """Take the answers that came, after a wait."""
+        if wait_s:
+            threading.Event().wait(wait_s)
+        while not self._answers.empty():
+            gpu, write, found = self._answers.get()
+            (self._reading if write is None else self._writing).discard(gpu.id)
+            if said := self._learn(gpu, write, found):
+                log.warning("%s", said)
+
+    def _learn(self, gpu: Gpu, write: Write | None, found: Answer) -> str:
+        if self.obeying.cards[gpu.id].reading is None:
+            _introduce(gpu, found)
+        match found:
+            case Lost():
+                return self.obeying.lost(gpu)
+            case Refused() if write is None:
+                return self.obeying.unread(gpu, str(found))
+            case Refused():
+                return self.obeying.refused(gpu, str(found), self._moment())
+            case Reading():
+                return self.obeying.read(gpu, found) if write is None else self.obeying.wrote(write, found, self._moment())
 
     def _report(self, *, force: bool = False) -> None:
+        if self.obeying.unknown and not force:
+            return
         real_s, now = self._clock.elapsed_s(), self._clock.now()
-        told = report(self.obeying, now, obeys=not self._post.dry_run)
+        told = report(self.obeying, now, None if self._post.dry_run else self._confirmed)
         connections = self._bus.connections
         still = self._told is not None and _lasting(told) == _lasting(self._told) and connections == self._connections
         if still and real_s < self._report_due_s and not force:
@@ -173,34 +220,18 @@ class Agent:
         if self._post.dry_run:
             if not still:
                 log.info("enforced %d W, draw %s kW, gone %s", told.enforced_cap_w, told.draw_kw, told.gone)
-        else:
+        elif not self._post.quiet and (told.gpus or told.gone):
             self._bus.publish(Message(self._post.reported, encode(told), 1, retain=True))
         self._told, self._connections, self._report_due_s = told, connections, real_s + REPORT_S / self._post.speed
-
-    @staticmethod
-    def _say(what: str) -> None:
-        if what:
-            log.warning("%s", what)
-
-
-def _tried(do: Callable[[], Reading]) -> Reading | Lost | Refused:
-    try:
-        return do()
-    except (Lost, Refused) as error:
-        return error
 
 
 def _lasting(told: CapReported) -> CapReported:
     return msgspec.structs.replace(told, timestamp=0, draw_kw=None)
 
 
-def say_gpus(gpus: Iterable[Gpu], readings: Callable[[Gpu], Reading]) -> None:
-    """Log what there is, GPU by GPU."""
-    for gpu in gpus:
-        try:
-            now = readings(gpu)
-        except (Lost, Refused) as error:
-            log.info("%s %s: %s", gpu.name, gpu.id, gpu.cannot or error)
-            continue
-        draw = "unknown" if now.draw_w is None else f"{now.draw_w:.0f} W"
-        log.info("%s %s: %d to %d W, enforced %d W, draws %s", gpu.name, gpu.id, gpu.lowest_w, gpu.highest_w, now.enforced_w, draw)
+def _introduce(gpu: Gpu, found: Answer) -> None:
+    if gpu.cannot:
+        log.warning("%s %s does not obey: %s", gpu.name, gpu.id, gpu.cannot)
+    elif isinstance(found, Reading):
+        draw = "unknown" if found.draw_w is None else f"{found.draw_w:.0f} W"
+        log.info("%s %s: %d to %d W, enforced %d W, draws %s", gpu.name, gpu.id, gpu.lowest_w, gpu.highest_w, found.enforced_w, draw)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from facility.agents.gpu.device import UNLIMITED_W
 from facility.bus.messages import CapDesired
 
 
@@ -26,8 +27,8 @@ class Moment:
 class Standing:
     """The orders of one pool. `lowest_w` to `highest_w` is what some GPU here can be set to, W."""
 
-    def __init__(self, lowest_w: int, highest_w: int) -> None:
-        self._lowest_w, self._highest_w = lowest_w, highest_w
+    def __init__(self, lowest_w: int = 0, highest_w: int = UNLIMITED_W) -> None:
+        self.lowest_w, self.highest_w = lowest_w, highest_w
         self.order: CapDesired | None = None
         """The last that was taken, in force or not."""
         self.fallback_w: int | None = None
@@ -61,6 +62,6 @@ class Standing:
 
     def _out_of_range(self, order: CapDesired) -> str:
         for cap_w in (order.cap_w, order.fallback_cap_w, *(group.cap_w for group in order.groups)):
-            if not self._lowest_w <= cap_w <= self._highest_w:
-                return f"{cap_w} W is not in {self._lowest_w} to {self._highest_w} W, which these GPUs can be set to"
+            if not self.lowest_w <= cap_w <= self.highest_w:
+                return f"{cap_w} W is not in {self.lowest_w} to {self.highest_w} W, which these GPUs can be set to"
         return ""

@@ -14,7 +14,7 @@ from typing import Final
 from facility.agents.gpu.device import Devices
 from facility.agents.gpu.obeying import Obeying
 from facility.agents.gpu.options import Options, parse
-from facility.agents.gpu.process import Agent, Post, say_gpus
+from facility.agents.gpu.process import Agent, Post
 from facility.bus.broker import reach
 from facility.bus.mqtt import MqttBus
 from facility.bus.topics import Topics
@@ -41,7 +41,6 @@ def run(options: Options, post: Post, devices: Devices) -> int:
     """Carry orders out until a signal; 0 then. Raises InputError."""
     rng = random.Random(f"{post.reported} {os.getpid()}")  # no two nodes rise together
     obeying = Obeying(devices.gpus(), whole=post.node is None, workload=options.workload, rng=rng)
-    say_gpus(devices.gpus(), devices.read)
     bus = MqttBus(reach(options.login), f"{options.site}-agent-{place_of(options)[:30]}-{os.getpid()}", now=options.clock.now)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -12,17 +12,16 @@ from datetime import datetime
 from typing import Final
 
 from facility.agents.gpu.obeying import Card, Obeying
-from facility.bus.messages import CapGroup, CapReported
+from facility.bus.messages import CapDesired, CapGroup, CapReported
 from facility.clock import milliseconds
 
 MOST_NAMED: Final = 1000
 
 
-def report(obeying: Obeying, now: datetime, *, obeys: bool = True) -> CapReported:
-    """Tell how the GPUs are. Without `obeys` it confirms no order."""
+def report(obeying: Obeying, now: datetime, order: CapDesired | None) -> CapReported:
+    """Tell how the GPUs are, and confirm an order; None confirms none."""
     cards = list(obeying.cards.values())
     here, gone = [card for card in cards if not card.gone], [card for card in cards if card.gone]
-    order = obeying.standing.order if obeys else None
     draws = [None if card.reading is None else card.reading.draw_w for card in here]
     named = len(cards) <= MOST_NAMED
     return CapReported(

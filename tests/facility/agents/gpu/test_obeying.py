@@ -159,7 +159,7 @@ def test_a_lower_limit_of_somebody_else_is_what_is_told_and_not_fought() -> None
     node.carry_out(0)
     node.obeying.read(node.obeying.cards["GPU-0"].gpu, Reading(300, 220, 200.0))
     assert node.carry_out(1) == ()
-    assert report(node.obeying, START).enforced_cap_w == 220
+    assert report(node.obeying, START, node.obeying.standing.order).enforced_cap_w == 220
     node.obeying.writes(at(60))
     assert node.obeying.cards["GPU-0"].ceiling_w == 150
 
@@ -171,7 +171,7 @@ def test_a_refused_limit_is_tried_again_ever_more_seldom_and_told_once() -> None
     node.obeying.writes(at(0))
     assert node.obeying.refused(gpu, "no permission", at(0)) == "n/0 does not obey: no permission"
     assert node.obeying.refused(gpu, "no permission", at(1)) == ""
-    told = report(node.obeying, START)
+    told = report(node.obeying, START, node.obeying.standing.order)
     assert (told.enforced_cap_w, told.seq) == (400, 1)
     node.refuses = {"GPU-0"}
     tries = [seconds for seconds in range(2, 300) if node.carry_out(seconds)]
@@ -193,6 +193,30 @@ def test_a_limit_that_is_set_and_read_back_higher_is_refused_too() -> None:
     assert node.obeying.wrote(Write(gpu, 200), Reading(200, 200), at(1)) == "n/0 obeys again"
 
 
+def test_a_gpu_that_does_not_tell_keeps_what_it_told_last_and_that_is_said_once() -> None:
+    node = Node(1)
+    gpu = node.obeying.cards["GPU-0"].gpu
+    assert node.obeying.unread(gpu, "no answer") == "n/0 does not tell how it is: no answer"
+    assert node.obeying.unread(gpu, "no answer") == ""
+    assert report(node.obeying, START, None).enforced_cap_w == 400
+    assert not node.obeying.unknown
+    node.read()
+    assert node.obeying.unread(gpu, "no answer") != ""
+
+
+def test_gpus_that_come_later_obey_too() -> None:
+    node = Node(1)
+    node.obeying.order(order(1, 200), at(0))
+    node.carry_out(0)
+    node.obeying.welcome(gpus(2))
+    assert node.obeying.unknown
+    node.limits_w["GPU-1"] = 400
+    node.read()
+    node.carry_out(1)
+    assert node.watts == [200, 200]
+    assert not node.obeying.unknown
+
+
 def test_a_lost_gpu_is_gone_and_obeys_when_it_is_back() -> None:
     node = Node()
     gpu = node.obeying.cards["GPU-1"].gpu
@@ -201,7 +225,7 @@ def test_a_lost_gpu_is_gone_and_obeys_when_it_is_back() -> None:
     node.obeying.order(order(1, 200), at(0))
     node.carry_out(0)
     assert node.watts == [200, 400]
-    told = report(node.obeying, START)
+    told = report(node.obeying, START, node.obeying.standing.order)
     assert (told.gpus, told.gone, told.enforced_cap_w) == (("n/0",), ("n/1",), 200)
     assert "n/1 is back" in node.read()
     node.carry_out(2)
@@ -213,7 +237,7 @@ def test_what_cannot_be_capped_is_told_as_enforcing_nothing_and_never_set() -> N
     node.obeying.cards["GPU-0"].reading = None
     node.obeying.order(order(1, 200), at(0))
     assert node.carry_out(0) == ()
-    told = report(node.obeying, START)
+    told = report(node.obeying, START, node.obeying.standing.order)
     assert (told.enforced_cap_w, told.draw_kw, told.seq) == (UNLIMITED_W, None, 1)
 
 
@@ -229,20 +253,20 @@ def test_what_is_left_behind_is_as_was_asked(how, left_w) -> None:
 
 def test_a_report_confirms_the_order_names_gpus_by_work_and_adds_up_what_they_draw() -> None:
     node = Node(3)
-    assert report(node.obeying, START).seq is None
+    assert report(node.obeying, START, node.obeying.standing.order).seq is None
     node.obeying.order(order(7, 120, groups=(CapGroup(workload="j", gpus=2, cap_w=300),)), at(0))
     node.carry_out(0)
-    told = report(node.obeying, START)
+    told = report(node.obeying, START, node.obeying.standing.order)
     assert (told.epoch, told.seq, told.enforced_cap_w) == (1, 7, 300)
     assert told.groups == (CapGroup(workload="j", gpus=("n/0", "n/1"), cap_w=300),)
     assert told.gpus == ("n/0", "n/1", "n/2")
     assert told.draw_kw == pytest.approx(0.9 * 0.72)
-    assert report(node.obeying, START, obeys=False).seq is None
+    assert report(node.obeying, START, None).seq is None
 
 
 def test_more_gpus_than_a_message_holds_are_counted() -> None:
     node = Node(MOST_NAMED + 1)
-    told = report(node.obeying, START)
+    told = report(node.obeying, START, node.obeying.standing.order)
     assert (told.gpus, told.gone, told.groups) == (MOST_NAMED + 1, 0, ())
 
 
