@@ -17,7 +17,7 @@ agent = typer.Typer(name="agent", help="Carry orders out: a process beside what 
 
 ITS_OWN: Final = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 """Leaves every option to the command."""
-STRAIGHT: Final = ("nvml", "amd")
+STRAIGHT: Final = ("nvml", "amd", "redfish")
 
 
 def straight(arguments: Sequence[str]) -> int | None:
@@ -53,3 +53,9 @@ def nvml(context: typer.Context) -> None:
 def amd(context: typer.Context) -> None:
     """Set power caps of this machine's AMD GPUs."""
     raise typer.Exit(straight(["agent", "amd", *context.args]) or 0)
+
+
+@agent.command(context_settings=ITS_OWN)
+def redfish(context: typer.Context) -> None:
+    """Set power limits of many nodes' GPUs through their management controllers."""
+    raise typer.Exit(straight(["agent", "redfish", *context.args]) or 0)

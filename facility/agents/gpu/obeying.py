@@ -158,12 +158,12 @@ class Obeying:
 
     def due_s(self, at: Moment) -> float:
         """How long nothing has to be done unless something is told, s: until an order ends, limits rise or one is tried again."""
-        waits = [card.retry_s - at.elapsed_s for card in self.cards.values() if card.retry_s > at.elapsed_s]
-        if self._raise_s is not None:
+        waits = [60.0, *(card.retry_s - at.elapsed_s for card in self.cards.values() if card.retry_s > at.elapsed_s)]
+        if self._raise_s is not None and self._raise_s > at.elapsed_s:
             waits.append(self._raise_s - at.elapsed_s)
         if (left_s := self.standing.left_s(at)) is not None:
             waits.append(left_s)
-        return max(min(waits, default=60.0), 0.0)
+        return max(min(waits), 0.0)
 
     def leave(self, how: Leaving) -> tuple[Write, ...]:
         """The limits to leave behind: not above the fallback, as they are, or those from the factory."""

@@ -18,6 +18,7 @@ LEAVING: Final[tuple[Leaving, ...]] = ("fallback", "keep", "default")
 ABOUT: Final = {
     "nvml": "Set the power limits of this machine's NVIDIA GPUs as a site's daemon orders, as root (pip install 'facility[nvml]').",
     "amd": "Set the power caps of this machine's AMD GPUs as a site's daemon orders, as root (amdsmi of ROCm).",
+    "redfish": "Set the power limits of many nodes' GPUs through their management controllers (pip install 'facility[agents]').",
 }
 HOW: Final = "Limits fall at once and rise some seconds later, never beyond the newest order; when it ends unrenewed, its fallback holds."
 
@@ -50,7 +51,8 @@ class Options:
     clock: Clock
     speed: float
     gpus: tuple[str, ...] = ()
-    nodes: str | None = None
+    nodes: str = ""
+    quiet: bool = False
 
 
 def parse(kind: str, arguments: Sequence[str]) -> Options:
@@ -69,13 +71,15 @@ def parse(kind: str, arguments: Sequence[str]) -> Options:
     gpus = tuple(filter(None, map(str.strip, (said.gpus or "").split(","))))
     if said.gpus is not None and not gpus:
         faults.append(Fault("--gpus", f"{said.gpus!r}", "give numbers or UUIDs with commas between, or leave it out for all"))
+    if kind == "redfish" and not said.nodes:
+        faults.append(Fault("--nodes", "is not given", "name the file of management controllers, or set FACILITY_NODES"))
     if faults:
         raise InputError(*faults)
     login = Login(said.broker, said.ca_file, said.cert_file, said.tls_key_file, said.password_file)
     clock, speed = _clock(said.clock)
     return Options(
         said.site, hall, pool, login, said.root, said.node, said.workload, said.dry_run, said.on_stop, clock, speed, gpus,
-        getattr(said, "nodes", None),
+        said.nodes or "", said.quiet,
     )  # fmt: skip
 
 
@@ -90,8 +94,14 @@ def _parser(kind: str) -> argparse.ArgumentParser:
     option("pool", "HALL/POOL", "whose caps to obey")
     option("broker", "URL", "mqtt[s]://[user:password@]host[:port]; a user's password may stand in FACILITY_PASSWORD")
     option("root", "LEVELS", "first levels of the site's topics, facility/v1 unless said", "facility/v1")
-    option("node", "ID", "this node's id; without it these GPUs are the whole pool")
-    parser.add_argument("--gpus", metavar="N,...|UUID,...", help="some of this machine's GPUs; all unless said")
+    option("node", "ID", "this node's id, or that of a group of nodes; without it these GPUs are the whole pool")
+    if kind == "redfish":
+        option("nodes", "FILE", "the management controllers, TOML")
+        parser.add_argument("--quiet", action="store_true", help="agents on the nodes report: set limits and say nothing on the bus")
+        parser.set_defaults(gpus=None)
+    else:
+        parser.add_argument("--gpus", metavar="N,...|UUID,...", help="some of this machine's GPUs; all unless said")
+        parser.set_defaults(nodes=None, quiet=False)
     parser.add_argument("--workload", metavar="ID", help="the contract or job that all these GPUs work for, where that is settled")
     parser.add_argument("--dry-run", action="store_true", help="read, decide and say what would be set; set and report nothing")
     parser.add_argument(

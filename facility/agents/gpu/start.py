@@ -9,19 +9,24 @@ import random
 import signal
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from facility.agents.gpu.device import Devices
 from facility.agents.gpu.obeying import Obeying
 from facility.agents.gpu.options import Options, parse
-from facility.agents.gpu.process import Agent, Post
+from facility.agents.gpu.process import READ_S, Agent, Post
 from facility.bus.broker import reach
 from facility.bus.mqtt import MqttBus
 from facility.bus.topics import Topics
 from facility.errors import Fault, InputError
 
+MOST_WORKERS: Final = 64
+OUT_OF_BAND_S: Final = 10.0
+"""How often management controllers are asked, s: they are slow, and have other work."""
 LIBRARIES: Final = {
     "nvml": ("NVIDIA's library for Python", "pip install 'facility[nvml]'"),
+    "redfish": ("the HTTP client", "pip install 'facility[agents]'"),
     "amd": ("AMD's library for Python", "install ROCm, and its amdsmi into this environment"),
 }
 
@@ -30,10 +35,12 @@ def start(kind: str, arguments: Sequence[str]) -> int:
     """Run `facility agent KIND` until SIGTERM or SIGINT; 0 then. Raises InputError."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     options = parse(kind, arguments)
-    devices = opened(kind, place_of(options), options.gpus)
+    slow = kind == "redfish"
+    devices = _fleet(options) if slow else opened(kind, place_of(options), options.gpus)
     post = Post(
-        Topics(options.root, options.site), options.hall, options.pool, options.node, options.on_stop, dry_run=options.dry_run, speed=options.speed
-    )
+        Topics(options.root, options.site), options.hall, options.pool, options.node, options.on_stop, options.dry_run,
+        workers=MOST_WORKERS if slow else 0, read_s=OUT_OF_BAND_S if slow else READ_S, speed=options.speed, quiet=options.quiet,
+    )  # fmt: skip
     return run(options, post, devices)
 
 
@@ -67,3 +74,15 @@ def opened(kind: str, place: str, gpus: tuple[str, ...]) -> Devices:
         return Amd(place, gpus)
     except (ImportError, OSError, LookupError, AttributeError) as error:  # a library that does not find its driver fails in its own ways
         raise InputError(Fault(f"facility agent {kind}", f"{what} cannot be used: {error}", remedy)) from error
+
+
+def _fleet(options: Options) -> Devices:
+    try:
+        from facility.agents.gpu.redfish.fleet import Fleet
+    except ImportError as error:
+        what, remedy = LIBRARIES["redfish"]
+        raise InputError(Fault("facility agent redfish", f"{what} is missing", remedy)) from error
+    from facility.agents.gpu.redfish.nodes import read_nodes
+
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    return Fleet(read_nodes(Path(options.nodes)))

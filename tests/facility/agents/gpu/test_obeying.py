@@ -184,6 +184,15 @@ def test_a_refused_limit_is_tried_again_ever_more_seldom_and_told_once() -> None
     assert node.watts == [200]
 
 
+def test_a_rise_that_is_refused_is_waited_for_as_long_as_it_is_not_tried() -> None:
+    node = Node(1, limit_w=200)
+    node.refuses = {"GPU-0"}
+    node.obeying.order(order(1, 400, lasts=1000), at(0))
+    node.carry_out(0)
+    assert len(node.carry_out(10)) == 1
+    assert node.obeying.due_s(at(10)) == pytest.approx(FIRST_RETRY_S)
+
+
 def test_a_limit_that_is_set_and_read_back_higher_is_refused_too() -> None:
     node = Node(1)
     gpu = node.obeying.cards["GPU-0"].gpu
