@@ -115,10 +115,12 @@ def worst_kw(
 ) -> dict[str, float]:
     """The power into every feeder where every GPU draws its cap of `pools`, and all else is as in `decision`, kW.
 
-    `site` is as `facility.verify.supply.supplied` gives it. Cooling follows what is expected: it is too slow for what does not last; but a plant
-    that cools a hall down goes on with what it is measured to draw for that. Batteries charge with `charging_kw`.
+    `site` is as `facility.verify.supply.supplied` gives it. Cooling follows what is expected: it is too slow for what does not last; but it
+    goes on with the heat of what pools are measured to draw, for what lowers that may not have arrived, and a plant that cools a hall down
+    with what it is measured to draw for that. Batteries charge with `charging_kw`.
     """
-    it_kw, moving, tanks = expected_it_kw(site, decision, snapshot), drifts(site, decision, snapshot), tanks_kw(decision)
+    moving, tanks = drifts(site, decision, snapshot), tanks_kw(decision)
+    it_kw = {pool: max(kw, snapshot.pool_kw.get(pool, 0.0)) for pool, kw in expected_it_kw(site, decision, snapshot).items()}
     given_kw: defaultdict[str, float] = defaultdict(float)
     for plant, kw in recovering_kw(site, snapshot, outdoor_c, moving, tanks).items():
         given_kw[site.cooling_plants[plant].feeder] -= kw

@@ -405,3 +405,23 @@ def test_what_is_sent_again_raises_nothing_whatever_older_messages_may_be_in_for
     desk.send(again, 100)
     assert desk.actuator.in_force.most("p") == most
     assert not desk.actuator.waiting
+
+
+def test_cooling_counts_with_the_heat_of_now_while_what_lowers_may_not_have_arrived(tmp_path: Path) -> None:
+    """Of 5 kW that pools draw a COP of 4 makes 1.25 kW of cooling: with 400 W in p still and 200 W in q already 7.25 kW, of 7.1."""
+    thermal = {
+        "heat_capacity_kwh_per_k": 5, "resistance_k_per_kw": 1e6, "start_c": 24, "recommended_min_c": 18, "recommended_max_c": 27,
+        "allowable_max_c": 32, "cooling_plant": "c",
+    }  # fmt: skip
+    plant = {
+        "feeder": "main", "design_heat_kw": 10, "max_heat_kw": 20, "cop_at_25c": 4, "cop_loss_per_k": 0, "pump_kw": 0, "fan_kw": 0,
+        "free_cooling_full_below_c": -20, "free_cooling_none_above_c": -10, "min_load_share": 0,
+    }  # fmt: skip
+    cooled = RAW | {"feeders": {"main": {"rating_kw": 7.1}}, "halls": {"h": {"feeder": "main", "thermal": thermal}}, "cooling_plants": {"c": plant}}
+    with Journal(tmp_path / "cooled.sqlite") as journal:
+        desk = Desk(journal, Site.model_validate(cooled))
+        settled(desk, 400, 100)
+        desk.seen = {"pool_kw": {"p": 4.0, "q": 1.0}, "hall_c": {"h": 24.0}}
+        assert desk.send(100, 200) == [("p", 100), ("q", 100)]
+        assert desk.actuator.waiting == ("q",)
+        assert desk.confirm("p") == [("q", 200)]
