@@ -59,3 +59,23 @@ def amd(context: typer.Context) -> None:
 def redfish(context: typer.Context) -> None:
     """Set power limits of many nodes' GPUs through their management controllers."""
     raise typer.Exit(straight(["agent", "redfish", *context.args]) or 0)
+
+
+@agent.command()
+def slurm(
+    site: SiteFile,
+    broker: Broker = None,
+    scheduler: Annotated[str | None, typer.Option(metavar="NAME", help="of schedulers.slurm, where there are several")] = None,
+    job_submit: Annotated[
+        bool, typer.Option("--job-submit", help="print job_submit.lua, with which new jobs wait for their first order, and do nothing else")
+    ] = False,
+    mqtt: Annotated[str, typer.Option(help="3.1.1 or 5")] = "3.1.1",
+    clock: Annotated[str | None, typer.Option(metavar="SPEED@REAL:ISO", help="a faster clock, for rehearsals", hidden=True)] = None,
+    settings: Settings = None,
+) -> None:
+    """Tell of the jobs of a Slurm cluster that may be deferred, and defer them by their begin time (`schedulers.slurm`)."""
+    from facility.commands.agent_slurm import print_job_submit, run_slurm
+
+    if job_submit:
+        raise typer.Exit(print_job_submit(site, tuple(settings or ()), scheduler))
+    raise typer.Exit(run_slurm(site, tuple(settings or ()), broker, mqtt, clock, scheduler))

@@ -54,7 +54,7 @@ class Teller:
             self._bus.publish(Message(self._topics.job(job, "reported"), encode(report), 1, retain=True))
 
     def forget(self, job: str) -> None:
-        """Take a job that is over off the bus, whoever told of it."""
+        """Take a job that is over off the bus, whoever told of it, and the last order for it."""
         self._told.pop(job, None)
-        for what in ("spec", "reported"):
+        for what in ("spec", "reported", "desired"):
             self._bus.publish(Message(self._topics.of(f"job_{what}", job=job), b"", 1, retain=True))

@@ -126,7 +126,7 @@ def test_all_is_told_again_after_a_connection_and_taken_back_when_it_is_over():
     bench.tell()
     assert [what for what, _ in bench.heard()] == ["spec", "reported"]
     bench.teller.forget("s-1")
-    assert bench.heard() == [("spec", b""), ("reported", b"")]
+    assert bench.heard() == [("spec", b""), ("reported", b""), ("desired", b"")]
     assert bench.teller.jobs == frozenset()
 
 
