@@ -20,7 +20,7 @@ from models.compile import Compiled
 from models.horizon import Floats
 from models.solving.program import Program
 
-REAL = ("tests.processes", "tests.postgres", "tests.prometheus")
+REAL = ("tests.processes", "tests.postgres", "tests.prometheus", "tests.slurm")
 """A file of tests that imports one of these starts processes and looks at the time."""
 
 hypothesis.settings.register_profile("facility", deadline=None)  # how long an example takes is the machine's business

@@ -13,10 +13,12 @@ import pwd
 import re
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -55,6 +57,7 @@ SelectTypeParameters=CR_CPU
 GresTypes=gpu
 SlurmdParameters=config_overrides
 SlurmctldTimeout=300
+MessageTimeout=4
 ReturnToService=2
 MinJobAge={forgets_s}
 KillWait=2
@@ -118,7 +121,7 @@ class PrivateSlurm:
     def start(self) -> None:
         """Start everything, and wait until the nodes are there."""
         self._child("munged", *self._munged())
-        self._until(lambda: (self.folder / "munge.socket").exists(), "munged")
+        self._until((self.folder / "munge.socket").exists, "munged")
         self.start_controller()
         for node in self.nodes:
             self._child(f"slurmd-{node}", "slurmd", "-D", "-N", node)
@@ -131,16 +134,13 @@ class PrivateSlurm:
         self._child("slurmctld", "slurmctld", "-D", "-i")
         self._until(lambda: self.ask("scontrol", "ping").returncode == 0, "slurmctld")
 
-    def kill(self, name: str) -> None:
-        """Kill one of the processes, as a crash does."""
-        self.processes[name].kill()
-        self.processes.pop(name).wait(10)
+    def end(self, name: str) -> None:
+        """Stop one of the processes as a restart does: what slurmctld knows is saved."""
+        self.processes[name].terminate()
+        self.processes.pop(name).wait(30)
 
     def stop(self) -> None:
-        """Cancel every job and stop everything."""
-        if "slurmctld" in self.processes:
-            self.ask("scancel", "--user", self.user, "--full", "--signal=KILL")
-            self.ask("scancel", "--user", self.user)
+        """Stop everything, jobs as well."""
         for child in reversed(self.processes.values()):
             child.terminate()
         for child in reversed(self.processes.values()):
@@ -150,6 +150,18 @@ class PrivateSlurm:
                 child.kill()
                 child.wait()
         self.processes.clear()
+        for process in self._left():
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
+    def _left(self) -> list[int]:
+        """Processes of jobs: Slurm starts them apart from all others, with our folder in their environment."""
+        found, ours = [], f"{self.folder}/".encode()
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if ours in (process / "environ").read_bytes() and int(process.name) != os.getpid():
+                    found.append(int(process.name))
+        return found
 
     def ask(self, *command: str, told: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run one of Slurm's commands."""

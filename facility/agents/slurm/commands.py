@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from facility.agents.slurm.job import Away, Refused, SlurmJob
-from facility.agents.slurm.reading import read_jobs
+from facility.agents.slurm.reading import errors_in, read_jobs
 
 PATIENCE_S: Final = 20.0
 """The longest that a command may take, s."""
@@ -21,11 +21,13 @@ class Commands:
 
     def jobs(self) -> tuple[SlurmJob, ...]:
         """See `Slurm.jobs`."""
-        told = _run("squeue", "--states=all", "--json")
         try:
-            return read_jobs(json.loads(told), datetime.now(UTC))
+            told = json.loads(_run("squeue", "--states=all", "--json"))
         except (ValueError, RecursionError) as error:
             raise Away(f"squeue --json tells no JSON: {error}") from error
+        if found := errors_in(told):  # which squeue ends with 0
+            raise Away(found)
+        return read_jobs(told, datetime.now(UTC))
 
     def change(self, job: SlurmJob, comment: str, begin: datetime | None) -> None:
         """See `Slurm.change`."""

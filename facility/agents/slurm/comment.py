@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -70,8 +70,8 @@ def _word(word: str) -> tuple[str, str]:
 
 
 def _mark(noted: Mapping[str, str]) -> Mark:
-    instants = {name: _instant(noted[name]) for name in ("begin", "theirs", "suspended") if name in noted}
-    return replace(Mark(done_s=int(noted.get("done_s", "0"))), **instants)
+    begin, their, suspended = (_instant(noted[name]) if name in noted else None for name in ("begin", "theirs", "suspended"))
+    return Mark(begin, their, suspended, int(noted.get("done_s", "0")))
 
 
 def _instant(seconds: str) -> datetime | None:

@@ -53,7 +53,7 @@ def theirs(job: SlurmJob, comment: Comment, now: datetime) -> datetime | None:
     mark = comment.mark
     if mark.begin is not None and job.begin == mark.begin:
         asked = mark.theirs
-    elif comment.wishes.wait and mark == Mark():
+    elif comment.wishes.wait and mark.begin is None:
         asked = None
     else:
         asked = job.begin

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-WORD: Final = re.compile(r"(?:^|,)(?:gres[/:])?gpu(?P<type>:[^:=,()]*[^\d:=,()][^:=,()]*)?(?:[:=](?P<count>\d+)(?P<suffix>[kKmMgG]?))?(?=$|,|\()")
+COUNT: Final = r"(?P<count>\d+)(?P<suffix>[kKmMgG]?)"
+WORD: Final = re.compile(rf"(?:^|,)(?:gres[/:])?gpu(?P<type>:(?!\d+[kKmMgG]?(?:$|[,(]))[^:=,()]+)?(?:[:=]{COUNT})?(?=$|[,(])")
 POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3}
 
 

@@ -45,11 +45,22 @@ def read_jobs(told: Any, now: datetime) -> tuple[SlurmJob, ...]:
     return tuple(job for job in found if job is not None)
 
 
+def errors_in(told: Any) -> str:
+    """What an answer says went wrong; empty where nothing did. v0.0.38 tells of arrays as of an error without a number that all went well."""
+    errors = told.get("errors") if isinstance(told, dict) else None
+    found = [one for one in errors if not isinstance(one, dict) or one.get("error") or one.get("error_number")] if isinstance(errors, list) else []
+    said = (" ".join(str(one.get(key)) for key in ("error", "description") if one.get(key)) if isinstance(one, dict) else str(one) for one in found)
+    return "; ".join(said)[:500]
+
+
 def _read(job: Any, now: datetime) -> SlurmJob | None:
     name = number(job.get("job_id")) if isinstance(job, dict) else None
     state, submit = (_state(job.get("job_state")), _instant(job.get("submit_time"))) if name else (None, None)
     if name is None or state is None or submit is None:
         return None
+    begin = _instant(job.get("eligible_time"))
+    if state == "ending" and begin is not None and begin > now:
+        state = "pending"  # it was requeued
     address, tasks = _array(job, name)
     nodes = max(number(job.get("node_count")) or 1, 1)
     limit_min = number(job.get("time_limit"))
@@ -65,7 +76,7 @@ def _read(job: Any, now: datetime) -> SlurmJob | None:
         nodes=nodes,
         tasks=tasks,
         at_once=min(number(job.get("array_max_tasks")) or tasks, tasks),
-        begin=_instant(job.get("eligible_time")),
+        begin=begin,
         ran_s=_ran_s(job, state, now),
         limit_s=None if not limit_min or limit_min >= UNLIMITED_MIN else 60.0 * limit_min,
         held=number(job.get("priority")) == 0,

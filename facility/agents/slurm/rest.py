@@ -18,7 +18,7 @@ import httpx
 
 from facility.agents.slurm.commands import PATIENCE_S, Commands, is_silence, start_time
 from facility.agents.slurm.job import Away, Refused, SlurmJob
-from facility.agents.slurm.reading import read_jobs
+from facility.agents.slurm.reading import errors_in, read_jobs
 
 TEXT_UNTIL: Final = 38
 """The last version that takes a begin time as text."""
@@ -94,7 +94,7 @@ class Rest:
             told = answer.json()
         except (ValueError, RecursionError):
             raise Away(f"slurmrestd: {answer.status_code} {answer.reason_phrase}") from None
-        if (found := _errors(told)) or answer.is_error:
+        if (found := errors_in(told)) or answer.is_error:
             said = found or f"{answer.status_code} {answer.reason_phrase}"
             raise Away(said) if is_silence(said) or answer.status_code in {401, 403, 404, 429, 503} else Refused(said)
         return told
@@ -106,11 +106,3 @@ def _newest(document: Any) -> int:
     if not (known := [version for version in found if version >= KNOWN]):
         raise Away(f"slurmrestd offers {', '.join(f'v0.0.{version}' for version in sorted(found)) or 'no jobs'}; v0.0.{KNOWN} is needed")
     return max(known)
-
-
-def _errors(told: Any) -> str:
-    """What an answer says went wrong; empty where nothing did. v0.0.38 tells of arrays as of an error without a number that all went well."""
-    errors = told.get("errors") if isinstance(told, dict) else None
-    found = [one for one in errors if not isinstance(one, dict) or one.get("error") or one.get("error_number")] if isinstance(errors, list) else []
-    said = (" ".join(str(one.get(key)) for key in ("error", "description") if one.get(key)) if isinstance(one, dict) else str(one) for one in found)
-    return "; ".join(said)[:500]
