@@ -16,7 +16,7 @@ demo: $(READY) mosquitto ## broker, simulated site, daemon and page; FOR=2min st
 # Two workers test what real processes do in real time, and mostly wait.
 WORKERS := $(shell echo $$(($$(nproc) + 2)))
 
-test: $(READY) mosquitto postgresql chromium prometheus ## every test, on all processors
+test: $(READY) mosquitto postgresql slurm chromium prometheus ## every test, on all processors
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 check: $(READY) types lint layers docs test ## types, lint, layers, docs, tests
@@ -43,7 +43,7 @@ faults: $(READY) mosquitto ## every fault with the real parts, then each test wi
 mutants: $(READY) ## every hand-made mistake of the safety code in a copy of the tree, which its tests must notice; ONLY=arbitrate
 	$(BIN)/python -m tests.mutants.run $(ONLY)
 
-coverage: $(READY) mosquitto postgresql chromium prometheus ## branches that the tests take, also in processes they start: 95 % of the whole, all of what judges; half an hour
+coverage: $(READY) mosquitto postgresql slurm chromium prometheus ## branches that the tests take, also in processes they start: 95 % of the whole, all of what judges; half an hour
 	rm -f .coverage .coverage.*
 	-$(BIN)/python -m coverage run -m pytest -q # slower than the clocks of some tests allow; whether they pass is the business of `make test`
 	$(BIN)/python -m coverage combine --quiet
@@ -62,7 +62,7 @@ kills: $(READY) mosquitto ## kill -9 the daemon amid commands, KILLS=500 times; 
 ingest: $(READY) mosquitto postgresql ## what a reading costs from the broker into the history; FOR=5min
 	@$(BIN)/python -m tests.bench.ingest $(if $(FOR),--for $(FOR))
 
-setup: $(READY) mosquitto postgresql chromium prometheus ## virtual environment, broker, database, browser and Prometheus, nothing else
+setup: $(READY) mosquitto postgresql slurm chromium prometheus ## virtual environment, broker, database, Slurm, browser and Prometheus, nothing else
 
 lock: ## pin what pyproject.toml asks for, with hashes
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-strip-extras --no-header --python-version 3.11 \
@@ -81,7 +81,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
-.PHONY: mosquitto postgresql chromium prometheus docs
+.PHONY: mosquitto postgresql slurm chromium prometheus docs
 mosquitto:
 	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || { \
 		echo "installing mosquitto through the system's package manager"; $(call install,mosquitto mosquitto-clients); }
@@ -91,6 +91,13 @@ mosquitto:
 postgresql:
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
 		echo "installing postgresql through the system's package manager, for the tests of the history"; $(call install,postgresql); }
+
+# Where a system has no packages of it, its tests say so and are skipped.
+SLURM_PACKAGES := slurm-wlm slurmrestd slurm-wlm-jwt-plugin munge
+slurm: $(READY)
+	@$(BIN)/python -c 'from facility.simulate.slurm import missing; raise SystemExit(bool(missing(rest=True)))' || { \
+		echo "installing Slurm through the system's package manager, for the tests of its agent"; \
+		{ $(call install,$(SLURM_PACKAGES)); } || echo "Slurm cannot be installed here: its tests will be skipped"; }
 
 # Where no package has a browser that runs by itself (a snap does not), its tests say so and are skipped.
 chromium:
