@@ -50,7 +50,12 @@ def serve(console: Console, rules: Rules, host: str, port: int, ready: Callable[
         screen = Screen(console, studio, request.scope["person"], request.scope["still"])
         await ui.context.client.connected(timeout=30)
         screens.add(screen)
-        ui.context.client.on_delete(lambda: (screens.discard(screen), heap.left()))
+
+        def gone() -> None:
+            screens.discard(screen)
+            heap.left()
+
+        ui.context.client.on_delete(gone)
         dark = False
         with suppress(TimeoutError):  # a browser that is very slow, or gone
             dark = bool(await ui.run_javascript("matchMedia('(prefers-color-scheme: dark)').matches", timeout=10))

@@ -22,7 +22,9 @@ WAITS = SlurmJob(1, "pending", "h1-b", NOW - timedelta(hours=1), begin=NOW - tim
 RUNS = replace(WAITS, state="running", ran_s=120.0, requeues=True)
 
 
-def done(job: SlurmJob, words: str = "", mark: Mark | None = None, until: datetime | None = None, *, ordered: bool = True, heard: bool = True) -> Deed:
+def done(
+    job: SlurmJob, words: str = "", mark: Mark | None = None, until: datetime | None = None, *, ordered: bool = True, heard: bool = True
+) -> Deed:
     comment = read_comment(f"facility {words}".strip(), "facility")
     assert comment is not None
     return deed(job, replace(comment, mark=mark or Mark()), until, ordered=ordered, heard=heard, now=NOW)

@@ -86,7 +86,10 @@ def test_holds_and_dependencies_are_seen():
     assert read(OLD | {"het_job_id": 7}).mixed
 
 
-@pytest.mark.parametrize("told", [None, [], {}, {"jobs": 5}, {"jobs": [None, {}, {"job_id": "x"}, OLD | {"submit_time": "now"}, OLD | {"job_state": 5}]}])
+NO_JOBS = [None, {}, {"job_id": "x"}, OLD | {"submit_time": "now"}, OLD | {"job_state": 5}]
+
+
+@pytest.mark.parametrize("told", [None, [], {}, {"jobs": 5}, {"jobs": NO_JOBS}])
 def test_what_makes_no_sense_is_left_out(told: Any):
     assert read_jobs(told, NOW) == ()
 

@@ -153,7 +153,8 @@ def test_tasks_of_an_array_that_have_not_started_are_one_job_and_a_gone_job_is_t
 
 @by("commands")
 def test_what_cannot_be_told_is_said_once(cluster: Cluster, desk: Desk) -> None:
-    nothing, endless, fault = cluster.sleep(60, gpus=0), cluster.sleep(60, comment="facility"), cluster.sleep(60, comment="facility work_h=1 pause=kill")
+    nothing, endless = cluster.sleep(60, gpus=0), cluster.sleep(60, comment="facility")
+    fault = cluster.sleep(60, comment="facility work_h=1 pause=kill")
     assert until(lambda: f"job {nothing} is not told of: it asks for no GPUs by number" in desk.said(), 15)
     assert until(lambda: f"job {endless} is not told of: nobody knows how long it takes" in desk.said())
     assert until(lambda: f"job {fault} says what nobody understands: pause=kill" in desk.said())
