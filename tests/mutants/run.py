@@ -22,10 +22,10 @@ from pathlib import Path
 from queue import Queue
 from tempfile import TemporaryDirectory
 
-from tests.mutants import commanding, guarding, judging, keeping, sending
+from tests.mutants import commanding, guarding, judging, keeping, obeying, sending
 from tests.mutants.mutant import ROOT, Mutant
 
-MUTANTS: tuple[Mutant, ...] = (*judging.MUTANTS, *commanding.MUTANTS, *sending.MUTANTS, *guarding.MUTANTS, *keeping.MUTANTS)
+MUTANTS: tuple[Mutant, ...] = (*judging.MUTANTS, *commanding.MUTANTS, *sending.MUTANTS, *guarding.MUTANTS, *keeping.MUTANTS, *obeying.MUTANTS)
 LONGEST_S = 300.0
 FAILED = 1
 """What pytest ends with where tests ran and some failed."""

@@ -24,7 +24,7 @@ def test_a_mistake_has_one_place_makes_another_program_and_names_tests_that_exis
 
 def test_there_are_mistakes_in_every_room_that_keeps_the_plant_safe_and_each_is_there_once() -> None:
     assert len({(mutant.file, mutant.old, mutant.new) for mutant in MUTANTS}) == len(MUTANTS) >= 30
-    rooms = {"verify", "overrides", "daemon", "journal", "telemetry", "bus"}
+    rooms = {"verify", "overrides", "daemon", "journal", "telemetry", "bus", "agents"}
     assert {mutant.file.split("/")[1] for mutant in MUTANTS} >= rooms
 
 
