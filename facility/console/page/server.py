@@ -51,11 +51,8 @@ def serve(console: Console, rules: Rules, host: str, port: int, ready: Callable[
         await ui.context.client.connected(timeout=30)
         screens.add(screen)
 
-        def gone() -> None:
-            screens.discard(screen)
-            heap.left()
-
-        ui.context.client.on_delete(gone)
+        ui.context.client.on_delete(lambda: screens.discard(screen))
+        ui.context.client.on_delete(heap.left)
         dark = False
         with suppress(TimeoutError):  # a browser that is very slow, or gone
             dark = bool(await ui.run_javascript("matchMedia('(prefers-color-scheme: dark)').matches", timeout=10))
