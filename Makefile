@@ -10,8 +10,8 @@ READY  := $(VENV)/.ready
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
 
-demo: $(READY) mosquitto ## broker, simulated site, daemon and page; FOR=2min stops by itself, BUILDING=telegraf, plain or nested
-	@$(BIN)/facility demo $(if $(BUILDING),--building $(BUILDING)) $(if $(FOR),--for $(FOR))
+demo: $(READY) mosquitto $(if $(SLURM),slurm) ## broker, simulated site, daemon and page; FOR=2min stops by itself, BUILDING=telegraf, plain or nested, SLURM=1
+	@$(BIN)/facility demo $(if $(BUILDING),--building $(BUILDING)) $(if $(SLURM),--slurm) $(if $(FOR),--for $(FOR))
 
 # Two workers test what real processes do in real time, and mostly wait.
 WORKERS := $(shell echo $$(($$(nproc) + 2)))

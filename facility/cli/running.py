@@ -54,8 +54,9 @@ def demo(
         str | None,
         typer.Option(help="how its meters speak: telegraf, plain, nested or dsx, read by the rules of site_configs/demo-BUILDING.yaml"),
     ] = None,
+    slurm: Annotated[bool, typer.Option("--slurm", help="jobs live in a Slurm of the demonstration's own, as scripts that sleep")] = False,
 ) -> None:
     """Rehearse: a broker, a simulated site, the daemon and a page that shows them, all on this machine."""
     from facility.commands.demo import run_demo
 
-    raise typer.Exit(run_demo(site, speed, duration, start, building))
+    raise typer.Exit(run_demo(site, speed, duration, start, building, slurm=slurm))

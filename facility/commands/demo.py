@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -22,6 +23,7 @@ from rich.live import Live
 
 from facility.bus.mqtt import MqttBus
 from facility.clock import ScaledClock
+from facility.commands.demo_slurm import jobs_in_slurm
 from facility.commands.page import Page
 from facility.config import load_site
 from facility.durations import parse_duration, parse_instant
@@ -36,16 +38,21 @@ LINE_S = 5.0
 READY_S = 20.0
 
 
-def run_demo(site_file: str | None, speed: float, duration: str | None, start: str | None, building: str | None = None) -> int:
+def run_demo(
+    site_file: str | None, speed: float, duration: str | None, start: str | None, building: str | None = None, *, slurm: bool = False
+) -> int:
     """Run until Ctrl-C, or for `duration` of real time; 0 after a clean stop, 3 where a part of it died.
 
-    `building` names the dialect in which the meters speak; without it they speak in our own tree.
+    `building` names the dialect in which the meters speak; without it they speak in our own tree. With `slurm` jobs live in a Slurm.
     """
     from zoneinfo import ZoneInfo
 
     if building is not None and building not in DIALECTS:
         raise InputError(Fault("--building", f"{building!r} is none", f"give one of {', '.join(DIALECTS)}"))
-    site_file = site_file or f"site_configs/demo{f'-{building}' if building else ''}.yaml"
+    if building is not None and slurm:
+        raise InputError(Fault("--slurm", "with --building", "give one of the two"))
+    variant = building or ("slurm" if slurm else "")
+    site_file = site_file or f"site_configs/demo{f'-{variant}' if variant else ''}.yaml"
     site = load_site(site_file)
     lasts_s = parse_duration(duration, "--for").total_seconds() if duration else None
     begins = parse_instant(start, ZoneInfo(site.timezone), "--start")[0] if start else datetime.now(UTC)
@@ -74,6 +81,7 @@ def run_demo(site_file: str | None, speed: float, duration: str | None, start: s
                 "--epoch",
                 epoch,
                 *(("--building", building) if building else ()),
+                *(("--follow",) if slurm else ()),
             ],
             "daemon": [
                 sys.executable,
@@ -97,15 +105,19 @@ def run_demo(site_file: str | None, speed: float, duration: str | None, start: s
                 *(sys.executable, "-m", "facility", "console", site_file, "--broker", url, "--port", str(web)),
                 *("--shift-log", str(folder / "shift.sqlite"), "--history", default_place(site.id, folder)),
             ]
-        children = {name: stack.enter_context(_child(name, command, folder)) for name, command in parts.items()}
+        jobs = stack.enter_context(jobs_in_slurm(site, folder, begins, speed)) if slurm else None
+        if jobs is not None:
+            parts["agent"] = [*(sys.executable, "-m", "facility", "agent", "slurm", site_file, "--broker", url), "--clock", f"{speed:g}@{epoch}"]
+        environment = {} if jobs is None else jobs.environment
+        children = {name: stack.enter_context(_child(name, command, folder, environment)) for name, command in parts.items()}
         clock = ScaledClock(float(epoch.partition(":")[0]), begins, speed)
         page = Page(site, clock, Reference(site, begins))
         bus = MqttBus(url, "facility-demo")
         stack.callback(bus.close)
         page.subscribe(bus)
-        for line in hints(site, site_file, port, speed, folder, address):
+        for line in (*hints(site, site_file, port, speed, folder, address), *(() if jobs is None else jobs.hints())):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-        return _show(console, page, bus, children, folder, stop, lasts_s)
+        return _show(console, page, bus, children, folder, stop, lasts_s, None if jobs is None else lambda: jobs.look(clock.now()))
 
 
 def hints(site: Site, site_file: str, port: int, speed: float, folder: Path, address: str = "") -> Iterator[str]:
@@ -139,8 +151,9 @@ def _show(
     folder: Path,
     stop: threading.Event,
     lasts_s: float | None,
+    besides: Callable[[], None] | None = None,
 ) -> int:
-    """Keep the page up to date until it is time to stop."""
+    """Keep the page up to date, and do what is to be done `besides`, until it is time to stop."""
     began = drawn = time.monotonic()
     with (
         Live(page.render(), console=console, auto_refresh=False, transient=False) if console.is_terminal else ExitStack() as live
@@ -151,6 +164,8 @@ def _show(
                 page.take(message)
                 message = bus.receive(0.0)
             page.keep_up()
+            if besides is not None:
+                besides()
             for name, child in children.items():
                 if child.poll() is not None:
                     log = (folder / f"{name}.log").read_text(errors="replace").strip().splitlines()
@@ -205,10 +220,11 @@ def _wait_for(port: int, log: Path) -> None:
 
 
 @contextmanager
-def _child(name: str, command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _child(name: str, command: list[str], folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """A process that ends with this one; what it says goes to a log file. Ctrl-C is ours to hand on."""
     with (folder / f"{name}.log").open("wb") as log:
-        child = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+        env = os.environ | dict(environment or {})
+        child = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, env=env)
     try:
         yield child
     finally:

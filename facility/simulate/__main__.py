@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of every noise")
     parser.add_argument("--building", choices=DIALECTS, help="how the meters speak; default: in our own tree")
     parser.add_argument("--rehearse", action="store_true", help="let things go wrong as the topic rehearsal/trouble tells")
+    parser.add_argument("--follow", action="store_true", help="jobs are a real scheduler's, as its agent tells of them on the bus")
     wanted = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     if not 0 < wanted.speed <= 86_400:
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         site = load_site(wanted.site)
         real_s, sim = parse_epoch(wanted.epoch) if wanted.epoch else (datetime.now(UTC).timestamp(), datetime.now(UTC))
         clock = ScaledClock(real_s, sim, wanted.speed)
-        plant = Plant(site, clock.now(), wanted.seed)
+        plant = Plant(site, clock.now(), wanted.seed, follows=wanted.follow)
         bus = MqttBus(reach(site.bus, wanted.broker), client_id=f"{site.id}-plant-{os.getpid()}")
     except InputError as error:
         print(error, file=sys.stderr)

@@ -20,6 +20,8 @@ from facility.bus.messages import (
     ContractState,
     CoolingDesired,
     JobDesired,
+    JobReported,
+    JobSpec,
     Payload,
     Rejected,
     decode,
@@ -30,6 +32,7 @@ from facility.bus.topics import Topics
 from facility.clock import Clock
 from facility.errors import InputError
 from facility.simulate.dialects import Dialect, OwnTree
+from facility.simulate.followed import FollowedJobs
 from facility.simulate.plant import Plant
 from facility.simulate.reports import reports, specify, without_measurements, without_readings
 from facility.simulate.trouble import TOPIC, trouble
@@ -42,7 +45,11 @@ LEAST_REAL_PERIOD_S = 0.25
 """No sensor is sampled more often than this in real time, s."""
 TICK_S = 0.05
 ORDERS_PER_TICK = 1000
+RETAINED_UNTIL_EMPTY = ("/state", "/spec", "/reported")
+"""Topics whose empty messages say something."""
 ORDERS = ("cap_desired", "job_desired", "cooling_desired", "battery_desired", "contract_state")
+FOLLOWED = ("job_spec", "job_reported")
+"""What is heard in place of orders for jobs where they are another scheduler's."""
 
 Desired = TypeVar("Desired", CapDesired, JobDesired, CoolingDesired, BatteryDesired)
 
@@ -64,7 +71,8 @@ class Device:
         self._reported: dict[str, Report] = {}
         self._known_jobs: set[str] = set()
         self._connections = 0
-        for name in ORDERS:
+        self._follows = isinstance(plant.scheduler, FollowedJobs)
+        for name in (*ORDERS, *FOLLOWED) if self._follows else ORDERS:
             for pattern in self._topics.patterns(name):
                 bus.subscribe(pattern, 1)
         self._trouble_topic = f"{plant.site.bus.root}/{plant.site.id}/{TOPIC}" if rehearse else None
@@ -96,7 +104,7 @@ class Device:
                 return
             if message.topic == self._trouble_topic:
                 self._suffer(message)
-            elif message.payload or message.topic.endswith("/state"):
+            elif message.payload or message.topic.endswith(RETAINED_UNTIL_EMPTY):
                 self._take_order(message)
             wait_s = 0.0
 
@@ -105,6 +113,10 @@ class Device:
         match parsed:
             case "cap_desired", {"pool": pool} if pool in plant.pools:
                 self._obey(message, CapDesired, lambda order: plant.pools[pool].obey(order, plant.now))
+            case ("job_spec" | "job_reported") as what, {"job": job}:
+                self._follow(job, what, message)
+            case "job_desired", {"job": job} if self._follows:
+                pass
             case "job_desired", {"job": job}:
                 self._obey(message, JobDesired, lambda order: plant.scheduler.obey(job, order, plant.now))
             case "cooling_desired", {"plant": name} if name in plant.cooling:
@@ -125,6 +137,18 @@ class Device:
     def _hear(self, contract: str, message: Message) -> None:
         try:
             self.plant.tenants.hear(contract, decode(message.payload, ContractState) if message.payload else None)
+        except Rejected as rejected:
+            log.info("%s: not understood, %s", message.topic, rejected.reason)
+
+    def _follow(self, job: str, what: str, message: Message) -> None:
+        scheduler = self.plant.scheduler
+        if not isinstance(scheduler, FollowedJobs):
+            return
+        try:
+            if what == "job_spec":
+                scheduler.hear_spec(job, decode(message.payload, JobSpec) if message.payload else None)
+            else:
+                scheduler.hear_report(job, decode(message.payload, JobReported) if message.payload else None)
         except Rejected as rejected:
             log.info("%s: not understood, %s", message.topic, rejected.reason)
 

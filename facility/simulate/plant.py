@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from facility.sensors import Sensor, sensors
 from facility.simulate.battery import BatteryPlant
 from facility.simulate.cooling import HallAir, PlantRoom
+from facility.simulate.followed import FollowedJobs
 from facility.simulate.gpu import PoolPlant
 from facility.simulate.scheduler import Scheduler
 from facility.simulate.sky import DesignDay, Sky
@@ -36,7 +37,8 @@ THERMOMETER_NOISE_K = 0.1
 class Plant:
     """A site from `start` (UTC) on. `seed=None` switches every noise off.
 
-    It is under `sky`, by default the site's design day, and its jobs are those of `jobs`, by default the site's sample jobs every day.
+    It is under `sky`, by default the site's design day, and its jobs are those of `jobs`, by default the site's sample jobs every day; with
+    `follows` they are another scheduler's.
     `longest_s` is the longest sub-step. What goes wrong is its `trouble`.
     Truth: `now`, `outdoor_c`, `import_kw`, `import_kwh`, `feeder_kw` by feeder, and the parts themselves in `pools`,
     `halls` (those with a thermal zone), `cooling`, `batteries`, `tenants` and `scheduler`, by id.
@@ -51,6 +53,7 @@ class Plant:
         sky: Sky | None = None,
         jobs: Sequence[Job] | None = None,
         longest_s: float = 1.0,
+        follows: bool = False,
     ) -> None:
         self.site, self.now, self._longest_s = site, start.astimezone(UTC), longest_s
         self.sensors = sensors(site)
@@ -68,7 +71,7 @@ class Plant:
             if contract.gpus and contract.pool is not None and contract.curve is not None:
                 self.pools[contract.pool].give(name, contract.gpus, contract.curve)
         self.tenants = Tenants(self.pools)
-        self.scheduler = Scheduler(site, self.pools, self.now, jobs)
+        self.scheduler = FollowedJobs(site, self.pools, self.now) if follows else Scheduler(site, self.pools, self.now, jobs)
         for pool in self.pools.values():
             pool.step(math.inf)
         self.halls = {
