@@ -66,6 +66,8 @@ class Obeying:
         self._holds: dict[str, tuple[str, ...]] = {}
         self._share: Share | None = None
         self._raise_s: float | None = None
+        self.raised: set[str] = set()
+        """GPUs whose limit somebody else raised; emptied by whoever has told it."""
         self.welcome(gpus)
 
     def welcome(self, gpus: Sequence[Gpu]) -> None:
@@ -104,6 +106,7 @@ class Obeying:
             card.gone, card.set_w = False, reading.limit_w
             return f"{gpu.name} is back"
         if raised:
+            self.raised.add(gpu.name)
             card.set_w = reading.limit_w
             return f"something else raised the limit of {gpu.name} from {was_w} W to {reading.limit_w} W"
         card.set_w = reading.limit_w if card.set_w is None else card.set_w

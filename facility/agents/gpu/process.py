@@ -112,6 +112,9 @@ class Agent:
         self._hear()
         if self._clock.elapsed_s() >= self._read_due_s:
             self._look()
+        if self.obeying.raised:
+            self._report(force=True)  # before it is lowered again: the daemon is to know that somebody else is at work
+            self.obeying.raised.clear()
         self._carry_out(self.obeying.writes(self._moment()))
         if not self._writing and not self.obeying.unknown:
             self._confirmed = self.obeying.standing.order

@@ -15,7 +15,8 @@ from facility.agents.gpu.obeying import Card, Obeying
 from facility.bus.messages import CapDesired, CapGroup, CapReported
 from facility.clock import milliseconds
 
-MOST_NAMED: Final = 1000
+MOST_SIGNS: Final = 50_000
+"""Of all names in a report, which stands in 64 KiB; a name stands there twice, where its GPU's work is known."""
 
 
 def report(obeying: Obeying, now: datetime, order: CapDesired | None) -> CapReported:
@@ -23,7 +24,7 @@ def report(obeying: Obeying, now: datetime, order: CapDesired | None) -> CapRepo
     cards = list(obeying.cards.values())
     here, gone = [card for card in cards if not card.gone], [card for card in cards if card.gone]
     draws = [None if card.reading is None else card.reading.draw_w for card in here]
-    named = len(cards) <= MOST_NAMED
+    named = 2 * sum(len(card.gpu.name) + len('"",') for card in cards) <= MOST_SIGNS
     return CapReported(
         timestamp=milliseconds(now),
         epoch=None if order is None else order.epoch,

@@ -11,8 +11,9 @@ import pytest
 from facility.agents.gpu.device import UNLIMITED_W, Gpu, Reading
 from facility.agents.gpu.obeying import FIRST_RETRY_S, LAST_RETRY_S, RAISE_AFTER_S, Obeying, Write
 from facility.agents.gpu.standing import Moment
-from facility.agents.gpu.telling import MOST_NAMED, report
-from facility.bus.messages import CapDesired, CapGroup
+from facility.agents.gpu.telling import report
+from facility.bus.interface import MAX_PAYLOAD_BYTES
+from facility.bus.messages import CapDesired, CapGroup, encode
 
 START = datetime(2026, 7, 15, 10, tzinfo=UTC)
 LATEST_S = RAISE_AFTER_S[1]
@@ -273,10 +274,16 @@ def test_a_report_confirms_the_order_names_gpus_by_work_and_adds_up_what_they_dr
     assert report(node.obeying, START, None).seq is None
 
 
-def test_more_gpus_than_a_message_holds_are_counted() -> None:
-    node = Node(MOST_NAMED + 1)
+@pytest.mark.parametrize(("count", "named"), [(2800, True), (3000, False)])
+def test_more_gpus_than_a_message_holds_are_counted(count: int, named: bool) -> None:
+    node = Node(count)
+    node.obeying.order(order(1, 200, groups=(CapGroup(workload="j", gpus=count, cap_w=300),)), at(0))
+    node.carry_out(0)
     told = report(node.obeying, START, node.obeying.standing.order)
-    assert (told.gpus, told.gone, told.groups) == (MOST_NAMED + 1, 0, ())
+    assert (told.gpus == count) is not named
+    assert bool(told.groups) is named
+    assert told.gone == (() if named else 0)
+    assert len(encode(told)) < MAX_PAYLOAD_BYTES
 
 
 @pytest.mark.parametrize("seed", range(4))
