@@ -63,11 +63,41 @@ class Planned:
         return self.decided.edges
 
 
+@dataclass(frozen=True)
+class Brief:
+    """What a request comes to: the site, the steps between `edges`, and all that its files tell of them.
+
+    `asked` is what the grid, its events and a committed position ask for in each step.
+    """
+
+    site: Site
+    edges: Edges
+    snapshot: Snapshot
+    forecast: Forecast
+    asked: Bounds
+    events: tuple[Event, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    assumed: tuple[str, ...] = ()
+
+
 def plan(request: Request, solver_of: SolverOf = Solver) -> Planned | Undecided:
     """Read the files of `request`, plan, and return it; InputError names every fault of the input.
 
     `solver_of` says in which process programs are solved.
     """
+    told = brief(request)
+    began = time.perf_counter()
+    outcome = decide(
+        told.site, told.snapshot, told.forecast, told.asked, told.edges, request.budget_s, _exact(request), solver_of=solver_of
+    )
+    if isinstance(outcome, Undecided):
+        return outcome
+    margin = margin_price(outcome.plan, request.budget_s - (time.perf_counter() - began), solver_of)
+    return Planned(told.site, outcome, told.forecast, told.snapshot.jobs, told.left_out, told.assumed, told.events, margin_price=margin)
+
+
+def brief(request: Request) -> Brief:
+    """Read the files of `request`. InputError names every fault of them."""
     site = load_site(request.site, request.settings)
     _check_options(request, site)
     start, end, step = _span(site, request)
@@ -109,12 +139,7 @@ def plan(request: Request, solver_of: SolverOf = Solver) -> Planned | Undecided:
     free, said = _committed(site, request, bounds(site, (), start, edges), edges)
     assumed += said
     asked = called(site, snapshot, forecast, free, events, edges)
-    began = time.perf_counter()
-    outcome = decide(site, snapshot, forecast, asked, edges, request.budget_s, _exact(request), solver_of=solver_of)
-    if isinstance(outcome, Undecided):
-        return outcome
-    margin = margin_price(outcome.plan, request.budget_s - (time.perf_counter() - began), solver_of)
-    return Planned(site, outcome, forecast, jobs, left_out, tuple(assumed), events, margin_price=margin)
+    return Brief(site, edges, snapshot, forecast, asked, events, left_out, tuple(assumed))
 
 
 def _forecast(site: Site, request: Request, edges: Edges) -> Forecast:

@@ -25,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 COMMANDS = (
-    *(planning.plan, planning.backtest, planning.sweep, planning.compare),
+    *(planning.plan, planning.quote, planning.backtest, planning.sweep, planning.compare),
     *(site_files.check, site_files.fit),
     *(running.run, running.demo),
     page.console,

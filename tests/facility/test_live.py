@@ -100,6 +100,22 @@ def test_garbage_is_answered_and_stops_nothing(house: House) -> None:
     house.clear(POOL, "still-there")
 
 
+def test_a_rental_is_quoted_and_its_gpus_are_kept(house: House) -> None:
+    start = house.now() + timedelta(hours=3)
+    command = (
+        *(sys.executable, "-m", "facility", "quote", SITE, "--gpus", "32", "--hours", "2", "--start", start.isoformat(), "--tier", "T2"),
+        *("--accept", "quoted-1", "--tenant", "nordlab", "--broker", house.url, "--by", "ann"),
+    )
+    told = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert "accept: accepted" in told.stderr, told.stderr
+    assert told.returncode == 0
+    house.until(lambda: house.ear.told(f"{ROOT}/contract/quoted-1/state"), 2, "the rental")
+    kept = house.ear.told(f"{ROOT}/contract/quoted-1/state")
+    assert (kept["gpus"], kept["tenant"], kept["tier"], kept["by"]) == (32, "nordlab", "T2", "ann")
+    house.publish(f"{ROOT}/contract/quoted-1/clear", json.dumps({"id": kept["id"], "by": "ann"}))
+    house.until(lambda: house.ear.newest[f"{ROOT}/contract/quoted-1/state"] == b"", 2, "the end of the rental")
+
+
 def test_an_import_limit_is_metered_within_ten_seconds(house: House) -> None:
     house.until(lambda: house.mode() == "NORMAL", 5, "a plan")
     house.until(lambda: house.metered(house.began)[-1] > 640, 12, "more than that")

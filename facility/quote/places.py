@@ -1,0 +1,96 @@
+"""Places: where and when a rental could run. Pure.
+
+    free      every pool of the model with the kind of work, at every step within which it may begin, that has the GPUs for all of it
+    dear      price(t) * what its GPUs draw at full speed there, cooling and losses included, summed over its steps
+    promising of the free ones in the order of their start those that are cheaper than all before them
+
+What is promising within a span is promising within a longer one too, so that who may wait longer is never quoted more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from facility.inputs.jobterms import offered
+from facility.rental.fit import free_gpus
+from facility.rental.rental import Rental
+from facility.site import Contract, Site
+from facility.steps import Edges
+from models.horizon import Floats
+
+CONTRACT = "quoted"
+"""What the rental is called while it is thought of."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for: GPUs for `lasts`, begun from `earliest` on and at the latest `within` later, UTC; None: any model or pool."""
+
+    gpus: int
+    lasts: timedelta
+    earliest: datetime
+    within: timedelta
+    curve: str
+    model: str | None = None
+    pool: str | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """A pool, and when the rental would begin there."""
+
+    pool: str
+    start: datetime
+
+
+def rental(wish: Wish, place: Place, terms: Contract) -> Rental:
+    """The rental of a wish at a place; `terms` may name any pool."""
+    there = terms.model_copy(update={"pool": place.pool, "gpus": wish.gpus, "curve": wish.curve})
+    return Rental(CONTRACT, CONTRACT, there, place.start, place.start + wish.lasts, "quote")
+
+
+def pools_for(site: Site, wish: Wish) -> list[str]:
+    """The pools in which it could run at all, by their GPUs' model and kinds of work."""
+    return [
+        name
+        for name, pool in site.pools.items()
+        if wish.curve in offered(site, name) and wish.model in (None, pool.gpu_model) and wish.pool in (None, name)
+    ]
+
+
+def free(site: Site, others: Sequence[Rental], wish: Wish, terms: Contract, edges: Edges) -> Iterator[Place]:
+    """Every place with the GPUs, by start; `others` are rentals that stand."""
+    for start in starts(wish, edges):
+        for pool in pools_for(site, wish):
+            place = Place(pool, start)
+            if free_gpus(site, others, rental(wish, place, terms), pool, start) >= wish.gpus:
+                yield place
+
+
+def starts(wish: Wish, edges: Edges) -> list[datetime]:
+    """The steps in which it may begin."""
+    return [edge for edge in edges[:-1] if wish.earliest <= edge <= wish.earliest + wish.within]
+
+
+def promising(places: Iterable[Place], wish: Wish, edges: Edges, dear: dict[str, Floats]) -> list[Place]:
+    """The places to plan with, by start. `dear` is what an hour of the rental costs by pool and step, shape (T,)."""
+    found: list[Place] = []
+    least = float("inf")
+    for place in places:
+        cost = _cost(place, wish, edges, dear[place.pool])
+        if cost < least - 1e-9 * abs(least if found else 1.0):
+            least = cost
+            found.append(place)
+    return found
+
+
+def _cost(place: Place, wish: Wish, edges: Edges, dear: Floats) -> float:
+    end, cost = place.start + wish.lasts, 0.0
+    for t, (begin, over) in enumerate(pairwise(edges)):
+        hours = (min(over, end) - max(begin, place.start)).total_seconds() / 3600
+        if hours > 0:
+            cost += hours * float(dear[t])
+    return cost

@@ -1,0 +1,238 @@
+"""Quoting: a rental is priced by planning with it and without it; the difference is what it costs.
+
+    cost = objective(with) - objective(without)       energy, fees, peak, carbon, wear, work that waits, credits for flexibility
+
+The program decides what gives way: caps, jobs that wait, the battery. A place at which more limits would be broken with the rental than without
+is none. Both plans are of the same steps, so that work which they leave for later is worth the same in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+
+from facility.decide import Optimised, Undecided, decide
+from facility.ladder import Tier
+from facility.limits import sentence
+from facility.planner import Brief
+from facility.quote.places import CONTRACT, Place, Wish, free, pools_for, promising, rental, starts
+from facility.rental.fit import free_gpus
+from facility.rental.rental import Rental, leased, rented_gpus
+from facility.site import Contract
+from facility.tariff import fees_per_mwh
+from models.breach import TINY
+from models.horizon import Floats
+from models.plan import Plan
+from models.solving.attempt import SolverOf
+
+SMALL_GPU_H = 0.05
+"""Who gets less done by no more than this does not give way: that much is rounding."""
+COMPARED: tuple[Tier, ...] = ("T0", "T2", "T3")
+"""Tiers that every quote tells beside the one that was asked for."""
+
+
+@dataclass(frozen=True)
+class Displaced:
+    """A job or contract that gives way: work that is done less of in the plan, of it what is undone when a job is due, GPU h at full speed."""
+
+    kind: Literal["job", "contract"]
+    id: str
+    less_gpu_h: float
+    undone_gpu_h: float = 0.0
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A rental at a place. Money by kind in `costs`, their sum in `cost`; `speed` is the mean speed it gets, 1 at full power."""
+
+    tier: Tier
+    pool: str
+    start: datetime
+    end: datetime
+    cost: float
+    costs: Mapping[str, float]
+    energy_kwh: float
+    peak_kw: float
+    carbon_kg: float
+    speed: float
+    displaced: tuple[Displaced, ...]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why there is no offer, which limit binds, and what would make it fit."""
+
+    why: str
+    limits: tuple[str, ...]
+    remedies: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Quote:
+    """The earliest and the cheapest offer under the tier that was asked for, and the cheapest under others."""
+
+    wish: Wish
+    earliest: Offer
+    cheapest: Offer
+    tiers: tuple[Offer, ...]
+    plans: int
+
+
+class Quoting:
+    """Quotes from what `brief` tells, each plan within `budget_s` seconds; `say` hears what is done."""
+
+    def __init__(self, brief: Brief, budget_s: float, solver_of: SolverOf, say: Callable[[str], None] = lambda _said: None) -> None:
+        self._brief, self._budget_s, self._solver_of, self._say = brief, budget_s, solver_of, say
+        self._made: dict[tuple[Place, Tier], Offer | str] = {}
+        self._plans = 0
+
+    def quote(self, wish: Wish, tier: Tier) -> Quote | Refusal:
+        """The offers for a wish, or why there is none."""
+        told = self._brief
+        places = list(free(told.site, (), wish, _terms(tier), told.edges))
+        if not places:
+            return self._no_room(wish, tier)
+        without = self._plan(None)
+        if isinstance(without, Undecided):
+            return Refusal(f"there is no plan even without it: {without.reason}", (), ())
+        dear = {pool: _dear(told, pool, wish) for pool in pools_for(told.site, wish)}
+        tried = promising(places, wish, told.edges, dear)
+        offers = [offer for place in tried if isinstance(offer := self._offer(without.plan, wish, place, tier), Offer)]
+        if not offers:
+            return self._refused(tried, tier)
+        cheapest = min(offers, key=lambda offer: (offer.cost, offer.start))
+        earliest = offers[0]
+        return Quote(wish, earliest, cheapest, tuple(self._tiers(without.plan, wish, (cheapest, earliest))), self._plans)
+
+    def _tiers(self, without: Plan, wish: Wish, asked: Sequence[Offer]) -> Iterator[Offer]:
+        """The cheapest offer of each tier at the places that were found."""
+        places = dict.fromkeys(Place(offer.pool, offer.start) for offer in asked)
+        for tier in dict.fromkeys((*COMPARED, asked[0].tier)):
+            there = (self._offer(without, wish, place, tier) for place in places)
+            if offers := [offer for offer in there if isinstance(offer, Offer)]:
+                yield min(offers, key=lambda offer: offer.cost)
+
+    def _offer(self, without: Plan, wish: Wish, place: Place, tier: Tier) -> Offer | str:
+        """What a rental costs at a place, or why it cannot be there."""
+        key = place, tier
+        if key not in self._made:
+            made = self._plan(rental(wish, place, _terms(tier)))
+            if isinstance(made, Undecided):
+                self._made[key] = made.reason
+            elif worse := _worse(made.plan, without):
+                self._made[key] = f"{worse}; {_binding(made.plan, self._brief.site.currency)}"
+            else:
+                self._made[key] = _offer(without, made.plan, wish, place, tier)
+        return self._made[key]
+
+    def _plan(self, rented: Rental | None) -> Optimised | Undecided:
+        told, forecast = self._brief, self._brief.forecast
+        site = told.site
+        if rented is not None:
+            site = leased(site, (rented,), (rented,))
+            kept = {rented.contract: _kept(rented, told)}
+            forecast = replace(forecast, rented_gpus={**forecast.rented_gpus, **kept})
+        self._plans += 1
+        self._say(f"plan {self._plans}: {'without it' if rented is None else f'{rented.terms.pool} from {rented.start:%Y-%m-%d %H:%M} UTC'}")
+        return decide(site, told.snapshot, forecast, told.asked, told.edges, self._budget_s, reasons=False, solver_of=self._solver_of)
+
+    def _no_room(self, wish: Wish, tier: Tier) -> Refusal:
+        """Of too few GPUs: how many there are, where and when."""
+        told, terms = self._brief, _terms(tier)
+        pools = pools_for(told.site, wish)
+        if not pools:
+            return Refusal("no pool has such GPUs with that kind of work", (), ("name another --model, --pool or --curve",))
+        most = {
+            pool: max(
+                (free_gpus(told.site, (), rental(wish, Place(pool, start), terms), pool, start) for start in starts(wish, told.edges)), default=0
+            )
+            for pool in pools
+        }
+        limits = tuple(f"{pool}: {gpus} of {told.site.pools[pool].gpus} GPUs are free as long as that" for pool, gpus in most.items())
+        best = max(most, key=lambda pool: most[pool])
+        remedies = [f"{most[best]} GPUs fit into {best}"] if most[best] else []
+        if sum(most.values()) >= wish.gpus:
+            remedies.append("several pools together have as many: ask for each of them")
+        return Refusal(f"{wish.gpus} GPUs are free in no pool for {wish.lasts.total_seconds() / 3600:g} h within that time", limits, tuple(remedies))
+
+    def _refused(self, tried: Sequence[Place], tier: Tier) -> Refusal:
+        """Of limits that the plans with it would break."""
+        said = tuple(f"{place.pool} from {place.start:%Y-%m-%d %H:%M} UTC: {self._made[place, tier]}" for place in tried)
+        more = ("ask for fewer GPUs or a longer --within", *(() if tier == "T3" else ("a more flexible --tier gives way where power is short",)))
+        return Refusal("the GPUs are free, and the site cannot carry them", said, more)
+
+
+def _terms(tier: Tier) -> Contract:
+    return Contract(tenant=CONTRACT, kind="reserved", tier=tier)
+
+
+def _kept(rented: Rental, told: Brief) -> tuple[int, ...]:
+    """The GPUs that are kept for a rental in each step."""
+    return rented_gpus((rented,), told.edges).get(rented.contract, (rented.terms.gpus,) * (len(told.edges) - 1))
+
+
+def _dear(told: Brief, pool: str, wish: Wish) -> Floats:
+    """What an hour of the rental costs in a pool at full speed, by step, money: energy with fees and carbon, and cooling."""
+    site = told.site
+    it = site.pools[pool]
+    model = site.gpu_models[it.gpu_model]
+    draw_w = max(point.draw_w for point in model.curves[wish.curve].points) + it.host_run_w - model.idle_w - it.host_idle_w
+    price = told.forecast.price_per_mwh + fees_per_mwh(site, told.edges, told.forecast.price_per_mwh)
+    price = price + told.forecast.carbon_g_per_kwh * site.carbon.price_per_tonne / 1000
+    return np.asarray(wish.gpus * draw_w / 1e6 * price, float)
+
+
+def _offer(without: Plan, made: Plan, wish: Wish, place: Place, tier: Tier) -> Offer:
+    before, after, h = without.account, made.account, made.problem.horizon.h
+    index = next(i for i, firm in enumerate(made.problem.firms) if firm.id == CONTRACT)
+    costs = {kind: money - before.cost.get(kind, 0.0) for kind, money in after.cost.items()}
+    more_kw = after.import_kw - before.import_kw
+    return Offer(
+        tier,
+        place.pool,
+        place.start,
+        place.start + wish.lasts,
+        after.objective - before.objective,
+        {kind: money for kind, money in costs.items() if abs(money) > 0.005},
+        float(more_kw @ h),
+        float(after.import_kw.max() - before.import_kw.max()),
+        float((more_kw * h) @ np.asarray(made.problem.grid.carbon_g_per_kwh)) / 1000,
+        float(after.work_gpu_h[index].sum()) / (wish.gpus * wish.lasts.total_seconds() / 3600),
+        tuple(_displaced(without, made)),
+    )
+
+
+def _displaced(without: Plan, made: Plan) -> Iterator[Displaced]:
+    """Who gets less done within the plan, those that lose most first."""
+    before, after = _done(without), _done(made)
+    found = (Displaced(*key, before[key][0] - work, max(undone - before[key][1], 0.0)) for key, (work, undone) in after.items() if key in before)
+    yield from sorted((each for each in found if each.less_gpu_h > SMALL_GPU_H), key=lambda each: -each.less_gpu_h)
+
+
+def _done(plan: Plan) -> dict[tuple[Literal["job", "contract"], str], tuple[float, float]]:
+    """What each job and contract gets done, and what of it is undone when it is due, GPU h at full speed."""
+    work, firms = plan.account.work_gpu_h.sum(axis=1), plan.problem.firms
+    undone = plan.account.breach["unfinished_gpu_h"]
+    rented = {("contract", firm.id): (float(work[i]), 0.0) for i, firm in enumerate(firms)}
+    jobs = {("job", job.id): (float(work[len(firms) + i]), float(undone[i])) for i, job in enumerate(plan.problem.jobs)}
+    return {**rented, **jobs}  # type: ignore[dict-item]
+
+
+def _worse(made: Plan, without: Plan) -> str:
+    """The limits that are broken further with the rental than without it; empty where none is."""
+    found = []
+    for family, amount in made.account.breach.items():
+        before = float(np.sum(without.account.breach.get(family, 0.0)))
+        more = float(amount.sum()) - before
+        if more > max(TINY, 1e-6 * before):
+            found.append(f"{family} by {more:.2f}")
+    return ", ".join(found)
+
+
+def _binding(plan: Plan, currency: str) -> str:
+    prices = sorted(plan.marginal, key=lambda price: -price.total)
+    return f"what binds: {sentence(prices[0], currency)}" if prices else "no limit has a price"
