@@ -132,7 +132,8 @@ def test_accepting_it_and_planning_again_costs_what_was_quoted(told: Told, tmp_p
     terms = {"tenant": "t", "kind": "reserved", "pool": found.cheapest.pool, "gpus": 4, "curve": "train", "tier": "T0"}
     costs = []
     for settings in ((), (f"contracts.new={json.dumps(terms)}",)):
-        made = plan(Request(str(tmp_path / "site.yaml"), start=START.isoformat(), horizon="24h", step="1h", settings=("grid.import_limit_kw=7", *settings)))
+        said = ("grid.import_limit_kw=7", *settings)
+        made = plan(Request(str(tmp_path / "site.yaml"), start=START.isoformat(), horizon="24h", step="1h", settings=said))
         assert isinstance(made, Planned)
         costs.append(made.decided.plan.account.objective)
     assert costs[1] - costs[0] == pytest.approx(found.cheapest.cost, rel=0.01)
