@@ -19,6 +19,7 @@ from facility.config.strict_yaml import Document, KeyPath, YamlError, parse
 from facility.errors import Fault, InputError
 from facility.site import Bus, Part, Site
 from facility.site.access import FILES, ROLES
+from facility.site.schedulers import DOMAIN, KEY, VALUE
 
 _SET = 0
 """The line of what an override put there."""
@@ -40,6 +41,9 @@ _PATTERNS = {
     r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$": "a date such as 2026-07-15; put it in quotes",
     r"^https?://[^\s/]+": "an address such as http://node-1:9400/metrics",
     r"^(https?://[^\s/]+|unix:/\S+)$": "an address such as http://127.0.0.1:6820 or unix:/run/slurmrestd.sock",
+    DOMAIN: "a name such as facility.example",
+    KEY: "a label such as facility.example/pool",
+    VALUE: "letters, digits, -, _ and . that begin and end with a letter or digit",
     r"^[a-z][a-z0-9_-]*$": "one word of lower-case letters, digits, _ and hyphens",
     r"^[A-Z]{3}$": "three capital letters, such as EUR",
     ROLES: "operator, dashboard, scheduler, grid, desk, building, agent/POOL, gateway/HALL or tenant/TENANT",

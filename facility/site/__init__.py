@@ -19,7 +19,7 @@ from facility.site.mapping import Format, MappingRule, Quality, Timestamp
 from facility.site.part import Id, Part
 from facility.site.reserve import Reserve, ReserveWindow
 from facility.site.retention import Retention
-from facility.site.schedulers import Account, Schedulers, Slurm
+from facility.site.schedulers import Account, Kubernetes, Schedulers, Slurm
 from facility.site.scrape import Scrape
 from facility.site.sensors import SensorKey, SensorRules
 from facility.site.service import Bus, Control, GuardBands
@@ -51,6 +51,7 @@ __all__ = [
     "GuardBands",
     "Hall",
     "Jobs",
+    "Kubernetes",
     "LimitWindow",
     "Maintenance",
     "MappingRule",

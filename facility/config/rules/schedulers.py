@@ -11,17 +11,24 @@ from facility.config.strict_yaml import KeyPath
 def schedulers(site: Known) -> Iterator[Breach]:
     """Each scheduler, whatever its kind."""
     for each in expand(site, ("schedulers", "*", "*")):
-        yield from _partitions(site, each)
-        for account in site.ids(*each, "accounts"):
-            yield from _account(site, (*each, "accounts", account))
+        for key in ("partitions", "pools"):
+            yield from _pools(site, each, key)
+        for key in ("accounts", "namespaces"):
+            for account in site.ids(*each, key):
+                yield from _account(site, (*each, key, account))
+        yield from _pool(site, (*each, "default_pool"))
     yield from _names(site)
 
 
-def _partitions(site: Known, scheduler: KeyPath) -> Iterator[Breach]:
-    for partition in site.ids(*scheduler, "partitions"):
-        pool = site.get(*scheduler, "partitions", partition)
-        if pool is not None and pool not in site.ids("pools"):
-            yield (*scheduler, "partitions", partition), f"no `{pool}` in pools", nearest(pool, site.ids("pools"))
+def _pools(site: Known, scheduler: KeyPath, key: str) -> Iterator[Breach]:
+    for name in site.ids(*scheduler, key):
+        yield from _pool(site, (*scheduler, key, name))
+
+
+def _pool(site: Known, path: KeyPath) -> Iterator[Breach]:
+    pool = site.get(*path)
+    if pool is not None and pool not in site.ids("pools"):
+        yield path, f"no `{pool}` in pools", nearest(pool, site.ids("pools"))
 
 
 def _account(site: Known, account: KeyPath) -> Iterator[Breach]:
