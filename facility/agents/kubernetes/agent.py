@@ -56,7 +56,7 @@ class Agent:
         self._named: set[str] = set()
         self._over: dict[str, datetime | None] = {}
         self._said: dict[str, tuple[str, ...]] = {}
-        self._passed_s = float("-inf")
+        self._passed_s, self._news = float("-inf"), False
         for pattern in self._topics.patterns("job_desired"):
             bus.subscribe(pattern, 1)
 
@@ -66,10 +66,11 @@ class Agent:
         came, gone = self._following.take()
         for kind, found in gone:
             self._strays.add(kind, found)
+        self._news = self._news or heard or came
         since_s = self._clock.elapsed_s() - self._passed_s
-        if not self._following.ready or since_s < SOONEST_S or (since_s < PASS_S and not heard and not came):
+        if not self._following.ready or since_s < (SOONEST_S if self._news else PASS_S):
             return
-        self._passed_s = self._clock.elapsed_s()
+        self._passed_s, self._news = self._clock.elapsed_s(), False
         if self._hands.free:
             try:
                 self._strays.begin(self._namespaces, queues=self._here.queues)

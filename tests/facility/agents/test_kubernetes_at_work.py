@@ -104,14 +104,23 @@ def stack() -> Iterator[ExitStack]:
 
 
 @pytest.fixture
-def here(tmp_path: Path, stack: ExitStack) -> Here:
+def alone(tmp_path: Path, stack: ExitStack) -> Here:
+    """An agent that a test starts itself."""
     return Here(tmp_path, stack)
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
+    """One agent for all tests of jobs that have nothing to do with each other."""
+    with ExitStack() as stack:
+        here = Here(tmp_path_factory.mktemp("agent"), stack)
+        here.start()
+        yield here
 
 
 def test_of_twenty_jobs_an_order_holds_eight_which_wait_start_when_released_and_finish(here: Here) -> None:
     waits = {"spec": {"suspend": True}, "annotations": {"facility.example/wait": "yes"}}
     ids = {f"train-{n}": here.submit(f"train-{n}", sleeps_s=0.5, **waits) for n in range(20)}
-    here.start()
     assert until(lambda: all(here.ear.told(f"{ROOT}/job/{each}/spec") for each in ids.values()))
     assert all(here.state(each) == "waiting" for each in ids.values())
     for n, each in enumerate(ids.values()):
@@ -123,12 +132,11 @@ def test_of_twenty_jobs_an_order_holds_eight_which_wait_start_when_released_and_
         here.order(ids[f"train-{n}"], "run")
     assert until(lambda: all(here.done(name) for name in ids))
     assert until(lambda: all(here.state(each) == "done" for each in ids.values()))
-    assert set(here.controllers.started.values()) == {1}
+    assert {here.controllers.started[name] for name in ids} == {1}
 
 
 def test_a_hold_ends_at_its_instant_where_no_further_order_comes(here: Here) -> None:
     waits = here.submit("train", spec={"suspend": True}, annotations={"facility.example/wait": "yes"})
-    here.start()
     assert until(lambda: here.state(waits) == "waiting")
     here.order(waits, "hold", 2.0)
     began = time.monotonic()
@@ -140,28 +148,27 @@ def test_a_hold_ends_at_its_instant_where_no_further_order_comes(here: Here) -> 
 
 
 def test_pods_that_work_are_ended_only_where_their_job_says_so(here: Here) -> None:
-    rigid, soft = here.submit("rigid"), here.submit("soft", annotations={"facility.example/pause": "requeue"})
-    here.start()
+    rigid, soft = here.submit("rigid"), here.submit("paused", annotations={"facility.example/pause": "requeue"})
     assert until(lambda: here.state(rigid) == here.state(soft) == "running")
     here.order(rigid, "hold")
     here.order(soft, "hold")
-    assert until(lambda: here.suspended("soft") and here.state(soft) == "waiting")
+    assert until(lambda: here.suspended("paused") and here.state(soft) == "waiting")
     assert until(lambda: "does not say pause=requeue" in here.said())
     assert not here.suspended("rigid")
     assert here.ear.told(f"{ROOT}/job/{soft}/reported")["seq"] == here.seq
     here.order(soft, "run")
     assert until(lambda: here.state(soft) == "running")
-    assert here.controllers.started == {"rigid": 1, "soft": 2}
+    assert [here.controllers.started[name] for name in ("rigid", "paused")] == [1, 2]
 
 
 def test_what_is_somebody_elses_is_neither_touched_nor_told_of(here: Here) -> None:
     foreign = here.submit("foreign", labels={"facility.example/deferrable": "no"})
     theirs = here.submit("theirs", spec={"suspend": True})
     owned = job("of-a-set")
-    owned["metadata"]["ownerReferences"] = [{"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "name": "set", "uid": "1", "controller": True}]
+    owner = {"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "name": "set", "uid": "1", "controller": True}
+    owned["metadata"]["ownerReferences"] = [owner]
     here.api.store.create("jobs", owned)
     ours = here.submit("ours", annotations={"facility.example/pause": "suspend"})
-    here.start()
     assert until(lambda: here.state(theirs) == "waiting" and here.state(ours) == "running")
     for each in (foreign, theirs):
         here.order(each, "run")
@@ -171,7 +178,8 @@ def test_what_is_somebody_elses_is_neither_touched_nor_told_of(here: Here) -> No
     assert until(lambda: "somebody else has stopped it" in here.said())
     assert here.suspended("theirs")
     assert not here.suspended("foreign")
-    assert {path.rpartition("/")[2] for method, path, _ in here.api.requests if method == "PATCH"} == {"ours"}
+    assert here.api.patches("ours")
+    assert not [name for name in ("foreign", "theirs", "of-a-set") if here.api.patches(f"/{name}")]
     assert here.ear.told(f"{ROOT}/job/{foreign}/spec") is None
     assert "of-a-set" not in str(list(here.ear.newest))
     assert "JobSet" in here.said()
@@ -179,7 +187,6 @@ def test_what_is_somebody_elses_is_neither_touched_nor_told_of(here: Here) -> No
 
 def test_who_starts_a_held_job_by_hand_keeps_it(here: Here) -> None:
     held = here.submit("held", spec={"suspend": True}, annotations={"facility.example/wait": "yes"})
-    here.start()
     here.order(held, "hold")
     assert until(lambda: here.held("held"))
     here.api.store.merge("jobs", "team-a", "held", {"spec": {"suspend": False}})
@@ -189,8 +196,8 @@ def test_who_starts_a_held_job_by_hand_keeps_it(here: Here) -> None:
     assert not here.suspended("held")
 
 
-def test_what_a_killed_agent_held_is_started_at_its_instant_by_whoever_looks(tmp_path: Path, stack: ExitStack) -> None:
-    here = Here(tmp_path, stack)
+def test_what_a_killed_agent_held_is_started_at_its_instant_by_whoever_looks(alone: Here) -> None:
+    here = alone
     waits = {"spec": {"suspend": True}, "annotations": {"facility.example/wait": "yes"}}
     soon, late, lost = (here.submit(name, **waits) for name in ("soon", "late", "lost"))
     theirs = here.submit("theirs", spec={"suspend": True})
@@ -214,7 +221,8 @@ def test_what_a_killed_agent_held_is_started_at_its_instant_by_whoever_looks(tmp
     assert here.release_expired().returncode == 0
 
 
-def test_a_new_agent_starts_what_an_old_one_left_held_too_long_and_goes_on_with_the_rest(here: Here) -> None:
+def test_a_new_agent_starts_what_an_old_one_left_held_too_long_and_goes_on_with_the_rest(alone: Here) -> None:
+    here = alone
     past, coming = "2026-01-01T00:00:00.000Z", (datetime.now(UTC) + timedelta(seconds=60)).isoformat()
     left = here.submit("left", spec={"suspend": True}, annotations={HELD: past})
     nobody = here.submit("nobody", spec={"suspend": True}, annotations={HELD: past}, labels={"facility.example/deferrable": "no"})
@@ -230,8 +238,7 @@ def test_a_new_agent_starts_what_an_old_one_left_held_too_long_and_goes_on_with_
 
 
 def test_an_api_server_that_is_away_or_asks_for_patience_loses_no_order(here: Here) -> None:
-    soft = here.submit("soft", annotations={"facility.example/pause": "suspend"})
-    here.start()
+    soft = here.submit("patient", annotations={"facility.example/pause": "suspend"})
     assert until(lambda: here.state(soft) == "running")
     here.api.stop()
     here.order(soft, "hold")
@@ -240,9 +247,9 @@ def test_an_api_server_that_is_away_or_asks_for_patience_loses_no_order(here: He
     here.api.trouble(503, 1, lambda method, path: method == "GET" and "watch" in path)
     here.api.start()
     began = time.monotonic()
-    assert until(lambda: here.suspended("soft"))
+    assert until(lambda: here.suspended("patient"))
     assert time.monotonic() - began > 1.5
-    assert len(here.api.patches("soft")) == 3
+    assert len(here.api.patches("patient")) == 3
     here.order(soft, "run")
     assert until(lambda: here.state(soft) == "running", 20)
 
@@ -265,23 +272,22 @@ def test_a_token_that_is_renewed_is_read_again_when_the_old_one_is_refused(tmp_p
 
 
 def test_an_object_that_somebody_writes_at_the_same_time_is_read_and_decided_about_again(here: Here) -> None:
-    soft = here.submit("soft", annotations={"facility.example/pause": "suspend"})
-    here.start()
+    soft = here.submit("written", annotations={"facility.example/pause": "suspend"})
     assert until(lambda: here.state(soft) == "running")
     written: list[str] = []
 
     def write(method: str, _path: str) -> bool:
         if method == "PATCH" and len(written) < 3:
             written.append(method)
-            here.api.store.merge("jobs", "team-a", "soft", {"metadata": {"annotations": {"n": str(len(written))}}})
+            here.api.store.merge("jobs", "team-a", "written", {"metadata": {"annotations": {"n": str(len(written))}}})
         return False
 
     here.api.trouble(500, 1, write)
     here.order(soft, "hold")
-    assert until(lambda: here.suspended("soft"))
-    versions = [patch["metadata"]["resourceVersion"] for patch in here.api.patches("soft")]
+    assert until(lambda: here.suspended("written"))
+    versions = [patch["metadata"]["resourceVersion"] for patch in here.api.patches("written")]
     assert len(set(versions)) == len(versions) == 4
-    assert here.look("soft")["metadata"]["annotations"]["n"] == "3"
+    assert here.look("written")["metadata"]["annotations"]["n"] == "3"
 
 
 def test_jobs_of_kueue_are_held_by_their_workloads_and_a_queue_of_ours_as_a_whole(tmp_path: Path, stack: ExitStack) -> None:
@@ -303,14 +309,16 @@ def test_jobs_of_kueue_are_held_by_their_workloads_and_a_queue_of_ours_as_a_whol
     second = here.submit("second", sleeps_s=0.5, **queued)  # comes into a held queue, and waits for its order
     assert until(lambda: here.state(second) == "waiting")
     here.order(second, "run")
-    assert until(lambda: policy() == "None" and here.done("second"))
+    assert until(lambda: here.done("second") and policy() == "Hold")
     here.order(first, "run")
     assert until(lambda: here.state(first) == "running")
     assert {path.split("/")[-2] for method, path, _ in here.api.requests if method == "PATCH"} == {"workloads", "clusterqueues"}
     assert all(set(patch["spec"]) <= {"active", "stopPolicy"} for patch in here.api.patches())
+    assert [patch["spec"]["stopPolicy"] for patch in here.api.patches("gpus")][:4] == ["Hold", "None", "Hold", "None"]
 
 
-def test_a_job_that_is_deleted_is_taken_off_the_bus_also_where_nobody_was_there_to_see(here: Here) -> None:
+def test_a_job_that_is_deleted_is_taken_off_the_bus_also_where_nobody_was_there_to_see(alone: Here) -> None:
+    here = alone
     kept, gone, unseen = (here.submit(name) for name in ("kept", "gone", "unseen"))
     here.start()
     assert until(lambda: here.state(kept) == here.state(unseen) == "running")
