@@ -86,26 +86,27 @@ def slurm(
 @agent.command()
 def kubernetes(
     site: SiteFile,
-    name: Annotated[str | None, typer.Option(help="which of schedulers.kubernetes, where there are several", show_default=False)] = None,
     broker: Broker = None,
+    scheduler: Annotated[str | None, typer.Option(metavar="NAME", help="of schedulers.kubernetes, where there are several")] = None,
     api: Annotated[str | None, typer.Option(metavar="URL", help="the API server; its token in FACILITY_KUBERNETES_TOKEN or --token-file")] = None,
     token_file: Annotated[Path | None, typer.Option("--token-file", metavar="F", help="file of the token, read again when it is refused")] = None,
     ca_file: Annotated[Path | None, typer.Option("--ca-file", metavar="PEM", help="CA of the API server; default: the system's")] = None,
-    kubeconfig: Annotated[Path | None, typer.Option(metavar="F", help="as kubectl has it; default: the pod's service account")] = None,
+    kubeconfig: Annotated[Path | None, typer.Option(metavar="F", help="as kubectl has it; default: that of the pod")] = None,
     context: Annotated[str | None, typer.Option(help="context of the kubeconfig; default: its current one", show_default=False)] = None,
     namespace: Annotated[list[str] | None, typer.Option(metavar="NS", help="look at this namespace; default: at all")] = None,
     release_expired: Annotated[bool, typer.Option("--release-expired", help="start what was held too long, once, and end; needs no broker")] = False,
     manifest: Annotated[bool, typer.Option("--manifest", help="print what is to be applied to the cluster")] = False,
     mqtt: Annotated[str, typer.Option(help="3.1.1 or 5")] = "3.1.1",
+    clock: Annotated[str | None, typer.Option(metavar="SPEED@REAL:ISO", help="a faster clock, for rehearsals", hidden=True)] = None,
     settings: Settings = None,
 ) -> None:
-    """Tell of jobs of Kubernetes, and hold and release them (`schedulers.kubernetes`; pip install 'facility[agents]')."""
+    """Tell of the jobs of a Kubernetes cluster that may be deferred, and hold and release them (`schedulers.kubernetes`)."""
     try:
         from facility.commands import agent_kubernetes as command
     except ModuleNotFoundError as error:
         if error.name != "httpx":
             raise
         raise InputError(Fault("facility agent kubernetes", "httpx is missing", "pip install 'facility[agents]'")) from error
-    options = command.Options(name, broker, mqtt, api, token_file, ca_file, kubeconfig, context, tuple(namespace or ()))
+    options = command.Options(scheduler, broker, mqtt, clock, api, token_file, ca_file, kubeconfig, context, tuple(namespace or ()))
     run = command.print_manifest if manifest else command.release_expired if release_expired else command.run_kubernetes
     raise typer.Exit(run(site, tuple(settings or ()), options))

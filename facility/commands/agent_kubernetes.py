@@ -19,7 +19,7 @@ from facility.agents.kubernetes.marks import Marks
 from facility.agents.kubernetes.releasing import kinds_of, sweep
 from facility.bus.broker import reach
 from facility.bus.mqtt import MqttBus
-from facility.clock import SystemClock
+from facility.clock import parse_clock
 from facility.config import load_site
 from facility.errors import Fault, InputError
 from facility.process.asked import by_signals
@@ -37,9 +37,10 @@ WRONG: Final = 1
 class Options:
     """What the command line says beside the site file."""
 
-    name: str | None = None
+    scheduler: str | None = None
     broker: str | None = None
     mqtt: str = "3.1.1"
+    clock: str | None = None
     api: str | None = None
     token_file: Path | None = None
     ca_file: Path | None = None
@@ -55,7 +56,7 @@ def run_kubernetes(site_file: str, settings: tuple[str, ...], options: Options) 
         raise InputError(Fault("--mqtt", f"{options.mqtt!r} is not a version", "give 3.1.1 or 5"))
     asked, login = by_signals(), login_of(options)
     bus = MqttBus(reach(site.bus, options.broker), f"{site.id}-{name}-{os.getpid()}", version=cast("Literal['3.1.1', '5']", options.mqtt))
-    with closing(bus), closing(Api(login)) as api, closing(Agent(site, name, api, bus, SystemClock(), options.namespaces)) as agent:
+    with closing(bus), closing(Api(login)) as api, closing(Agent(site, name, api, bus, parse_clock(options.clock)[0], options.namespaces)) as agent:
         log.info("carrying orders to jobs of %s at %s", name, login.url)
         while not asked.stop.wait(LOOK_S):
             agent.look()
@@ -71,7 +72,7 @@ def release_expired(site_file: str, settings: tuple[str, ...], options: Options)
         for attempt in range(TRIES):
             try:
                 kinds = tuple(kinds_of(api, queues=here.queues))
-                swept = sweep(api, Marks(here.prefix), kinds, options.namespaces, SystemClock().now(), here.first_wait_s)
+                swept = sweep(api, Marks(here.prefix), kinds, options.namespaces, parse_clock(options.clock)[0].now(), here.first_wait_s)
             except Away as away:
                 log.warning("the API server: %s", away)
                 time.sleep(min(2.0**attempt / 2, 8.0) if away.wait_s is None else away.wait_s)
@@ -96,14 +97,14 @@ def prepared(site_file: str, settings: tuple[str, ...], options: Options) -> tup
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     site = load_site(site_file, settings)
-    names = tuple(site.schedulers.kubernetes)
-    if not names:
-        raise InputError(Fault("schedulers.kubernetes", "none, so there is nothing to do", "say which node labels mean which pools"))
-    if options.name is None and len(names) > 1:
-        raise InputError(Fault("--name", f"{len(names)} clusters", f"name one of {', '.join(names)}"))
-    if options.name is not None and options.name not in names:
-        raise InputError(Fault("--name", f"no {options.name!r} in schedulers.kubernetes", f"name one of {', '.join(names)}"))
-    return site, options.name or names[0]
+    known, scheduler = list(site.schedulers.kubernetes), options.scheduler
+    if not known:
+        raise InputError(Fault("schedulers.kubernetes", "none, so there is nothing to do", "say which labels of nodes are which pools"))
+    if scheduler is None and len(known) > 1:
+        raise InputError(Fault("--scheduler", f"{len(known)} clusters: {', '.join(known)}", "name one of them; each has an agent of its own"))
+    if scheduler is not None and scheduler not in known:
+        raise InputError(Fault("--scheduler", f"no `{scheduler}` in schedulers.kubernetes", f"name one of {', '.join(known)}"))
+    return site, scheduler or known[0]
 
 
 def login_of(options: Options) -> Login:

@@ -34,6 +34,8 @@ AT_ONCE: Final = 1000
 PASS_S: Final = 1.0
 """At least so often every job is looked at, s."""
 SOONEST_S: Final = 0.1
+HEARD_S, PATIENT_S = 1.0, 10.0
+"""So long after a connection to the bus every retained order was heard, and so long is waited for one, s."""
 KEPT: Final = timedelta(hours=1)
 """How long a job that is over is still told of, where its object is kept."""
 
@@ -57,6 +59,7 @@ class Agent:
         self._over: dict[str, datetime | None] = {}
         self._said: dict[str, tuple[str, ...]] = {}
         self._passed_s, self._news = float("-inf"), False
+        self._began_s, self._connected_s = clock.elapsed_s(), None if not bus.connected else clock.elapsed_s()
         for pattern in self._topics.patterns("job_desired"):
             bus.subscribe(pattern, 1)
 
@@ -68,7 +71,7 @@ class Agent:
             self._strays.add(kind, found)
         self._news = self._news or heard or came
         since_s = self._clock.elapsed_s() - self._passed_s
-        if not self._following.ready or since_s < (SOONEST_S if self._news else PASS_S):
+        if not self._following.ready or not self._has_heard() or since_s < (SOONEST_S if self._news else PASS_S):
             return
         self._passed_s, self._news = self._clock.elapsed_s(), False
         if self._hands.free:
@@ -107,6 +110,13 @@ class Agent:
             if dropped := self._orders.take(job, message.payload, now):
                 log.log(logging.DEBUG if "no newer" in dropped else logging.INFO, "order for %s: dropped: %s", job, dropped)
         return bool(messages)
+
+    def _has_heard(self) -> bool:
+        """Whether what was ordered before this process began is known, or nobody is there to tell it."""
+        now_s = self._clock.elapsed_s()
+        if self._connected_s is None and self._bus.connected:
+            self._connected_s = now_s
+        return now_s - self._began_s >= PATIENT_S or (self._connected_s is not None and now_s - self._connected_s >= HEARD_S)
 
     def _found(self) -> Iterator[tuple[Found, Object | None]]:
         """The jobs that may be deferred, and the workload of each that Kueue has."""

@@ -53,7 +53,7 @@ def _objects(site: Site, name: str, agent: str, namespaces: tuple[str, ...]) -> 
     if wide:
         yield _object("rbac.authorization.k8s.io/v1", "ClusterRole", agent, rules=wide)
         yield _binding("ClusterRole", agent)
-    words = ["agent", "kubernetes", "/etc/facility/site.yaml", "--name", name, *(word for each in namespaces for word in ("--namespace", each))]
+    words = ["agent", "kubernetes", "/etc/facility/site.yaml", "--scheduler", name, *(word for each in namespaces for word in ("--namespace", each))]
     pod = _pod(agent, words)
     labels = {"app.kubernetes.io/name": agent}
     yield _object(
