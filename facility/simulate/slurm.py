@@ -118,6 +118,11 @@ class PrivateSlurm:
         """Where slurmrestd is."""
         return f"http://127.0.0.1:{self.rest_port}"
 
+    @property
+    def socket_url(self) -> str:
+        """Where it is besides, as a unix socket."""
+        return f"unix:{self.folder}/rest/slurmrestd.sock"
+
     def start(self) -> None:
         """Start everything, and wait until the nodes are there."""
         self._child("munged", *self._munged())
@@ -220,9 +225,12 @@ class PrivateSlurm:
 
     def _start_rest(self) -> None:
         somebody = NOBODY if os.geteuid() == 0 else None
+        (self.folder / "rest").mkdir(exist_ok=True)
+        if somebody is not None:
+            shutil.chown(self.folder / "rest", somebody)
         versions = _plugins("openapi_v0_0_*")  # one for jobs alone: others want an accounting database
         serves = versions[-1].replace("openapi_", "openapi/").replace("_", ".") if versions else "slurmctld"
-        options = ("-f", str(self.folder / "slurm.conf"), "-a", "rest_auth/jwt", "-s", serves, f"127.0.0.1:{self.rest_port}")
+        options = ("-f", str(self.folder / "slurm.conf"), "-a", "rest_auth/jwt", "-s", serves, f"127.0.0.1:{self.rest_port}", self.socket_url)
         self._child("slurmrestd", "slurmrestd", *options, somebody=somebody, environment={"SLURM_JWT": "daemon"})
         self._until(self._listens, "slurmrestd")
 

@@ -75,7 +75,7 @@ class Rest:
 
     def _ask(self, method: str, what: str, body: Any = None) -> Any:
         if self._version is None:
-            self._version = _newest(self._send("GET", "/openapi", None))
+            self._version = _newest(self._send("GET", "/openapi/v3", None))
         try:
             return self._send(method, f"/slurm/v0.0.{self._version}/{what}", body)
         except Away:
