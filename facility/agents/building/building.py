@@ -84,7 +84,8 @@ class Building:
 
     def leave(self) -> None:
         """Hand back what is ours."""
-        self._each(Point.leave)
+        now = self._clock.now()
+        self._each(lambda point: point.leave(now))
 
     def _hear(self, message: Message) -> None:
         now = self._clock.now()
@@ -107,7 +108,7 @@ class Building:
             return
         if order.valid_until <= now:
             if last is None and message.retain:  # whoever carried it out may be gone without a word
-                self._send(thing, Point.hand_back)
+                self._send(thing, lambda point: point.hand_back(now))
             return
         thing.order = order
         for name, (point, wire) in thing.points.items():
@@ -115,7 +116,7 @@ class Building:
             if value is not None:
                 point.order(value, order.valid_until)
             else:
-                self._write(wire, point.leave())
+                self._write(wire, point.leave(now))
 
     def _each(self, due: Callable[[Point], Write | None]) -> None:
         for thing in self._things.values():

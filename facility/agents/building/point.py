@@ -7,7 +7,8 @@
 | `yielded` | somebody else has set it while it was ours                 | when they set it back, or after `yields_s`            |
 
 An operator at the chiller wins: what was taken and then is another without our writing is left alone. Where a point may only move slowly
-it moves from where it is said to be, and a step further only once the last one was taken.
+it moves from where it is said to be, and a step further only once the last one was taken. What hands a point back may be lost like anything
+else, so it is said again, ever more seldom, until the read-back is another or it was said `HANDED` times.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ SOONEST: Final = timedelta(seconds=1)
 """Between two writes at least."""
 MOST_DOUBLED: Final = 4
 """A write that is not taken is repeated after `answers_s`, then after twice as long, and so on so often."""
+HANDED: Final = 5
+"""So often a point is handed back, where nothing shows that it was taken."""
 DOUBTED: Final = 3
 """After so many writes that were not taken it is said."""
 
@@ -63,6 +66,8 @@ class Point:
         self._tries = 0
         self._strange: datetime | None = None
         self._yielded = datetime.min  # noqa: DTZ901 - it never was
+        self._handed: tuple[float | None, int, datetime] | None = None
+        """What it was set to as it was handed back (None: nobody knows), how often that was said, and when last."""
 
     @property
     def obeys(self) -> bool:
@@ -80,7 +85,7 @@ class Point:
 
     def order(self, value: float, until: datetime) -> None:
         """Do this until then, within what the point may be."""
-        self._goal, self._until = min(max(value, self.terms.low), self.terms.high), until
+        self._goal, self._until, self._handed = min(max(value, self.terms.low), self.terms.high), until, None
 
     def hear(self, value: float, now: datetime) -> None:
         """The gateway tells what the point is set to."""
@@ -97,7 +102,7 @@ class Point:
     def due(self, now: datetime) -> Write | None:
         """What is to be sent now; None: nothing."""
         if self._goal is None or now >= self._until:
-            return self.leave()
+            return self.leave(now) or self._again(now)
         if self.state == "yielded" and now - self._yielded < timedelta(seconds=self.terms.yields_s):
             return None
         if self._strange is not None and self.state == "driven" and now - self._strange >= timedelta(seconds=self.terms.answers_s):
@@ -108,15 +113,36 @@ class Point:
             self.state, self._still = "driven", now
         return None if self._blind else self._next(now)
 
-    def leave(self) -> Write | None:
+    def leave(self, now: datetime) -> Write | None:
         """Have nothing ordered any more; what is to be sent for it."""
-        ours, self._goal, self.state = self.state == "driven" and self._written is not None, None, "local"
+        had, ours = self._written, self.state == "driven" and self._written is not None
+        self._goal, self.state = None, "local"
         self._begin_anew()
-        return Write(None) if ours and self.terms.releases else None
+        return self._hand(had, now) if ours else None
 
-    def hand_back(self) -> Write | None:
+    def hand_back(self, now: datetime) -> Write | None:
         """What is to be sent where nobody knows whether the point is ours: an order from before this process has ended."""
-        return Write(None) if self.state == "local" and self.terms.releases else None
+        return self._hand(None, now) if self.state == "local" else None
+
+    def _hand(self, had: float | None, now: datetime) -> Write | None:
+        if not self.terms.releases:
+            return None
+        self._handed = had, 1, now
+        return Write(None)
+
+    def _again(self, now: datetime) -> Write | None:
+        """Hand the point back once more, where nothing shows that it was taken."""
+        if self._handed is None:
+            return None
+        had, times, at = self._handed
+        taken = had is not None and self.terms.reads_back and self.heard is not None and abs(self.heard - had) > self.terms.within
+        if taken or times >= HANDED:
+            self._handed = None
+            return None
+        if now - at < timedelta(seconds=self.terms.answers_s * 2 ** (times - 1)):
+            return None
+        self._handed = had, times + 1, now
+        return Write(None)
 
     @property
     def _blind(self) -> bool:

@@ -90,11 +90,14 @@ def test_at_its_end_it_is_handed_back_once_and_not_while_somebody_else_has_it() 
     assert point.due(at(59)) is None
     assert point.due(at(60)) == Write(None)
     assert point.due(at(61)) is None
+    assert point.due(at(70)) == Write(None)  # the read-back is still ours
+    point.hear(20.5, at(71))
+    assert [point.due(at(s)) for s in range(72, 100)] == [None] * 28
     point.order(24.0, at(200))
-    assert point.due(at(62)) == Write(24.0)
-    point.hear(24.0, at(63))
-    point.hear(20.0, at(64))
-    point.due(at(80))
+    assert point.due(at(102)) == Write(24.0)
+    point.hear(24.0, at(103))
+    point.hear(20.0, at(104))
+    point.due(at(120))
     assert point.due(at(200)) is None
     assert point.state == "local"
 
@@ -104,7 +107,13 @@ def test_where_nothing_hands_it_back_it_stays_as_it_is() -> None:
     point.order(24.0, at(60))
     point.due(NOW)
     assert point.due(at(60)) is None
-    assert point.hand_back() is None
+    assert point.hand_back(NOW) is None
+
+
+def test_where_nobody_reads_back_it_is_handed_back_five_times_ever_more_seldom() -> None:
+    point = Point(Terms(18, 27, reads_back=False, answers_s=10))
+    assert point.hand_back(NOW) == Write(None)
+    assert [s for s in range(1, 1000) if point.due(at(s)) is not None] == [10, 30, 70, 150]
 
 
 def test_a_slow_point_starts_where_it_is_and_waits_for_each_step() -> None:
