@@ -79,7 +79,8 @@ def program(name: str) -> str | None:
 
 def _plugins(pattern: str) -> list[str]:
     """The plugins of Slurm on this machine whose names fit, in order of their versions."""
-    found = [path.stem for folder in ("/usr/lib", "/usr/lib64", "/usr/local/lib") for path in Path(folder).glob(f"**/{pattern}.so")]
+    places = [Path(folder) for folder in ("/usr/lib", "/usr/lib64", "/usr/local/lib")]
+    found = [path.stem for place in places for depth in ("", "*/") for path in place.glob(f"{depth}slurm*/{pattern}.so")]
     return sorted(found, key=lambda name: [int(part) for part in re.findall(r"\d+", name)])
 
 

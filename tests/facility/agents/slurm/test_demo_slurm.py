@@ -47,7 +47,7 @@ def test_sample_jobs_are_submitted_once_when_they_arrive_and_sleep_as_long_as_th
 @needs_mosquitto
 @needs_slurm
 def test_the_whole_loop_runs_through_slurm(tmp_path: Path):
-    command = (sys.executable, "-m", "facility", "demo", "--slurm", "--for", "20s", "--start", "2026-07-15T10:00+02:00")
+    command = (sys.executable, "-m", "facility", "demo", "--slurm", "--for", "16s", "--start", "2026-07-15T10:00+02:00")
     told = subprocess.run(command, check=False, capture_output=True, text=True, timeout=90)
     assert told.returncode == 0, told.stdout + told.stderr
     found = [(int(runs), int(held)) for runs, held in re.findall(r"NORMAL: .* jobs (\d+) running (\d+) held", told.stdout)]
