@@ -67,12 +67,11 @@ def run_kubernetes(site_file: str, settings: tuple[str, ...], options: Options) 
 def release_expired(site_file: str, settings: tuple[str, ...], options: Options) -> int:
     """Start what was held and whose instant is past, once; 0, or 1 where the server did not answer. InputError for bad input."""
     site, name = prepared(site_file, settings, options)
-    here = site.schedulers.kubernetes[name]
+    here, clock = site.schedulers.kubernetes[name], parse_clock(options.clock)[0]
     with closing(Api(login_of(options))) as api:
         for attempt in range(TRIES):
             try:
-                kinds = tuple(kinds_of(api, queues=here.queues))
-                swept = sweep(api, Marks(here.prefix), kinds, options.namespaces, parse_clock(options.clock)[0].now(), here.first_wait_s)
+                swept = sweep(api, Marks(here.prefix), kinds_of(api), options.namespaces, clock.now(), here.first_wait_s)
             except Away as away:
                 log.warning("the API server: %s", away)
                 time.sleep(min(2.0**attempt / 2, 8.0) if away.wait_s is None else away.wait_s)
@@ -81,7 +80,10 @@ def release_expired(site_file: str, settings: tuple[str, ...], options: Options)
                 return WRONG
             else:
                 log.info("%d started, %d held for now", len(swept.released), len(swept.later))
-                return 0
+                refusals = swept.refusals(queues=here.queues)
+                for each in refusals:
+                    log.warning("refused: %s", each)
+                return WRONG if refusals else 0
     return WRONG
 
 

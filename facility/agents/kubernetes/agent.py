@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,7 +17,7 @@ from facility.agents.kubernetes.api import Api, Away
 from facility.agents.kubernetes.deciding import Leave, Step, decide, end_of_hold
 from facility.agents.kubernetes.following import Following
 from facility.agents.kubernetes.hands import Hands
-from facility.agents.kubernetes.kinds import JOB, LOCAL_QUEUE, Object, key
+from facility.agents.kubernetes.kinds import JOB, LOCAL_QUEUE, Object, key, place
 from facility.agents.kubernetes.marks import stopped
 from facility.agents.kubernetes.queues import Waiting, decide_queue
 from facility.agents.kubernetes.reading import Found, Reader, owner_uid
@@ -58,6 +58,7 @@ class Agent:
         self._named: set[str] = set()
         self._over: dict[str, datetime | None] = {}
         self._said: dict[str, tuple[str, ...]] = {}
+        self._unread: set[str] = set()
         self._passed_s, self._news = float("-inf"), False
         self._began_s, self._connected_s = clock.elapsed_s(), None if not bus.connected else clock.elapsed_s()
         for pattern in self._topics.patterns("job_desired"):
@@ -125,11 +126,24 @@ class Agent:
             owner = owner_uid(workload)
             if owner is not None:
                 made_of[owner] = workload
-            elif self._marks.consents(workload):
-                yield self._reader.workload(workload, kind), workload
+            elif self._marks.consents(workload) and (found := self._read(workload, partial(self._reader.workload, workload, kind))):
+                yield found, workload
         for job in self._following.cluster.of(JOB).values():
-            made = made_of.get(str(job["metadata"]["uid"]))
-            yield self._reader.job(job, made, kind), made
+            made = made_of.pop(str(job["metadata"]["uid"]), None)
+            if found := self._read(job, partial(self._reader.job, job, made, kind)):
+                yield found, made
+        for workload in made_of.values():
+            self._strays.add(kind, workload)
+
+    def _read(self, found: Object, read: Callable[[], Found]) -> Found | None:
+        """Read an object; what is none that we understand is said once, and keeps nobody from the others."""
+        try:
+            return read()
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if (where := place(key(found))) not in self._unread:
+                self._unread.add(where)
+                log.warning("%s cannot be read, and is left alone: %r", where, error)
+            return None
 
     def _decide(self, found: Found) -> Step:
         now = self._clock.now()

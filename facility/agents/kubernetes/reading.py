@@ -218,7 +218,10 @@ def owner_uid(workload: Object) -> str | None:
 
 
 def _owner(job: Object) -> str | None:
-    """What controls a Job beside its CronJob, such as a JobSet."""
+    """What controls a Job beside its CronJob, such as a JobSet, or in place of the server's own controller."""
+    manager = job["spec"].get("managedBy")
+    if manager is not None and manager != "kubernetes.io/job-controller" and not str(manager).startswith(KUEUE):
+        return str(manager)
     for owner in job["metadata"].get("ownerReferences") or ():
         if owner.get("controller") and owner.get("kind") != "CronJob":
             return f"the {owner.get('kind')} {owner.get('name')}"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from facility.agents.kubernetes.api import Api, Conflict, Missing
+from facility.agents.kubernetes.api import Api, Conflict, Missing, Refused
 from facility.agents.kubernetes.kinds import JOB, KUEUE, KUEUE_VERSIONS, QUEUE, WORKLOAD, Key, Kind, Object, key, place
 from facility.agents.kubernetes.marks import Marks, stopped
 
@@ -24,20 +24,24 @@ TRIES = 5
 
 @dataclass
 class Swept:
-    """What was started, and what is marked and not due yet: the kind and name of each, and when it is."""
+    """What was started, what is marked and not due yet, by kind and name, and what could not be looked at, by kind and why."""
 
     released: list[tuple[Kind, Key]] = field(default_factory=list)
     later: dict[tuple[Kind, Key], datetime] = field(default_factory=dict)
+    refused: dict[Kind, str] = field(default_factory=dict)
+
+    def refusals(self, *, queues: bool) -> tuple[str, ...]:
+        """What should have been looked at and could not be; queues where they are ours."""
+        return tuple(f"{kind.plural}: {why}" for kind, why in self.refused.items() if queues or kind.name != QUEUE.name)
 
 
-def kinds_of(api: Api, *, queues: bool) -> Iterator[Kind]:
+def kinds_of(api: Api) -> Iterator[Kind]:
     """The kinds that can be stopped, as far as the server has them."""
     yield JOB
     version = api.kueue_version(KUEUE_VERSIONS, KUEUE)
     if version is not None:
         yield WORKLOAD.of(version)
-        if queues:
-            yield QUEUE.of(version)
+        yield QUEUE.of(version)
 
 
 def due(marks: Marks, kind: Kind, found: Object, first_wait_s: float) -> datetime | None:
@@ -74,16 +78,23 @@ def release(api: Api, marks: Marks, kind: Kind, found: Object, now: datetime, fi
 
 
 def sweep(api: Api, marks: Marks, kinds: Iterable[Kind], namespaces: Iterable[str], now: datetime, first_wait_s: float) -> Swept:
-    """Look at every object of these kinds and namespaces. Raises Away and Refused."""
+    """Look at every object of these kinds and namespaces; what one of them refuses keeps nobody from the others. Raises Away."""
     swept, namespaces = Swept(), tuple(namespaces) or ("",)
     for kind in kinds:
         for namespace in namespaces if kind.namespaced else ("",):
-            for found in api.list(kind, namespace)[0]:
-                if due(marks, kind, found, first_wait_s) is None:
-                    continue
-                later = release(api, marks, kind, found, now, first_wait_s)
-                if later is None:
-                    swept.released.append((kind, key(found)))
-                else:
-                    swept.later[kind, key(found)] = later
+            try:
+                _sweep(api, marks, kind, api.list(kind, namespace)[0], swept, now, first_wait_s)
+            except Refused as refused:
+                swept.refused[kind] = str(refused)
     return swept
+
+
+def _sweep(api: Api, marks: Marks, kind: Kind, objects: Iterable[Object], swept: Swept, now: datetime, first_wait_s: float) -> None:
+    for found in objects:
+        if due(marks, kind, found, first_wait_s) is None:
+            continue
+        later = release(api, marks, kind, found, now, first_wait_s)
+        if later is None:
+            swept.released.append((kind, key(found)))
+        else:
+            swept.later[kind, key(found)] = later

@@ -37,19 +37,19 @@ class Strays:
             self._due[kind, key(found)] = ends
 
     def begin(self, namespaces: Sequence[str], *, queues: bool) -> None:
-        """Look at every object once, as soon as the server lets us."""
+        """Look at every object once, as soon as the server lets us. Queues are looked at too where they are no longer ours, if we may."""
         now_s = self._clock.elapsed_s()
         if self._sweep_s is None or now_s < self._sweep_s:
             return
         try:
-            kinds = tuple(kinds_of(self._api, queues=queues))
-            swept = sweep(self._api, self._marks, kinds, namespaces, self._clock.now(), self._first_wait_s)
+            swept = sweep(self._api, self._marks, kinds_of(self._api), namespaces, self._clock.now(), self._first_wait_s)
+            refusals = swept.refusals(queues=queues)
+            self._due |= swept.later
         except Refused as refused:
-            log.warning("what an agent before may have left held cannot be looked for: %s", refused)
-            self._sweep_s = now_s + AGAIN_S
-            return
-        self._sweep_s = None
-        self._due |= swept.later
+            refusals = (str(refused),)
+        if refusals:
+            log.warning("what an agent before may have left held cannot be looked for: %s", "; ".join(refusals))
+        self._sweep_s = now_s + AGAIN_S if refusals else None
 
     def start(self, away: Callable[[Away], None]) -> None:
         """Start what is due; `away` is told where the server asks for patience."""

@@ -70,7 +70,12 @@ class Watcher(threading.Thread):
     def run(self) -> None:
         """Follow it until asked to stop."""
         while not self._stop_asked.is_set():
-            self._stop_asked.wait(self.follow())
+            try:
+                wait_s = self.follow()
+            except Exception:
+                log.exception("%s: listed again", self._scope)
+                self._version, wait_s = None, LONGEST_S
+            self._stop_asked.wait(wait_s)
 
     def follow(self) -> float:
         """List where that is needed, and watch until the watch ends; how long to wait before the next time, s."""

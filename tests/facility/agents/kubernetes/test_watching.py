@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from queue import SimpleQueue
 from typing import Any
 
@@ -14,6 +15,8 @@ from facility.agents.kubernetes.api import Api, Away, Conflict, Gone, Missing, R
 from facility.agents.kubernetes.cluster import Cluster
 from facility.agents.kubernetes.kinds import JOB, WORKLOAD, key
 from facility.agents.kubernetes.login import Token, at
+from facility.agents.kubernetes.marks import Marks
+from facility.agents.kubernetes.releasing import kinds_of, sweep
 from facility.agents.kubernetes.watching import Changed, Listed, News, Scope, Watcher
 from tests.fakes.kubernetes.controllers import job
 from tests.fakes.kubernetes.server import FakeApi
@@ -192,3 +195,14 @@ def test_nobody_answers_is_away(api: Api, server: FakeApi) -> None:
     with pytest.raises(Away):
         api.get(JOB.path())
     server.start()
+
+
+def test_a_kind_that_may_not_be_read_keeps_nobody_from_starting_the_others(server: FakeApi, api: Api) -> None:
+    server.kueue = True
+    past = {"facility.example/held-until": "2026-01-01T00:00:00Z"}
+    server.store.create("jobs", job("train", spec={"suspend": True}, annotations=past))
+    server.trouble(403, 9, lambda _, path: "workloads" in path or "clusterqueues" in path)
+    swept = sweep(api, Marks("facility.example"), kinds_of(api), (), datetime.now(UTC), 900)
+    assert [where for _, where in swept.released] == [("team-a", "train")]
+    assert [len(swept.refusals(queues=queues)) for queues in (True, False)] == [2, 1]
+    assert server.store.get("jobs", "team-a", "train")["spec"]["suspend"] is False
