@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from operator import itemgetter
 from typing import Final
 
 from facility.agents.jobs.orders import Orders
 from facility.agents.jobs.telling import Teller
 from facility.agents.kubernetes.api import Api, Away
-from facility.agents.kubernetes.deciding import Leave, Step, decide, end_of_hold
+from facility.agents.kubernetes.deciding import Hold, Leave, Step, decide, end_of_hold
 from facility.agents.kubernetes.following import Following
 from facility.agents.kubernetes.hands import Hands
 from facility.agents.kubernetes.kinds import JOB, LOCAL_QUEUE, Object, key, place
@@ -33,7 +34,10 @@ log = logging.getLogger(__name__)
 AT_ONCE: Final = 1000
 PASS_S: Final = 1.0
 """At least so often every job is looked at, s."""
-SOONEST_S: Final = 0.1
+SOONEST_S, PACE = 0.1, 3.0
+"""Between two looks at every job at least, s, and how many times as long as it takes to tell of them all."""
+RENEWS_S: Final = 0.5
+"""How long holds are renewed before what came in meanwhile is heard, s."""
 HEARD_S, PATIENT_S = 1.0, 10.0
 """So long after a connection to the bus every retained order was heard, and so long is waited for one, s."""
 KEPT: Final = timedelta(hours=1)
@@ -59,7 +63,7 @@ class Agent:
         self._over: dict[str, datetime | None] = {}
         self._said: dict[str, tuple[str, ...]] = {}
         self._unread: set[str] = set()
-        self._passed_s, self._news = float("-inf"), False
+        self._passed_s, self._news, self._soonest_s = float("-inf"), False, SOONEST_S
         self._began_s, self._connected_s = clock.elapsed_s(), None if not bus.connected else clock.elapsed_s()
         for pattern in self._topics.patterns("job_desired"):
             bus.subscribe(pattern, 1)
@@ -72,7 +76,7 @@ class Agent:
             self._strays.add(kind, found)
         self._news = self._news or heard or came
         since_s = self._clock.elapsed_s() - self._passed_s
-        if not self._following.ready or not self._has_heard() or since_s < (SOONEST_S if self._news else PASS_S):
+        if not self._following.ready or not self._has_heard() or since_s < (self._soonest_s if self._news else max(PASS_S, self._soonest_s)):
             return
         self._passed_s, self._news = self._clock.elapsed_s(), False
         if self._hands.free:
@@ -89,14 +93,15 @@ class Agent:
 
     def _pass(self) -> None:
         """Carry out what is ordered, then tell how everything is."""
-        for found, _ in self._found():
-            self._carry_out(found)
+        self._carry_out()
         self._carry_out_queues()
+        began_s = self._clock.elapsed_s()
         here: dict[str, Found] = {}
         for found, _ in self._found():
             if here.setdefault(found.id, found) is found:
                 self._tell(found)
         self._forget(here)
+        self._soonest_s = max(SOONEST_S, PACE * (self._clock.elapsed_s() - began_s))
 
     def _hear(self) -> bool:
         now = self._clock.now()
@@ -149,10 +154,25 @@ class Agent:
         now = self._clock.now()
         return decide(found, self._orders.of(found.id, now), now, self._marks, self._here.first_wait_s)
 
-    def _carry_out(self, found: Found) -> None:
-        if found.object is None or (found.spec is None and self._marks.until(found.object) is None):
-            return
-        self._hands.carry_out(found.stops, found.object, lambda now: self._decide(replace(found, object=now)))
+    def _carry_out(self) -> None:
+        """Start and stop first what is to be; what is held already and only longer has its turn after that, a part of it each time."""
+        later: list[tuple[datetime, Found, Object]] = []
+        for found, _ in self._found():
+            if found.object is None or (found.spec is None and self._marks.until(found.object) is None):
+                continue
+            if isinstance(self._decide(found), Hold) and stopped(found.stops, found.object):
+                later.append((self._marks.until(found.object) or found.created, found, found.object))
+            else:
+                self._hands.carry_out(found.stops, found.object, partial(self._decided, found))
+        ends_s = self._clock.elapsed_s() + RENEWS_S
+        for _, found, now in sorted(later, key=itemgetter(0)):
+            if self._clock.elapsed_s() >= ends_s:
+                self._news = True
+                break
+            self._hands.carry_out(found.stops, now, partial(self._decided, found))
+
+    def _decided(self, found: Found, now: Object) -> Step:
+        return self._decide(replace(found, object=now))
 
     def _carry_out_queues(self) -> None:
         kind = self._following.queues

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
+from facility.agents.kubernetes.agent import Agent
 from facility.agents.kubernetes.api import Api, Away, Conflict, Gone, Missing, Refused
 from facility.agents.kubernetes.cluster import Cluster
 from facility.agents.kubernetes.kinds import JOB, WORKLOAD, key
@@ -18,6 +19,11 @@ from facility.agents.kubernetes.login import Token, at
 from facility.agents.kubernetes.marks import Marks
 from facility.agents.kubernetes.releasing import kinds_of, sweep
 from facility.agents.kubernetes.watching import Changed, Listed, News, Scope, Watcher
+from facility.bus.interface import Message
+from facility.bus.memory import MemoryBroker
+from facility.bus.messages import JobDesired, encode
+from facility.clock import SystemClock
+from facility.config import load_site
 from tests.fakes.kubernetes.controllers import job
 from tests.fakes.kubernetes.server import FakeApi
 from tests.processes import until
@@ -206,3 +212,32 @@ def test_a_kind_that_may_not_be_read_keeps_nobody_from_starting_the_others(serve
     assert [where for _, where in swept.released] == [("team-a", "train")]
     assert [len(swept.refusals(queues=queues)) for queues in (True, False)] == [2, 1]
     assert server.store.get("jobs", "team-a", "train")["spec"]["suspend"] is False
+
+
+def test_a_job_that_is_to_run_waits_for_no_holds_that_are_renewed(server: FakeApi, api: Api) -> None:
+    waits = {"spec": {"suspend": True}, "annotations": {"facility.example/wait": "yes"}}
+    uids = [server.store.create("jobs", job(f"train-{n}", **waits))["metadata"]["uid"] for n in range(60)]
+    clock, site = SystemClock(), load_site("site_configs/demo.yaml", ["schedulers.kubernetes.k8s={pools: {a: h1-a}}"])
+    broker = MemoryBroker(clock.now)
+    daemon, bus = broker.connect(), broker.connect()
+    agent = Agent(site, "k8s", api, bus, clock)
+
+    def order(n: int, seq: int, action: Literal["run", "hold"]) -> None:
+        ends = clock.now() + timedelta(seconds=900)
+        told = JobDesired(action=action, gpus=8, epoch=1, seq=seq, issued_at=clock.now(), valid_until=ends)
+        daemon.publish(Message(f"facility/v1/demo/job/k8s-train-{n}-{uids[n][:8]}/desired", encode(told), 1, retain=True))
+
+    def patched(n: int) -> bool:
+        agent.look()
+        return len(server.patches()) >= n
+
+    assert until(lambda: patched(60))
+    server.latency_s = 0.03
+    for n in range(60):
+        order(n, 1, "hold")
+    assert until(lambda: patched(65))
+    order(59, 2, "run")
+    assert until(lambda: not server.store.get("jobs", "team-a", "train-59")["spec"]["suspend"] or not patched(0))
+    assert len(server.patches()) < 110  # of 119 in the end
+    assert until(lambda: patched(119))
+    agent.close()
