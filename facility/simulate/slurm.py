@@ -57,7 +57,7 @@ SelectTypeParameters=CR_CPU
 GresTypes=gpu
 SlurmdParameters=config_overrides
 SlurmctldTimeout=300
-MessageTimeout=4
+MessageTimeout=2
 ReturnToService=2
 MinJobAge={forgets_s}
 KillWait=2
@@ -146,15 +146,11 @@ class PrivateSlurm:
         self.processes.pop(name).wait(30)
 
     def stop(self) -> None:
-        """Stop everything, jobs as well."""
-        for child in reversed(self.processes.values()):
-            child.terminate()
-        for child in reversed(self.processes.values()):
-            try:
-                child.wait(5)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+        """Kill everything, jobs as well: nothing of it is needed any more."""
+        for child in self.processes.values():
+            child.kill()
+        for child in self.processes.values():
+            child.wait()
         self.processes.clear()
         for process in self._left():
             with suppress(ProcessLookupError):
