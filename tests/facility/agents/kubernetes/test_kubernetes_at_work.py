@@ -21,7 +21,7 @@ import pytest
 from facility.agents.kubernetes.marks import Marks
 from tests.fakes.kubernetes.controllers import QUEUE, Controllers, job
 from tests.fakes.kubernetes.server import FakeApi
-from tests.processes import Ear, Mosquitto, end, needs_mosquitto, until
+from tests.processes import Ear, Mosquitto, end, needs_mosquitto, patience, until
 
 pytestmark = needs_mosquitto
 ROOT = "facility/v1/demo"
@@ -142,7 +142,7 @@ def test_a_hold_ends_at_its_instant_where_no_further_order_comes(here: Here) -> 
     began = time.monotonic()
     assert until(lambda: here.held("train"))
     assert until(lambda: not here.suspended("train"))
-    assert 1.0 < time.monotonic() - began < 4
+    assert 1.0 < time.monotonic() - began < 4 * patience()
     assert not any(name.startswith("facility") for name in here.look("train")["metadata"]["annotations"])
     assert until(lambda: here.state(waits) == "running")
 
@@ -213,12 +213,9 @@ def test_what_a_killed_agent_held_is_started_at_its_instant_by_whoever_looks(alo
     ends = MARKS.until(here.look("soon"))
     assert ends is not None
     here.api.store.merge("jobs", "team-a", "lost", {"metadata": {"labels": {"facility.example/deferrable": None}}})
-    before = here.release_expired()
-    assert (before.returncode, here.suspended("soon")) == (0, True)
-    assert "0 started, 3 held" in before.stderr
     time.sleep(min(max(0.0, (ends - datetime.now(UTC)).total_seconds()) + 0.3, 5.0))
-    after = here.release_expired()
-    assert (after.returncode, "2 started, 1 held" in after.stderr) == (0, True)
+    ended = here.release_expired()
+    assert (ended.returncode, "2 started, 1 held" in ended.stderr) == (0, True)
     assert [here.suspended(name) for name in ("soon", "lost", "late", "theirs")] == [False, False, True, True]
 
 
@@ -317,7 +314,6 @@ def test_jobs_of_kueue_are_held_by_their_workloads_and_a_queue_of_ours_as_a_whol
     assert until(lambda: here.state(first) == "waiting")
     here.api.store.merge("jobs", "team-a", "first", {"metadata": {"labels": {"facility.example/deferrable": None}}})
     assert until(lambda: here.ear.newest.get(f"{ROOT}/job/{first}/spec") == b"")
-    assert here.suspended("first")
     assert until(lambda: not here.suspended("first"))  # nobody orders it any more, and its hold has ended
     assert {path.split("/")[-2] for method, path, _ in here.api.requests if method == "PATCH"} == {"workloads", "clusterqueues"}
     assert all(set(patch["spec"]) <= {"active", "stopPolicy"} for patch in here.api.patches())
