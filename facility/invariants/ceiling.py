@@ -115,12 +115,14 @@ def worst_kw(
 ) -> dict[str, float]:
     """The power into every feeder where every GPU draws its cap of `pools`, and all else is as in `decision`, kW.
 
-    `site` is as `facility.verify.supply.supplied` gives it. Cooling follows what is expected: it is too slow for what does not last; but it
-    goes on with the heat of what pools are measured to draw, for what lowers that may not have arrived, and a plant that cools a hall down
-    with what it is measured to draw for that. Batteries charge with `charging_kw`.
+    `site` is as `facility.verify.supply.supplied` gives it. Cooling follows what is expected: it is too slow for what does not last; but of a
+    pool that may still have higher caps than it is to have it goes on with the heat of what that is measured to draw, and a plant that cools a
+    hall down with what it is measured to draw for that. Batteries charge with `charging_kw`.
     """
     moving, tanks = drifts(site, decision, snapshot), tanks_kw(decision)
-    it_kw = {pool: max(kw, snapshot.pool_kw.get(pool, 0.0)) for pool, kw in expected_it_kw(site, decision, snapshot).items()}
+    to_fall = {caps.pool for caps in decision.pools if sum_w(pools[caps.pool]) > sum_w(caps_of(caps, site.pools[caps.pool].gpus))}
+    it_kw = dict(expected_it_kw(site, decision, snapshot))
+    it_kw |= {pool: max(it_kw[pool], snapshot.pool_kw.get(pool, 0.0)) for pool in to_fall}
     given_kw: defaultdict[str, float] = defaultdict(float)
     for plant, kw in recovering_kw(site, snapshot, outdoor_c, moving, tanks).items():
         given_kw[site.cooling_plants[plant].feeder] -= kw
