@@ -2,7 +2,7 @@
 
 Pyomo imports SciPy's statistics, quadrature and geometry as soon as anybody imports SciPy (`pyomo.common.dependencies`). No program here
 needs them, and every process that plans would take twice as long and 50 MB more to start. While the matrices are imported these stand
-as if they were there; afterwards whoever wants them gets them.
+as if they were there; afterwards whoever wants them gets them. A process that only solves imports no Pyomo, and this neither.
 """
 
 from __future__ import annotations
@@ -32,5 +32,4 @@ def _as_if_there(names: tuple[str, ...]) -> Iterator[None]:
 
 
 with _as_if_there(UNWANTED):
-    import pyomo.common.dependencies  # noqa: F401 - from now on it looks at who imports SciPy
     import scipy.sparse as sp

@@ -125,7 +125,8 @@ class Reception:
 
     def _reported(self, pool: str, message: Message, now: datetime) -> None:
         report = self._rooms.known.reported(pool, message, now)
-        self.miss(now)
+        if report is not None or not message.payload:
+            self.miss(now)
         if report is not None and report is not self._told.get(pool):  # of many nodes not every one makes another of it
             self._told[pool] = report
             self._read_back(pool, report, message, now)
