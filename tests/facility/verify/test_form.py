@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import facility.verify as room
@@ -61,7 +62,7 @@ def test_a_cap_that_is_no_whole_number_is_a_violation_and_no_exception(at_fault:
     assert broken(site_with(), decision(caps(rest_w=at_fault))) == {"cap.whole"}
 
 
-@pytest.mark.parametrize("at_fault", [math.nan, math.inf, -math.inf, 10**400])
+@pytest.mark.parametrize("at_fault", [math.nan, math.inf, -math.inf, 10**400, np.float64(math.nan)])
 def test_what_is_no_finite_number_is_a_violation_wherever_it_stands(at_fault: Any) -> None:
     site, made = site_with(), decision()
     assert broken(site, made, outdoor_c=at_fault) == {"number.finite"}
