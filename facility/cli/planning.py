@@ -118,14 +118,10 @@ def quote(
     """Say what a rental would cost, when it could start and what it displaces; accept it."""
     from facility.commands.quote import Acceptance, Asked, run_quote
     from facility.errors import Fault, InputError
-    from facility.request import Request
 
+    request = _request(locals())
     if (accept is None) != (tenant is None):
         raise InputError(Fault("--accept", "a contract has a name and a tenant", "give --accept and --tenant, or neither"))
-    request = Request(
-        site=site, start=start, horizon=horizon, step=step, prices=prices, weather=weather, carbon=carbon, load=load, solar=solar, jobs=jobs,
-        jobs_from=jobs_from, timezone=timezone, peaks_so_far=tuple(peak_so_far or ()), settings=tuple(settings or ()), budget_s=budget,
-    )  # fmt: skip
     asked = Asked(gpus, hours, within, tier, model, pool, curve, price)
     acceptance = None if accept is None or tenant is None else Acceptance(accept, tenant, earliest, broker, by, key_file)
     raise typer.Exit(run_quote(request, asked, acceptance, as_json=json))
@@ -240,7 +236,7 @@ def _request(given: Mapping[str, Any]) -> Request:
         "timezone", "exact", "gap", "whole_steps",
     )  # fmt: skip
     return Request(
-        **{name: given[name] for name in alike},
+        **{name: given[name] for name in alike if name in given},
         peaks_so_far=tuple(given["peak_so_far"] or ()),
         settings=tuple(given["settings"] or ()),
         budget_s=given["budget"],

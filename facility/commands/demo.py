@@ -68,45 +68,10 @@ def run_demo(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="facility-demo-")))
         url, port = stack.enter_context(_broker(folder))
         epoch = f"{time.time():.3f}:{begins.isoformat()}"
-        parts = {
-            "plant": [
-                sys.executable,
-                "-m",
-                "facility.simulate",
-                site_file,
-                "--broker",
-                url,
-                "--speed",
-                f"{speed:g}",
-                "--epoch",
-                epoch,
-                *(("--building", building) if building else ()),
-                *(("--follow",) if slurm else ()),
-            ],
-            "daemon": [
-                sys.executable,
-                "-m",
-                "facility",
-                "run",
-                site_file,
-                "--broker",
-                url,
-                "--state",
-                str(folder / "journal.sqlite"),
-                "--clock",
-                f"{speed:g}@{epoch}",
-            ],
-        }
-        address = ""
-        if find_spec("nicegui") is not None:  # the extra `console` is installed
-            web = _free_port()
-            address = f"http://127.0.0.1:{web}/"
-            parts["console"] = [
-                *(sys.executable, "-m", "facility", "console", site_file, "--broker", url, "--port", str(web)),
-                *("--shift-log", str(folder / "shift.sqlite"), "--history", default_place(site.id, folder)),
-            ]
+        address, parts = _parts(site, site_file, url, folder, f"{speed:g}", epoch, building)
         jobs = stack.enter_context(jobs_in_slurm(site, folder, begins, speed)) if slurm else None
         if jobs is not None:
+            parts["plant"].append("--follow")
             parts["agent"] = [*(sys.executable, "-m", "facility", "agent", "slurm", site_file, "--broker", url), "--clock", f"{speed:g}@{epoch}"]
         environment = {} if jobs is None else jobs.environment
         children = {name: stack.enter_context(_child(name, command, folder, environment)) for name, command in parts.items()}
@@ -118,6 +83,23 @@ def run_demo(
         for line in (*hints(site, site_file, port, speed, folder, address), *(() if jobs is None else jobs.hints())):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
         return _show(console, page, bus, children, folder, stop, lasts_s, None if jobs is None else lambda: jobs.look(clock.now()))
+
+
+def _parts(
+    site: Site, site_file: str, url: str, folder: Path, speed: str, epoch: str, building: str | None
+) -> tuple[str, dict[str, list[str]]]:
+    """The address of the page in the browser, empty where there is none, and the commands of the processes by name."""
+    own, common = (sys.executable, "-m"), (site_file, "--broker", url)
+    parts = {
+        "plant": [*own, "facility.simulate", *common, "--speed", speed, "--epoch", epoch, *(("--building", building) if building else ())],
+        "daemon": [*own, "facility", "run", *common, "--state", str(folder / "journal.sqlite"), "--clock", f"{speed}@{epoch}"],
+    }
+    if find_spec("nicegui") is None:  # the extra `console` is not installed
+        return "", parts
+    port = str(_free_port())
+    log, history = str(folder / "shift.sqlite"), default_place(site.id, folder)
+    parts["console"] = [*own, "facility", "console", *common, "--port", port, "--shift-log", log, "--history", history]
+    return f"http://127.0.0.1:{port}/", parts
 
 
 def hints(site: Site, site_file: str, port: int, speed: float, folder: Path, address: str = "") -> Iterator[str]:

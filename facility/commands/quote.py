@@ -103,6 +103,8 @@ def _wished(request: Request, asked: Asked) -> tuple[Request, Wish, Tier]:
     next_hour = datetime.now(zone).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     start = parse_instant(request.start, zone, "--start")[0] if request.start else next_hour.astimezone(UTC)
     lasts, within = timedelta(hours=asked.hours), parse_duration(asked.within, "--within") if asked.within else timedelta(0)
+    if request.horizon and parse_duration(request.horizon, "--horizon") < lasts + within:
+        raise InputError(Fault("--horizon", f"{request.horizon} does not hold --within and --hours", "give a longer one, or leave it out"))
     days = math.ceil((lasts + within) / timedelta(days=1))
     curve = asked.curve or site.jobs.curve
     wish = Wish(asked.gpus, lasts, start, within, curve, asked.model, asked.pool)
@@ -190,8 +192,8 @@ def _print(console: Console, found: Quote | Refusal, asked: Asked, site: Site, a
     rows = [("earliest", found.earliest), ("cheapest", found.cheapest), *((f"if {offer.tier}", offer) for offer in found.tiers)]
     for name, offer in rows:
         table.add_row(
-            name, offer.pool, f"{offer.start.astimezone(zone):%d %b %H:%M}", f"{offer.cost:,.2f}", f"{_whole(offer.energy_kwh):,}",
-            f"{_whole(offer.peak_kw):+,}", f"{_whole(offer.carbon_kg):,}", f"{offer.speed:.3f}",
+            name, offer.pool, f"{offer.start.astimezone(zone):%d %b %H:%M}", f"{offer.cost:,.2f}", f"{round(offer.energy_kwh):,}",
+            f"{round(offer.peak_kw):+,}", f"{round(offer.carbon_kg):,}", f"{offer.speed:.3f}",
         )  # fmt: skip
     console.print(table)
     best = found.cheapest
@@ -208,8 +210,3 @@ def _print(console: Console, found: Quote | Refusal, asked: Asked, site: Site, a
         say(f"offered at {asked.price_per_gpu_h:g} a GPU h: {price:,.2f} {site.currency}, {price - best.cost:,.2f} above what it costs")
     for assumption in assumed:
         say(f"assumed: {assumption}")
-
-
-def _whole(number: float) -> int:
-    """The nearest whole number; there is no negative zero among them."""
-    return round(number)

@@ -71,8 +71,9 @@ def free(site: Site, others: Sequence[Rental], wish: Wish, terms: Contract, edge
 
 
 def starts(wish: Wish, edges: Edges) -> list[datetime]:
-    """The steps in which it may begin."""
-    return [edge for edge in edges[:-1] if wish.earliest <= edge <= wish.earliest + wish.within]
+    """The steps in which it may begin and end within the plan, for what lies after it would cost nothing."""
+    latest = min(wish.earliest + wish.within, edges[-1] - wish.lasts)
+    return [edge for edge in edges[:-1] if wish.earliest <= edge <= latest]
 
 
 def promising(places: Iterable[Place], wish: Wish, edges: Edges, dear: dict[str, Floats]) -> list[Place]:

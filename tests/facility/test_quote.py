@@ -115,6 +115,13 @@ def test_where_the_site_cannot_carry_it_the_limit_is_named_and_a_flexible_tenant
     assert offered(there, wish(gpus=8), "T3").cheapest.speed < 1
 
 
+def test_what_would_end_after_the_plan_is_no_offer(told: Told) -> None:
+    """The hour after the plan is not priced, so that a start whose end lies there would be too cheap."""
+    prices = [100.0] * 23 + [-300.0]
+    assert offered(told(prices), wish(hours=4, within=24)).cheapest.end <= START + timedelta(hours=24)
+    assert isinstance(quoted(told(prices), wish(hours=25, within=24)), Refusal)
+
+
 def test_what_gives_way_is_named(told: Told) -> None:
     """A contract without a floor has the power until somebody comes who is promised it."""
     loose = {"tenant": "t", "kind": "spot", "pool": "q", "gpus": 6, "curve": "train", "value_per_gpu_h": 5}
@@ -176,6 +183,8 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     wrong = ran("--gpus", "0", "--hours", "-1", "--tier", "T9")
     assert wrong.returncode == 2
     assert all(option in wrong.stderr for option in ("--gpus", "--hours", "--tier"))
+    short = ran("--gpus", "4", "--hours", "20", "--within", "8h", "--horizon", "24h")
+    assert (short.returncode, "--horizon: 24h does not hold" in short.stderr) == (2, True)
     unknown = ran("--gpus", "1", "--hours", "1", "--pool", "pp", "--accept", "a", "--tenant", "tt")
     assert unknown.returncode == 2
     assert all(option in unknown.stderr for option in ("--pool", "--tenant"))
