@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from facility.cli import agents, journals, page, people, planning, running, site_files
+from facility.cli import agents, business, journals, page, people, planning, running, site_files
 from facility.errors import InputError
 
 BAD_INPUT, FAULT = 2, 3
@@ -25,7 +25,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 COMMANDS = (
-    *(planning.plan, planning.quote, planning.backtest, planning.sweep, planning.compare),
+    *(planning.plan, planning.backtest, planning.sweep, planning.compare),
+    *(business.quote,),
     *(site_files.check, site_files.fit),
     *(running.run, running.demo),
     page.console,

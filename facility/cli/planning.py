@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from facility.cli.asked import request_of
 from facility.cli.options import (
     Broker,
     Budget,
@@ -35,9 +35,6 @@ from facility.cli.options import (
     WholeSteps,
     Zone,
 )
-
-if TYPE_CHECKING:
-    from facility.request import Request
 
 
 def plan(
@@ -78,53 +75,9 @@ def plan(
     """Plan a day, or any span, offline, and say what it saves."""
     from facility.commands.plan import run_plan
 
-    request = _request(locals())
+    request = request_of(locals())
     told = tuple(explain or ())
     raise typer.Exit(run_plan(request, out, told, as_json=json, opened=opened, commit=commit, broker=broker, by=by, key_file=key_file))
-
-
-def quote(
-    site: SiteFile,
-    gpus: Annotated[int, typer.Option(help="how many are wanted", show_default=False)],
-    hours: Annotated[float, typer.Option(help="for how long", show_default=False)],
-    within: Annotated[str | None, typer.Option(metavar="TIME", help="how much later than --start it may begin, such as 96h")] = None,
-    tier: Annotated[str, typer.Option(help="flexibility that the tenant grants, T0 (none) to T5")] = "T0",
-    model: Annotated[str | None, typer.Option(help="GPU model; default: any")] = None,
-    pool: Annotated[str | None, typer.Option(help="pool; default: any")] = None,
-    curve: Annotated[str | None, typer.Option(help="kind of work; default: the site's jobs.curve")] = None,
-    start: Annotated[str | None, typer.Option(help="a bare date or an instant; default: the next full hour", show_default=False)] = None,
-    step: Step = "1h",
-    horizon: Annotated[str | None, typer.Option(help="how far to plan; default: whole days that hold --within and --hours")] = None,
-    prices: Prices = None,
-    weather: Weather = None,
-    carbon: Carbon = None,
-    load: Load = None,
-    solar: Solar = None,
-    jobs: Jobs = None,
-    jobs_from: JobsFrom = None,
-    timezone: Zone = None,
-    peak_so_far: PeakSoFar = None,
-    budget: Budget = 60.0,
-    price: Annotated[float | None, typer.Option(metavar="MONEY", help="per GPU hour, offered beside what it costs")] = None,
-    accept: Annotated[str | None, typer.Option(metavar="CONTRACT", help="have the daemon keep the cheapest offer's GPUs under this name")] = None,
-    tenant: Annotated[str | None, typer.Option(help="whose contract, with --accept")] = None,
-    earliest: Annotated[bool, typer.Option("--earliest", help="accept the earliest offer, not the cheapest")] = False,
-    broker: Broker = None,
-    by: By = None,
-    key_file: KeyFile = None,
-    settings: Settings = None,
-    json: Json = False,
-) -> None:
-    """Say what a rental would cost, when it could start and what it displaces; accept it."""
-    from facility.commands.quote import Acceptance, Asked, run_quote
-    from facility.errors import Fault, InputError
-
-    request = _request(locals())
-    if (accept is None) != (tenant is None):
-        raise InputError(Fault("--accept", "a contract has a name and a tenant", "give --accept and --tenant, or neither"))
-    asked = Asked(gpus, hours, within, tier, model, pool, curve, price)
-    acceptance = None if accept is None or tenant is None else Acceptance(accept, tenant, earliest, broker, by, key_file)
-    raise typer.Exit(run_quote(request, asked, acceptance, as_json=json))
 
 
 def backtest(
@@ -212,7 +165,7 @@ def sweep(
     """Plan for every combination of values of some keys of the site file, on all processors, and compare."""
     from facility.commands.sweep import run_sweep
 
-    request = _request(locals())
+    request = request_of(locals())
     raise typer.Exit(run_sweep(request, vary, out, processes, cluster, json_=json))
 
 
@@ -225,19 +178,3 @@ def compare(
     from facility.commands.compare import run_compare
 
     raise typer.Exit(run_compare(a, b, as_json=json))
-
-
-def _request(given: Mapping[str, Any]) -> Request:
-    """What a plan is asked for, by the names of a command's parameters."""
-    from facility.request import Request
-
-    alike = (
-        "site", "start", "horizon", "step", "prices", "weather", "carbon", "load", "solar", "jobs", "jobs_from", "events", "position", "demand",
-        "timezone", "exact", "gap", "whole_steps",
-    )  # fmt: skip
-    return Request(
-        **{name: given[name] for name in alike if name in given},
-        peaks_so_far=tuple(given["peak_so_far"] or ()),
-        settings=tuple(given["settings"] or ()),
-        budget_s=given["budget"],
-    )
