@@ -10,6 +10,9 @@ comes before what stands here.
 | power of a battery | all of it, both ways | - | any | 3 % of the rating | it follows orders within a second, and rests |
 | air of a hall | 1 K | 0.1 K/s | 360, 1 h | 2 K | a dense hall without cooling gains up to 5 K/min; aisles differ by some K |
 | outdoors | 1 K | 0.02 K/s | 720, 2 h | 3 K | a front brings 10 K in ten minutes; nights are still |
+| solar plants, gensets, reused heat | all of it | - | any | - | clouds, starts and valves are quick; at night nothing moves |
+| water | all of it | - | any | - | it is drawn as a basin is filled |
+| heat's supply | 5 K | 0.1 K/s | any | - | a loop that is switched on is warm within a minute |
 | stored energy | 2 % of the capacity | 1.5 x its power | any | 5 % of the capacity | its gauge is coarse, and at rest it is still |
 
 A leap is no fault by itself: it needs the next reading to confirm it (`facility.telemetry.track`).
@@ -75,13 +78,14 @@ class Sensor:
 
 
 def sensors(site: Site) -> tuple[Sensor, ...]:
-    """Return the points of the site: pools, halls, cooling plants, feeders, the grid meter, batteries, the weather.
+    """Return the points of the site: pools, halls, cooling plants, feeders, the grid meter, batteries, generation, water, heat, the weather.
 
     Each that others are redundant to, by the site file, is followed by them. Where a rule of `bus.mapping` tells a point, its period holds, and
     its range as far as that is the narrower one.
     """
-    own = (*_pools(site), *_gpus(site), *_halls(site), *_cooling_plants(site), *_feeders(site), _meter(site), *_batteries(site), _weather())
-    return tuple(_as_mapped(site, sensor) for found in own for sensor in _as_told(site, found))
+    own = (*_pools(site), *_gpus(site), *_halls(site), *_cooling_plants(site), *_feeders(site), _meter(site), *_batteries(site))
+    every = (*own, *_generation(site), *_water(site), *_heat(site), _weather())
+    return tuple(_as_mapped(site, sensor) for found in every for sensor in _as_told(site, found))
 
 
 def _as_mapped(site: Site, sensor: Sensor) -> Sensor:
@@ -185,6 +189,25 @@ def _batteries(site: Site) -> Iterator[Sensor]:
         yield _store("battery", name, "energy_kwh", battery.capacity_kwh, max(battery.charge_kw, battery.discharge_kw))
         meter = _power("site", "battery", name, "power_kw", -OVERLOAD * battery.discharge_kw, OVERLOAD * battery.charge_kw, both_kw)
         yield replace(meter, step=both_kw, still_after=None)
+
+
+def _generation(site: Site) -> Iterator[Sensor]:
+    rated = {("solar", name): solar.peak_kw for name, solar in site.solar.items() if solar.metered}
+    rated |= {("genset", name): genset.max_kw for name, genset in site.gensets.items() if genset.metered}
+    for (kind, name), most_kw in rated.items():
+        low_kw = -IDLE_SHARE * most_kw  # what inverters and heaters draw at rest
+        yield Sensor("site", kind, name, "power_kw", "kW", PERIOD_S, low_kw, OVERLOAD * most_kw, worse="low")
+
+
+def _water(site: Site) -> Iterator[Sensor]:
+    for name, meter in site.sustainability.water_meters.items():
+        yield Sensor("site", "water", name, "flow_m3_per_h", "m3/h", TEMPERATURE_PERIOD_S, 0.0, OVERLOAD * meter.most_m3_per_h)
+
+
+def _heat(site: Site) -> Iterator[Sensor]:
+    for name, meter in site.sustainability.heat_meters.items():
+        yield Sensor("site", "heat", name, "reused_kw", "kW", TEMPERATURE_PERIOD_S, 0.0, OVERLOAD * meter.most_kw, worse="low")
+        yield Sensor("site", "heat", name, "supply_c", "degC", TEMPERATURE_PERIOD_S, 0.0, 100.0, step=5.0, per_s=0.1, inertial=True)
 
 
 def _weather() -> Sensor:

@@ -104,6 +104,11 @@ class PlantRoom:
             plant.free_cooling_none_above_c - plant.free_cooling_full_below_c
         )
 
+    @property
+    def chilled_kw(self) -> float:
+        """Return the heat that went through the chillers."""
+        return self.removed_kw * (1.0 - self.free_share())
+
     def _chiller_kw(self, load: float, outdoor_c: float) -> float:
         plant, chilled = self.plant, 1.0 - self.free_share()
         if chilled == 0.0:

@@ -29,7 +29,8 @@ from facility.site import Site
 
 Readings = Mapping[Sensor, float]
 
-INPUTS = {"pool": "pdu", "feeder": "modbus", "cooling": "chiller", "meter": "grid", "battery": "bess", "hall": "air", "weather": "weather"}
+INPUTS = {"pool": "pdu", "feeder": "modbus", "cooling": "chiller", "meter": "grid", "battery": "bess", "hall": "air"}
+INPUTS |= {"weather": "weather", "solar": "pv", "genset": "genset", "water": "water", "heat": "heat"}
 FIELDS = {
     "it_power_kw": ("load", 1000.0),
     "power_kw": ("power", 1000.0),
@@ -38,11 +39,15 @@ FIELDS = {
     "stored_kwh": ("stored", 1000.0),
     "air_temperature_c": ("temperature", 1.0),
     "temperature_c": ("temperature", 1.0),
+    "supply_c": ("temperature", 1.0),
+    "reused_kw": ("power", 1000.0),
+    "flow_m3_per_h": ("flow", 1000.0),
 }
 """Of Telegraf: which of its inputs reads a type of asset; what it calls a point, and how many of its units ours is."""
 
 SYSTEMS = {"pool": "IT", "feeder": "ELEC", "cooling": "HVAC", "meter": "ELEC", "battery": "BESS", "hall": "HVAC", "weather": "ROOF"}
-QUANTITIES = {"kW": ("P", 1000.0, 0.0), "kWh": ("E", 1.0, 0.0), "degC": ("T", 1.8, 32.0)}
+SYSTEMS |= {"solar": "PV", "genset": "ELEC", "water": "HVAC", "heat": "HVAC"}
+QUANTITIES = {"kW": ("P", 1000.0, 0.0), "kWh": ("E", 1.0, 0.0), "degC": ("T", 1.8, 32.0), "m3/h": ("V", 1000.0, 0.0)}
 """Of the plain numbers: the system that an asset belongs to; the letter of a quantity, and its unit as scale and offset of ours."""
 
 
@@ -124,7 +129,7 @@ class Nested(Foreign):
         """See `Dialect.tell`."""
         halls: dict[str, dict[tuple[str, str], dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
         for sensor, value in self.meters(readings):
-            quantity = {"kW": "power", "kWh": "energy", "degC": "temperature"}[sensor.unit]
+            quantity = {"kW": "power", "kWh": "energy", "degC": "temperature", "m3/h": "flow"}[sensor.unit]
             halls[sensor.hall][sensor.asset_type, sensor.asset][quantity] = {"value": round(value, 4), "unit": sensor.unit}
         for hall, devices in halls.items():
             told = [

@@ -153,6 +153,12 @@ class Plant:
                 return self.batteries[sensor.asset].power_kw
             case "weather", "temperature_c":
                 return self.outdoor_c
+            case "water", "flow_m3_per_h":
+                return self._water_m3_per_h(sensor.asset)
+            case ("solar" | "genset", "power_kw") | ("heat", "reused_kw"):
+                return 0.0  # the rehearsed site has no panels, its gensets rest, and nobody takes its heat
+            case "heat", "supply_c":
+                return self.outdoor_c
             case _:
                 raise ValueError(f"the plant has no instrument {sensor.key}")
 
@@ -179,6 +185,12 @@ class Plant:
         """Sum the heat that cold plates give to the loops of one plant; their water holds none of it."""
         looped = {name for name, air in self.halls.items() if air.thermal.liquid_plant == plant}
         return sum(pool.pool.liquid_share * pool.power_kw for pool in self.pools.values() if pool.pool.hall in looped)
+
+    def _water_m3_per_h(self, meter: str) -> float:
+        """What flows through a meter: those of incoming water share what the chillers evaporate, nothing leaves to be used again."""
+        coming = [name for name, each in self.site.sustainability.water_meters.items() if each.flows == "in"]
+        evaporated_l = sum(room.chilled_kw * room.plant.water_l_per_kwh for room in self.cooling.values())
+        return evaporated_l / 1000 / len(coming) if meter in coming else 0.0
 
     def _remove_heat(self, seconds: float) -> None:
         """Share each plant's capacity among its halls, and move their air on."""

@@ -23,6 +23,7 @@ from facility.site.schedulers import Account, Kubernetes, Schedulers, Slurm
 from facility.site.scrape import Scrape
 from facility.site.sensors import SensorKey, SensorRules
 from facility.site.service import Bus, Control, GuardBands
+from facility.site.sustainability import HeatMeter, Renewables, Sustainability, WaterMeter
 from facility.site.tariff import DemandCharge, EnergyWindow, FeeWindow, Tariff, Window
 from facility.site.tenancy import Contract, Jobs, SampleJob, Tenant
 from facility.site.thermal import CapacityPoint, CoolingPlant, Hall, SetPoint, Stage, Thermal, ThermalStore, Weather
@@ -50,6 +51,7 @@ __all__ = [
     "Grid",
     "GuardBands",
     "Hall",
+    "HeatMeter",
     "Jobs",
     "Kubernetes",
     "LimitWindow",
@@ -60,6 +62,7 @@ __all__ = [
     "Peer",
     "Pool",
     "Quality",
+    "Renewables",
     "Reserve",
     "ReserveWindow",
     "Retention",
@@ -72,11 +75,13 @@ __all__ = [
     "Slurm",
     "Solar",
     "Stage",
+    "Sustainability",
     "Tariff",
     "Tenant",
     "Thermal",
     "ThermalStore",
     "Timestamp",
+    "WaterMeter",
     "Weather",
     "Window",
 ]
@@ -113,3 +118,4 @@ class Site(Part):
     control: Control = Control()
     bus: Bus = Bus()
     history: Retention = Retention()
+    sustainability: Sustainability = Sustainability()

@@ -51,6 +51,7 @@ class Solar(Part):
     output_by_hour_kw_per_kwp: Annotated[
         tuple[Annotated[float, Field(ge=0, le=1.5)], ...], Field(min_length=24, max_length=24)
     ] = Field(description="24 values by the site's local hour, kW per kWp, used where no --solar file is given")
+    metered: bool = Field(default=False, description="true: a meter tells what it gives, the point `site/solar/ID/power_kw`")
 
 
 class Genset(Part):
@@ -69,3 +70,4 @@ class Genset(Part):
         description="hours that its permit leaves it this calendar year, h, less what the daemon counts; one plan may use all; absent: any",
     )
     carbon_g_per_kwh: NonNegative = Field(default=0.0, description="CO2 per kWh given, g/kWh")
+    metered: bool = Field(default=False, description="true: a meter tells what it gives, the point `site/genset/ID/power_kw`")

@@ -1,6 +1,6 @@
 """Units of readings: what a sender may call its unit, and how it becomes ours. Converted once, where readings come in.
 
-    base = scale * value + offset          kW, degC or kWh
+    base = scale * value + offset          kW, degC, kWh or m3/h
 
 Case counts: mW is not MW, and it is not in the table. A unit that is not in the table is not guessed at.
 """
@@ -18,8 +18,9 @@ TEMPERATURE = {
     **dict.fromkeys(("F", "degF", "°F"), FAHRENHEIT),
     "K": KELVIN,
 }
-QUANTITIES = (POWER, ENERGY, TEMPERATURE)
-NAMES = ("W", "kW", "MW", "Wh", "kWh", "MWh", "degC", "degF", "K")
+FLOW = {"l/h": (1e-3, 0.0), "l/min": (0.06, 0.0), "l/s": (3.6, 0.0), "m3/h": (1.0, 0.0)}
+QUANTITIES = (POWER, ENERGY, TEMPERATURE, FLOW)
+NAMES = ("W", "kW", "MW", "Wh", "kWh", "MWh", "degC", "degF", "K", "l/h", "l/min", "l/s", "m3/h")
 """One name for each unit, as we write it."""
 
 

@@ -21,12 +21,18 @@ POINTS = {
     "feeder": ("power_kw",),
     "meter": ("import_kw",),
     "battery": ("energy_kwh", "power_kw"),
+    "solar": ("power_kw",),
+    "genset": ("power_kw",),
+    "water": ("flow_m3_per_h",),
+    "heat": ("reused_kw", "supply_c"),
     "weather": ("temperature_c",),
 }
 """What is measured of each type of asset; a point's unit is its ending."""
 
 PARTS = {"pool": "pools", "hall": "halls", "cooling": "cooling_plants", "feeder": "feeders", "battery": "batteries"}
-UNITS = {"c": "degC", "kw": "kW", "kwh": "kWh"}
+METERED = {"solar": "solar", "genset": "gensets"}
+"""Where those stand that have a meter only if they say so."""
+UNITS = {"c": "degC", "kw": "kW", "kwh": "kWh", "h": "m3/h"}
 PATHS = ("each", "value")
 BESIDE = (("timestamp", "path"), ("quality", "path"), ("where", "*"), ("captures", "*"))
 """Where paths to one place stand, beside the values."""
@@ -57,6 +63,8 @@ def known_sensors(site: Known) -> dict[tuple[str, str, str], str]:
     """Return the unit of each sensor by its type, asset and point, as far as they are known; redundant ones too."""
     feed = site.get("grid", "feed")
     ids = {kind: site.ids(part) for kind, part in PARTS.items()} | {"meter": () if feed is None else (feed,), "weather": ("outdoor",)}
+    ids |= {kind: tuple(name for name in site.ids(part) if site.get(part, name, "metered")) for kind, part in METERED.items()}
+    ids |= {kind: site.ids("sustainability", f"{kind}_meters") for kind in ("water", "heat")}
     units = {(kind, asset, point): UNITS[point.rpartition("_")[2]] for kind in ids for asset in ids[kind] for point in POINTS[kind]}
     for key in site.ids("sensors"):
         unit = units.get(_named(key))

@@ -41,4 +41,10 @@ def _keys(site: Known) -> Iterator[str]:
     for battery in site.ids("batteries"):
         yield f"site/battery/{battery}/energy_kwh"
         yield f"site/battery/{battery}/power_kw"
+    for kind, section in (("solar", "solar"), ("genset", "gensets")):
+        yield from (f"site/{kind}/{name}/power_kw" for name in site.ids(section) if site.get(section, name, "metered"))
+    yield from (f"site/water/{name}/flow_m3_per_h" for name in site.ids("sustainability", "water_meters"))
+    for name in site.ids("sustainability", "heat_meters"):
+        yield f"site/heat/{name}/reused_kw"
+        yield f"site/heat/{name}/supply_c"
     yield "site/weather/outdoor/temperature_c"
