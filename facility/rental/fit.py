@@ -1,10 +1,11 @@
 """Whether a rental fits, and what would. Pure.
 
     free(t) = GPUs of the pool - the site file's contracts - rentals there at t - what maintenance may take at t
-    fits      where its GPUs <= free(t) at every t of it
+    firm(t) = GPUs of the pool - its spare GPUs - of the same contracts and rentals those that may not pause - maintenance at t
+    fits      where its GPUs <= free(t) at every t of it, and <= firm(t) too where it may not pause
 
 Maintenance takes no GPU that a contract keeps: of a window that may lie anywhere between two instants, it is reckoned with at all of
-them. A rental that may pause gives way to it, so that it does not count against one.
+them. A rental that may pause gives way to it, so that it does not count against one. For the same reason it may have the pool's spare GPUs.
 """
 
 from __future__ import annotations
@@ -48,12 +49,20 @@ def misfits(site: Site, rentals: Iterable[Rental], rental: Rental, jobs: Collect
 def free_gpus(site: Site, others: Sequence[Rental], rental: Rental, pool: str, start: datetime) -> int:
     """The GPUs of `pool` that are free as long as `rental` lasts, were it to begin at `start`; 0 at least."""
     end = start + (rental.end - rental.start)
-    sold = sum(contract.gpus for contract in site.contracts.values() if contract.pool == pool)
-    taken = [(r.terms.gpus, r.start, r.end) for r in others if r.terms.pool == pool]
+    every = site.pools[pool].gpus - _kept(site, others, rental, pool, start, end, firm=False)
+    if rental.terms.pausable:
+        return max(every, 0)
+    firm = site.pools[pool].gpus - site.pools[pool].spare_gpus - _kept(site, others, rental, pool, start, end, firm=True)
+    return max(min(every, firm), 0)
+
+
+def _kept(site: Site, others: Sequence[Rental], rental: Rental, pool: str, start: datetime, end: datetime, *, firm: bool) -> int:
+    """The most GPUs of `pool` that are kept at once for others in [start, end); where `firm`, for those that may not pause."""
+    counted = [c.gpus for c in site.contracts.values() if c.pool == pool and not (firm and c.pausable)]
+    taken = [(r.terms.gpus, r.start, r.end) for r in others if r.terms.pool == pool and not (firm and r.terms.pausable)]
     taken += [] if rental.terms.pausable else [(m.gpus, *_span(m)) for m in site.maintenance.values() if m.pool == pool]
     instants = [start, *(begin for _, begin, _ in taken if start < begin < end)]
-    most = max(sum(gpus for gpus, begin, over in taken if begin <= at < over) for at in instants)
-    return max(site.pools[pool].gpus - sold - most, 0)
+    return sum(counted) + max(sum(gpus for gpus, begin, over in taken if begin <= at < over) for at in instants)
 
 
 def _would_fit(site: Site, others: Sequence[Rental], rental: Rental) -> str:

@@ -5,9 +5,18 @@
     missed    = what it needs - served
     owed      = missed GPU hours * price             price: the penalty that the contract names, else the value of its GPU hour
 
-Spare GPUs of the pool are found by that alone, for what is left is less only of jobs; one of another pool is for its tenant to choose, since
-work does not move by itself. A contract that may pause is served last and owed nothing. A GPU that is gone still counts as an
-idle one for power: nobody knows what it draws.
+When a GPU, a node or a rack dies, its pool has so many GPUs less, whichever they were, and gives way in this order:
+
+| first to last | what happens | who says so |
+|---|---|---|
+| the pool's spare GPUs and others that nobody rents, as far as they idle | nobody notices | |
+| rentals that may pause, and jobs | of what the others leave, the plan pauses, moves or delays what is worth least; nothing is owed | the plan |
+| rentals that may not pause | the one whose missed GPU hour is owed least goes without first | `shared_out` |
+
+No rental that may not pause is ever given one of a pool's `spare_gpus` (`facility.rental.fit`, and the rules of site files), so that as many may
+be gone before any of them is short. Spare GPUs are for their own pool: one of another pool is for its tenant to choose, since work does not
+move by itself, and only GPUs that the other pool does not keep as its own spare are offered (`spare_pools`). A GPU that is gone still counts
+as an idle one for power: nobody knows what it draws.
 """
 
 from __future__ import annotations
@@ -87,11 +96,16 @@ def left_gpus(site: Site, gone: Gone, at: datetime) -> dict[str, int]:
 
 
 def spare_pools(site: Site, gone: Gone, contract: str, gpus: int, at: datetime) -> list[str]:
-    """Other pools of the same GPU model that have so many GPUs which no contract keeps."""
+    """Other pools of the same GPU model that have so many GPUs which no contract keeps, nor the pool as its own spare."""
     own = site.contracts[contract].pool
     kept = {pool: sum(c.gpus for _, c in _firm(site) if c.pool == pool) for pool in site.pools}
     here = [pool for pool in site.pools if pool != own and own is not None and site.pools[pool].gpu_model == site.pools[own].gpu_model]
-    return [p for p in here if _there(site, p, at) - gone.get(p, 0) - kept[p] >= gpus]
+    return [p for p in here if _there(site, p, at) - gone.get(p, 0) - kept[p] - spare_left(site, gone, p) >= gpus]
+
+
+def spare_left(site: Site, gone: Gone, pool: str) -> int:
+    """How many of a pool's spare GPUs are still to be used up."""
+    return max(site.pools[pool].spare_gpus - gone.get(pool, 0), 0)
 
 
 def price_per_gpu_h(contract: Contract) -> float:

@@ -44,6 +44,9 @@ class Pool(Part):
     feeder: Id
     gpu_model: Id
     gpus: Annotated[int, Field(gt=0)]
+    spare_gpus: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="GPUs in place of those that die: jobs and rentals that may pause have them meanwhile, and no other rental gets them"
+    )
     host_idle_w: NonNegative = Field(default=0.0, description="CPU, network and fans per idle GPU, W")
     host_run_w: NonNegative = Field(default=0.0, description="CPU, network and fans per busy GPU, W")
     liquid_share: Share = Field(

@@ -321,6 +321,8 @@ FAULTS = [
         "takes 1 GPUs of p1, but its contracts leave 0 of 100",
         "at most 0 at once",
     ),
+    ("gpus: 100", "gpus: 100, spare_gpus: 1", "pools.p1.spare_gpus", "p1:", "1 of 100 GPUs, but contracts that may not pause take 100", "at most 0"),
+    ("gpus: 100", "gpus: 100, spare_gpus: 101", "pools.p1.spare_gpus", "p1:", "101 of 100 GPUs", "at most"),
     (
         "jobs:\n  curve",
         "maintenance: {m: {pool: p1, gpus: 1, start: '2026-07-15T08:00', end: '2026-07-15T09:00Z'}}\njobs:\n  curve",

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from facility.daemon.telling.losses import SETTLED
 from facility.decision import CapGroup, Decision, PoolCaps
-from facility.rental.losses import missed_gpus, price_per_gpu_h, served_gpus, spare_pools, without
+from facility.rental.losses import missed_gpus, price_per_gpu_h, served_gpus, spare_left, spare_pools, without
 from facility.site import Contract, Site
 from facility.snapshot import Snapshot
 from facility.telemetry import Telemetry
 from facility.verify import verify
-from tests.facility.test_daemon import NOW, SITE
-from tests.facility.test_rentals import HOUR, WHOLE, WIDER
+from tests.facility.test_daemon import NOW, SITE, House
+from tests.facility.test_rentals import HOUR, WHOLE, WIDER, ask, run
 from tests.facility.test_telemetry import message
 
 C = WHOLE["contracts"]["c"]
@@ -62,6 +64,52 @@ def test_a_pool_of_the_same_model_is_named_while_it_has_enough() -> None:
     assert spare_pools(WIDER, {"p": 5}, "c", 4, NOW) == ["q"]
     assert spare_pools(WIDER, {"p": 5, "q": 1}, "c", 4, NOW) == []
     assert spare_pools(WIDER, {"p": 5}, "c", 4, datetime.fromisoformat("2026-07-01T19:00Z")) == [], "three of them are in maintenance then"
+
+
+def spared(spare: int, **contracts: dict[str, Any]) -> Site:
+    """`site` with so many of the 10 GPUs of `p` kept as spare."""
+    told = site(**contracts).model_dump(mode="json", exclude_unset=True)
+    return Site.model_validate(told | {"pools": told["pools"] | {"p": told["pools"]["p"] | {"spare_gpus": spare}}})
+
+
+def test_the_spare_of_a_pool_dies_before_any_rental_is_short() -> None:
+    three = spared(2, d={"gpus": 2, "penalty_per_gpu_h": 30}, e={"gpus": 2, "pausable": True})
+    for gone, left, missed in ((1, 1, {}), (2, 0, {}), (3, 0, {"c": 1}), (5, 0, {"c": 3})):
+        assert spare_left(three, {"p": gone}, "p") == left
+        assert missed_gpus(three, {"p": gone}, NOW) == missed
+    assert spare_left(three, {}, "q") == 0
+
+
+def test_a_pool_keeps_its_own_spare_and_offers_what_is_beyond() -> None:
+    other = WIDER.model_dump(mode="json", exclude_unset=True)
+    kept = Site.model_validate(other | {"pools": other["pools"] | {"q": other["pools"]["q"] | {"spare_gpus": 2}}})
+    assert spare_pools(kept, {"p": 5}, "c", 2, NOW) == ["q"]
+    assert spare_pools(kept, {"p": 5}, "c", 3, NOW) == []
+    assert spare_pools(kept, {"p": 5, "q": 1}, "c", 2, NOW) == ["q"], "one of its spare is gone, three GPUs are left, of which it keeps one"
+
+
+def test_a_daemon_gives_no_rental_a_spare_gpu_unless_it_may_pause_and_says_how_many_are_left(tmp_path: Path) -> None:
+    """Of 10 GPUs `c` has 6 and 3 are spare, so that one is left for a rental that may not pause."""
+    house = House(tmp_path / "journal.sqlite", spared(3))
+    try:
+        refused = ask(house)
+        assert refused["status"] == "rejected"
+        assert "3 GPUs of p are not free all that time, 1 are" in refused["reason"]
+        assert ask(house, id="r-2", pausable=True)["status"] == "accepted"
+        assert run(house) == {"c": 6, "burst": 3}
+        told = {"timestamp": int(house.clock.now().timestamp() * 1000), "enforced_cap_w": 100, "gone": 2}
+        house.say("cap/h/p/reported", told, retain=True)
+        for _ in range(3):
+            house.clock.advance(SETTLED.total_seconds())
+            house.daemon.upkeep.guard_s -= 1
+            house.settle()
+        alarm = house.retained("alarm/gpus-p")
+        assert alarm is not None
+        assert alarm["severity"] == "warning"
+        assert alarm["cause"] == "2 of 10 GPUs of pool p are gone; every contract has its GPUs, jobs give way; 1 of 3 spare is left"
+        assert run(house)["c"] == 6, "the rental that may pause gives way"
+    finally:
+        house.kill()
 
 
 @pytest.mark.parametrize(

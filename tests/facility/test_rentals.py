@@ -7,6 +7,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -396,6 +397,19 @@ def test_the_least_that_is_free_counts() -> None:
     ]
     assert free_gpus(WIDER, others, asked, "p", NOW) == 1
     assert free_gpus(WIDER, others, asked, "p", NOW + 4 * HOUR) == 4
+
+
+def test_spare_gpus_are_free_for_what_may_pause_alone() -> None:
+    """Of 10 GPUs `c` keeps 6; where 3 are spare 1 is left for what may not pause, 4 for what may, which then has 3 of the spare ones."""
+    kept = WIDER.model_copy(update={"pools": WIDER.pools | {"p": WIDER.pools["p"].model_copy(update={"spare_gpus": 3})}})
+    terms = Contract(tenant="t", kind="reserved", pool="p", gpus=1, curve="train")
+    firm = Rental("r", "burst", terms, NOW, NOW + 6 * HOUR, "desk")
+    loose = Rental("s", "spot", terms.model_copy(update={"gpus": 3, "pausable": True}), NOW, NOW + 6 * HOUR, "desk")
+    assert free_gpus(kept, [], firm, "p", NOW) == 1
+    assert free_gpus(kept, [], loose, "p", NOW) == 4
+    assert free_gpus(kept, [loose], firm, "p", NOW) == 1
+    assert free_gpus(kept, [firm, loose], replace(firm, contract="more"), "p", NOW) == 0
+    assert free_gpus(kept, [firm], replace(loose, contract="more"), "p", NOW) == 3
 
 
 def test_the_rehearsed_plant_runs_a_rental_from_its_start_on_its_gpus_once_they_are_free() -> None:

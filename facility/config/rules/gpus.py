@@ -79,3 +79,15 @@ def pools(site: Known) -> Iterator[Breach]:
         if gpus is not None and sold > gpus:
             found = f"{gpus} GPUs, but its contracts ({', '.join(rentals)}) take {sold}"
             yield ("pools", name, "gpus"), found, f"at least {sold}, or smaller contracts"
+        yield from _spare(site, name, rentals)
+
+
+def _spare(site: Known, name: str, rentals: list[str]) -> Iterator[Breach]:
+    """Find a pool that keeps GPUs as spare which are rented to somebody who may not pause."""
+    gpus, spare = (site.get("pools", name, key) for key in ("gpus", "spare_gpus"))
+    firm = sum(site.get("contracts", contract, "gpus") or 0 for contract in rentals if not site.get("contracts", contract, "pausable"))
+    if gpus is not None and spare and gpus >= firm > gpus - spare:
+        found = f"{spare} of {gpus} GPUs, but contracts that may not pause take {firm}"
+        yield ("pools", name, "spare_gpus"), found, f"at most {gpus - firm}, or contracts that may pause"
+    elif gpus is not None and spare is not None and spare > gpus:
+        yield ("pools", name, "spare_gpus"), f"{spare} of {gpus} GPUs", f"at most {gpus}"

@@ -19,7 +19,7 @@ def services(site: Known) -> Iterator[Breach]:
 
 
 def maintenance(site: Known) -> Iterator[Breach]:
-    """No maintenance, alone or with the fixed ones that it meets, takes GPUs that a contract keeps."""
+    """No maintenance, alone or with the fixed ones that it meets, takes GPUs that a contract keeps, or that are kept as spare."""
     takes = {
         name: tuple(site.get("maintenance", name, key) for key in ("pool", "gpus", "start", "end")) for name in site.ids("maintenance")
     }
@@ -34,11 +34,12 @@ def maintenance(site: Known) -> Iterator[Breach]:
             for other, (its, _, since, until) in takes.items()
             if other != name and its == pool and _meets(start, since, until)
         ]
+        spare = site.get("pools", pool, "spare_gpus") or 0
         taken = gpus + sum(takes[other][1] or 0 for other in met)
-        if kept + taken > has:
-            beside = f" with {', '.join(met)}" if met else ""
-            found = f"takes {taken} GPUs of {pool}{beside}, but its contracts leave {has - kept} of {has}"
-            yield ("maintenance", name, "gpus"), found, f"at most {has - kept} at once"
+        if kept + spare + taken > has:
+            beside, leave = f" with {', '.join(met)}" if met else "", f"contracts and its {spare} spare" if spare else "contracts"
+            found = f"takes {taken} GPUs of {pool}{beside}, but its {leave} leave {max(has - kept - spare, 0)} of {has}"
+            yield ("maintenance", name, "gpus"), found, f"at most {max(has - kept - spare, 0)} at once"
 
 
 def _meets(instant: Any, since: Any, until: Any) -> bool:

@@ -13,7 +13,7 @@ from facility.daemon.knowledge import Knowledge
 from facility.daemon.recording.account import Account
 from facility.daemon.telling.alarms import Alarms
 from facility.journal.entry import Entry
-from facility.rental.losses import missed_gpus, price_per_gpu_h, spare_pools
+from facility.rental.losses import missed_gpus, price_per_gpu_h, spare_left, spare_pools
 from facility.site import Site
 
 SETTLED = timedelta(seconds=10)
@@ -51,7 +51,7 @@ class Losses:
         self._told[pool] = loss
         self._alarms.clear(alarm := f"gpus-{pool}"[:64], now)
         if loss.gone:
-            cause = f"{loss.gone} of {site.pools[pool].gpus} GPUs of pool {pool} are gone; {self._without(loss, site)}"
+            cause = f"{loss.gone} of {site.pools[pool].gpus} GPUs of pool {pool} are gone; {self._without(loss, site)}{_spare(site, pool, loss)}"
             remedy = "mend them; where they do not come back, lower `gpus` of the pool in the site file"
             for name, gpus in loss.missed:
                 if spare := spare_pools(site, self._known.gone(now), name, gpus, now):
@@ -73,3 +73,9 @@ class Losses:
         owed = self._known.owed(now).get(name)
         sum_ = f"{owed.missed_gpu_h:.3f} GPU h missed this month, {owed.credit:.2f} {site.currency} owed" if owed else "nothing is owed"
         return Entry(now, "contract", "short" if gpus else "whole", name, f"{f'it lacks {gpus} GPUs' if gpus else 'it has all its GPUs'}; {sum_}")
+
+
+def _spare(site: Site, pool: str, loss: Loss) -> str:
+    """How many spare GPUs are left, of a pool that keeps any."""
+    kept, left = site.pools[pool].spare_gpus, spare_left(site, {pool: loss.gone}, pool)
+    return f"; {left or 'none'} of {kept} spare {'is' if left <= 1 else 'are'} left" if kept else ""
