@@ -10,9 +10,12 @@ from datetime import datetime, timedelta
 from facility.bus.interface import Message
 from facility.bus.messages import CapReported
 from facility.clock import Clock
+from facility.daemon.holding.overrule import commanded
 from facility.daemon.ledger import Ledger
 from facility.daemon.margin import Margin
 from facility.daemon.situation import Situation
+from facility.daemon.used import Seen, Used
+from facility.decision import Decision
 from facility.errors import InputError
 from facility.events import Event
 from facility.forecast import Forecast, Past
@@ -47,7 +50,7 @@ ORDERS = ("grid_limit", "grid_event")
 
 class Knowledge:
     """To be used under the daemon's lock. `desk` takes the operators' commands, `rentals` those that bring contracts, `ledger` counts the
-    hours that were used, `margin` learns how far plans stay below the import limit.
+    hours that were used, `used` what tenants and jobs had, `margin` learns how far plans stay below the import limit.
     """
 
     def __init__(self, site: Site, journal: Journal, clock: Clock, note: Note) -> None:
@@ -57,6 +60,7 @@ class Knowledge:
         self.desk = OverrideDesk(site, journal, jobs=self._pool_of, elapsed_s=clock.elapsed_s)
         self.rentals = RentalDesk(site, journal, self._pool_of, clock.now())
         self.ledger = Ledger(site, journal, self.rentals.in_force)
+        self.used = Used(site, journal, self.rentals.in_force)
         self.margin = Margin(journal.get(MARGIN))
         self._telemetry.under(self.rentals.in_force(clock.now()))
         state = journal.get(FACT)
@@ -178,6 +182,13 @@ class Knowledge:
         """What is wrong with signals from outside, by the name of their topic."""
         return self._signals.amiss(now)
 
+    def use(self, here: Situation, sent: Decision, guarded: frozenset[str], *, planned: bool) -> None:
+        """Know what tenants and jobs have from now on: caps as they were `sent`, by a plan or not; the guard holds down those of some pools."""
+        ruled = frozenset(self._site.pools) if here.asked.mode != "normal" else commanded(here.asked)
+        gone, enforced_w = here.snapshot.gone_gpus, here.snapshot.enforced_cap_w
+        seen = Seen(sent, self.rentals.in_force(here.now), planned, self._telemetry.changes, gone, enforced_w, guarded, ruled)
+        self.used.look(seen, self._telemetry.held, here.now)
+
     @property
     def events(self) -> tuple[Event, ...]:
         """What the grid operator ordered."""
@@ -205,6 +216,7 @@ class Knowledge:
         self._journal.put_all({FACT: self._telemetry.dump(), MARGIN: self.margin.kept, **self._past.changed()})
         self._past.saved()
         self.ledger.remember()
+        self.used.remember(self._clock.now())
 
     def _keep(self, order: str, payload: bytes) -> None:
         """Write down what the grid ordered; it acts, whether or not that can be."""

@@ -229,6 +229,7 @@ class Daemon:
         known, governor = self.rooms.known, self.rooms.governor
         try:
             known.ledger.count(edges[0], governor.in_force)
+            known.used.count(edges[0])
             return ask(known, governor, self.rooms.committed.kw(edges), edges, unheard=self.rooms.pulse.silent)
         except Exception as error:
             self.faults.note(error, "a question")
@@ -332,6 +333,7 @@ class Daemon:
             raise
         finally:
             known.ledger.count(here.now, governor.in_force)
+            self.rooms.use(here)
             if governor.plan is found:
                 self.rooms.board.made_for(asked.made.snapshot.jobs, asked.forecast, asked.made.asked.kept_back_kw)
                 if isinstance(found, Optimised):
@@ -347,7 +349,9 @@ class Daemon:
             book.cycle(cycle_record(self._begun, governor.outcome, kept, governor.in_force, governor.verdict), now)
             book.write(now)
             self.rooms.disk.remember(self.rooms.known.ledger.remember)
-            self.rooms.disk.remember(partial(self._journal.prune, asked.edges[0] - CYCLES_KEPT))
+            self.rooms.disk.remember(partial(self.rooms.known.used.remember, now))
+            usage_kept = timedelta(days=self._site.history.usage_days)
+            self.rooms.disk.remember(partial(self._journal.prune, asked.edges[0] - CYCLES_KEPT, asked.edges[0] - usage_kept))
 
 
 def _failed(what: str, error: Exception) -> Undecided:

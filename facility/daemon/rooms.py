@@ -86,6 +86,15 @@ class Rooms:
         self.actuator.release(here.site, here.snapshot, here.outdoor_c, here.now)
         return wanted
 
+    def use(self, here: Situation) -> None:
+        """Count what tenants and jobs have by what is in force."""
+        governor = self.governor
+        if governor.in_force is not None:
+            sent, mode = self.actuator.as_sent(governor.in_force), governor.outcome.mode
+            planned = mode == "NORMAL" or (mode != "SAFE" and any(caps.groups for caps in sent.pools))
+            guarded = frozenset(caps.pool for cut in governor.cuts for caps in cut.kept)
+            self.known.use(here, sent, guarded, planned=planned)
+
     def republish(self, now: datetime) -> None:
         """Tell everything that is retained again: the broker is a cable, not a memory."""
         self.pulse.connected()

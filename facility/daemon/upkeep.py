@@ -6,7 +6,8 @@
 |                | falls back, and so does what breaks an invariant; questions that were thought over are answered |
 | pause          | caps rise by a step                                                                         |
 | `JUDGED_S`     | what is in force is held against what feeders carry, as things are by now                   |
-| `GUARD_S`      | the meter is held against the limit, sensors are looked at, load targets and tenants are told |
+| `GUARD_S`      | the meter is held against the limit, sensors are looked at, load targets and tenants are told, |
+|                | what tenants and jobs have is counted                                                       |
 | heartbeat      | the status is told, as with every change of mode, and the broker's silence noticed           |
 | `FACTS_EVERY_S`| what a restart must not lose is written down                                                |
 """
@@ -130,6 +131,7 @@ class Upkeep:
             self._reception.obey(now)
         rooms.alarms.follow_signals(rooms.known.amiss(now), now)
         rooms.losses.look(now)
+        rooms.use(here)
         rooms.watch.look(here.snapshot, rooms.known.batches)
 
     def status(self, now: datetime) -> Status:

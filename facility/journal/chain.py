@@ -20,6 +20,7 @@ CHAINED: Final[Mapping[str, str]] = {
     "cycle": "at_ms, cycle, mode, outcome, reason, inputs, decision, verdict",
     "sending": "at_ms, epoch, first_seq, ruling, messages",
     "event": "at_ms, sort, action, target, says, actor, reason, result, id, signer",
+    "usage": "at_ms, counted_ms, rows",
 }
 """The columns that are hashed, by table."""
 ZERO: Final = bytes(32)
@@ -44,7 +45,7 @@ class Checked:
     broken: Break | None
 
     def __str__(self) -> str:
-        what = {"cycle": "cycles", "sending": "sendings", "event": "entries of the account"}[self.table]
+        what = {"cycle": "cycles", "sending": "sendings", "event": "entries of the account", "usage": "quarters of usage"}[self.table]
         if self.broken is None:
             return f"{self.rows} {what} are chained and whole, head {self.head.hex()[:16]}"
         return f"the chain of {what} breaks at row {self.broken.n}: {self.broken.says}; the {self.rows} rows before it hold"

@@ -2,9 +2,10 @@
 
 It holds the counters that order every command sent (epoch, seq), the overrides people gave and what they were answered, the
 rentals that came, every cycle with what went in and what came out, every decision that was sent with what it was made from, the account
-of who changed what, and a few small facts. The broker is only a cable: after a restart or a reconnect the truth comes from here.
-Overrides, rentals, counters and facts reach the disk before the call returns; cycles and sendings survive the death of the process and may
-lose their last seconds with the power. Instants are stored as whole ms since 1970, UTC. Cycles, sendings and the account are chained
+of who changed what, who had what by quarter of an hour, and a few small facts. The broker is only a cable: after a restart or a reconnect the
+truth comes from here. Overrides, rentals, usage, counters and facts reach the disk before the call returns; cycles and sendings survive the
+death of the process and may lose their last seconds with the power. Instants are stored as whole ms since 1970, UTC. Cycles, sendings, the
+account and usage are chained
 (`facility.journal.chain`).
 """
 
@@ -29,6 +30,7 @@ from facility.journal.rentals import Rentals
 from facility.journal.sendings import Sendings, forget_sendings
 from facility.journal.store import Store
 from facility.journal.tables import FINISHED, MIGRATIONS, TABLES, VERSION
+from facility.journal.usages import Usages, forget_usage
 
 __all__ = ["IDS_KEPT", "CycleRecord", "How", "Journal"]
 
@@ -36,7 +38,7 @@ IDS_KEPT: Final = timedelta(days=400)
 """How much longer than cycles an override's id is remembered, so that an old message cannot act again."""
 
 
-class Journal(Counters, Overrides, Rentals, Sendings, Cycles, Entries, Facts):
+class Journal(Counters, Overrides, Rentals, Sendings, Cycles, Entries, Usages, Facts):
     """An open journal; a context manager, safe to share between threads.
 
     `path` is made where it does not exist; its folder must exist. A second writer of the same file gets StoreBusyError;
@@ -88,11 +90,13 @@ class Journal(Counters, Overrides, Rentals, Sendings, Cycles, Entries, Facts):
         with self._store.look() as db:
             return tuple(check(db, table) for table in CHAINED)
 
-    def prune(self, before: datetime) -> None:
-        """Forget cycles before an instant, and much older entries, overrides and rentals with their ids."""
+    def prune(self, before: datetime, usage_before: datetime | None = None) -> None:
+        """Forget cycles before an instant, much older entries, overrides and rentals with their ids, and usage before another one."""
         at, ids_at = ms(before), ms(before - IDS_KEPT)
         with self._store.write(to_disk=False) as db:
             forget_cycles(db, at)
             forget_sendings(db, at)
             forget_commands(db, at, ids_at)
             forget_entries(db, ids_at)
+            if usage_before is not None:
+                forget_usage(db, ms(usage_before))

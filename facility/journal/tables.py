@@ -5,6 +5,7 @@
 | 1 | counters, facts, answers, overrides, cycles |
 | 2 | the account of events, rentals |
 | 3 | everything that is sent, with the pieces it was made from; the chains of cycles, sendings and the account |
+| 4 | who had what, by quarter of an hour; chained |
 
 What an older store knows of the account is carried over: its overrides with their answers and ends, refused commands, and the
 changes of mode between its cycles. Its rows are chained as they are found.
@@ -18,7 +19,7 @@ from typing import Final
 
 from facility.journal.chain import link_all
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 _ACCOUNT_AND_RENTALS: Final = """
 CREATE TABLE event (
@@ -43,6 +44,12 @@ CREATE TABLE piece (name TEXT PRIMARY KEY, used INTEGER NOT NULL, bytes BLOB NOT
 CREATE INDEX piece_used ON piece (used);
 """
 
+_USAGE: Final = """
+CREATE TABLE usage (
+    n INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, counted_ms INTEGER NOT NULL, rows BLOB NOT NULL, hash BLOB NOT NULL);
+CREATE INDEX usage_at ON usage (at_ms);
+"""
+
 TABLES: Final = f"""
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE fact (key TEXT PRIMARY KEY, json BLOB NOT NULL) WITHOUT ROWID;
@@ -57,7 +64,7 @@ CREATE TABLE cycle (
     reason TEXT NOT NULL, inputs BLOB NOT NULL, decision BLOB NOT NULL, verdict BLOB NOT NULL);
 CREATE INDEX cycle_at ON cycle (at_ms);
 CREATE INDEX cycle_published ON cycle (n) WHERE outcome = 'published';
-{_ACCOUNT_AND_RENTALS}{_RECORD}"""
+{_ACCOUNT_AND_RENTALS}{_RECORD}{_USAGE}"""
 """What makes this version out of an empty file."""
 
 _CARRIED_OVER: Final = """
@@ -78,7 +85,7 @@ SELECT * FROM (
 ) ORDER BY 1;
 """
 
-MIGRATIONS: Final[Mapping[int, str]] = {1: _ACCOUNT_AND_RENTALS + _CARRIED_OVER, 2: _RECORD}
+MIGRATIONS: Final[Mapping[int, str]] = {1: _ACCOUNT_AND_RENTALS + _CARRIED_OVER, 2: _RECORD, 3: _USAGE}
 """By version, what makes the next one of it."""
 
 FINISHED: Final[Mapping[int, Callable[[sqlite3.Connection], None]]] = {2: link_all}

@@ -34,6 +34,7 @@ from facility.telemetry.routes import MOST_TOPICS, Fact, Routes, Told
 from facility.telemetry.sources import sources
 from facility.telemetry.track import Track
 from facility.telemetry.work import Work
+from facility.usage.standing import Held
 
 BY_POINT = {
     ("pool", "it_power_kw"): "pool_kw",
@@ -97,6 +98,15 @@ class Telemetry:
     def jobs(self) -> tuple[Job, ...]:
         """List the jobs with work left, by id."""
         return self._work.jobs()
+
+    def held(self) -> tuple[Held, ...]:
+        """List the jobs that are reported to run, by id, with the GPUs that they hold."""
+        return self._work.held()
+
+    @property
+    def changes(self) -> int:
+        """How often it changed which job holds which GPUs."""
+        return self._work.changes
 
     def jobs_of(self, tenant: str) -> int:
         """Count the jobs of a tenant, done or not."""

@@ -11,6 +11,7 @@ from facility.inputs.jobterms import agree, allowance_h
 from facility.site import Site
 from facility.snapshot import Job
 from facility.telemetry.readings import Refusal
+from facility.usage.standing import Held
 
 MOST_JOBS = 100_000
 """Jobs that are kept at once; a scheduler with more has a fault, and memory has an end."""
@@ -31,9 +32,12 @@ class Work:
         self.owners: dict[str, str] = {}
         self.jobs_of: Counter[str] = Counter()
         self._jobs: dict[str, Job] = {}
+        self.changes = 0
+        """How often it changed which job holds which GPUs, or what a job is."""
 
     def specify(self, job: str, spec: JobSpec | None) -> None:
         """Take in a specification, or its end (None). Raises Refusal for one that this site cannot run."""
+        self.changes += 1
         if spec is None:
             for kept in (self.specs, self.reports, self.running_since, self._jobs):
                 kept.pop(job, None)
@@ -89,6 +93,7 @@ class Work:
     def report(self, job: str, report: JobReported | None) -> None:
         """Take in a report, or its withdrawal (None). Raises Refusal for one that is older than the latest."""
         if report is None:
+            self.changes += 1
             self.reports.pop(job, None)
             self.running_since.pop(job, None)
             return
@@ -97,11 +102,22 @@ class Work:
             raise Refusal("old", f"job {job}: older than the latest report")
         if known is None and len(self.reports) >= MOST_JOBS:
             raise Refusal("job", f"reports of more than {MOST_JOBS} jobs")
+        self.changes += known is None or (known.state, known.gpus) != (report.state, report.gpus)
         self.reports[job] = report
         if report.state == "running":
             self.running_since.setdefault(job, datetime.fromtimestamp(report.timestamp / 1000, UTC))
         else:
             self.running_since.pop(job, None)
+
+    def held(self) -> tuple[Held, ...]:
+        """List the jobs that are reported to run, by id, with the GPUs that they hold; all of its own where a report does not say."""
+        found = []
+        for name in sorted(self._jobs.keys() & self.running_since.keys()):
+            job, told = self._jobs[name], self.reports[name].gpus
+            gpus = (told if isinstance(told, int) else len(told)) or job.gpus
+            contract = job.contract if job.contract in self.site.contracts else None
+            found.append(Held(name, job.pool, job.curve, gpus, job.tenant or "", contract))
+        return tuple(found)
 
     def jobs(self) -> tuple[Job, ...]:
         """List the jobs with work left, by id."""

@@ -125,7 +125,7 @@ def test_a_migration_that_fails_leaves_the_older_store_as_it_was(older: Path) ->
 
 def test_a_reader_of_an_older_store_is_told_to_start_the_daemon_once(older: Path) -> None:
     before = older.read_bytes()
-    with pytest.raises(InputError, match="version 1, older than 3; start the daemon on it once"):
+    with pytest.raises(InputError, match="version 1, older than 4; start the daemon on it once"):
         Journal(older, read_only=True)
     assert older.read_bytes() == before
 
@@ -180,10 +180,11 @@ def test_restarts_are_told_with_their_epochs(house: House) -> None:
 def test_the_audit_tells_whether_the_account_is_as_it_was_written(house: House) -> None:
     house.order("pool/h/p", "cap_w", 250, id="x-1")
     whole = audit(house).splitlines()
-    assert [line.partition(", head")[0] for line in whole[-3:]] == [
+    assert [line.partition(", head")[0] for line in whole[-4:]] == [
         "0 cycles are chained and whole",
         "1 sendings are chained and whole",
-        f"{len(whole) - 3} entries of the account are chained and whole",
+        f"{len(whole) - 4} entries of the account are chained and whole",
+        "0 quarters of usage are chained and whole",
     ]  # fmt: skip
     with closing(sqlite3.connect(house.path)) as db:
         db.execute("UPDATE event SET actor = 'eve' WHERE id = 'x-1'")

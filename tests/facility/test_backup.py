@@ -60,7 +60,7 @@ def test_a_copy_has_what_was_there_while_the_daemon_goes_on_and_lies_in_one_file
     copy = tmp_path / "copy.sqlite"
     checked = back_up(state, copy)
     journal.note(Entry(NOON, "alarm", "over", "a", "hot"))
-    assert [(it.table, it.rows, it.broken) for it in checked] == [("cycle", 0, None), ("sending", 0, None), ("event", 1, None)]
+    assert [(it.table, it.rows, it.broken) for it in checked] == [("cycle", 0, None), ("sending", 0, None), ("event", 1, None), ("usage", 0, None)]
     assert sorted(path.name for path in tmp_path.glob("copy*")) == ["copy.sqlite"]
     copy.chmod(0o400)
     assert standing(copy) == ["kept", "cleared later"]

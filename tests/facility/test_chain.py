@@ -40,6 +40,7 @@ def store(tmp_path: Path) -> Path:
             journal.record_cycle(cycle(i, "published" if i == 2 else "held"))
             journal.record_sending(replace(SENDING, at=NOON + i * DAY, first_seq=i), {named(b"%d" % i): b"%d" % i})
             journal.note(replace(ENTRY, at=NOON + i * DAY))
+            journal.record_usage({NOON + i * DAY: ()}, "usage", b"{}")
     return path
 
 
@@ -58,7 +59,7 @@ def alter(path: Path, *statements: str) -> None:
 def test_what_was_left_alone_holds_and_is_counted(store: Path) -> None:
     with Journal(store, read_only=True) as journal:
         found = [(checked.table, checked.rows, checked.broken) for checked in journal.check()]
-    assert found == [("cycle", 10, None), ("sending", 10, None), ("event", 10, None)]
+    assert found == [("cycle", 10, None), ("sending", 10, None), ("event", 10, None), ("usage", 10, None)]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_what_was_left_alone_holds_and_is_counted(store: Path) -> None:
         ("UPDATE chain SET newest_n = 9 WHERE name = '{}'", 10),
     ],
 )
-@pytest.mark.parametrize(("table", "column"), [("cycle", "reason"), ("event", "reason"), ("sending", "messages")])
+@pytest.mark.parametrize(("table", "column"), [("cycle", "reason"), ("event", "reason"), ("sending", "messages"), ("usage", "rows")])
 def test_a_row_that_is_changed_lost_or_put_in_is_where_the_chain_breaks(store: Path, table: str, column: str, statement: str, at: int) -> None:
     alter(store, statement.format(table, column))
     broken = {name: breach for name, breach in found(store).items() if breach is not None}
@@ -96,7 +97,7 @@ def test_what_is_forgotten_leaves_an_anchor_from_which_the_rest_holds(store: Pat
         assert journal.last_published() == cycle(2, "published")
         journal.prune(NOON + IDS_KEPT + 8 * DAY)
         journal.record_cycle(cycle(11))
-        assert [(checked.rows, checked.broken) for checked in journal.check()] == [(1, None), (0, None), (3, None)]
+        assert [(checked.rows, checked.broken) for checked in journal.check()] == [(1, None), (0, None), (3, None), (10, None)]
         assert journal.last_published() == cycle(2, "published")
     alter(store, "DELETE FROM event WHERE n = 8")
     assert found(store)["event"] == Break("event", 8, "it is missing")
@@ -138,7 +139,7 @@ def test_an_older_store_is_chained_as_it_is_found(tmp_path: Path) -> None:
     with Journal(path) as journal:
         assert [record.inputs for record in journal.cycles()] == [b"{}", b"{}"]
         journal.record_cycle(cycle(4))
-        assert [(checked.rows, checked.broken) for checked in journal.check()] == [(3, None), (0, None), (6, None)]
+        assert [(checked.rows, checked.broken) for checked in journal.check()] == [(3, None), (0, None), (6, None), (0, None)]
     alter(path, "UPDATE event SET says = 'nothing' WHERE n = 2")
     assert found(path)["event"] == Break("event", 2, "it is not as it was written, or what stood before it is not")
 

@@ -245,7 +245,7 @@ def test_a_newer_version_is_refused_and_left_as_it_is(store: Path) -> None:
     with sqlite3.connect(store) as db:
         db.execute("PRAGMA user_version = 99")
     before = store.read_bytes()
-    with pytest.raises(InputError, match=r"version 99, newer than 3.*use the newer facility"):
+    with pytest.raises(InputError, match=r"version 99, newer than 4.*use the newer facility"):
         Journal(store)
     assert store.read_bytes() == before
 
