@@ -25,6 +25,7 @@ from facility.inputs.series import CARBON, LOAD, OUTDOOR, PRICE, SOLAR, Series, 
 from facility.overrides.arbitrate import Bounds, bounds
 from facility.position import committed_kw
 from facility.problem import called
+from facility.rental.rental import Rental
 from facility.request import Request
 from facility.site import Site
 from facility.snapshot import Job, Snapshot
@@ -78,6 +79,8 @@ class Brief:
     events: tuple[Event, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     assumed: tuple[str, ...] = ()
+    rentals: tuple[Rental, ...] = ()
+    """Those that come and go beside the site file's contracts; `site` has them, and `forecast` their GPUs in each step."""
 
 
 def plan(request: Request, solver_of: SolverOf = Solver) -> Planned | Undecided:

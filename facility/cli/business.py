@@ -51,6 +51,7 @@ def quote(
     peak_so_far: PeakSoFar = None,
     budget: Budget = 60.0,
     price: Annotated[float | None, typer.Option(metavar="MONEY", help="per GPU hour, offered beside what it costs")] = None,
+    live: Annotated[bool, typer.Option("--live", help="ask the running daemon, which knows what runs and is rented now")] = False,
     accept: Annotated[str | None, typer.Option(metavar="CONTRACT", help="have the daemon keep the cheapest offer's GPUs under this name")] = None,
     tenant: Annotated[str | None, typer.Option(help="whose contract, with --accept")] = None,
     earliest: Annotated[bool, typer.Option("--earliest", help="accept the earliest offer, not the cheapest")] = False,
@@ -61,12 +62,16 @@ def quote(
     json: Json = False,
 ) -> None:
     """Say what a rental would cost, when it could start and what it displaces; accept it."""
-    from facility.commands.quote import Acceptance, Asked, run_quote
+    from facility.commands.quote import Acceptance, Asked, Daemon, run_quote
     from facility.errors import Fault, InputError
 
     request = request_of(locals())
     if (accept is None) != (tenant is None):
         raise InputError(Fault("--accept", "a contract has a name and a tenant", "give --accept and --tenant, or neither"))
     asked = Asked(gpus, hours, within, tier, model, pool, curve, price)
-    acceptance = None if accept is None or tenant is None else Acceptance(accept, tenant, earliest, broker, by, key_file)
-    raise typer.Exit(run_quote(request, asked, acceptance, as_json=json))
+    files = {"--prices": prices, "--weather": weather, "--carbon": carbon, "--load": load, "--solar": solar, "--jobs": jobs, "--horizon": horizon}
+    if live and any(files.values()):
+        named = ", ".join(name for name, value in files.items() if value)
+        raise InputError(Fault("--live", f"the daemon knows more than {named}", "leave --live out to plan with files, or leave those out"))
+    acceptance = None if accept is None or tenant is None else Acceptance(accept, tenant, earliest)
+    raise typer.Exit(run_quote(request, asked, Daemon(broker, by, key_file), acceptance, live=live, as_json=json))

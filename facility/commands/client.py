@@ -14,11 +14,11 @@ from typing import TypeVar
 
 from facility.bus.broker import Broker
 from facility.bus.interface import Message
-from facility.bus.messages import OverrideResult, Rejected, WhatIfResult, WhyResult, decode
+from facility.bus.messages import OverrideResult, QuoteResult, Rejected, WhatIfResult, WhyResult, decode
 from facility.bus.mqtt import MqttBus
 from facility.errors import Fault, InputError
 
-R = TypeVar("R", OverrideResult, WhatIfResult, WhyResult)
+R = TypeVar("R", OverrideResult, WhatIfResult, WhyResult, QuoteResult)
 
 CONNECT_S = 5.0
 ANSWER_S = 5.0

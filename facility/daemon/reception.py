@@ -17,7 +17,7 @@ from facility.site import Site
 PATTERNS = (
     "grid/#", "signal/#", "override/#", "alarm/+", "alarm/+/shelve", "alarm/+/unshelve", "job/+/spec", "job/+/reported",
     "cap/+/+/reported", "cap/+/+/node/+/reported", "svc/+/status", "position/set", "contract/+/set", "contract/+/clear", "contract/+/state",
-    "whatif/+/set", "why/+/set",
+    "whatif/+/set", "why/+/set", "quote/request",
 )  # fmt: skip
 """What is read beside readings, below the site's root."""
 STRANGERS = "tenant/+/job/+/spec"
@@ -73,6 +73,8 @@ class Reception:
                 rooms.disk.tell_lost(rooms.people.correct(ids["target"], message, now), now)
             case "whatif_set" | "why_set":
                 rooms.questions.answer(name, ids["question"], message, now)
+            case "quote_request":
+                rooms.questions.answer(name, None, message, now)
             case "alarm_shelve" | "alarm_unshelve":
                 rooms.shelving.answer(name, ids["alarm"], message, now)
             case "alarm":

@@ -143,6 +143,7 @@ def rooms(
         actuator.resume(decision, clock.now())
         gate.resume(decision, clock.now())
         known.ledger.resume(decision)
+    committed = Commitment(site, bus, journal, answers)
     return Rooms(
         epoch=epoch,
         tally=tally,
@@ -154,9 +155,9 @@ def rooms(
         people=People(site, bus, known.desk, answers),
         effects=Effects(actuator, tally, clock.elapsed_s),
         rentals=Rentals(site, bus, known.rentals, answers),
-        questions=Questions(site, known, governor, answers, clock, thinker),
+        questions=Questions(site, known, governor, answers, clock, thinker, committed.kw),
         losses=Losses(site, known, alarms, account),
-        committed=Commitment(site, bus, journal, answers),
+        committed=committed,
         tenants=Tenants(site, bus, known),
         trust=Trust(site, alarms),
         exchange=Exchange(site, bus, journal, alarms, account),

@@ -15,6 +15,8 @@ from facility.site import Contract
 
 log = logging.getLogger(__name__)
 
+VERSION = "row_number() OVER (PARTITION BY contract ORDER BY n)"
+
 
 class Rentals(Part):
     """The rentals that came."""
@@ -39,16 +41,20 @@ class Rentals(Part):
         query = f"SELECT id, contract, how FROM rental WHERE ended_ms >= ? AND id NOT IN ({TOLD}) ORDER BY n"  # noqa: S608 - from our own constants
         return [(key, contract, how) for key, contract, how in self._store.read(query, ms(since), ms(since))]
 
+    def versions(self, contract: str) -> int:
+        """How many rentals of a name are kept, whatever became of them."""
+        return int(self._store.read("SELECT count(*) FROM rental WHERE contract = ?", contract)[0][0])
+
     def rentals(self) -> list[tuple[Rental, datetime | None]]:
         """List the rentals that are kept, oldest first, each with the instant at which it was told to have ended."""
-        rows = self._store.read("SELECT id, contract, terms, start_ms, end_ms, by, reason, ended_ms FROM rental ORDER BY n")
+        rows = self._store.read(f"SELECT id, contract, terms, start_ms, end_ms, by, reason, {VERSION}, ended_ms FROM rental ORDER BY n")  # noqa: S608 - from our own constants
         found: list[tuple[Rental, datetime | None]] = []
-        for key, contract, terms, start_ms, end_ms, by, reason, ended_ms in rows:
+        for key, contract, terms, start_ms, end_ms, by, reason, version, ended_ms in rows:
             try:
                 told = Contract.model_validate_json(terms)
             except ValidationError as error:
                 log.warning("contract %s cannot be read by this version: %s", contract, error)
                 continue
-            rental = Rental(key, contract, told, instant(start_ms), instant(end_ms), by, reason)
+            rental = Rental(key, contract, told, instant(start_ms), instant(end_ms), by, reason, version)
             found.append((rental, None if ended_ms is None else instant(ended_ms)))
         return found

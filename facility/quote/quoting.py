@@ -4,14 +4,18 @@
 
 The program decides what gives way: caps, jobs that wait, the battery. A place at which more limits would be broken with the rental than without
 is none. Both plans are of the same steps, so that work which they leave for later is worth the same in both.
+
+Where there is not the time to plan with every place that is promising, the earliest and those that look cheapest are planned with.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from math import inf
+from typing import Final, Literal
 
 import numpy as np
 
@@ -21,8 +25,9 @@ from facility.limits import sentence
 from facility.planner import Brief
 from facility.quote.places import CONTRACT, Place, Wish, free, pools_for, promising, rental, starts
 from facility.rental.fit import free_gpus
-from facility.rental.rental import Rental, leased, rented_gpus
-from facility.site import Contract
+from facility.rental.losses import Gone
+from facility.rental.rental import Rental, leased, rented_gpus, unleased
+from facility.site import Contract, Site
 from facility.tariff import fees_per_mwh
 from models.breach import TINY
 from models.horizon import Floats
@@ -33,6 +38,8 @@ SMALL_GPU_H = 0.05
 """Who gets less done by no more than this does not give way: that much is rounding."""
 COMPARED: tuple[Tier, ...] = ("T0", "T2", "T3")
 """Tiers that every quote tells beside the one that was asked for."""
+SLACK: Final = 1.3
+"""How many times longer than the plan without it a plan with it may take."""
 
 
 @dataclass(frozen=True)
@@ -80,41 +87,61 @@ class Quote:
     cheapest: Offer
     tiers: tuple[Offer, ...]
     plans: int
+    starts: int
+    """Promising places, of which as many were planned with as there was time for."""
 
 
 class Quoting:
-    """Quotes from what `brief` tells, each plan within `budget_s` seconds; `say` hears what is done."""
+    """Quotes from what `brief` tells, each plan within `budget_s` seconds and all of them within `within_s`; `say` hears what is done."""
 
-    def __init__(self, brief: Brief, budget_s: float, solver_of: SolverOf, say: Callable[[str], None] = lambda _said: None) -> None:
+    def __init__(
+        self, brief: Brief, budget_s: float, solver_of: SolverOf, say: Callable[[str], None] = lambda _said: None, within_s: float = inf
+    ) -> None:
         self._brief, self._budget_s, self._solver_of, self._say = brief, budget_s, solver_of, say
+        self._until_s = time.monotonic() + within_s
+        self._own = _left(unleased(brief.site, brief.rentals), brief.snapshot.gone_gpus)
         self._made: dict[tuple[Place, Tier], Offer | str] = {}
-        self._plans = 0
+        self._plans, self._each_s = 0, 0.0
 
     def quote(self, wish: Wish, tier: Tier) -> Quote | Refusal:
         """The offers for a wish, or why there is none."""
         told = self._brief
-        places = list(free(told.site, (), wish, _terms(tier), told.edges))
+        places = list(free(self._own, told.rentals, wish, _terms(tier), told.edges))
         if not places:
             return self._no_room(wish, tier)
+        began_s = time.monotonic()
         without = self._plan(None)
+        self._each_s = SLACK * (time.monotonic() - began_s)
         if isinstance(without, Undecided):
             return Refusal(f"there is no plan even without it: {without.reason}", (), ())
         dear = {pool: _dear(told, pool, wish) for pool in pools_for(told.site, wish)}
-        tried = promising(places, wish, told.edges, dear)
+        found = promising(places, wish, told.edges, dear)
+        tried = self._in_time(found)
         offers = [offer for place in tried if isinstance(offer := self._offer(without.plan, wish, place, tier), Offer)]
         if not offers:
             return self._refused(tried, tier)
         cheapest = min(offers, key=lambda offer: (offer.cost, offer.start))
         earliest = offers[0]
-        return Quote(wish, earliest, cheapest, tuple(self._tiers(without.plan, wish, (cheapest, earliest))), self._plans)
+        tiers = sorted(self._tiers(without.plan, wish, (cheapest, earliest)), key=lambda offer: offer.tier)
+        return Quote(wish, earliest, cheapest, tuple(tiers), self._plans, len(found))
+
+    def _in_time(self, places: Sequence[Place]) -> Sequence[Place]:
+        """As many of `places`, each cheaper than those before it by the look of it, as there is time for beside other tiers; one at least."""
+        left_s = self._until_s - time.monotonic()
+        many = len(places) if left_s >= self._each_s * (len(places) + len(COMPARED)) else max(int(left_s / self._each_s) - len(COMPARED), 1)
+        return places if many >= len(places) else [*places[:1], *places[len(places) - many + 1 :]]
 
     def _tiers(self, without: Plan, wish: Wish, asked: Sequence[Offer]) -> Iterator[Offer]:
         """The cheapest offer of each tier at the places that were found."""
         places = dict.fromkeys(Place(offer.pool, offer.start) for offer in asked)
-        for tier in dict.fromkeys((*COMPARED, asked[0].tier)):
-            there = (self._offer(without, wish, place, tier) for place in places)
+        for tier in dict.fromkeys((asked[0].tier, *COMPARED)):
+            there = (self._offer(without, wish, place, tier) for place in places if self._has_time(place, tier))
             if offers := [offer for offer in there if isinstance(offer, Offer)]:
                 yield min(offers, key=lambda offer: offer.cost)
+
+    def _has_time(self, place: Place, tier: Tier) -> bool:
+        """Whether what a rental costs at a place is known, or can be found in time."""
+        return (place, tier) in self._made or self._until_s - time.monotonic() > self._each_s
 
     def _offer(self, without: Plan, wish: Wish, place: Place, tier: Tier) -> Offer | str:
         """What a rental costs at a place, or why it cannot be there."""
@@ -138,7 +165,8 @@ class Quoting:
             forecast = replace(forecast, rented_gpus={**forecast.rented_gpus, **kept})
         self._plans += 1
         self._say(f"plan {self._plans}: {'without it' if rented is None else f'{rented.terms.pool} from {rented.start:%Y-%m-%d %H:%M} UTC'}")
-        return decide(site, told.snapshot, forecast, told.asked, told.edges, self._budget_s, reasons=False, solver_of=self._solver_of)
+        budget_s = max(min(self._budget_s, self._until_s - time.monotonic()), 0.1)
+        return decide(site, told.snapshot, forecast, told.asked, told.edges, budget_s, reasons=False, solver_of=self._solver_of)
 
     def _no_room(self, wish: Wish, tier: Tier) -> Refusal:
         """Of too few GPUs: how many there are, where and when."""
@@ -148,7 +176,8 @@ class Quoting:
             return Refusal("no pool has such GPUs with that kind of work", (), ("name another --model, --pool or --curve",))
         most = {
             pool: max(
-                (free_gpus(told.site, (), rental(wish, Place(pool, start), terms), pool, start) for start in starts(wish, told.edges)), default=0
+                (free_gpus(self._own, told.rentals, rental(wish, Place(pool, start), terms), pool, start) for start in starts(wish, told.edges)),
+                default=0,
             )
             for pool in pools
         }
@@ -164,6 +193,12 @@ class Quoting:
         said = tuple(f"{place.pool} from {place.start:%Y-%m-%d %H:%M} UTC: {self._made[place, tier]}" for place in tried)
         more = ("ask for fewer GPUs or a longer --within", *(() if tier == "T3" else ("a more flexible --tier gives way where power is short",)))
         return Refusal("the GPUs are free, and the site cannot carry them", said, more)
+
+
+def _left(site: Site, gone: Gone) -> Site:
+    """The site with pools of the GPUs that are not gone."""
+    pools = {name: pool.model_copy(update={"gpus": max(pool.gpus - gone.get(name, 0), 0)}) for name, pool in site.pools.items()}
+    return site.model_copy(update={"pools": pools}) if any(gone.values()) else site
 
 
 def _terms(tier: Tier) -> Contract:
@@ -197,7 +232,7 @@ def _offer(without: Plan, made: Plan, wish: Wish, place: Place, tier: Tier) -> O
         place.start,
         place.start + wish.lasts,
         after.objective - before.objective,
-        {kind: money for kind, money in costs.items() if abs(money) > 0.005},
+        costs,
         float(more_kw @ h),
         float(after.import_kw.max() - before.import_kw.max()),
         float((more_kw * h) @ np.asarray(made.problem.grid.carbon_g_per_kwh)) / 1000,

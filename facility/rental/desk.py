@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
-from pydantic import ValidationError
 
 from facility.bus.messages import ContractClear, ContractSet, ContractState, OverrideResult
 from facility.journal.journal import How, Journal
@@ -24,8 +23,10 @@ from facility.overrides.desk import TOLD_AGAIN
 from facility.overrides.judgement import Status
 from facility.overrides.rules import whole_ms
 from facility.rental.fit import misfits
+from facility.rental.offers import Offers
 from facility.rental.rental import Rental, describe, leased
-from facility.site import Contract, Site
+from facility.rental.terms import terms_of
+from facility.site import Site
 from facility.steps import Edges
 
 MAX_STANDING: Final = 1_000
@@ -46,6 +47,7 @@ class RentalDesk:
 
     def __init__(self, site: Site, journal: Journal, jobs: Callable[[], Collection[str]], now: datetime) -> None:
         self._site, self._journal, self._jobs = site, journal, jobs
+        self.offers = Offers(journal)
         self._standing: dict[str, Rental] = {}
         self._past: dict[str, tuple[Rental, datetime]] = {}
         self._unstored: dict[str, tuple[datetime, How]] = {}
@@ -91,6 +93,8 @@ class RentalDesk:
             self._notices.append((contract, _answer(before.id, "superseded", f"replaced by {rental.id}: {describe(rental)}")))
         self._standing[contract] = rental
         self._past.pop(contract, None)
+        if request.offer is not None:
+            self.offers.taken(request.offer)
         self.store_ends()
         return answer
 
@@ -151,7 +155,7 @@ class RentalDesk:
         rental = self._standing.get(contract)
         if rental is None:
             return None
-        own = {"id": rental.id, "by": rental.by, "reason": rental.reason, "start": rental.start, "end": rental.end}
+        own = {"id": rental.id, "by": rental.by, "reason": rental.reason, "start": rental.start, "end": rental.end, "version": rental.version}
         return msgspec.convert(own | rental.terms.model_dump(exclude_unset=True), ContractState)
 
     def ends(self, now: datetime) -> Mapping[str, datetime]:
@@ -185,15 +189,13 @@ class RentalDesk:
             return _answer(request.id, "rejected", "nobody signed it; say in `by` who commands")
         if contract not in self._standing and len(self._standing) >= MAX_STANDING:
             return _answer(request.id, "rejected", f"{MAX_STANDING} rentals stand already; clear some first")
-        given = {key: value for key in Contract.model_fields if (value := getattr(request, key)) is not None}
-        try:
-            terms = Contract.model_validate(given)
-        except ValidationError as error:
-            told = "; ".join(fault["msg"].removeprefix("Value error, ") for fault in error.errors(include_url=False))
-            return _answer(request.id, "rejected", told)
-        rental = Rental(request.id, contract, terms, start, end, request.by, request.reason)
-        found = misfits(self._site, self._standing.values(), rental, self._jobs())
-        return _answer(request.id, "rejected", "; ".join(found)) if found else rental
+        others = [other for other in self._standing.values() if other.contract != contract]
+        terms = terms_of(self._site, self.offers, others, request, now)
+        if isinstance(terms, str):
+            return _answer(request.id, "rejected", terms)
+        rental = Rental(request.id, contract, terms, start, end, request.by, request.reason, self._journal.versions(contract) + 1)
+        misfit = misfits(self._site, others, rental, self._jobs())
+        return _answer(request.id, "rejected", "; ".join(misfit)) if misfit else rental
 
     def _sweep(self, now: datetime) -> None:
         """Take out what ended. It never comes back, even when the clock does."""

@@ -65,6 +65,16 @@ def _kept(site: Site, others: Sequence[Rental], rental: Rental, pool: str, start
     return sum(counted) + max(sum(gpus for gpus, begin, over in taken if begin <= at < over) for at in instants)
 
 
+def roomiest(site: Site, others: Sequence[Rental], rental: Rental, model: str, gpus: int, curve: str | None) -> tuple[str, int] | None:
+    """The pool of a GPU model, with that kind of work, that has the most GPUs free as long as `rental` lasts, and how many; None: no pool is
+    of it.
+    """
+    pools = [name for name, pool in site.pools.items() if pool.gpu_model == model and curve in (None, *offered(site, name))]
+    free = {name: free_gpus(site, others, rental, name, rental.start) for name in pools}
+    enough = [name for name in pools if free[name] >= gpus]
+    return max(((name, free[name]) for name in enough or pools), key=lambda found: found[1], default=None)
+
+
 def _would_fit(site: Site, others: Sequence[Rental], rental: Rental) -> str:
     """Name pools that have as many GPUs for that time, and when its own pool has them."""
     terms = rental.terms

@@ -20,7 +20,10 @@ from facility.steps import Edges
 
 @dataclass(frozen=True)
 class Rental:
-    """One contract in the half-open interval [start, end), UTC; `id` is that of the command that brought it."""
+    """One contract in the half-open interval [start, end), UTC; `id` is that of the command that brought it.
+
+    `version` counts what was accepted under the contract's name, from 1 on.
+    """
 
     id: str
     contract: str
@@ -29,6 +32,7 @@ class Rental:
     end: datetime
     by: str
     reason: str = ""
+    version: int = 1
 
     def active(self, now: datetime) -> bool:
         """Whether its GPUs are kept for it at `now`."""
@@ -51,13 +55,20 @@ def describe(rental: Rental) -> str:
     terms = rental.terms
     gpus = f"{terms.gpus} GPUs of {terms.pool}" if terms.gpus else "terms of jobs"
     spans = f"from {rental.start:%Y-%m-%d %H:%M} until {rental.end:%Y-%m-%d %H:%M} UTC"
-    return f"{gpus} for {terms.tenant} ({terms.kind}) {spans}{': ' if rental.reason else ''}{rental.reason}"
+    again = f", version {rental.version}" if rental.version > 1 else ""
+    return f"{gpus} for {terms.tenant} ({terms.kind}) {spans}{again}{': ' if rental.reason else ''}{rental.reason}"
 
 
 def leased(site: Site, rentals: Iterable[Rental], holding: Iterable[Rental]) -> Site:
     """The site with the terms of `rentals`, and the GPUs of those that are `holding` them; a contract of the site file is the file's."""
     contracts = {r.contract: r.terms.model_copy(update={"gpus": 0}) for r in rentals} | {r.contract: r.terms for r in holding}
     return site.model_copy(update={"contracts": {**site.contracts, **contracts, **site.contracts}}) if contracts else site
+
+
+def unleased(site: Site, rentals: Iterable[Rental]) -> Site:
+    """The site without what `leased` brought: the contracts of its file alone, and those of nobody's."""
+    brought = {r.contract for r in rentals}
+    return site.model_copy(update={"contracts": {name: c for name, c in site.contracts.items() if name not in brought}}) if brought else site
 
 
 def rented_gpus(rentals: Iterable[Rental], edges: Edges) -> Mapping[str, tuple[int, ...]]:

@@ -25,7 +25,7 @@ from facility.site.sensors import SensorKey, SensorRules
 from facility.site.service import Bus, Control, GuardBands
 from facility.site.sustainability import HeatMeter, Renewables, Sustainability, WaterMeter
 from facility.site.tariff import DemandCharge, EnergyWindow, FeeWindow, Tariff, Window
-from facility.site.tenancy import Contract, Jobs, SampleJob, Tenant
+from facility.site.tenancy import Contract, Jobs, Quotes, SampleJob, Tenant
 from facility.site.thermal import CapacityPoint, CoolingPlant, Hall, SetPoint, Stage, Thermal, ThermalStore, Weather
 
 __all__ = [
@@ -62,6 +62,7 @@ __all__ = [
     "Peer",
     "Pool",
     "Quality",
+    "Quotes",
     "Renewables",
     "Reserve",
     "ReserveWindow",
@@ -110,6 +111,7 @@ class Site(Part):
     tenants: dict[Id, Tenant] = Field(default={})
     contracts: dict[Id, Contract] = Field(default={})
     jobs: Jobs
+    quotes: Quotes = Quotes()
     maintenance: dict[Id, Maintenance] = Field(default={}, description="GPUs that are out for a while")
     sample_jobs: tuple[SampleJob, ...] = Field(default=(), description="jobs of the demonstration only")
     schedulers: Schedulers = Schedulers()

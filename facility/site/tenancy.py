@@ -53,6 +53,13 @@ class Contract(Part):
         default=None, description="a job of this contract starts at most so long after its submission, h; absent: the tier's, or jobs.slack_h"
     )
 
+    price_per_gpu_h: NonNegative | None = Field(
+        default=None, description="what the tenant pays for each GPU and hour that is kept for it; absent: nobody has said"
+    )
+    carbon_price_per_tonne: NonNegative = Field(
+        default=0.0, description="what the tenant would pay for a tonne of CO2 less: its work moves to cleaner hours where that is worth it"
+    )
+
     @property
     def flexibility(self) -> Flexibility | None:
         """What it grants, key by key before the tier; None for a contract that promises its floor only."""
@@ -85,6 +92,14 @@ class Contract(Part):
         if self.flexibility is None and not (self.slow_hours is None and self.slow_window is None and self.credit_per_gpu_h is None):
             raise ValueError("slow_hours, slow_window and credit_per_gpu_h need a tier or a greatest_slowdown")
         return self
+
+
+class Quotes(Part):
+    """What is asked for a rental, and how long an offer stands. Without a price and a margin offers tell what they cost alone."""
+
+    price_per_gpu_h: dict[Id, NonNegative] = Field(default={}, description="the least that is asked for a GPU hour, by GPU model")
+    margin_pct: NonNegative | None = Field(default=None, description="what is asked beyond what a rental costs, at least, % of that")
+    valid_min: Positive = Field(default=60.0, description="how long an offer can be accepted, and never after its start, min")
 
 
 class Jobs(Part):

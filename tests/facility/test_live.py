@@ -115,6 +115,24 @@ def test_a_rental_is_quoted_and_its_gpus_are_kept(house: House) -> None:
     house.until(lambda: house.ear.newest[f"{ROOT}/contract/quoted-1/state"] == b"", 2, "the end of the rental")
 
 
+def test_the_running_daemon_quotes_and_holds_to_its_offer(house: House) -> None:
+    command = (*(sys.executable, "-m", "facility", "quote", SITE), *("--live", "--broker", house.url, "--by", "ann"))
+    wish = ("--gpus", "32", "--hours", "2", "--within", "12h", "--price", "1.5", "--accept", "quoted-2", "--tenant", "nordlab", "--json")
+    began = time.monotonic()
+    told = subprocess.run((*command, *wish), check=False, capture_output=True, text=True)
+    took_s = time.monotonic() - began
+    assert told.returncode == 0, told.stderr
+    found = json.loads(told.stdout)
+    assert found["seconds"] < 3, "as it thinks beside the daemon's work"
+    assert took_s < 10
+    assert found["cheapest"]["price"] == pytest.approx(1.5 * 32 * 2)
+    house.until(lambda: house.ear.told(f"{ROOT}/contract/quoted-2/state"), 2, "the rental")
+    kept = house.ear.told(f"{ROOT}/contract/quoted-2/state")
+    assert (kept["gpus"], kept["price_per_gpu_h"], kept["version"]) == (32, pytest.approx(1.5), 1)
+    house.publish(f"{ROOT}/contract/quoted-2/clear", json.dumps({"id": kept["id"], "by": "ann"}))
+    house.until(lambda: house.ear.newest[f"{ROOT}/contract/quoted-2/state"] == b"", 2, "the end of the rental")
+
+
 def test_an_import_limit_is_metered_within_ten_seconds(house: House) -> None:
     house.until(lambda: house.mode() == "NORMAL", 5, "a plan")
     house.until(lambda: house.metered(house.began)[-1] > 640, 12, "more than that")

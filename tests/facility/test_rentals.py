@@ -327,7 +327,7 @@ def test_a_rental_that_the_site_file_has_no_room_for_does_not_stand_until_it_has
 
 
 def test_what_a_rental_may_say_is_what_the_site_file_says_of_a_contract() -> None:
-    own = {*Command.__struct_fields__, "start", "end"}
+    own = {*Command.__struct_fields__, "start", "end", "gpu_model", "offer"}
     assert set(ContractSet.__struct_fields__) - own == set(Contract.model_fields)
 
 

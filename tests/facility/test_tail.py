@@ -168,8 +168,8 @@ SAID: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {
     ),
     "quote_result": (
         {},
-        {"id": "x-1", "start": "2026-07-16T06:00:00Z", "pool": "h1-a", "cost": 1234.5, "currency": "EUR"},
-        "quote: h1-a from 16 Jul 08:00, 1234.50 EUR",
+        {"id": "x-1", "status": "refused", "says": "64 GPUs are free in no pool"},
+        "quote: refused; 64 GPUs are free in no pool",
     ),
     "cooling_desired": (
         {"plant": "chiller"},

@@ -39,9 +39,6 @@ from facility.bus.messages.orders import (
 from facility.bus.messages.people import (
     AlarmShelve,
     AlarmUnshelve,
-    ContractClear,
-    ContractSet,
-    ContractState,
     Override,
     OverrideClear,
     OverrideResult,
@@ -49,8 +46,6 @@ from facility.bus.messages.people import (
     OverrideState,
     PositionSet,
     PositionState,
-    QuoteRequest,
-    QuoteResult,
 )
 from facility.bus.messages.quality import Doubted, Quality
 from facility.bus.messages.readings import (
@@ -65,6 +60,15 @@ from facility.bus.messages.readings import (
     Series,
     Step,
     WeatherSignal,
+)
+from facility.bus.messages.renting import (
+    ContractClear,
+    ContractSet,
+    ContractState,
+    GivesWay,
+    QuoteOffer,
+    QuoteRequest,
+    QuoteResult,
 )
 from facility.bus.messages.state import Alarm, Breach, PlanCurrent, PlanStep, Shelved, Status
 from facility.bus.messages.tenants import TenantCap, TenantJob, TenantRefusal, TenantRental, TenantView
@@ -90,6 +94,7 @@ __all__ = [
     "Doubted",
     "Figures",
     "GensetDesired",
+    "GivesWay",
     "GridCarbon",
     "GridEvent",
     "GridLimit",
@@ -114,6 +119,7 @@ __all__ = [
     "PositionSet",
     "PositionState",
     "Quality",
+    "QuoteOffer",
     "QuoteRequest",
     "QuoteResult",
     "Rejected",

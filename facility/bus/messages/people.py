@@ -1,4 +1,4 @@
-"""What people ask for and are answered: overrides, alarms put aside, rentals, quotes."""
+"""What people ask for and are answered: overrides, alarms put aside, positions."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta as Rule
 
-from facility.bus.messages.codec import Command, Count, Currency, Id, Instant, Name, NonNegative, Payload, Positive, Share, Text
+from facility.bus.messages.codec import Command, Instant, Name, NonNegative, Payload, Text
 from facility.bus.messages.readings import Step, refuse_disorder
-from facility.ladder import Tier, Window
 from facility.overrides.proposal import Kind
 
 
@@ -80,42 +79,6 @@ class OverrideState(Payload, frozen=True, kw_only=True):
     overrides: tuple[Override, ...]
 
 
-class ContractSet(Command, frozen=True, kw_only=True):
-    """A rental that comes: what the site file says of a contract, key by key, and from when to when.
-
-    One that comes again under the same topic with another `id` replaces what was told before.
-    """
-
-    start: Instant
-    end: Instant
-    tenant: Id
-    kind: Literal["reserved", "on-demand", "spot"]
-    pool: Id | None = None
-    gpus: Count = 0
-    curve: Id | None = None
-    demand_by_hour_gpus: Annotated[tuple[Count, ...], Rule(min_length=24, max_length=24)] | None = None
-    releases_idle: bool = False
-    floor_speed: Share = 0.0
-    pausable: bool = False
-    value_per_gpu_h: NonNegative = 0.0
-    penalty_per_gpu_h: Positive | None = None
-    weight: NonNegative | None = None
-    tier: Tier | None = None
-    greatest_slowdown: Annotated[float, Rule(ge=1)] | None = None
-    slow_hours: NonNegative | None = None
-    slow_window: Window | None = None
-    credit_per_gpu_h: NonNegative | None = None
-    max_defer_h: NonNegative | None = None
-
-
-class ContractClear(Command, frozen=True, kw_only=True):
-    """The end of a rental before its time; `id` is that of the command that set it."""
-
-
-class ContractState(ContractSet, frozen=True, kw_only=True, forbid_unknown_fields=False):
-    """A rental that was accepted, until its end; an empty payload where there is none."""
-
-
 class PositionSet(Command, frozen=True, kw_only=True):
     """What is committed a day ahead: the mean power of each step, import less export. Without points, all is withdrawn."""
 
@@ -133,26 +96,4 @@ class PositionState(Payload, frozen=True, kw_only=True):
     unit: Literal["kW"] = "kW"
     points: tuple[Step, ...]
     by: Name
-    reason: Text = ""
-
-
-class QuoteRequest(Command, frozen=True, kw_only=True):
-    """What would a rental cost, and when could it start? It may start at `start`, at the latest `within_h` later."""
-
-    gpus: Annotated[int, Rule(ge=1, le=10_000_000)]
-    hours: Positive
-    start: Instant
-    within_h: NonNegative = 0.0
-    pool: Id | None = None
-    curve: Id | None = None
-
-
-class QuoteResult(Payload, frozen=True, kw_only=True):
-    """The answer to a request; without a start it is no, and the reason says why."""
-
-    id: str | None
-    start: Instant | None = None
-    pool: Id | None = None
-    cost: float | None = None
-    currency: Currency | None = None
     reason: Text = ""

@@ -74,15 +74,13 @@ def _steps(points: tuple[m.Step, ...], place: Place) -> str:
 
 
 def _quote_request(told: m.QuoteRequest, place: Place) -> str:
-    where = f" of {told.pool}" if told.pool else ""
-    return f"{told.by} asks what {number_of(told.gpus)}{where} for {told.hours:g} h from {place.at(told.start)} would cost"
+    where = f" of {told.pool or told.gpu_model}" if told.pool or told.gpu_model else ""
+    since = f" from {place.at(told.start)}" if told.start else ""
+    return f"{told.by} asks what {number_of(told.gpus)}{where} for {told.hours:g} h{since} would cost"
 
 
-def _quote_result(told: m.QuoteResult, place: Place) -> str:
-    if told.start is None:
-        return f"quote: no{because(told.reason)}"
-    cost = "" if told.cost is None else f", {told.cost:.2f} {told.currency}"
-    return f"quote: {told.pool} from {place.at(told.start)}{cost}{because(told.reason)}"
+def _quote_result(told: m.QuoteResult, _place: Place) -> str:
+    return f"quote: {told.says}" if told.status == "ok" else f"quote: {told.status}{because(told.says)}"
 
 
 def _tenant_view(told: m.TenantView, _place: Place) -> str:

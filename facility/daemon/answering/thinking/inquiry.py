@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
-from facility.bus.messages import WhatIfResult, WhatIfSet, WhyResult, WhySet
+from facility.bus.messages import QuoteRequest, QuoteResult, WhatIfResult, WhatIfSet, WhyResult, WhySet
 from facility.daemon.ground import Ground
 from facility.daemon.question import Question
 
@@ -39,8 +40,22 @@ class Why:
         return self.asked.id
 
 
-Inquiry = WhatIf | Why
-Answer = WhatIfResult | WhyResult
+@dataclass(frozen=True)
+class HowMuch:
+    """How much would a rental cost that begins at `first` at the earliest, UTC? `now` is what is known, in the steps of a quote."""
+
+    asked: QuoteRequest
+    first: datetime
+    now: Question
+
+    @property
+    def id(self) -> str:
+        """Of the question."""
+        return self.asked.id
+
+
+Inquiry = WhatIf | Why | HowMuch
+Answer = WhatIfResult | WhyResult | QuoteResult
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pickle
 import time
 
-from facility.bus.messages import WhatIfResult, WhyResult
+from facility.bus.messages import QuoteResult, WhatIfResult, WhyResult
 from facility.daemon.answering.thinking.changes import tried
-from facility.daemon.answering.thinking.inquiry import Answer, Inquiry, Unanswered, WhatIf, Why
+from facility.daemon.answering.thinking.inquiry import Answer, HowMuch, Inquiry, Unanswered, WhatIf, Why
 from facility.daemon.answering.thinking.preview import preview
+from facility.daemon.answering.thinking.pricing import quoted
 from facility.daemon.answering.thinking.reasons import reasons
 from facility.daemon.question import Question, solve, under
 from facility.decide import Undecided
@@ -39,9 +40,11 @@ class Mind:
                     return self._preview(inquiry, began, until)
                 case Why():
                     return self._why(inquiry, began, until)
+                case HowMuch():
+                    return self._how_much(inquiry, began, until)
         except InputError as error:
-            fault = error.faults[0]
-            return WhyResult(id=inquiry.id, status="refused", says=f"{fault.found}; {fault.remedy}"[:1000])
+            kind = QuoteResult if isinstance(inquiry, HowMuch) else WhyResult
+            return kind(id=inquiry.id, status="refused", says="; ".join(f"{fault.found} ({fault.remedy})" for fault in error.faults)[:1000])
         except MemoryError:
             raise
         except Exception as error:
@@ -64,6 +67,10 @@ class Mind:
         if isinstance(planned, Undecided):
             return WhyResult(id=inquiry.id, status="refused", says=f"no plan is made: {planned.reason}"[:1000], about=about)
         return reasons(inquiry, planned, (until - time.monotonic()) / SOLVES, lambda: round(time.monotonic() - began, 3))
+
+    def _how_much(self, inquiry: HowMuch, began: float, until: float) -> QuoteResult | Unanswered:
+        found = quoted(inquiry, self._solver_of, until - time.monotonic(), lambda: round(time.monotonic() - began, 3))
+        return Unanswered(inquiry.id, "the plans took longer", late=True) if time.monotonic() > until else found
 
     def _plan(self, question: Question, budget_s: float, *, keep: bool) -> Planned | Undecided:
         """The plan that a question comes to; the one that was kept where it is the same question."""
