@@ -246,6 +246,7 @@ FAULTS = [
     ("60, curve: train", "60, curve: trian", "contracts.c1.curve", "c1", "model of pool `p1`", "did you mean `train`?"),
     ("  curve: train\n", "  curve: tune\n", "jobs.curve", "curve: train", "model of any pool", "use one of train, guess"),
     ("  contract: c1", "  contract: zz", "jobs.contract", "contract: c1", "no `zz` in contracts", "use one of c1, c2"),
+    ("jobs:\n", "quotes: {price_per_gpu_h: {b: 2}}\njobs:\n", "quotes.price_per_gpu_h.b", "jobs:", "no `b` in gpu_models", "use one of a100"),
     ("contract: c1, c", "contract: c3, c", "sample_jobs.0.contract", "- {submit", "no `c3`", "use one of c1, c2"),
     ("c1, curve: train", "c1, curve: tran", "sample_jobs.0.curve", "- {submit", "no curve `tran`", "did you mean `train`?"),
     # the electrical tree

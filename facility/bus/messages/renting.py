@@ -43,7 +43,6 @@ class ContractSet(Command, frozen=True, kw_only=True):
     credit_per_gpu_h: NonNegative | None = None
     max_defer_h: NonNegative | None = None
     price_per_gpu_h: NonNegative | None = None
-    carbon_price_per_tonne: NonNegative | None = None
     offer: Name | None = None
 
 

@@ -39,6 +39,7 @@ def breaches(site: Known) -> Iterator[Breach]:
     yield from gpus.curves_exist(site)
     yield from gpus.pools(site)
     yield from tenancy.services(site)
+    yield from tenancy.quotes(site)
     yield from tenancy.maintenance(site)
     yield from references.ordered(site)
     yield from grid.grid(site)

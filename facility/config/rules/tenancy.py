@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from facility.config.rules.parts import Breach, Known
+from facility.config.rules.parts import Breach, Known, nearest
 
 
 def services(site: Known) -> Iterator[Breach]:
@@ -16,6 +16,14 @@ def services(site: Known) -> Iterator[Breach]:
         if gpus is not None and demand is not None and max(demand) > gpus:
             path, remedy = ("contracts", name, "demand_by_hour_gpus"), f"at most {gpus}, or more gpus"
             yield path, f"{max(demand)} GPUs, but the contract has {gpus}", remedy
+
+
+def quotes(site: Known) -> Iterator[Breach]:
+    """Prices of GPU models that the site does not have."""
+    known = site.ids("gpu_models")
+    for model in site.get("quotes", "price_per_gpu_h") or ():
+        if model not in known:
+            yield ("quotes", "price_per_gpu_h", model), f"no `{model}` in gpu_models", nearest(model, known)
 
 
 def maintenance(site: Known) -> Iterator[Breach]:
