@@ -25,7 +25,8 @@ from facility.inputs.series import CARBON, LOAD, OUTDOOR, PRICE, SOLAR, Series, 
 from facility.overrides.arbitrate import Bounds, bounds
 from facility.position import committed_kw
 from facility.problem import called
-from facility.rental.rental import Rental
+from facility.rental.file import read_contracts
+from facility.rental.rental import Rental, leased, rented_gpus
 from facility.request import Request
 from facility.site import Site
 from facility.snapshot import Job, Snapshot
@@ -113,7 +114,9 @@ def brief(request: Request) -> Brief:
                 f"ask for at most {LONGEST_STEPS}: a longer --step or a shorter --horizon",
             )
         )
-    forecast = _forecast(site, request, edges)
+    rentals = () if request.contracts is None else read_contracts(request.contracts, site, request.timezone)
+    site = leased(site, rentals, (rental for rental in rentals if rental.touches(start, end)))
+    forecast = replace(_forecast(site, request, edges), rented_gpus=rented_gpus(rentals, edges))
     assumed = [*forecast.assumed, *(f"curve {name}: nobody measured it on this GPU model" for name in assumed_curves(site))]
     jobs: tuple[Job, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
@@ -142,7 +145,7 @@ def brief(request: Request) -> Brief:
     free, said = _committed(site, request, bounds(site, (), start, edges), edges)
     assumed += said
     asked = called(site, snapshot, forecast, free, events, edges)
-    return Brief(site, edges, snapshot, forecast, asked, events, left_out, tuple(assumed))
+    return Brief(site, edges, snapshot, forecast, asked, events, left_out, tuple(assumed), rentals)
 
 
 def _forecast(site: Site, request: Request, edges: Edges) -> Forecast:

@@ -25,6 +25,7 @@ class Request:
     events: str | None = None
     position: str | None = None
     demand: str | None = None
+    contracts: str | None = None
     timezone: str | None = None
     peak_so_far_kw: float = 0.0
     peaks_so_far: Sequence[str] = ()

@@ -15,7 +15,7 @@ def request_of(given: Mapping[str, Any]) -> Request:
 
     alike = (
         "site", "start", "horizon", "step", "prices", "weather", "carbon", "load", "solar", "jobs", "jobs_from", "events", "position", "demand",
-        "timezone", "exact", "gap", "whole_steps",
+        "contracts", "timezone", "exact", "gap", "whole_steps",
     )  # fmt: skip
     return Request(
         **{name: given[name] for name in alike if name in given},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from facility.cli.options import (
     Budget,
     By,
     Carbon,
+    Contracts,
     Jobs,
     JobsFrom,
     Json,
@@ -47,6 +49,7 @@ def quote(
     solar: Solar = None,
     jobs: Jobs = None,
     jobs_from: JobsFrom = None,
+    contracts: Contracts = None,
     timezone: Zone = None,
     peak_so_far: PeakSoFar = None,
     budget: Budget = 60.0,
@@ -69,9 +72,34 @@ def quote(
     if (accept is None) != (tenant is None):
         raise InputError(Fault("--accept", "a contract has a name and a tenant", "give --accept and --tenant, or neither"))
     asked = Asked(gpus, hours, within, tier, model, pool, curve, price)
-    files = {"--prices": prices, "--weather": weather, "--carbon": carbon, "--load": load, "--solar": solar, "--jobs": jobs, "--horizon": horizon}
-    if live and any(files.values()):
-        named = ", ".join(name for name, value in files.items() if value)
+    given = {"prices": prices, "weather": weather, "carbon": carbon, "load": load, "solar": solar, "jobs": jobs, "contracts": contracts}
+    if live and any(given.values()):
+        named = ", ".join(f"--{name}" for name, value in given.items() if value)
         raise InputError(Fault("--live", f"the daemon knows more than {named}", "leave --live out to plan with files, or leave those out"))
     acceptance = None if accept is None or tenant is None else Acceptance(accept, tenant, earliest)
     raise typer.Exit(run_quote(request, asked, Daemon(broker, by, key_file), acceptance, live=live, as_json=json))
+
+
+def contract(
+    site: SiteFile,
+    action: Annotated[str, typer.Argument(help="list, import, set, clear or history")],
+    name: Annotated[str | None, typer.Argument(help="the contract, or the file to import", show_default=False)] = None,
+    terms: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="to set one: keys of the site file's contracts, start and end", show_default=False)
+    ] = None,
+    timezone: Zone = None,
+    complete: Annotated[bool, typer.Option("--complete", help="end rentals that the file does not name")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would change; nothing is sent")] = False,
+    state: Annotated[Path | None, typer.Option(metavar="FILE", help="the daemon's journal, for the history; default: SITE_ID.sqlite")] = None,
+    reason: Annotated[str, typer.Option(help="why")] = "",
+    by: By = None,
+    key_file: KeyFile = None,
+    broker: Broker = None,
+    settings: Settings = None,
+    json: Json = False,
+) -> None:
+    """List rentals, bring them from a file or by hand, end them, or tell every version there was."""
+    from facility.commands.contract import Asked, run_contract
+
+    asked = Asked(action, name, tuple(terms or ()), timezone, complete, dry_run, by, reason, key_file, state)
+    raise typer.Exit(run_contract(site, tuple(settings or ()), asked, broker, as_json=json))

@@ -28,6 +28,7 @@ Load = Annotated[str | None, typer.Option(metavar="F[:column]", help="base load 
 Solar = Annotated[str | None, typer.Option(metavar="F[:column]", help="output of solar plants, kW per kWp")]
 Jobs = Annotated[str | None, typer.Option(metavar="F", help="jobs: submit_time, duration_s, num_gpus and more")]
 JobsFrom = Annotated[str | None, typer.Option(metavar="INSTANT", help="instant of the job file that is laid on --start")]
+Contracts = Annotated[str | None, typer.Option(metavar="F", help="rentals: contract, tenant, kind, gpus, start, end and more")]
 Events = Annotated[str | None, typer.Option(metavar="F", help="grid events: start, end, target_kw or reduction_pct")]
 Demand = Annotated[str | None, typer.Option(metavar="F", help="GPUs that services need: columns CONTRACT_gpus")]
 Position = Annotated[

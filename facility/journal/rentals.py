@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -16,6 +17,15 @@ from facility.site import Contract
 log = logging.getLogger(__name__)
 
 VERSION = "row_number() OVER (PARTITION BY contract ORDER BY n)"
+
+
+class Version(NamedTuple):
+    """A rental that was accepted, and when and how it ended: by its end, cleared, or superseded by the next version."""
+
+    rental: Rental
+    accepted: datetime
+    ended: datetime | None
+    how: How | None
 
 
 class Rentals(Part):
@@ -47,14 +57,20 @@ class Rentals(Part):
 
     def rentals(self) -> list[tuple[Rental, datetime | None]]:
         """List the rentals that are kept, oldest first, each with the instant at which it was told to have ended."""
-        rows = self._store.read(f"SELECT id, contract, terms, start_ms, end_ms, by, reason, {VERSION}, ended_ms FROM rental ORDER BY n")  # noqa: S608 - from our own constants
-        found: list[tuple[Rental, datetime | None]] = []
-        for key, contract, terms, start_ms, end_ms, by, reason, version, ended_ms in rows:
+        return [(version.rental, version.ended) for version in self.contract_versions()]
+
+    def contract_versions(self) -> list[Version]:
+        """List the rentals that are kept as versions of their contracts, oldest first."""
+        query = f"""
+            SELECT r.id, contract, terms, start_ms, end_ms, by, reason, {VERSION}, coalesce(a.at_ms, start_ms), ended_ms, how
+            FROM rental r LEFT JOIN answer a ON a.id = r.id ORDER BY n"""  # noqa: S608 - from our own constants
+        found: list[Version] = []
+        for key, contract, terms, start_ms, end_ms, by, reason, version, accepted_ms, ended_ms, how in self._store.read(query):
             try:
                 told = Contract.model_validate_json(terms)
             except ValidationError as error:
                 log.warning("contract %s cannot be read by this version: %s", contract, error)
                 continue
             rental = Rental(key, contract, told, instant(start_ms), instant(end_ms), by, reason, version)
-            found.append((rental, None if ended_ms is None else instant(ended_ms)))
+            found.append(Version(rental, instant(accepted_ms), None if ended_ms is None else instant(ended_ms), how))
         return found

@@ -75,6 +75,12 @@ def roomiest(site: Site, others: Sequence[Rental], rental: Rental, model: str, g
     return max(((name, free[name]) for name in enough or pools), key=lambda found: found[1], default=None)
 
 
+def other_gpus(site: Site, model: str) -> str:
+    """What may be asked for in place of GPUs of which no pool is: another model, or another of its kinds of work."""
+    kinds = sorted({curve for name, pool in site.pools.items() if pool.gpu_model == model for curve in offered(site, name)})
+    return f"curves of {model}: {', '.join(kinds)}" if kinds else nearest(model, list(site.gpu_models))
+
+
 def _would_fit(site: Site, others: Sequence[Rental], rental: Rental) -> str:
     """Name pools that have as many GPUs for that time, and when its own pool has them."""
     terms = rental.terms

@@ -9,9 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from facility.bus.messages import ContractSet
-from facility.inputs.table import nearest
 from facility.overrides.rules import whole_ms
-from facility.rental.fit import roomiest
+from facility.rental.fit import other_gpus, roomiest
 from facility.rental.offers import Offers
 from facility.rental.rental import Rental
 from facility.site import Contract, Site
@@ -43,6 +42,6 @@ def _placed(site: Site, others: Sequence[Rental], request: ContractSet, model: s
     found = roomiest(site, others, rental, model, request.gpus, request.curve)
     if found is None:
         work = f" with the curve {request.curve}" if request.curve else ""
-        return f"the site has no pool of {model}{work} ({nearest(model, list(site.gpu_models))})"
+        return f"the site has no pool of {model}{work} ({other_gpus(site, model)})"
     pool, free = found
     return {"pool": pool} if free >= request.gpus else f"{request.gpus} GPUs of {model} are free in no pool all that time; {pool} has {free}"
