@@ -14,6 +14,7 @@ from facility.cli.options import (
     By,
     Carbon,
     Contracts,
+    Events,
     Jobs,
     JobsFrom,
     Json,
@@ -103,3 +104,28 @@ def contract(
 
     asked = Asked(action, name, tuple(terms or ()), timezone, complete, dry_run, by, reason, key_file, state)
     raise typer.Exit(run_contract(site, tuple(settings or ()), asked, broker, as_json=json))
+
+
+def report(
+    site: SiteFile,
+    month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="a calendar month of the site's zone", show_default=False)] = None,
+    start: Annotated[str | None, typer.Option("--from", metavar="D", help="a bare date or an instant, in place of a month")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="D", help="a bare date or an instant, no part of the span")] = None,
+    state: Annotated[Path | None, typer.Option(metavar="FILE", help="the journal; default: SITE_ID.sqlite here, where there is one")] = None,
+    history: Annotated[
+        str | None, typer.Option(metavar="FILE|URL", help="a file or postgresql://...; default: SITE_ID.history.sqlite here")
+    ] = None,
+    prices: Prices = None,
+    carbon: Carbon = None,
+    events: Events = None,
+    timezone: Zone = None,
+    settings: Settings = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="write summary.json and report.html, a page to look at and print")] = None,
+    json: Json = False,
+) -> None:
+    """Report a month: key figures (PUE, WUE, CUE, ERF, REF), contracts, work per kWh, and what was delivered to the grid."""
+    from facility.commands.report import Asked, run_report
+    from facility.report.month.signals import Files
+
+    asked = Asked(month, start, end, state, history, Files(prices, carbon, timezone), events)
+    raise typer.Exit(run_report(site, tuple(settings or ()), asked, out, as_json=json))

@@ -1,0 +1,118 @@
+"""Readings: what the history knows of a site's meters, by quarter of an hour, as `metered.Metered`.
+
+The energy of a quarter is the mean of the readings that were believed in it, for its length; one such reading is enough. Where a sensor told
+nothing those that the site file calls redundant to it stand in. A quarter without any is missing: NaN.
+
+Gensets without a meter count as they were ordered, which the history keeps beside the meters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import numpy as np
+
+from facility.clock import milliseconds
+from facility.history.reading import Reader
+from facility.kpi.metered import Metered, Series, added
+from facility.site import Site
+from models.horizon import Floats
+
+QUARTER: Final = timedelta(minutes=15)
+QUARTER_MS: Final = 900_000
+HOURS: Final = 0.25
+
+
+def read_metered(reader: Reader, site: Site, start: datetime, end: datetime, carbon_g_per_kwh: Series) -> Metered:
+    """What was metered in the quarters of [start, end), UTC and at quarters; `carbon_g_per_kwh` by quarter, None where it is not known.
+
+    Raises StoreFault where the database fails.
+    """
+    count = (end - start) // QUARTER
+    means = _means(reader, site, _points(site), start, count)
+    imported = HOURS * means[f"site/meter/{site.grid.feed}/import_kw"]
+    gensets = {name: HOURS * means[_genset(site, name)] for name in site.gensets}
+    gensets = {name: kwh if site.gensets[name].metered else np.nan_to_num(kwh, nan=0.0) for name, kwh in gensets.items()}
+    solar = [HOURS * means[f"site/solar/{name}/power_kw"] for name, plant in site.solar.items() if plant.metered]
+    reused, supply_c = _heat(site, means, count)
+    waters = {name: HOURS * means[f"site/water/{name}/flow_m3_per_h"] for name in site.sustainability.water_meters}
+    meters = site.sustainability.water_meters
+    return Metered(
+        start=tuple(start + i * QUARTER for i in range(count)),
+        hours=np.full(count, HOURS),
+        import_kwh=imported,
+        pool_kwh={name: HOURS * means[f"{pool.hall}/pool/{name}/it_power_kw"] for name, pool in site.pools.items()},
+        cooling_kwh={name: HOURS * means[f"site/cooling/{name}/power_kw"] for name in site.cooling_plants},
+        solar_kwh=added(solar, count) if len(solar) == len(site.solar) else None,
+        genset_kwh=added(list(gensets.values()), count),
+        water_in_m3=_flows([waters[name] for name, meter in meters.items() if meter.flows == "in"], count),
+        potable_m3=_flows([waters[name] for name, meter in meters.items() if meter.flows == "in" and meter.potable], count, any_=bool(meters)),
+        water_out_m3=_flows([waters[name] for name, meter in meters.items() if meter.flows == "out"], count, any_=bool(meters)),
+        reused_kwh=reused,
+        supply_c=supply_c,
+        outdoor_c=means["site/weather/outdoor/temperature_c"],
+        carbon_kg=None if carbon_g_per_kwh is None else _carbon(site, imported, gensets, carbon_g_per_kwh),
+    )
+
+
+def read_power(reader: Reader, point: str, start: datetime, end: datetime, every: timedelta) -> dict[datetime, float]:
+    """The means of one point that are known in [start, end), by the beginning of their intervals. Raises StoreFault."""
+    told = reader.means((point,), milliseconds(start), milliseconds(end), every // timedelta(milliseconds=1))
+    return {datetime.fromtimestamp(each.at_ms / 1000, UTC): each.value for each in told if each.value is not None}
+
+
+def _points(site: Site) -> list[str]:
+    told = site.sustainability
+    return [
+        f"site/meter/{site.grid.feed}/import_kw",
+        "site/weather/outdoor/temperature_c",
+        *(f"{pool.hall}/pool/{name}/it_power_kw" for name, pool in site.pools.items()),
+        *(f"site/cooling/{name}/power_kw" for name in site.cooling_plants),
+        *(f"site/solar/{name}/power_kw" for name, plant in site.solar.items() if plant.metered),
+        *(_genset(site, name) for name in site.gensets),
+        *(f"site/water/{name}/flow_m3_per_h" for name in told.water_meters),
+        *(f"site/heat/{name}/{point}" for name in told.heat_meters for point in ("reused_kw", "supply_c")),
+    ]
+
+
+def _genset(site: Site, name: str) -> str:
+    return f"site/genset/{name}/{'power_kw' if site.gensets[name].metered else 'sent_power_kw'}"
+
+
+def _means(reader: Reader, site: Site, points: Sequence[str], start: datetime, count: int) -> dict[str, Floats]:
+    """The means of each of `points` by quarter, those beside it where it told nothing; NaN where nobody did."""
+    beside = {point: site.sensors[point].redundant if point in site.sensors else () for point in points}
+    asked = [*points, *(other for others in beside.values() for other in others)]
+    found = {point: np.full(count, np.nan) for point in asked}
+    first_ms = milliseconds(start)
+    for told in reader.means(asked, first_ms, first_ms + count * QUARTER_MS, QUARTER_MS):
+        if told.value is not None:
+            found[told.point][(told.at_ms - first_ms) // QUARTER_MS] = told.value
+    for point, others in beside.items():
+        for other in others:
+            found[point] = np.where(np.isfinite(found[point]), found[point], found[other])
+    return found
+
+
+def _heat(site: Site, means: Mapping[str, Floats], count: int) -> tuple[Series, Series]:
+    """Heat used outside, kWh, and the temperature at which it was supplied, weighed by the heat."""
+    names = list(site.sustainability.heat_meters)
+    if not names:
+        return None, None
+    parts = [HOURS * means[f"site/heat/{name}/reused_kw"] for name in names]
+    weighed = [kwh * means[f"site/heat/{name}/supply_c"] for name, kwh in zip(names, parts, strict=True)]
+    heat = added(parts, count)
+    supply_c = np.divide(added(weighed, count), heat, out=np.full(count, np.nan), where=heat > 0)
+    return heat, supply_c
+
+
+def _flows(parts: Sequence[Floats], count: int, *, any_: bool = False) -> Series:
+    """The sum of meters; None where there is none, unless `any_` meter of water says that none flows there."""
+    return added(parts, count) if parts or any_ else None
+
+
+def _carbon(site: Site, imported: Floats, gensets: Mapping[str, Floats], intensity_g_per_kwh: Floats) -> Floats:
+    burnt_g = added([kwh * site.gensets[name].carbon_g_per_kwh for name, kwh in gensets.items()], len(imported))
+    return np.asarray((np.maximum(imported, 0.0) * intensity_g_per_kwh + burnt_g) / 1000, float)

@@ -1,0 +1,57 @@
+"""Gaps: what a report does not rest on, in words: time to come, meters that told nothing, hours in which nobody counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from facility.kpi.metered import Metered, Series
+from facility.report.month.span import Span
+from facility.site import Site
+from facility.usage.usage import Usage
+
+NO_JOURNAL = "no journal: contracts, tenants and calls are not known; name it with --state"
+
+
+def lacking(span: Span, metered: Metered, usages: Sequence[Usage] | None) -> Iterator[str]:
+    """Why the span is not told in whole; nothing where it is. `usages` are None where there is no journal."""
+    if not span.over:
+        yield f"it is not over: told until {_iso(span.until)} of {_iso(span.end)}"
+    yield from _unmeasured(metered)
+    yield from _uncounted(usages, span)
+
+
+def ordered(site: Site) -> Iterator[str]:
+    """What stands for the meters of gensets that have none."""
+    unmetered = [name for name, genset in site.gensets.items() if not genset.metered]
+    if unmetered:
+        yield f"gensets: {', '.join(unmetered)} without a meter, as they were ordered"
+
+
+def _unmeasured(metered: Metered) -> Iterator[str]:
+    """Meters that have gaps, each with how many quarters of an hour it told nothing of."""
+    series: dict[str, Series] = {"the grid's meter": metered.import_kwh}
+    series |= {f"pool {name}": kwh for name, kwh in metered.pool_kwh.items()} | {f"cooling {name}": kwh for name, kwh in metered.cooling_kwh.items()}
+    series |= {"solar plants": metered.solar_kwh, "gensets": metered.genset_kwh, "water": metered.water_in_m3, "reused heat": metered.reused_kwh}
+    for name, values in series.items():
+        missing = 0 if values is None else int((~np.isfinite(values)).sum())
+        if missing:
+            yield f"{name}: {missing:,} of {len(metered.start):,} quarters of an hour were not measured, and are left out"
+
+
+def _uncounted(usages: Sequence[Usage] | None, span: Span) -> Iterator[str]:
+    if usages is None:
+        yield NO_JOURNAL
+        return
+    counted: dict[datetime, float] = {}
+    for row in usages:
+        counted[row.start] = max(counted.get(row.start, 0.0), row.hours)
+    whole_h, counted_h = (span.until - span.start) / timedelta(hours=1), sum(counted.values())
+    if counted_h < whole_h - 1e-6:
+        yield f"who had what: {counted_h:,.2f} of {whole_h:,.2f} h were counted"
+
+
+def _iso(at: datetime) -> str:
+    return at.isoformat(timespec="minutes").replace("+00:00", "Z")

@@ -1,0 +1,186 @@
+"""Gather: everything that is told of a span, from the history of readings and the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from facility.availability.contract import Availability, availabilities
+from facility.clock import milliseconds
+from facility.events import Event
+from facility.forecast import Past
+from facility.forecast.past import PREFIX
+from facility.history.reading import Reader
+from facility.journal.journal import Journal
+from facility.kpi.annex import annex
+from facility.kpi.baseline import ADJUSTED, FURTHEST, GRACE
+from facility.kpi.delivery import Delivered, called_days, delivered
+from facility.kpi.figure import Figure
+from facility.kpi.indicators import indicators
+from facility.kpi.metered import Metered, Series
+from facility.kpi.readings import QUARTER, read_metered, read_power
+from facility.kpi.work import Work, by_model, by_tenant
+from facility.report.month.calls import Calls, joined, recorded
+from facility.report.month.gaps import lacking, ordered
+from facility.report.month.signals import Files, carbon_g_per_kwh, price_per_mwh
+from facility.report.month.span import Span
+from facility.site import Contract, Site
+from facility.windows import inside
+from models.horizon import Floats
+
+Say = Callable[[str], None]
+MINUTE = timedelta(minutes=1)
+AROUND = ADJUSTED + GRACE
+
+
+@dataclass(frozen=True)
+class Day:
+    """A local day, as far as it lies in the span: figures by key, None where not known; the highest quarter-hour mean of the import, kW."""
+
+    date: str
+    hours: float
+    total_kwh: float | None
+    it_kwh: float | None
+    peak_kw: float | None
+    covered: float
+    figures: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Called:
+    """A call with what came of it, and what was sold as a reserve at its beginning that it may draw on, kW by product."""
+
+    delivered: Delivered
+    reserves_kw: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A span as it is reported. `interim` says why it is not whole, nothing where it is; `assumed` what came from the site file.
+
+    `energy_cost` is of the energy drawn at its price, fees, peaks and credits apart, in the site's currency.
+    """
+
+    site: Site
+    span: Span
+    metered: Metered
+    figures: tuple[Figure, ...]
+    annex: tuple[Figure, ...]
+    days: tuple[Day, ...]
+    energy_cost: float | None
+    peak_kw: float | None
+    models: tuple[Work, ...]
+    tenants: tuple[Work, ...]
+    contracts: tuple[Availability, ...]
+    calls: tuple[Called, ...]
+    interim: tuple[str, ...]
+    assumed: tuple[str, ...]
+
+
+def gather(site: Site, span: Span, reader: Reader, journal: Journal | None, files: Files, events: Sequence[Event], say: Say) -> Told:
+    """Everything of a span. Raises InputError for a bad file, StoreFault where a database fails."""
+    zone = ZoneInfo(site.timezone)
+    past = Past() if journal is None else Past(journal.get_all(PREFIX))
+    carbon, price = (signal(site, files, past, span.start, span.until) for signal in (carbon_g_per_kwh, price_per_mwh))
+    say("reading the meters")
+    metered = read_metered(reader, site, span.start, span.until, carbon.value)
+    say("reading who had what")
+    usages = [] if journal is None else list(journal.usage(span.start, span.until))
+    say("reading what the grid asked for")
+    heard = Calls((), "") if journal is None else recorded(journal, span.start, span.until)
+    wanted = joined((event for event in events if span.start <= event.start < span.until), heard.events)
+    pool_kwh = {(pool, at): float(kwh) for pool, series in metered.pool_kwh.items() for at, kwh in zip(metered.start, series, strict=True)}
+    days = _days(site, span, metered, zone)
+    return Told(
+        site=site,
+        span=span,
+        metered=metered,
+        figures=indicators(site, metered, annual=span.annual and _whole(metered.import_kwh)),
+        annex=annex(site, metered, _day_means_c(span, metered, zone)),
+        days=days,
+        energy_cost=_cost(metered, price.value),
+        peak_kw=_peak_kw(metered),
+        models=tuple(by_model(site, usages, pool_kwh)),
+        tenants=tuple(by_tenant(usages, pool_kwh)),
+        contracts=tuple(availabilities(usages, _terms(site, journal), span.start, span.until, zone)),
+        calls=tuple(_calls(site, reader, wanted, zone, say)),
+        interim=(*lacking(span, metered, None if journal is None else usages), *([heard.gap] if heard.gap and not events else [])),
+        assumed=tuple(each for each in (carbon.assumed, price.assumed, *ordered(site)) if each),
+    )
+
+
+def _whole(series: Floats) -> bool:
+    return bool(np.isfinite(series).all())
+
+
+def _terms(site: Site, journal: Journal | None) -> dict[str, Contract]:
+    """The terms of every contract that is known: the site file's, and those of rentals that came."""
+    came = {} if journal is None else {rental.contract: rental.terms for rental, _ in journal.rentals()}
+    return came | dict(site.contracts)
+
+
+def _days(site: Site, span: Span, metered: Metered, zone: ZoneInfo) -> tuple[Day, ...]:
+    found = []
+    for begin, end in span.days(zone):
+        part = metered.only(_between(metered, begin, end))
+        (total, it), covered = part.sums(part.total_kwh, part.it_kwh)
+        figures = {figure.key: figure.value for figure in indicators(site, part, annual=False)}
+        hours = (end - begin) / timedelta(hours=1)
+        found.append(Day(begin.astimezone(zone).date().isoformat(), hours, total, it, _peak_kw(part), covered, figures))
+    return tuple(found)
+
+
+def _between(metered: Metered, begin: datetime, end: datetime) -> np.ndarray:
+    return np.array([begin <= at < end for at in metered.start], bool)
+
+
+def _day_means_c(span: Span, metered: Metered, zone: ZoneInfo) -> list[float]:
+    """The mean temperature outdoors of each day of which at least half was measured."""
+    found = []
+    for begin, end in span.days(zone):
+        outdoor_c: Series = metered.only(_between(metered, begin, end)).outdoor_c
+        known = np.array([]) if outdoor_c is None else outdoor_c[np.isfinite(outdoor_c)]
+        if outdoor_c is not None and len(known) * 2 >= len(outdoor_c) > 0:
+            found.append(float(known.mean()))
+    return found
+
+
+def _peak_kw(metered: Metered) -> float | None:
+    means = metered.import_kwh / metered.hours
+    known = means[np.isfinite(means)]
+    return float(known.max()) if len(known) else None
+
+
+def _cost(metered: Metered, price_per_mwh: Series) -> float | None:
+    if price_per_mwh is None:
+        return None
+    (cost,), _ = metered.sums(metered.drawn_kwh * price_per_mwh / 1000)
+    return cost
+
+
+def _calls(site: Site, reader: Reader, events: Sequence[Event], zone: ZoneInfo, say: Say) -> Iterator[Called]:
+    point = f"site/meter/{site.grid.feed}/import_kw"
+    days = called_days(events, zone)
+    for i, event in enumerate(events, 1):
+        say(f"call {i} of {len(events)}")
+        begin, end = event.start - event.ramp - AROUND, event.end + event.ramp + AROUND
+        meter = read_power(reader, point, begin - FURTHEST, end, QUARTER)
+        every_ms = reader.resolution_ms(milliseconds(begin), milliseconds(end), MINUTE // timedelta(milliseconds=1))
+        every = timedelta(milliseconds=every_ms)
+        fine = read_power(reader, point, begin, end, every)
+        yield Called(delivered(event, meter, fine, every, days, zone), _reserves_kw(site, event, zone))
+
+
+def _reserves_kw(site: Site, event: Event, zone: ZoneInfo) -> dict[str, float]:
+    """What is sold at the beginning of a call to be taken off the grid, kW."""
+    local = f"{event.start.astimezone(zone):%H:%M}"
+    found = {}
+    for name, reserve in site.grid.reserves.items():
+        sold = [window.committed_kw for window in reserve.committed if inside(window, local)]
+        if reserve.direction == "up" and sold:
+            found[name] = max(sold)
+    return found
