@@ -54,7 +54,7 @@ class Hours:
     def _figures(self) -> Iterator[Panel]:
         by_day = {key: self.by_day({day.date: day.figures.get(key) for day in self.told.days}) for key in SHOWN}
         known = [key for key, values in by_day.items() if np.isfinite(values).any()]
-        if known:
+        if known and len(self.told.days) > 1:
             traces = [line(SHOWN[key][0], by_day[key], SHOWN[key][1], row) | {"showlegend": False} for row, key in enumerate(known)]
             rows = [Row(SHOWN[key][0], 1, {"hoverformat": ".3f", "nticks": 4}) for key in known]
             note = "Each day's ratio is of that day's sums."

@@ -12,6 +12,7 @@ from facility.report.month.span import Span
 from facility.site import Site
 from facility.usage.usage import Usage
 
+MOST_NAMES = 6
 NO_JOURNAL = "no journal: contracts, tenants and calls are not known; name it with --state"
 
 
@@ -31,14 +32,17 @@ def ordered(site: Site) -> Iterator[str]:
 
 
 def _unmeasured(metered: Metered) -> Iterator[str]:
-    """Meters that have gaps, each with how many quarters of an hour it told nothing of."""
+    """Meters that have gaps, with how many quarters of an hour they told nothing of; those with as many together."""
     series: dict[str, Series] = {"the grid's meter": metered.import_kwh}
     series |= {f"pool {name}": kwh for name, kwh in metered.pool_kwh.items()} | {f"cooling {name}": kwh for name, kwh in metered.cooling_kwh.items()}
     series |= {"solar plants": metered.solar_kwh, "gensets": metered.genset_kwh, "water": metered.water_in_m3, "reused heat": metered.reused_kwh}
+    alike: dict[int, list[str]] = {}
     for name, values in series.items():
-        missing = 0 if values is None else int((~np.isfinite(values)).sum())
-        if missing:
-            yield f"{name}: {missing:,} of {len(metered.start):,} quarters of an hour were not measured, and are left out"
+        if values is not None and (missing := int((~np.isfinite(values)).sum())):
+            alike.setdefault(missing, []).append(name)
+    for missing, names in alike.items():
+        shown = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
+        yield f"{shown}: {missing:,} of {len(metered.start):,} quarters of an hour were not measured, and are left out"
 
 
 def _uncounted(usages: Sequence[Usage] | None, span: Span) -> Iterator[str]:

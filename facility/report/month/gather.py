@@ -35,6 +35,8 @@ from models.horizon import Floats
 Say = Callable[[str], None]
 MINUTE = timedelta(minutes=1)
 AROUND = ADJUSTED + GRACE
+FINE = (MINUTE, 5 * MINUTE, QUARTER)
+NEARLY_ALL = 0.98
 
 
 @dataclass(frozen=True)
@@ -169,10 +171,20 @@ def _calls(site: Site, reader: Reader, events: Sequence[Event], zone: ZoneInfo, 
         say(f"call {i} of {len(events)}")
         begin, end = event.start - event.ramp - AROUND, event.end + event.ramp + AROUND
         meter = read_power(reader, point, begin - FURTHEST, end, QUARTER)
-        every_ms = reader.resolution_ms(milliseconds(begin), milliseconds(end), MINUTE // timedelta(milliseconds=1))
-        every = timedelta(milliseconds=every_ms)
-        fine = read_power(reader, point, begin, end, every)
+        fine, every = _finest(reader, point, begin, end)
         yield Called(delivered(event, meter, fine, every, days, zone), _reserves_kw(site, event, zone))
+
+
+def _finest(reader: Reader, point: str, begin: datetime, end: datetime) -> tuple[dict[datetime, float], timedelta]:
+    """The meter in the shortest intervals that nearly all have a reading; where none do, in those that miss the least of the time."""
+    finest_ms = reader.resolution_ms(milliseconds(begin), milliseconds(end), MINUTE // timedelta(milliseconds=1))
+    found = []
+    for every in (each for each in FINE if each >= timedelta(milliseconds=finest_ms)):
+        means = read_power(reader, point, begin, end, every)
+        found.append((len(means) * every, means, every))
+        if len(means) * every >= NEARLY_ALL * (end - begin):
+            break
+    return max(found, key=lambda one: one[0])[1:]
 
 
 def _reserves_kw(site: Site, event: Event, zone: ZoneInfo) -> dict[str, float]:

@@ -65,7 +65,7 @@ def _figures(key: str, title: str, figures: Sequence[Figure]) -> Rows:
             figure.name,
             number(figure.value, 3 if abs(figure.value or 0.0) < 100 else 1),
             figure.unit,
-            figure.unknown or figure.says,
+            (figure.unknown or figure.says).replace("`", ""),
             "" if figure.value is None else f"{figure.covered:.1%}",
             figure.source,
         )
