@@ -20,7 +20,7 @@ from models.power import battery, feed, feeder, genset, redundancy
 from models.problem import Problem
 from models.schedule import Schedule
 from models.solving import stability
-from models.work import budget, firm, job, maintenance, minimum_run, pause, pool
+from models.work import budget, carbon_wish, firm, job, maintenance, minimum_run, pause, pool
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ def account(problem: Problem, schedule: Schedule) -> Account:
         grid_connection.bill(problem.grid, horizon, import_kw, export_kw, problem.at_grid @ uncertain_kw),
         position.bill(problem.position, import_kw - export_kw, h),
         stability.bill(problem.last, problem.cells, drawn_kw, h),
+        carbon_wish.bill(workloads, drawn_kw, h),
         demand_charge.bill(problem.demand_charges, import_kw),
         carbon.bill(problem.carbon, horizon, import_kw, problem.burnt_kg(schedule.given_kw)) if problem.carbon else Bill(),
         battery.bill(problem.batteries, battery_kw, carried_kw, h),

@@ -30,9 +30,9 @@ from models.power import battery, feed, feeder, genset, redundancy, solar
 from models.problem import Problem
 from models.solving import stability
 from models.table import table
-from models.work import budget, firm, job, maintenance, minimum_run, movable, pause, pool, start, workload
+from models.work import budget, carbon_wish, firm, job, maintenance, minimum_run, movable, pause, pool, start, workload
 
-WORK = ("workload", "firm", "budget", "job", "movable", "start", "pause", "minimum_run", "maintenance", "stability")
+WORK = ("workload", "firm", "budget", "job", "movable", "start", "pause", "minimum_run", "maintenance", "stability", "carbon_wish")
 ROOMS = (*WORK, "grid", "position", "carbon")
 """The rooms with one block for the whole site; the others have one for each of their assets."""
 
@@ -58,6 +58,7 @@ def build(problem: Problem) -> Any:
     minimum_run.add(m.minimum_run, jobs, m.workload, share, horizon, keeping, m.start)
     movable.add(m.movable, m.workload, m.job)
     stability.add(m.stability, problem.last, problem.cells, m.workload)
+    carbon_wish.add(m.carbon_wish, problem.workloads, m.workload)
     maintenance.add(m.maintenance, problem.maintenances, horizon, problem.free_gpus, m.STEPS)
     for p in problem.pools:
         pool.add(m.pool[p.id], p, problem.cells, m.workload, horizon, problem.idle_kept(p.id), wiring.taken(m, p))
@@ -80,6 +81,7 @@ def build(problem: Problem) -> Any:
             + sum(demand_charge.cost(m.demand_charge[c.id], c) for c in problem.demand_charges)
             + position.cost(m.position, problem.position, m.h)
             + stability.cost(m.stability, problem.last, m.h)
+            + carbon_wish.cost(m.carbon_wish, m.workload, m.h)
             + (carbon.cost(m.carbon, problem.carbon, m.STEPS, wiring.of(m.grid.import_kw), wiring.burnt_kg(m, problem)) if problem.carbon else 0.0)
             + job.cost(m.job, m.workload)
             + pause.cost(m.pause)

@@ -39,6 +39,7 @@ def firms_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds,
                 curve=curve_of(site, site.pools[contract.pool].gpu_model, contract.curve or ""),
                 gpus=contract.gpus,
                 cap_w=_commanded(bounds.pool_cap_w[contract.pool]),
+                wish_per_kwh=_wish_per_kwh(contract, forecast),
                 floor_speed=contract.least_speed,
                 value_per_gpu_h=contract.value_per_gpu_h,
                 short_price_per_gpu_h=contract.penalty_per_gpu_h,
@@ -51,6 +52,12 @@ def firms_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds,
             )
             found.append(firm)
     return tuple(found)
+
+
+def _wish_per_kwh(contract: Contract, forecast: Forecast) -> tuple[float, ...]:
+    """What a contract's tenant would pay for a kWh less in each step, by the carbon of each, money; () where it would not."""
+    price = contract.carbon_price_per_tonne
+    return tuple((forecast.carbon_g_per_kwh * (price / 1e6)).tolist()) if price else ()
 
 
 def _budget(site: Site, contract: Contract, used_h: float, edges: Edges) -> Budget | None:
@@ -101,6 +108,12 @@ def jobs_of(site: Site, states: tuple[JobState, ...], forecast: Forecast, bounds
         value = site.contracts[state.contract].value_per_gpu_h if state.contract else 0.0
         return kwh_price[state.pool] * best_kwh[state.pool, state.curve] + value
 
+    def wish_per_kwh(state: JobState) -> tuple[float, ...]:
+        return _wish_per_kwh(site.contracts[state.contract], forecast) if state.contract else ()
+
+    def mean_wish(state: JobState) -> float:
+        return float(np.mean(wish_per_kwh(state) or (0.0,)))
+
     def job(state: JobState) -> Job:
         arrival_h = max(hours_between(edges[0], state.submit), 0.0)
         kind = (state.pool, state.curve)
@@ -114,13 +127,14 @@ def jobs_of(site: Site, states: tuple[JobState, ...], forecast: Forecast, bounds
             gpus=state.gpus,
             cap_w=_commanded(bounds.job_cap_w.get(state.id, bounds.pool_cap_w[state.pool])),
             order=_orders(bounds, state, len(lengths)),
+            wish_per_kwh=wish_per_kwh(state),
             work_gpu_h=state.work_gpu_h,
             arrival_h=arrival_h,
             deadline_h=hours_between(edges[0], state.due(edges[0])),
             elastic=state.elastic,
             unfinished_price_per_gpu_h=_penalty_per_gpu_h(site, state),
             delay_price_per_gpu_h=delay,
-            carry_price_per_gpu_h=kwh_price[state.pool] * best_kwh[kind] + delay * waited_h,
+            carry_price_per_gpu_h=(kwh_price[state.pool] + mean_wish(state)) * best_kwh[kind] + delay * waited_h,
             pause_price_per_gpu=max(0.0, lost_gpu_h * gpu_h_price(state)) if lost_gpu_h else 0.0,
             spot_value_per_gpu_h=_spot_value_per_gpu_h(site, state),
             running=bool(state.running) and arrival_h == 0,

@@ -56,6 +56,9 @@ class Contract(Part):
     price_per_gpu_h: NonNegative | None = Field(
         default=None, description="what the tenant pays for each GPU and hour that is kept for it; absent: nobody has said"
     )
+    carbon_price_per_tonne: NonNegative = Field(
+        default=0.0, description="what the tenant would pay for a tonne of CO2 less: its work moves to cleaner hours where that is worth it"
+    )
 
     @property
     def flexibility(self) -> Flexibility | None:

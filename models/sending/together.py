@@ -75,7 +75,8 @@ class _Gang:
         h = problem.horizon.h
         self._draw_kw, self._cap_kw, self._rate = steps[:, 0], steps[:, 1], h * steps[:, 2]
         delay = job.delay_price_per_gpu_h * job.wait_h(problem.horizon)
-        self._price = self._draw_kw * h * np.asarray(problem.grid.price_per_kwh) + delay * self._rate
+        per_kwh = np.asarray(problem.grid.price_per_kwh) + np.asarray(job.wish_per_kwh or 0.0)
+        self._price = self._draw_kw * h * per_kwh + delay * self._rate
         self._most_carried = job.most_carried_gpu_h(problem.horizon)
         self._full = self._most
         self._undone = max(0.0, self._left(self._share) - self._most_carried)

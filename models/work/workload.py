@@ -45,6 +45,7 @@ class Workload(ABC):
     """What jobs and firm workloads have in common.
 
     `cap_w` (W) and `order` are an operator's commands, one entry a step, None where nobody commands; empty means none at all.
+    `wish_per_kwh` is what its tenant would pay for a kWh less in each step (`models.work.carbon_wish`); empty: nothing.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Workload(ABC):
     gpus: int
     cap_w: tuple[float | None, ...] = ()
     order: tuple[Order | None, ...] = ()
+    wish_per_kwh: tuple[float, ...] = ()
 
     @property
     @abstractmethod

@@ -295,6 +295,7 @@ def contracts(some: Some, gpus: int) -> dict[str, Any]:
             "tenant": "t", "kind": some.any("on-demand", "spot"),
             **some.of(0.5, value_per_gpu_h=some.between(0, 0.2), penalty_per_gpu_h=some.between(1, 80)),
             **some.of(0.15, tier=some.any("T0", "T1", "T2", "T3", "T4", "T5"), max_defer_h=some.between(0, 5)),
+            **some.of(0.15, carbon_price_per_tonne=some.between(10, 500)),
         }
     }  # fmt: skip
     for name in ("rent", "serve")[: some.any(0, 1, 1, 2)]:
@@ -484,8 +485,10 @@ def keys_set(part: Any) -> set[tuple[str, str]]:
 
 
 SERVICE = {
-    ("Site", key) for key in ("based_on", "bus", "sensors", "history", "schedulers", "scrape")
-} | {("Control", key) for key in ("guard", "rise_share", "rise_pause_s", "turns_per_h")}  # fmt: skip
+    *(("Site", key) for key in ("based_on", "bus", "sensors", "history", "schedulers", "scrape", "quotes", "sustainability")),
+    *(("Control", key) for key in ("guard", "rise_share", "rise_pause_s", "turns_per_h")),
+    *(("Contract", "price_per_gpu_h"), ("Pool", "spare_gpus"), ("Genset", "metered"), ("Solar", "metered")),
+}
 """Keys of a site file that no plan reads."""
 
 

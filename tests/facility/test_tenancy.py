@@ -236,3 +236,19 @@ def test_what_finds_no_window_is_a_breach_with_its_bounds() -> None:
     assert (breach["asset"], breach["amount"], breach["unit"]) == ("m", 576, "GPU h")
     assert (breach["from"], breach["to"]) == ("2026-07-14T22:00:00Z", "2026-07-15T01:00:00Z")
     assert [found["start"] for found in told["maintenance"]] == [None, "2026-07-14T22:00:00Z"]
+
+
+def test_the_jobs_of_a_tenant_who_would_pay_for_less_carbon_wait_for_cleaner_hours(tmp_path: Path) -> None:
+    """From the fourth hour on a kWh costs 0.02 more and emits 500 g less, which is worth 0.05 to who would give 100 for a tonne."""
+    carbon, jobs = tmp_path / "carbon.csv", tmp_path / "jobs.csv"
+    hours = [f"2026-07-15T0{hour}:00+02:00,{600 if hour < 3 else 100}" for hour in range(6)]
+    carbon.write_text("\n".join(["time,carbon_g_per_kwh", *hours]) + "\n")
+    jobs.write_text("job_id,submit_time,duration_s,num_gpus,contract,pool,deadline\nj,2026-07-15T00:00+02:00,7200,64,kepler-jobs,h1-b,2026-07-15T06:00+02:00\n")
+    flat = ("tariff.energy_price_by_hour_per_mwh=" + str([100] * 3 + [120] * 21), "batteries={}")
+    files = {"carbon": str(carbon), "jobs": str(jobs)}
+    usual = planned(*flat, **files)
+    assert sum(running(usual, "j")[:3]) == pytest.approx(sum(running(usual, "j")), rel=0.01)
+    wished = planned(*flat, "contracts.kepler-jobs.carbon_price_per_tonne=100", **files)
+    assert sum(running(wished, "j")[3:]) == pytest.approx(sum(running(wished, "j")), rel=0.01)
+    kwh_price = wished.decided.plan.problem.jobs[0].wish_per_kwh
+    assert kwh_price == pytest.approx([0.06] * 3 + [0.01] * 3)

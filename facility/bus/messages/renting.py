@@ -43,6 +43,7 @@ class ContractSet(Command, frozen=True, kw_only=True):
     credit_per_gpu_h: NonNegative | None = None
     max_defer_h: NonNegative | None = None
     price_per_gpu_h: NonNegative | None = None
+    carbon_price_per_tonne: NonNegative = 0.0
     offer: Name | None = None
 
 

@@ -27,6 +27,7 @@ KINDS = {
     "forgone": "spot work left out",
     "value": "speed of rentals",
     "carried": "work after the end",
+    "carbon_wish": "less carbon, wished for",
 }
 """Kinds of `models.account.Account.cost` in words; what is neither here nor a breach steers."""
 
