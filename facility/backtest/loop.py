@@ -18,6 +18,7 @@ from facility.daemon.margin import NEAR_SHARE
 from facility.inputs.series import OUTDOOR
 from facility.overrides.arbitrate import limit_at
 from facility.simulate.plant import Plant
+from facility.simulate.scheduler import RehearsedJob
 from facility.simulate.sky import Observed
 
 SUBSTEP_S = 20.0
@@ -36,11 +37,16 @@ class JobOutcome:
     submit: datetime
     deadline: datetime
     finished: datetime | None
+    stops: tuple[datetime, ...] = ()
+    """When it lost all its GPUs before its work was done."""
 
 
 @dataclass(frozen=True)
 class Lived:
-    """A span that one controller lived through. `planned_kw` and `moved_kw` are by cycle, None where nobody planned."""
+    """A span that one controller lived through. `planned_kw` and `moved_kw` are by cycle, None where nobody planned.
+
+    `slowest` is the least mean speed that each contract's GPUs had in a cycle, all of which it rents counted; of those that may not pause.
+    """
 
     controller: str
     intervals: tuple[Interval, ...]
@@ -51,6 +57,7 @@ class Lived:
     breaches: tuple[Breach, ...]
     peaks_kw: Mapping[tuple[str, str], float]
     served_gpu_h: Mapping[str, float]
+    slowest: Mapping[str, float]
     reasons: Mapping[str, int]
     refused: tuple[str, ...]
     start_kwh: float
@@ -89,7 +96,7 @@ def live(world: World, controller: str, seed: int, foresight_h: float, answers: 
     _retire(plant, done)
     answers.save()
     for job in plant.scheduler.jobs.values():
-        done[job.id] = JobOutcome(job.id, job.work_gpu_h, job.done_gpu_h, job.submit, job.deadline, job.finished)
+        done[job.id] = _outcome(job)
     return Lived(
         controller,
         tuple(intervals),
@@ -100,6 +107,7 @@ def live(world: World, controller: str, seed: int, foresight_h: float, answers: 
         metering.breaches(),
         metering.peaks,
         metering.served_gpu_h,
+        metering.slowest,
         who.reasons if isinstance(who, Planned) else {},
         tuple(hand.refused),
         start_kwh,
@@ -123,7 +131,11 @@ def _retire(plant: Plant, done: dict[str, JobOutcome]) -> None:
     for job in list(plant.scheduler.jobs.values()):
         if job.finished is not None or job.deadline <= plant.now:
             plant.scheduler.drop(job.id)
-            done[job.id] = JobOutcome(job.id, job.work_gpu_h, job.done_gpu_h, job.submit, job.deadline, job.finished)
+            done[job.id] = _outcome(job)
+
+
+def _outcome(job: RehearsedJob) -> JobOutcome:
+    return JobOutcome(job.id, job.work_gpu_h, job.done_gpu_h, job.submit, job.deadline, job.finished, tuple(job.stops))
 
 
 def _high(plant: Plant) -> bool:

@@ -89,6 +89,8 @@ class Metering:
         self.billed: dict[datetime, float] = {}
         self.billed_s: dict[datetime, float] = {}
         self.served_gpu_h: dict[str, float] = {}
+        self.slowest: dict[str, float] = {}
+        self._rented_gpu_h: dict[str, list[float]] = {}
         self._peaks: dict[tuple[str, str], float] = {}
         self._waiting: deque[datetime] = deque()
         self._breaches: list[Breach] = []
@@ -114,11 +116,12 @@ class Metering:
         sums.battery_kwh += hours * battery_kw
         sums.given_kwh += hours * sum(max(-battery.power_kw, 0.0) for battery in plant.batteries.values())
         sums.outdoor_c_s += seconds * plant.outdoor_c
-        sums.gpu_s += seconds * sum(pool.pool.gpus - pool.free for pool in plant.pools.values())
+        sums.gpu_s += seconds * sum(pool.busy for pool in plant.pools.values())
         for pool in plant.pools.values():
             for name in pool.running:
                 if name in self._site.contracts:
                     self.served_gpu_h[name] = self.served_gpu_h.get(name, 0.0) + hours * pool.speed_gpus(name)
+        self._speeds(begun, hours)
         self._gear(begun)
         self._minute_kwh, self._minute_s = self._minute_kwh + kwh, self._minute_s + seconds
         if self._minute_s >= MINUTE.total_seconds() - 1e-6:
@@ -144,7 +147,9 @@ class Metering:
             gpus_running=sums.gpu_s / sums.seconds,
             jobs_waiting=sum(job.state == "waiting" for job in plant.scheduler.jobs.values()),
         )
-        self._sums, self.begun = _Sums(), plant.now
+        for name, (work, rented) in self._rented_gpu_h.items():
+            self.slowest[name] = min(work / rented, self.slowest.get(name, 1.0))
+        self._sums, self._rented_gpu_h, self.begun = _Sums(), {}, plant.now
         return done
 
     def running(self) -> tuple[float, float]:
@@ -184,6 +189,16 @@ class Metering:
             for name, charge in charges(self._site).items():
                 if in_window(self._site, charge, interval):
                     self._peaks[name, month] = max(kw, self._peaks.get((name, month), 0.0))
+
+    def _speeds(self, begun: datetime, hours: float) -> None:
+        """Add what rentals that may not pause, and need all their GPUs, get of them."""
+        for name, contract in self._site.contracts.items():
+            start, end = contract.has_gpus
+            if contract.pool is None or not contract.gpus or contract.pausable or contract.demand_by_hour_gpus or not start <= begun < end:
+                continue
+            sums = self._rented_gpu_h.setdefault(name, [0.0, 0.0])
+            sums[0] += hours * self._plant.pools[contract.pool].speed_gpus(name)
+            sums[1] += hours * contract.gpus
 
     def _gear(self, begun: datetime) -> None:
         plant, length = self._plant, self._plant.now - begun

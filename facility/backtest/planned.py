@@ -28,6 +28,7 @@ from facility.daemon.situation import Situation
 from facility.decide import Decided, Optimised, Undecided, decide
 from facility.forecast import Forecast
 from facility.overrides.arbitrate import Bounds, bounds
+from facility.rental.spans import at
 from facility.site import Site
 from facility.snapshot import Job, Snapshot
 from facility.stability import Drawn, drawn
@@ -93,7 +94,7 @@ class Planned:
         self._governor.guard(self._situation(snapshot, bounds(self._site, (), snapshot.at, edges)))
 
     def _situation(self, snapshot: Snapshot, asked: Bounds) -> Situation:
-        return Situation(snapshot.at, self._site, snapshot, asked, snapshot.outdoor_c or 0.0)
+        return Situation(snapshot.at, at(self._site, snapshot.at), snapshot, asked, snapshot.outdoor_c or 0.0)
 
     def _punctual(self, snapshot: Snapshot) -> Snapshot:
         """`snapshot` with jobs due a cycle early where they can be, so that what a plan ends at the last minute is not late."""

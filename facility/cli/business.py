@@ -14,6 +14,7 @@ from facility.cli.options import (
     By,
     Carbon,
     Contracts,
+    Demand,
     Events,
     Jobs,
     JobsFrom,
@@ -129,3 +130,37 @@ def report(
 
     asked = Asked(month, start, end, state, history, Files(prices, carbon, timezone), events)
     raise typer.Exit(run_report(site, tuple(settings or ()), asked, out, as_json=json))
+
+
+def maintain(
+    site: SiteFile,
+    pool: Annotated[str, typer.Option(help="whose GPUs leave", show_default=False)],
+    gpus: Annotated[int, typer.Option(help="how many, in all steps together", show_default=False)],
+    hours: Annotated[float, typer.Option(help="how long they are out", show_default=False)],
+    within: Annotated[str, typer.Option(metavar="TIME", help="how long after --start all is done, such as 14d", show_default=False)],
+    steps: Annotated[int, typer.Option(metavar="N", help="one part of them after another")] = 1,
+    to_model: Annotated[str | None, typer.Option(metavar="MODEL", help="they leave for good, and as many of this GPU model come")] = None,
+    to_pool: Annotated[str | None, typer.Option(metavar="NAME", help="the new GPUs' pool; default: POOL-MODEL")] = None,
+    start: Annotated[str | None, typer.Option(help="a bare date or an instant; default: the next full hour", show_default=False)] = None,
+    step: Step = "1h",
+    prices: Prices = None,
+    weather: Weather = None,
+    carbon: Carbon = None,
+    load: Load = None,
+    solar: Solar = None,
+    jobs: Jobs = None,
+    jobs_from: JobsFrom = None,
+    events: Events = None,
+    demand: Demand = None,
+    timezone: Zone = None,
+    peak_so_far: PeakSoFar = None,
+    budget: Budget = 60.0,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="write a site file that is based on SITE, with the best windows in it")] = None,
+    settings: Settings = None,
+    json: Json = False,
+) -> None:
+    """Find the cheapest windows in which GPUs leave and no contract is interrupted; old ones for new, step by step."""
+    from facility.commands.maintain import Asked, run_maintain
+
+    asked = Asked(pool, gpus, hours, within, steps, to_model, to_pool)
+    raise typer.Exit(run_maintain(request_of(locals()), asked, out, as_json=json))

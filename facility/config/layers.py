@@ -17,13 +17,14 @@ def laid(under: Document, file: str, over: Document) -> Document:
                 del lines[old]
         lines[key] = line
         files.pop(key, None)
-    return Document(_over(under.value, over.value), lines, under.twice | over.twice, files)
+    return Document(merged(under.value, over.value), lines, under.twice | over.twice, files)
 
 
-def _over(under: Any, over: Any) -> Any:
+def merged(under: Any, over: Any) -> Any:
+    """Lay one value over another."""
     if not isinstance(under, dict) or not isinstance(over, dict):
         return over
-    return under | {key: _over(under.get(key), value) for key, value in over.items()}
+    return under | {key: merged(under.get(key), value) for key, value in over.items()}
 
 
 def _step(value: Any, key: str | int) -> Any:

@@ -32,6 +32,7 @@ from facility.problem.maintenance import gpus_left
 from facility.rental.desk import RentalDesk
 from facility.rental.losses import Gone, Owed, missed_gpus, price_per_gpu_h, served_gpus, without
 from facility.rental.rental import rented_gpus
+from facility.rental.spans import gpus_by_step
 from facility.signals import NAMES, Signals
 from facility.site import Site
 from facility.steps import Edges
@@ -147,7 +148,7 @@ class Knowledge:
     def foreseen(self, edges: Edges) -> tuple[Site, Forecast]:
         """The site with every rental of the steps between `edges`, and what is expected for them."""
         site, gone = self.rentals.foreseen(edges), self._telemetry.gone(edges[0])
-        rented = rented_gpus(self.rentals.standing(edges[0]), edges)
+        rented = {**gpus_by_step(self._site, edges), **rented_gpus(self.rentals.standing(edges[0]), edges)}
         served = served_gpus(site, gone, {pool: gpus_left(site, pool, edges)[0] for pool in gone}, rented)
         return site, replace(self._signals.forecast(edges, site), rented_gpus={**rented, **served})
 

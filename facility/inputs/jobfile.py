@@ -146,7 +146,7 @@ def read_jobs(path: str, site: Site, *, start: datetime, end: datetime, timezone
             reason = "submitted after the plan ends" if later[at] else reason
             left_out.append(LeftOut(ids[at], since, until, size, work, its.tenant, reason))
             continue
-        pool = its.pool or placement.choose(its.curve, size, pools[at])
+        pool = its.pool or placement.choose(its.curve, size, (since, until), pools[at])
         placement.add(pool, work)
         others = tuple(name for name in pools[at] or (same_model(site, pool) if movable[at] else ()) if name != pool)
         job = Job(ids[at], pool, its.curve, size, work, since, until, its.tenant, its.contract, elastic[at])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 from facility.inputs.table import nearest
-from facility.site import Site
+from facility.site import Maintenance, Site
+from facility.site.maintenance import EVER_SINCE, FOR_GOOD
 
 
 @dataclass(frozen=True)
@@ -91,19 +94,19 @@ class Placement:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._load_gpu_h = dict.fromkeys(site.pools, 0.0)
-        self._free = {pool: each.gpus for pool, each in site.pools.items()}
-        for each in site.contracts.values():
-            if each.pool is not None and not each.pausable:
-                self._free[each.pool] -= each.gpus
+        spans = [m.fixed for m in _lasting(site) if m.fixed] + [contract.has_gpus for contract in site.contracts.values()]
+        self._instants = sorted({at for span in spans for at in span} - {EVER_SINCE, FOR_GOOD})
+        self._free = {pool: [_free(site, pool, at) for at in (EVER_SINCE, *self._instants)] for pool in site.pools}
         self._pools_by_curve: dict[str, list[str]] = {}
 
     def add(self, pool: str, work_gpu_h: float) -> None:
         """Count work that is placed in `pool`."""
         self._load_gpu_h[pool] += work_gpu_h
 
-    def choose(self, curve: str, gpus: int, among: Collection[str] = ()) -> str:
+    def choose(self, curve: str, gpus: int, span: tuple[datetime, datetime], among: Collection[str] = ()) -> str:
         """Return the pool with that curve with the least work per GPU free of firm rentals, among those with room for `gpus`.
 
+        `span` is from its submission to its deadline: what leaves for good meanwhile, or is still to come, is no room for it.
         Only those of `among` count where it names any. Where none has room, the one with most GPUs free; of equals the first in
         the site file. The site has the curve.
         """
@@ -112,7 +115,21 @@ class Placement:
             pools = [pool for pool in self._site.pools if curve in offered(self._site, pool)]
             self._pools_by_curve[curve] = pools
         pools = [pool for pool in pools if not among or pool in among]
-        room = [pool for pool in pools if self._free[pool] >= gpus]
+        free = {pool: min(self._free_at(pool, at) for at in span) for pool in pools}
+        room = [pool for pool in pools if free[pool] >= gpus]
         if room:
-            return min(room, key=lambda pool: self._load_gpu_h[pool] / self._free[pool])
-        return max(pools, key=lambda pool: self._free[pool])
+            return min(room, key=lambda pool: self._load_gpu_h[pool] / free[pool])
+        return max(pools, key=lambda pool: free[pool])
+
+    def _free_at(self, pool: str, at: datetime) -> int:
+        return self._free[pool][bisect_right(self._instants, at)]
+
+
+def _free(site: Site, pool: str, at: datetime) -> int:
+    """GPUs of a pool that no rental keeps which may not pause, and that are not gone for good or still to come."""
+    kept = [c.gpus for c in site.contracts.values() if c.pool == pool and not c.pausable and c.has_gpus[0] <= at < c.has_gpus[1]]
+    return site.pools[pool].gpus - sum(kept) - sum(m.takes(pool, at) for m in _lasting(site))
+
+
+def _lasting(site: Site) -> list[Maintenance]:
+    return [m for m in site.maintenance.values() if not m.hours and not (m.start and m.end)]

@@ -16,7 +16,7 @@ def gpus_left(site: Site, pool_id: str, edges: Edges) -> tuple[tuple[float, ...]
     Who leaves or returns inside a step does no work in it and still draws power; of several in turn the most at once are missed.
     """
     gpus = site.pools[pool_id].gpus
-    fixed = [(m.gpus, m.start, m.end) for m in site.maintenance.values() if m.pool == pool_id and m.start and m.end]
+    fixed = [(m.gpus, *m.fixed) for m in site.maintenance.values() if m.pool == pool_id and m.fixed]
     work, power = [], []
     for begin, end in pairwise(edges):
         instants = [begin, *(start for _, start, _ in fixed if begin < start < end)]

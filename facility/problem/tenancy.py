@@ -15,6 +15,7 @@ from facility.overrides.arbitrate import Bounds
 from facility.problem.electrical import losses_to_meter
 from facility.problem.gpus import curve_of, host_of
 from facility.problem.thermal import chiller_of
+from facility.rental.spans import gpus_by_step
 from facility.site import Contract, Site
 from facility.snapshot import Job as JobState
 from facility.snapshot import Snapshot
@@ -30,9 +31,10 @@ from models.work.workload import Order
 
 def firms_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds, edges: Edges) -> tuple[Firm, ...]:
     """The rentals and services that must run, in the order of the site."""
-    found = []
+    found, among = [], gpus_by_step(site, edges)
     for contract_id, contract in site.contracts.items():
-        if contract.gpus and contract.pool:
+        rented = forecast.rented_gpus.get(contract_id, among.get(contract_id, ()))
+        if contract.gpus and contract.pool and (any(rented) or not rented):
             firm = Firm(
                 id=contract_id,
                 pool=contract.pool,
@@ -46,7 +48,7 @@ def firms_of(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds,
                 weight=contract.gpus if contract.weight is None else contract.weight,
                 pausable=contract.pausable,
                 demand=forecast.demand_gpus.get(contract_id, ()),
-                rented=forecast.rented_gpus.get(contract_id, ()),
+                rented=rented,
                 releases_idle=contract.releases_idle,
                 budget=_budget(site, contract, snapshot.slow_hours_used.get(contract_id, 0.0), edges),
             )

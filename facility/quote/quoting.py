@@ -15,41 +15,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import inf
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
 from facility.decide import Optimised, Undecided, decide
 from facility.ladder import Tier
-from facility.limits import sentence
 from facility.planner import Brief
+from facility.quote.difference import Displaced, binding, difference, worse
 from facility.quote.places import CONTRACT, Place, Wish, free, pools_for, promising, rental, starts
 from facility.rental.fit import free_gpus
 from facility.rental.losses import Gone
 from facility.rental.rental import Rental, leased, rented_gpus, unleased
 from facility.site import Contract, Site
 from facility.tariff import fees_per_mwh
-from models.breach import TINY
 from models.horizon import Floats
 from models.plan import Plan
 from models.solving.attempt import SolverOf
 
-SMALL_GPU_H = 0.05
-"""Who gets less done by no more than this does not give way: that much is rounding."""
 COMPARED: tuple[Tier, ...] = ("T0", "T2", "T3")
 """Tiers that every quote tells beside the one that was asked for."""
 SLACK: Final = 1.3
 """How many times longer than the plan without it a plan with it may take."""
-
-
-@dataclass(frozen=True)
-class Displaced:
-    """A job or contract that gives way: work that is done less of in the plan, of it what is undone when a job is due, GPU h at full speed."""
-
-    kind: Literal["job", "contract"]
-    id: str
-    less_gpu_h: float
-    undone_gpu_h: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -150,8 +137,8 @@ class Quoting:
             made = self._plan(rental(wish, place, _terms(tier)))
             if isinstance(made, Undecided):
                 self._made[key] = made.reason
-            elif worse := _worse(made.plan, without):
-                self._made[key] = f"{worse}; {_binding(made.plan, self._brief.site.currency)}"
+            elif broken := worse(made.plan, without):
+                self._made[key] = f"{broken}; {binding(made.plan, self._brief.site.currency)}"
             else:
                 self._made[key] = _offer(without, made.plan, wish, place, tier)
         return self._made[key]
@@ -222,52 +209,18 @@ def _dear(told: Brief, pool: str, wish: Wish) -> Floats:
 
 
 def _offer(without: Plan, made: Plan, wish: Wish, place: Place, tier: Tier) -> Offer:
-    before, after, h = without.account, made.account, made.problem.horizon.h
     index = next(i for i, firm in enumerate(made.problem.firms) if firm.id == CONTRACT)
-    costs = {kind: money - before.cost.get(kind, 0.0) for kind, money in after.cost.items()}
-    more_kw = after.import_kw - before.import_kw
+    more = difference(without, made)
     return Offer(
         tier,
         place.pool,
         place.start,
         place.start + wish.lasts,
-        after.objective - before.objective,
-        costs,
-        float(more_kw @ h),
-        float(after.import_kw.max() - before.import_kw.max()),
-        float((more_kw * h) @ np.asarray(made.problem.grid.carbon_g_per_kwh)) / 1000,
-        float(after.work_gpu_h[index].sum()) / (wish.gpus * wish.lasts.total_seconds() / 3600),
-        tuple(_displaced(without, made)),
+        more.cost,
+        more.costs,
+        more.energy_kwh,
+        more.peak_kw,
+        more.carbon_kg,
+        float(made.account.work_gpu_h[index].sum()) / (wish.gpus * wish.lasts.total_seconds() / 3600),
+        more.displaced,
     )
-
-
-def _displaced(without: Plan, made: Plan) -> Iterator[Displaced]:
-    """Who gets less done within the plan, those that lose most first."""
-    before, after = _done(without), _done(made)
-    found = (Displaced(*key, before[key][0] - work, max(undone - before[key][1], 0.0)) for key, (work, undone) in after.items() if key in before)
-    yield from sorted((each for each in found if each.less_gpu_h > SMALL_GPU_H), key=lambda each: -each.less_gpu_h)
-
-
-def _done(plan: Plan) -> dict[tuple[Literal["job", "contract"], str], tuple[float, float]]:
-    """What each job and contract gets done, and what of it is undone when it is due, GPU h at full speed."""
-    work, firms = plan.account.work_gpu_h.sum(axis=1), plan.problem.firms
-    undone = plan.account.breach["unfinished_gpu_h"]
-    rented = {("contract", firm.id): (float(work[i]), 0.0) for i, firm in enumerate(firms)}
-    jobs = {("job", job.id): (float(work[len(firms) + i]), float(undone[i])) for i, job in enumerate(plan.problem.jobs)}
-    return {**rented, **jobs}  # type: ignore[dict-item]
-
-
-def _worse(made: Plan, without: Plan) -> str:
-    """The limits that are broken further with the rental than without it; empty where none is."""
-    found = []
-    for family, amount in made.account.breach.items():
-        before = float(np.sum(without.account.breach.get(family, 0.0)))
-        more = float(amount.sum()) - before
-        if more > max(TINY, 1e-6 * before):
-            found.append(f"{family} by {more:.2f}")
-    return ", ".join(found)
-
-
-def _binding(plan: Plan, currency: str) -> str:
-    prices = sorted(plan.marginal, key=lambda price: -price.total)
-    return f"what binds: {sentence(prices[0], currency)}" if prices else "no limit has a price"

@@ -22,6 +22,7 @@ from facility.journal.store import StoreFault
 from facility.overrides.desk import TOLD_AGAIN
 from facility.overrides.judgement import Status
 from facility.overrides.rules import whole_ms
+from facility.rental import spans
 from facility.rental.fit import misfits
 from facility.rental.offers import Offers
 from facility.rental.rental import Rental, describe, leased
@@ -164,18 +165,20 @@ class RentalDesk:
 
     def in_force(self, now: datetime) -> Site:
         """The site with the rentals that are there at `now`, and the terms of those that were and that will be."""
-        return self._site_with(tuple(rental for rental in self.standing(now) if rental.active(now)))
+        holding = tuple(rental for rental in self.standing(now) if rental.active(now))
+        return self._site_with(holding, spans.absent(self._site, now))
 
     def foreseen(self, edges: Edges) -> Site:
         """The site with every rental that has any of the steps between `edges`."""
-        return self._site_with(tuple(rental for rental in self.standing(edges[0]) if rental.touches(edges[0], edges[-1])))
+        holding = tuple(rental for rental in self.standing(edges[0]) if rental.touches(edges[0], edges[-1]))
+        return self._site_with(holding, spans.absent(self._site, edges[0], edges[-1]))
 
-    def _site_with(self, holding: tuple[Rental, ...]) -> Site:
-        """The same object as long as nothing changes, for it is asked for many times a second."""
+    def _site_with(self, holding: tuple[Rental, ...], absent: frozenset[str]) -> Site:
+        """The same object as long as nothing changes, for it is asked for many times a second; `absent` are contracts of the site file."""
         all_of_them = (*(rental for rental, _ in self._past.values()), *self._standing.values())
-        key = (all_of_them, holding)
+        key = (all_of_them, holding, absent)
         if key != self._made[0]:
-            self._made = (key, leased(self._site, all_of_them, holding))
+            self._made = (key, leased(spans.without(self._site, absent), all_of_them, holding))
         return self._made[1]
 
     def _refused(self, contract: str, request: ContractSet, now: datetime) -> OverrideResult | Rental:

@@ -1,6 +1,6 @@
 """Whether a rental fits, and what would. Pure.
 
-    free(t) = GPUs of the pool - the site file's contracts - rentals there at t - what maintenance may take at t
+    free(t) = GPUs of the pool - the site file's contracts there at t - rentals there at t - what maintenance may take at t
     firm(t) = GPUs of the pool - its spare GPUs - of the same contracts and rentals those that may not pause - maintenance at t
     fits      where its GPUs <= free(t) at every t of it, and <= firm(t) too where it may not pause
 
@@ -17,6 +17,7 @@ from facility.inputs.jobterms import offered
 from facility.inputs.table import nearest
 from facility.rental.rental import Rental
 from facility.site import Maintenance, Site
+from facility.site.maintenance import FOR_GOOD
 
 
 def misfits(site: Site, rentals: Iterable[Rental], rental: Rental, jobs: Collection[str]) -> tuple[str, ...]:
@@ -58,11 +59,11 @@ def free_gpus(site: Site, others: Sequence[Rental], rental: Rental, pool: str, s
 
 def _kept(site: Site, others: Sequence[Rental], rental: Rental, pool: str, start: datetime, end: datetime, *, firm: bool) -> int:
     """The most GPUs of `pool` that are kept at once for others in [start, end); where `firm`, for those that may not pause."""
-    counted = [c.gpus for c in site.contracts.values() if c.pool == pool and not (firm and c.pausable)]
-    taken = [(r.terms.gpus, r.start, r.end) for r in others if r.terms.pool == pool and not (firm and r.terms.pausable)]
+    taken = [(c.gpus, *c.has_gpus) for c in site.contracts.values() if c.pool == pool and not (firm and c.pausable)]
+    taken += [(r.terms.gpus, r.start, r.end) for r in others if r.terms.pool == pool and not (firm and r.terms.pausable)]
     taken += [] if rental.terms.pausable else [(m.gpus, *_span(m)) for m in site.maintenance.values() if m.pool == pool]
     instants = [start, *(begin for _, begin, _ in taken if start < begin < end)]
-    return sum(counted) + max(sum(gpus for gpus, begin, over in taken if begin <= at < over) for at in instants)
+    return max(sum(gpus for gpus, begin, over in taken if begin <= at < over) for at in instants)
 
 
 def roomiest(site: Site, others: Sequence[Rental], rental: Rental, model: str, gpus: int, curve: str | None) -> tuple[str, int] | None:
@@ -88,7 +89,7 @@ def _would_fit(site: Site, others: Sequence[Rental], rental: Rental) -> str:
     pools = [pool for pool in site.pools if terms.curve in offered(site, pool)]
     found = [pool for pool in pools if free_gpus(site, others, rental, pool, rental.start) >= terms.gpus]
     ends = sorted(r.end for r in others if r.terms.pool == terms.pool and r.end > rental.start)
-    ends += sorted(_span(m)[1] for m in site.maintenance.values() if m.pool == terms.pool and _span(m)[1] > rental.start)
+    ends += sorted(_span(m)[1] for m in site.maintenance.values() if m.pool == terms.pool and FOR_GOOD > _span(m)[1] > rental.start)
     later = next((end for end in sorted(ends) if free_gpus(site, others, rental, terms.pool, end) >= terms.gpus), None)
     said = [f"{' and '.join(found)} would take them"] if found else []
     said += [f"{terms.pool} would from {later:%Y-%m-%d %H:%M} UTC on"] if later is not None else []
@@ -97,7 +98,8 @@ def _would_fit(site: Site, others: Sequence[Rental], rental: Rental) -> str:
 
 def _span(m: Maintenance) -> tuple[datetime, datetime]:
     """The interval in which a maintenance may take its GPUs."""
-    start, end = m.start or m.earliest, m.end or m.latest
-    assert start is not None
-    assert end is not None
-    return start, end
+    if m.fixed is not None:
+        return m.fixed
+    assert m.earliest is not None
+    assert m.latest is not None
+    return m.earliest, m.latest

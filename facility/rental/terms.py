@@ -18,7 +18,7 @@ from facility.site import Contract, Site
 
 def terms_of(site: Site, offers: Offers, others: Sequence[Rental], request: ContractSet, now: datetime) -> Contract | str:
     """The terms that `request` comes to beside `others`, or why it comes to none."""
-    given = {key: value for key in Contract.model_fields if (value := getattr(request, key)) is not None}
+    given = {key: value for key in Contract.model_fields if (value := getattr(request, key, None)) is not None}
     if request.offer is not None:
         offer = offers.accept(request, now)
         if isinstance(offer, str):

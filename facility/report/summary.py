@@ -162,15 +162,17 @@ def reserves(plan: Plan) -> Iterator[dict[str, Any]]:
 
 
 def maintenances(planned: Planned) -> Iterator[dict[str, Any]]:
-    """Each maintenance that touches the plan, fixed or placed by it; `start` and `end` are None where no window was found."""
+    """Each maintenance that touches the plan, fixed or placed by it; `start` and `end` are None where no window was found,
+    and one of them where GPUs leave for good, or are not there before.
+    """
     edges, placed = planned.edges, {w.maintenance.id: w for w in planned.decided.plan.problem.windows}
     for name, m in planned.site.maintenance.items():
-        start, end = m.start, m.end
+        start, end = m.start, m.end  # one of them is absent of what leaves for good, and of what is still to come
         if name in placed:
             first, hours = placed[name].start, placed[name].maintenance.hours
             start = None if first is None else edges[first]
             end = None if start is None else start + timedelta(hours=hours)
-        elif start is None or end is None or start >= edges[-1] or end <= edges[0]:
+        elif m.fixed is None or m.fixed[0] >= edges[-1] or m.fixed[1] <= edges[0]:
             continue
         said = {"start": start and instant(start), "end": end and instant(end)}
         yield {"id": name, "pool": m.pool, "gpus": m.gpus, "fixed": name not in placed, **said}

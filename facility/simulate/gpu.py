@@ -3,6 +3,7 @@
     draw(cap), speed(cap)   monotone cubic through the measured points, constant above the last, proportional to the cap below the first
     dP/dt = (draw - P) / RISE_S upwards; downwards at once
     pool power = sum of P * (1 + noise) + idle GPUs + hosts
+    there = max(GPUs - those that maintenance wants out, those that work)        nobody pulls a GPU on which work runs
 
 A pool obeys as an agent on the bus must: an older (epoch, seq), an expired or an out-of-range command is dropped, and after
 `valid_until` every cap falls to min(enforced, fallback). Silence never raises power.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -79,13 +80,41 @@ class PoolPlant:
         """Whether its GPUs draw as at their highest cap, whatever they are sent, and whether its agent tells that."""
         self._behaviours = {name: Behaviour(curve) for name, curve in model.curves.items()}
         self._rng, self._noise = rng, 0.0
+        self._wanted, self._paused = 0, False
         self.gpu_kw = self.power_kw = 0.0
         self.step(0.0)
 
     @property
+    def busy(self) -> int:
+        """GPUs that hold a workload."""
+        return sum(work.gpus for work in self.running.values())
+
+    @property
     def free(self) -> int:
-        """GPUs that hold no workload."""
-        return self.pool.gpus - sum(work.gpus for work in self.running.values())
+        """GPUs that hold no workload, and are not wanted out."""
+        return max(self.pool.gpus - self._wanted - self.busy, 0)
+
+    @property
+    def there(self) -> int:
+        """GPUs that have power."""
+        return self.busy + self.free
+
+    def lack(self, gpus: int, pausable: Mapping[str, int]) -> None:
+        """Want so many GPUs out; each leaves as soon as no work is on it. `pausable` are the GPUs of rentals that may pause: meanwhile they hold
+        as many as their caps name, and no more than are left.
+        """
+        if not (gpus or self._wanted or self._paused):
+            return
+        self._wanted = gpus
+        left = self.pool.gpus - gpus - sum(work.gpus for name, work in self.running.items() if name not in pausable)
+        for name in [name for name in pausable if name in self.running]:
+            told = sum(count for count, _ in self.groups.get(name, ())) if gpus else pausable[name]
+            held = max(min(told, pausable[name], left), 0)
+            left -= held
+            work = self.running[name]
+            work.drawn_w *= held / work.gpus if 0 < held < work.gpus else float(held > 0)
+            work.gpus = held
+        self._paused = any(self.running[name].gpus < many for name, many in pausable.items() if name in self.running)
 
     @property
     def enforced_cap_w(self) -> int:
@@ -160,6 +189,6 @@ class PoolPlant:
             kept = math.exp(-seconds / NOISE_MEMORY_S)
             self._noise = kept * self._noise + math.sqrt(1 - kept**2) * self._rng.gauss(0.0, NOISE_STD_SHARE)
         noise = max(-NOISE_SHARE, min(NOISE_SHARE, self._noise))
-        busy = self.pool.gpus - self.free
+        busy = self.busy
         self.gpu_kw = (sum(work.drawn_w for work in self.running.values()) * (1 + noise) + self.free * self.model.idle_w) / 1000
         self.power_kw = self.gpu_kw + (busy * self.pool.host_run_w + self.free * self.pool.host_idle_w) / 1000

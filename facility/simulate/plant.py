@@ -67,10 +67,13 @@ class Plant:
             )
             for name, pool in site.pools.items()
         }
+        self._pausable: dict[str, dict[str, int]] = {name: {} for name in site.pools}
         for name, contract in site.contracts.items():
-            if contract.gpus and contract.pool is not None and contract.curve is not None:
-                self.pools[contract.pool].give(name, contract.gpus, contract.curve)
-        self.tenants = Tenants(self.pools)
+            if contract.pool is not None and contract.pausable:
+                self._pausable[contract.pool][name] = contract.gpus
+        self._wants_gpus()
+        self.tenants = Tenants(self.pools, site.contracts)
+        self.tenants.step(self.now)
         self.scheduler = FollowedJobs(site, self.pools, self.now) if follows else Scheduler(site, self.pools, self.now, jobs)
         for pool in self.pools.values():
             pool.step(math.inf)
@@ -167,6 +170,7 @@ class Plant:
         self.outdoor_c = self._sky.outdoor_c(self.now)
         for pool in self.pools.values():
             pool.fall_back_if_silent(self.now)
+        self._wants_gpus()
         self.tenants.step(self.now)
         self.scheduler.step(seconds, self.now)
         for pool in self.pools.values():
@@ -176,6 +180,11 @@ class Plant:
             battery.step(seconds, self.now)
         self._meter()
         self.import_kwh += self.import_kw * seconds / 3600
+
+    def _wants_gpus(self) -> None:
+        """Let fixed maintenance have its GPUs."""
+        for name, pool in self.pools.items():
+            pool.lack(sum(m.takes(name, self.now) for m in self.site.maintenance.values()), self._pausable[name])
 
     def _heat_kw(self, hall: str) -> float:
         inside = [pool for pool in self.pools.values() if pool.pool.hall == hall]

@@ -92,7 +92,7 @@ def reports(plant: Plant, topics: Topics) -> Iterator[tuple[str, Report]]:
                 enforced_cap_w=pool.enforced_cap_w,
                 groups=tuple(CapGroup(workload=workload, gpus=gpus, cap_w=cap_w) for workload, gpus, cap_w in caps),
                 draw_kw=pool.gpu_kw,
-                gpus=pool.pool.gpus,
+                gpus=pool.there,
             ),
         )
     for job in plant.scheduler.jobs.values():

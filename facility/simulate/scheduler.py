@@ -50,6 +50,8 @@ class RehearsedJob:
     """Work to do again, after a stop, before anything more gets done."""
     running_since: datetime | None = None
     finished: datetime | None = None
+    stops: list[datetime] = field(default_factory=list)
+    """When it lost all its GPUs before its work was done."""
     order: JobDesired | None = None
     orders: Obedience = field(default_factory=Obedience)
 
@@ -141,6 +143,7 @@ class Scheduler:
         use = min(allowed, pool.free + held) if job.elastic or allowed <= pool.free + held else 0
         if use == 0 and held:
             pool.stop(job.id)
+            job.stops.append(now)
         elif use != held:
             pool.give(job.id, use, job.curve)
         job.to_redo_gpu_h += job.pause_cost_gpu_h * max(held - use, 0)
@@ -165,7 +168,7 @@ class Scheduler:
         waiting = sum(
             job.gpus for job in self.jobs.values() if job.pool == pool and job.finished is None and job.id not in plant.running
         )
-        return (plant.pool.gpus - plant.free + waiting) / plant.pool.gpus
+        return (plant.busy + waiting) / plant.pool.gpus
 
     def _daily(self, day: date) -> Iterator[tuple[datetime, Callable[[], RehearsedJob]]]:
         zone = ZoneInfo(self.site.timezone)

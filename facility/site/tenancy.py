@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from facility.ladder import LADDER, Flexibility, Tier, Window
+from facility.site.maintenance import EVER_SINCE, FOR_GOOD, Instant
 from facility.site.part import GpusByHour, Id, LocalTime, NonNegative, Part, Positive, Share
 
 
@@ -24,6 +26,8 @@ class Contract(Part):
     kind: Literal["reserved", "on-demand", "spot"]
     pool: Id | None = Field(default=None, description="where the firm rental runs")
     gpus: Annotated[int, Field(ge=0)] = Field(default=0, description="GPUs that must run now; 0 for a contract of jobs only")
+    gpus_from: Instant | None = Field(default=None, description="when its GPUs become its own; absent: they are")
+    gpus_until: Instant | None = Field(default=None, description="when it gives them back; absent: never")
     curve: Id | None = Field(default=None, description="kind of work, a curve of the pool's GPU model")
     demand_by_hour_gpus: GpusByHour | None = Field(
         default=None, description="a service: how many of its GPUs must run, by local hour; absent: all of them, always"
@@ -61,6 +65,11 @@ class Contract(Part):
     )
 
     @property
+    def has_gpus(self) -> tuple[datetime, datetime]:
+        """The half-open interval in which its GPUs are its own; its terms hold for jobs all the time."""
+        return self.gpus_from or EVER_SINCE, self.gpus_until or FOR_GOOD
+
+    @property
     def flexibility(self) -> Flexibility | None:
         """What it grants, key by key before the tier; None for a contract that promises its floor only."""
         given = {key: getattr(self, key) for key in Flexibility.__annotations__ if getattr(self, key) is not None}
@@ -85,6 +94,8 @@ class Contract(Part):
     def _firm_is_placed(self) -> Contract:
         if self.gpus and (self.pool is None or self.curve is None):
             raise ValueError("a contract with gpus needs a pool and a curve")
+        if self.has_gpus[0] >= self.has_gpus[1]:
+            raise ValueError("gpus_until must come after gpus_from")
         return self
 
     @model_validator(mode="after")

@@ -56,8 +56,8 @@ def _under_way(site: Site, decision: Decision) -> Iterator[tuple[str, Maintenanc
     """Each maintenance that touches the first step, with the instants at which its GPUs leave and return."""
     begin, end = _first_step(decision)
     for name, m in site.maintenance.items():
-        if m.start and m.end and m.start < end and m.end > begin:
-            yield name, m, m.start, m.end
+        if m.fixed and m.fixed[0] < end and m.fixed[1] > begin:
+            yield name, m, *m.fixed
         elif m.hours and m.earliest and m.latest and name in decision.maintenance:
             returns = begin + timedelta(hours=m.hours)
             if m.earliest <= begin and returns <= m.latest:

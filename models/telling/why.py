@@ -34,6 +34,7 @@ import numpy as np
 from models.problem import Problem
 from models.solving.outcome import Solved
 from models.solving.session import Session
+from models.telling.absence import Absence, absences
 from models.telling.marginal import LIMITS, SMALL, Marginal, Member, marginal_prices, member_of, scale_of
 from models.work.job import Job
 
@@ -97,6 +98,11 @@ class Why:
     def marginal(self) -> tuple[Marginal, ...]:
         """The prices of the limits that bind; what was asked for once is kept."""
         return marginal_prices(self._problem, self._session, self._solved)
+
+    @cached_property
+    def absences(self) -> Mapping[str, Absence]:
+        """What GPUs that are not there would cost, by pool; what was asked for once is kept."""
+        return absences(self._problem, self._session, self._solved)
 
     def gpu(self, w: int, k: int, t: int) -> Costs:
         """What one more GPU of workload `w` on rung `k` costs in step `t`, money; {} where it has no column there."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from facility.config.rules.parts import Breach, Known, expand, nearest
+from facility.config.rules.spans import begins, holds, span
 from facility.config.strict_yaml import KeyPath
 
 DRAW_OVER_CAP = 1.03
@@ -75,7 +76,10 @@ def pools(site: Known) -> Iterator[Breach]:
         yield from _on_step(site, site.get("pools", name, "gpu_model"), ("pools", name, "fallback_cap_w"))
         gpus = site.get("pools", name, "gpus")
         rentals = [contract for contract in site.ids("contracts") if site.get("contracts", contract, "pool") == name]
-        sold = sum(site.get("contracts", contract, "gpus") or 0 for contract in rentals)
+        spans = {contract: span(site, "contracts", contract, ("gpus_from", "gpus_until")) for contract in rentals}
+        there = [[contract for contract in rentals if holds(spans[contract], at)] for at in begins(spans.values())]
+        rentals = max(there, key=lambda at_once: _sold(site, at_once), default=[])
+        sold = _sold(site, rentals)
         if gpus is not None and sold > gpus:
             found = f"{gpus} GPUs, but its contracts ({', '.join(rentals)}) take {sold}"
             yield ("pools", name, "gpus"), found, f"at least {sold}, or smaller contracts"
@@ -91,3 +95,7 @@ def _spare(site: Known, name: str, rentals: list[str]) -> Iterator[Breach]:
         yield ("pools", name, "spare_gpus"), found, f"at most {gpus - firm}, or contracts that may pause"
     elif gpus is not None and spare is not None and spare > gpus:
         yield ("pools", name, "spare_gpus"), f"{spare} of {gpus} GPUs", f"at most {gpus}"
+
+
+def _sold(site: Known, contracts: list[str]) -> int:
+    return sum(site.get("contracts", contract, "gpus") or 0 for contract in contracts)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Any
 
 from facility.config.rules.parts import Breach, Known, nearest
+from facility.config.rules.spans import Span, begins, holds, span
+from facility.site.maintenance import EVER_SINCE
+
+GPU_SPAN = ("gpus_from", "gpus_until")
 
 
 def services(site: Known) -> Iterator[Breach]:
@@ -28,32 +30,31 @@ def quotes(site: Known) -> Iterator[Breach]:
 
 def maintenance(site: Known) -> Iterator[Breach]:
     """No maintenance, alone or with the fixed ones that it meets, takes GPUs that a contract keeps, or that are kept as spare."""
-    takes = {
-        name: tuple(site.get("maintenance", name, key) for key in ("pool", "gpus", "start", "end")) for name in site.ids("maintenance")
-    }
-    for name, (pool, gpus, start, _) in takes.items():
+    fixed = {name: span(site, "maintenance", name, ("start", "end")) for name in site.ids("maintenance") if _is_fixed(site, name)}
+    for name in site.ids("maintenance"):
+        pool, gpus = site.get("maintenance", name, "pool"), site.get("maintenance", name, "gpus")
         has = site.get("pools", pool, "gpus") if pool else None
         if has is None or gpus is None:
             continue
-        rentals = [c for c in site.ids("contracts") if site.get("contracts", c, "pool") == pool]
-        kept = sum(site.get("contracts", c, "gpus") or 0 for c in rentals if not site.get("contracts", c, "pausable"))
-        met = [
-            other
-            for other, (its, _, since, until) in takes.items()
-            if other != name and its == pool and _meets(start, since, until)
-        ]
-        spare = site.get("pools", pool, "spare_gpus") or 0
-        taken = gpus + sum(takes[other][1] or 0 for other in met)
-        if kept + spare + taken > has:
-            beside, leave = f" with {', '.join(met)}" if met else "", f"contracts and its {spare} spare" if spare else "contracts"
-            found = f"takes {taken} GPUs of {pool}{beside}, but its {leave} leave {max(has - kept - spare, 0)} of {has}"
-            yield ("maintenance", name, "gpus"), found, f"at most {max(has - kept - spare, 0)} at once"
+        kept, spare = _kept(site, pool), site.get("pools", pool, "spare_gpus") or 0
+        others = {other: s for other, s in fixed.items() if other != name and name in fixed and site.get("maintenance", other, "pool") == pool}
+        instants = {fixed[name][0], *(at for at in begins(s for _, s in kept) if holds(fixed[name], at))} if name in fixed else {EVER_SINCE}
+        for at in sorted(instants):
+            met = [other for other, its in others.items() if holds(its, at)]
+            keeps = spare + sum(n for n, its in kept if holds(its, at))
+            taken = gpus + sum(site.get("maintenance", other, "gpus") or 0 for other in met)
+            if keeps + taken > has:
+                beside, leave = f" with {', '.join(met)}" if met else "", f"contracts and its {spare} spare" if spare else "contracts"
+                found = f"takes {taken} GPUs of {pool}{beside}, but its {leave} leave {max(has - keeps, 0)} of {has}"
+                yield ("maintenance", name, "gpus"), found, f"at most {max(has - keeps, 0)} at once"
+                break
 
 
-def _meets(instant: Any, since: Any, until: Any) -> bool:
-    """Whether `instant` lies in [since, until), all texts of instants with an offset."""
-    try:
-        at, first, last = (datetime.fromisoformat(text).astimezone(UTC) for text in (instant, since, until))
-    except (TypeError, ValueError):
-        return False
-    return first <= at < last
+def _is_fixed(site: Known, name: str) -> bool:
+    return site.get("maintenance", name, "hours") is None
+
+
+def _kept(site: Known, pool: str) -> list[tuple[int, Span]]:
+    """The GPUs that contracts of a pool keep from maintenance, and when."""
+    names = [c for c in site.ids("contracts") if site.get("contracts", c, "pool") == pool and not site.get("contracts", c, "pausable")]
+    return [(site.get("contracts", c, "gpus") or 0, span(site, "contracts", c, GPU_SPAN)) for c in names]
