@@ -32,13 +32,14 @@ from facility.journal.journal import Journal
 from facility.journal.rentals import Version
 from facility.rental.file import KNOWN, read_contracts, rental_of
 from facility.rental.rental import Rental, describe
-from facility.site import Contract, Site
+from facility.site import Site
+from facility.site.tenancy import RENTED
 
 FINE, NO, FAULT = 0, 1, 3
 LIST_S: Final = 1.0
 ANSWERS_S: Final = 5.0
 """How long after the last answer the next one is waited for."""
-TERMS: Final = tuple(Contract.model_fields)
+TERMS: Final = RENTED
 Change = Literal["new", "changed", "unchanged", "ended"]
 
 

@@ -107,12 +107,13 @@ def _in_words(wish: Wish) -> str:
 def _as_json(found: Found | Refusal, wish: Wish, site: Site) -> dict[str, Any]:
     if isinstance(found, Refusal):
         return {"found": False, "why": found.why, "limits": list(found.limits), "remedies": list(found.remedies)}
+    moves = [(old, new, _iso(found.site.contracts[old].gpus_until)) for new, old in _moves(site, found)]
     return {
         "found": True,
         "currency": site.currency,
         "choices": [_choice_json(choice, wish, found) for choice in (found.best, *found.others)],
         "least_cost": found.least,
-        "moves": [{"contract": old, "to": new, "pool": wish.to_pool, "at": _iso(found.site.contracts[old].gpus_until)} for new, old in _moves(site, found)],
+        "moves": [{"contract": old, "to": new, "pool": wish.to_pool, "at": at} for old, new, at in moves],
         "pauses": list(paused(site, wish, found.stages)),
         "plans": found.plans,
     }
@@ -166,7 +167,7 @@ def _print(console: Console, found: Found | Refusal, wish: Wish, site: Site, ass
         dearer = ", ".join(f"{kind} {money:+,.2f}" for kind, money in sorted(choice.than_best.items(), key=lambda each: -each[1]))
         say(f"{name}, beside the best: {dearer or 'the same'}")
     if found.least is not None:
-        say(f"no windows cost less than {found.least:,.2f} {site.currency}; {found.plans} plans")
+        say(f"no windows can cost less than {found.least:,.2f} {site.currency}; {found.plans} plans")
     _who(say, found)
     for assumption in assumed:
         say(f"assumed: {assumption}")

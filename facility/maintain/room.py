@@ -37,7 +37,8 @@ def no_room(site: Site, wish: Wish, stages: Sequence[Stage], edges: Sequence[dat
     stage = stages[int(np.argmin(is_open.any(axis=1)))]
     spans = [(start, start + wish.lasts) for start in edges[:-1] if wish.earliest <= start and start + wish.lasts <= min(wish.latest, edges[-1])]
     most, first = max(((free_gpus(site, wish.pool, *span, stage.moved), -i) for i, span in enumerate(spans)), default=(0, 0))
-    limits = [f"{who} keeps {gpus} of the {site.pools[wish.pool].gpus} GPUs of {wish.pool}" for who, gpus, *_ in keepers(site, wish.pool, stage.moved)]
+    has = f"the {site.pools[wish.pool].gpus} GPUs of {wish.pool}"
+    limits = [f"{who} keeps {gpus} of {has}" for who, gpus, *_ in keepers(site, wish.pool, stage.moved)]
     if most > 0:
         limits.append(f"{most} GPUs may be out at most, first from {spans[-first][0]:%Y-%m-%d %H:%M} UTC")
     return Refusal(

@@ -21,12 +21,13 @@ from facility.inputs.table import localise, nearest, parse_times, place, read_ta
 from facility.rental.fit import misfits, other_gpus, roomiest
 from facility.rental.rental import Rental
 from facility.site import Contract, Site
+from facility.site.tenancy import RENTED
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NEEDED: Final = ("contract", "tenant", "kind", "gpus", "start", "end")
-KNOWN: Final = (*NEEDED, "gpu_model", *(key for key in Contract.model_fields if key not in NEEDED))
+KNOWN: Final = (*NEEDED, "gpu_model", *(key for key in RENTED if key not in NEEDED))
 LISTS: Final = ("demand_by_hour_gpus",)
 ID: Final = r"[a-z0-9][a-z0-9-]*"
 MOST_FAULTS: Final = 20

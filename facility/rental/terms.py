@@ -14,16 +14,17 @@ from facility.rental.fit import other_gpus, roomiest
 from facility.rental.offers import Offers
 from facility.rental.rental import Rental
 from facility.site import Contract, Site
+from facility.site.tenancy import RENTED
 
 
 def terms_of(site: Site, offers: Offers, others: Sequence[Rental], request: ContractSet, now: datetime) -> Contract | str:
     """The terms that `request` comes to beside `others`, or why it comes to none."""
-    given = {key: value for key in Contract.model_fields if (value := getattr(request, key, None)) is not None}
+    given = {key: value for key in RENTED if (value := getattr(request, key)) is not None}
     if request.offer is not None:
         offer = offers.accept(request, now)
         if isinstance(offer, str):
             return offer
-        given |= {key: value for key in Contract.model_fields if (value := getattr(offer, key, None)) is not None}
+        given |= {key: value for key in RENTED if (value := getattr(offer, key, None)) is not None}
     elif request.gpu_model is not None and request.pool is None:
         placed = _placed(site, others, request, request.gpu_model)
         if isinstance(placed, str):

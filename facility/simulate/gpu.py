@@ -108,7 +108,7 @@ class PoolPlant:
         self._wanted = gpus
         left = self.pool.gpus - gpus - sum(work.gpus for name, work in self.running.items() if name not in pausable)
         for name in [name for name in pausable if name in self.running]:
-            told = sum(count for count, _ in self.groups.get(name, ())) if gpus else pausable[name]
+            told = sum(count for count, _ in self.groups.get(name, ())) if gpus and self.groups else pausable[name]
             held = max(min(told, pausable[name], left), 0)
             left -= held
             work = self.running[name]

@@ -113,6 +113,10 @@ class Quotes(Part):
     valid_min: Positive = Field(default=60.0, description="how long an offer can be accepted, and never after its start, min")
 
 
+RENTED = tuple(key for key in Contract.model_fields if key not in {"gpus_from", "gpus_until"})
+"""The keys of a contract that a rental has: it begins and ends by itself."""
+
+
 class Jobs(Part):
     """What holds for jobs where the job file or the bus does not say."""
 

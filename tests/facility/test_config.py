@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -14,6 +15,7 @@ from facility.config import assumed_curves, load_site, schema
 from facility.config.strict_yaml import parse
 from facility.errors import Fault, InputError
 from facility.site import Maintenance, Part, Site
+from facility.site.maintenance import EVER_SINCE, FOR_GOOD
 
 SITES = Path(__file__).parents[2] / "site_configs"
 
@@ -648,7 +650,8 @@ FIXED, FREE = "either start and end, or hours, earliest and latest", {"hours": 4
         ({"start": "2026-07-15T08:00", "end": "2026-07-15T12:00"}, "write an instant with an offset"),
         ({"start": "in July", "end": "2026-07-15T12:00Z"}, "write an instant with an offset"),
         ({"start": 8, "end": "2026-07-15T12:00Z"}, "write an instant with an offset"),
-        ({"start": "2026-07-15T08:00Z"}, FIXED),
+        ({}, FIXED),
+        ({"start": "2026-07-15T08:00Z", "hours": 4}, FIXED),
         ({"start": "2026-07-15T08:00Z", "end": "2026-07-15T12:00Z", "hours": 4}, FIXED),
         ({"start": "2026-07-15T08:00Z", "end": "2026-07-15T08:00Z"}, "end must come after start"),
         (FREE | {"hours": 4.1}, "there must be room for its hours"),
@@ -662,3 +665,10 @@ def test_a_maintenance_has_its_time_or_room_for_it(when: dict[str, object], says
 def test_a_maintenance_is_at_a_fixed_time_or_somewhere_in_a_span() -> None:
     fixed = {"start": "2026-07-15T08:00+02:00", "end": "2026-07-15T12:00+02:00"}
     assert [Maintenance.model_validate({"pool": "p", "gpus": 8} | when).hours for when in (fixed, FREE)] == [None, 4]
+
+
+def test_without_an_end_gpus_leave_for_good_and_without_a_start_they_are_not_there_before() -> None:
+    at = datetime(2026, 7, 15, 8, tzinfo=UTC)
+    leaves, comes = (Maintenance.model_validate({"pool": "p", "gpus": 8, key: at.isoformat()}) for key in ("start", "end"))
+    assert (leaves.fixed, comes.fixed) == ((at, FOR_GOOD), (EVER_SINCE, at))
+    assert Maintenance.model_validate({"pool": "p", "gpus": 8} | FREE).fixed is None
