@@ -12,7 +12,7 @@ nor missed: `counted_h` of `span_h` says how much of the span the figures rest o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -83,23 +83,28 @@ class Availability:
         }
 
 
-def availabilities(
-    usages: Sequence[Usage], contracts: Mapping[str, Contract], start: datetime, end: datetime, zone: ZoneInfo
-) -> list[Availability]:
-    """Every firm contract that was counted in [start, end), UTC, by name; `contracts` are the terms of those that are known."""
+TermsAt = Callable[[str, datetime], Contract | None]
+"""The terms of a contract at an instant; None where nobody knows them any more."""
+
+
+def availabilities(usages: Sequence[Usage], terms_at: TermsAt, start: datetime, end: datetime, zone: ZoneInfo) -> list[Availability]:
+    """Every firm contract that was counted in [start, end), UTC, by name.
+
+    Credits go by the terms of the time; the floor and windows that are shown are those at the end.
+    """
     own: dict[str, list[Usage]] = {}
     for row in usages:
         if row.kind == "contract":
             own.setdefault(row.workload, []).append(row)
-    return [_contract(name, rows, contracts.get(name), start, end, zone) for name, rows in sorted(own.items())]
+    return [_contract(name, rows, terms_at, start, end, zone) for name, rows in sorted(own.items())]
 
 
-def _contract(name: str, rows: Sequence[Usage], terms: Contract | None, start: datetime, end: datetime, zone: ZoneInfo) -> Availability:
+def _contract(name: str, rows: Sequence[Usage], terms_at: TermsAt, start: datetime, end: datetime, zone: ZoneInfo) -> Availability:
+    told = [(row, terms) for row in rows if (terms := terms_at(name, row.start)) is not None]
+    known = len(told) == len(rows)
+    terms = told[-1][1] if known else None
     granted = None if terms is None else terms.flexibility
     budgeted = granted is not None and granted.greatest_slowdown > 1
-    missed = sum(row.missed_gpu_h for row in rows)
-    slow_gpu_h = sum(row.slow_gpu_h for row in rows)
-    least = None if terms is None else terms.least_speed
     return Availability(
         contract=name,
         tenant=rows[-1].tenant,
@@ -109,19 +114,30 @@ def _contract(name: str, rows: Sequence[Usage], terms: Contract | None, start: d
         promised_gpu_h=sum(row.promised_gpu_h for row in rows),
         gpu_h=sum(row.gpu_h for row in rows),
         speed_gpu_h=sum(row.speed_gpu_h for row in rows),
-        missed_gpu_h=missed,
+        missed_gpu_h=sum(row.missed_gpu_h for row in rows),
         by_cause=by_cause(rows),
         interruptions=tuple(interruptions(rows)),
-        floor_speed=least,
-        short_gpu_h=None if least is None else _short(rows, least),
+        floor_speed=None if terms is None else terms.least_speed,
+        short_gpu_h=sum(_short(*each) for each in told) if known else None,
         windows=slow_windows(rows, granted, start, end, zone) if granted is not None and budgeted else (),
-        slow_credit=None if terms is None else slow_gpu_h * (granted.credit_per_gpu_h if granted is not None else 0.0),
-        missed_credit=None if terms is None else 0.0 if terms.pausable else missed * price_per_gpu_h(terms),
+        slow_credit=sum(_slow(*each) for each in told) if known else None,
+        missed_credit=sum(_missed(*each) for each in told) if known else None,
     )
 
 
-def _short(rows: Iterable[Usage], least: float) -> float:
-    return sum(max(least * row.gpu_h - row.speed_gpu_h, 0.0) for row in rows)
+def _short(row: Usage, terms: Contract) -> float:
+    """GPU hours at full speed that a quarter lacks of the least speed."""
+    return max(terms.least_speed * row.gpu_h - row.speed_gpu_h, 0.0)
+
+
+def _slow(row: Usage, terms: Contract) -> float:
+    """What is owed for slow GPU hours."""
+    return 0.0 if terms.flexibility is None else terms.flexibility.credit_per_gpu_h * row.slow_gpu_h
+
+
+def _missed(row: Usage, terms: Contract) -> float:
+    """What is owed for missed GPU hours."""
+    return 0.0 if terms.pausable else price_per_gpu_h(terms) * row.missed_gpu_h
 
 
 def _instants(told: dict[str, Any]) -> dict[str, Any]:

@@ -349,6 +349,7 @@ class Daemon:
             book.cycle(cycle_record(self._begun, governor.outcome, kept, governor.in_force, governor.verdict), now)
             book.write(now)
             self.rooms.disk.remember(self.rooms.known.ledger.remember)
+            self.rooms.disk.remember(partial(self.rooms.called.look, self.rooms.known.events, now))
             self.rooms.disk.remember(partial(self.rooms.known.used.remember, now))
             usage_kept = timedelta(days=self._site.history.usage_days)
             self.rooms.disk.remember(partial(self._journal.prune, asked.edges[0] - CYCLES_KEPT, asked.edges[0] - usage_kept))

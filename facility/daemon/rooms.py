@@ -25,6 +25,7 @@ from facility.daemon.neighbours.exchange import Exchange
 from facility.daemon.neighbours.pulse import Pulse
 from facility.daemon.neighbours.rivals import Rivals
 from facility.daemon.recording.account import Account
+from facility.daemon.recording.called import Called
 from facility.daemon.recording.logbook import Logbook
 from facility.daemon.recording.record import decision_in
 from facility.daemon.ruling import Ruling
@@ -56,6 +57,7 @@ class Rooms:
     tally: Tally
     known: Knowledge
     account: Account
+    called: Called
     alarms: Alarms
     shelving: Shelving
     watch: Watch
@@ -149,6 +151,7 @@ def rooms(
         tally=tally,
         known=known,
         account=account,
+        called=Called(journal),
         alarms=alarms,
         shelving=Shelving(site, shelves, alarms, answers),
         watch=Watch(site, bus, alarms),

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from facility import __version__
 from facility.bus.interface import Bus
@@ -110,6 +111,7 @@ class Upkeep:
         if real_s - self.facts_s >= FACTS_EVERY_S:
             self.facts_s = real_s
             rooms.disk.remember(rooms.known.remember)
+            rooms.disk.remember(partial(rooms.called.look, rooms.known.events, now))
             rooms.trust.look(now)
 
     def _guard(self, now: datetime) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -57,21 +56,6 @@ class Cycles(Part):
             return newest[0]
         kept = self._store.read("SELECT json FROM fact WHERE key = ?", LAST)
         return msgspec.json.decode(kept[0][0], type=CycleRecord) if kept else None
-
-    def inputs(self, start: datetime, end: datetime) -> Iterator[tuple[datetime, bytes]]:
-        """What went into each cycle that is kept of [start, end), oldest first; a few hundred are fetched at once."""
-        after, before = ms(start) - 1, ms(end)
-        query = "SELECT n, at_ms, inputs FROM cycle WHERE at_ms > ? AND at_ms < ? AND n > ? ORDER BY n LIMIT 200"
-        newest = -1
-        while rows := self._store.read(query, after, before, newest):
-            for n, at_ms, packed_inputs in rows:
-                newest = n
-                yield instant(at_ms), unpacked(packed_inputs)
-
-    def oldest_cycle(self) -> datetime | None:
-        """Tell the instant of the oldest cycle that is kept; None where there is none."""
-        rows = self._store.read("SELECT at_ms FROM cycle ORDER BY n LIMIT 1")
-        return instant(rows[0][0]) if rows else None
 
     def _cycles(self, which: str, limit: int) -> list[CycleRecord]:
         rows = self._store.read(f"SELECT {_COLUMNS} FROM cycle {which}", limit)  # noqa: S608 - from our own constants

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from facility.availability.contract import availabilities
+from facility.availability.contract import TermsAt, availabilities
 from facility.availability.interruptions import by_cause, interruptions
 from facility.availability.windows import slow_windows
 from facility.kpi.work import by_model, by_tenant
@@ -33,6 +33,11 @@ def gone(gpus: float, since: datetime, hours: float = 0.25, cause: Cause = "gone
     return Lack(cause, since, hours, gpus * hours)
 
 
+def known(contracts: dict[str, Contract]) -> TermsAt:
+    """Terms that hold all the time."""
+    return lambda name, at: contracts.get(name)
+
+
 def test_a_contract_has_what_ran_of_what_was_promised_and_is_owed_what_was_missed() -> None:
     """Of 4 quarters 2 GPUs are gone in the second, from its fifth minute on, and in the third."""
     since = START + QUARTER + timedelta(minutes=5)
@@ -43,7 +48,7 @@ def test_a_contract_has_what_ran_of_what_was_promised_and_is_owed_what_was_misse
         had(3, speed=0.8, lacks=(Lack("power", START + 3 * QUARTER, 0.25, 0.0, 0.3),)),
     ]
     terms = {"c": Contract.model_validate(TERMS | {"penalty_per_gpu_h": 30, "floor_speed": 0.9})}
-    (found,) = availabilities(rows, terms, START, START + 4 * QUARTER, BERLIN)
+    (found,) = availabilities(rows, known(terms), START, START + 4 * QUARTER, BERLIN)
     assert found.availability == pytest.approx((6 - 1 / 3 - 0.5) / 6)
     assert found.speed == pytest.approx((6 - 1 / 3 - 0.5 - 0.3) / (6 - 1 / 3 - 0.5))
     assert found.missed_credit == pytest.approx(30 * (1 / 3 + 0.5))
@@ -64,14 +69,25 @@ def test_two_losses_with_a_whole_time_between_are_two_interruptions_and_two_caus
 
 def test_whoever_may_pause_is_owed_nothing_and_terms_that_are_not_known_leave_credits_unknown() -> None:
     rows = [had(0, gpus=0, lacks=(gone(6, START, cause="pause"),))]
-    (loose,) = availabilities(rows, {"c": Contract.model_validate(TERMS | {"pausable": True})}, START, START + QUARTER, BERLIN)
+    (loose,) = availabilities(rows, known({"c": Contract.model_validate(TERMS | {"pausable": True})}), START, START + QUARTER, BERLIN)
     assert (loose.availability, loose.speed, loose.credit) == (0.0, None, 0.0)
-    (unknown,) = availabilities(rows, {}, START, START + QUARTER, BERLIN)
+    (unknown,) = availabilities(rows, known({}), START, START + QUARTER, BERLIN)
     assert (unknown.credit, unknown.floor_speed, unknown.availability) == (None, None, 0.0)
 
 
+def test_credits_go_by_the_terms_of_the_time() -> None:
+    """1.5 GPU h are missed at 10 each, then 1.5 at 20."""
+    rows = [had(i, gpus=0, lacks=(gone(6, START),)) for i in (0, 1)]
+
+    def terms_at(name: str, at: datetime) -> Contract:
+        return Contract.model_validate(TERMS | {"penalty_per_gpu_h": 10 if at == START else 20})
+
+    (found,) = availabilities(rows, terms_at, START, START + 2 * QUARTER, BERLIN)
+    assert found.missed_credit == pytest.approx(1.5 * 10 + 1.5 * 20)
+
+
 def test_a_gap_in_the_record_is_told_and_is_no_interruption() -> None:
-    (found,) = availabilities([had(0), had(3)], {}, START, START + 4 * QUARTER, BERLIN)
+    (found,) = availabilities([had(0), had(3)], known({}), START, START + 4 * QUARTER, BERLIN)
     assert (found.counted_h, found.span_h, found.availability) == (0.5, 1.0, 1.0)
 
 
@@ -79,7 +95,7 @@ def test_slow_hours_are_counted_by_the_windows_of_the_site_s_clock_and_credited(
     """T1 grants one hour a day at 1.2 times slower and pays 0.02: six slow quarters on the first day are half an hour too many."""
     rows = [had(i, slow_gpu_h=1.5) for i in range(6)] + [had(96 + i, slow_gpu_h=1.5) for i in range(2)]
     terms = {"c": Contract.model_validate(TERMS | {"tier": "T1"})}
-    (found,) = availabilities(rows, terms, START, START + timedelta(days=2), BERLIN)
+    (found,) = availabilities(rows, known(terms), START, START + timedelta(days=2), BERLIN)
     assert [(window.window, window.used_h, window.over_h) for window in found.windows] == [("2026-07-02", 1.5, 0.5), ("2026-07-03", 0.5, 0.0)]
     assert found.over_budget_h == 0.5
     assert found.slow_credit == pytest.approx(8 * 1.5 * 0.02)

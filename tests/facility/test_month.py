@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import msgspec
 import numpy as np
 import pytest
 
 from facility.commands.report import Asked, run_report
 from facility.config import load_site
+from facility.daemon.recording.called import Called
 from facility.errors import InputError
 from facility.events import Event
 from facility.forecast import Past
@@ -23,7 +24,8 @@ from facility.history import GOOD, open_history
 from facility.history.place import open_database
 from facility.history.reading import Reader
 from facility.inputs.series import CARBON, Series
-from facility.journal.journal import CycleRecord, Journal
+from facility.journal.calls import Calls
+from facility.journal.journal import Journal
 from facility.kpi.readings import read_metered
 from facility.report.month.calls import joined, recorded
 from facility.report.month.signals import Files
@@ -32,6 +34,7 @@ from facility.simulate.plant import Plant
 from facility.site import Site
 from facility.steps import as_datetime64
 from facility.usage.usage import QUARTER, Lack, Usage
+from tests.facility.test_daemon import NOW, House
 
 DEMO, HAMBURG = (str(Path(__file__).parents[2] / f"site_configs/{name}.yaml") for name in ("demo", "hamburg"))
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -217,7 +220,8 @@ def test_contracts_tenants_and_what_the_bus_told_come_from_the_journal(tmp_path:
     keep(tmp_path, load_site(DEMO), steady(STEADY, START, START + HOUR))
     span = {"start": "2026-07-15T00:00+02:00", "end": "2026-07-15T01:00+02:00"}
     _, told = report(tmp_path, capsys, state=journal_of(tmp_path, 4), **span)
-    assert told["interim"] == ["calls before 2026-07-14T23:00:00Z are not recorded any more; name them with --events"]
+    assert told["status"] == "whole"
+    assert told["interim"] == []
     (tune,) = told["contracts"]
     assert tune["availability"] == pytest.approx(1 - 24 / 192)
     assert tune["credit"] == pytest.approx(24 * 30)
@@ -231,26 +235,53 @@ def test_contracts_tenants_and_what_the_bus_told_come_from_the_journal(tmp_path:
     assert "who had what: 1.00 of 2.00 h were counted" in gap["interim"]
 
 
-def cycles(folder: Path, told: Mapping[datetime, tuple[Event, ...]]) -> Path:
-    """A journal with a cycle at each instant, that knew these events."""
-    path = folder / "events.sqlite"
-    with Journal(path) as journal:
-        for n, (at, events) in enumerate(told.items()):
-            journal.record_cycle(CycleRecord(at, n, "NORMAL", "published", "", msgspec.json.encode({"events": events, "more": 1}), b"{}", b"[]"))
-    return path
-
-
-def test_calls_are_those_that_a_cycle_inside_them_knew(tmp_path: Path) -> None:
+def test_calls_are_events_that_held_as_they_were_told_last_and_until_they_were_withdrawn(tmp_path: Path) -> None:
     held = Event(START + 2 * HOUR, START + 3 * HOUR, target_kw=500.0, ramp=timedelta(minutes=15))
-    withdrawn = Event(START + 5 * HOUR, START + 6 * HOUR, reduction_pct=20.0)
     changed = Event(START + 2 * HOUR, START + 3 * HOUR, target_kw=450.0)
-    seen = {START + HOUR: (held, withdrawn), START + 2 * HOUR: (changed, withdrawn), START + 4 * HOUR: (withdrawn,), START + 5.5 * HOUR: ()}
-    with Journal(cycles(tmp_path, seen), read_only=True) as journal:
-        found = recorded(journal, START + HOUR, START + 24 * HOUR)
-        assert found.events == (changed,), "what was told last holds, and what was withdrawn was no call"
-        assert found.gap == ""
-        assert "calls before" in recorded(journal, START, START + 24 * HOUR).gap
-    assert joined([held], [changed, withdrawn]) == (held, withdrawn)
+    never, cut = (Event(START + i * HOUR, START + (i + 1) * HOUR, reduction_pct=20.0) for i in (5, 7))
+    told = {1.0: (held, never), 2.0: (held,), 2.5: (changed,), 4.0: (never,), 4.9: (), 7.0: (cut,), 7.25: (), 8.5: ()}
+    with Journal(tmp_path / "calls.sqlite") as journal:
+        called = Called(journal)
+        for hours, events in told.items():
+            called.look(events, START + hours * HOUR)
+    with Journal(tmp_path / "calls.sqlite", read_only=True) as journal:
+        found, gap = recorded(Calls(journal), START, START + 24 * HOUR)
+        assert found == (changed, replace(cut, end=START + 7.25 * HOUR))
+        assert recorded(Calls(journal), START + 3 * HOUR, START + 24 * HOUR)[0] == found[1:]
+        assert gap == ""
+    assert joined([held], [changed, never]) == (held, never)
+
+
+def test_a_daemon_keeps_the_event_that_it_is_told_of_once_it_holds(tmp_path: Path) -> None:
+    house = House(tmp_path / "journal.sqlite")
+    try:
+        start, end = (house.clock.now() + timedelta(minutes=minutes) for minutes in (10, 40))
+        house.say("grid/main/event", {"start": start.isoformat(), "end": end.isoformat(), "target_kw": 5.0, "ramp_min": 5}, retain=True)
+        house.daemon.cycle()
+        assert Calls(house.journal).since(NOW) == ()
+        house.clock.advance(15 * 60)
+        house.settle()
+        house.daemon.cycle()
+        assert Calls(house.journal).since(NOW) == (Event(start, end, target_kw=5.0, ramp=timedelta(minutes=5)),)
+        house.say("grid/main/event", b"", retain=True)
+        house.clock.advance(60)
+        house.daemon.cycle()
+        (call,) = Calls(house.journal).since(NOW)
+        assert start < call.end < end
+    finally:
+        house.kill()
+
+
+def test_the_oldest_call_gives_way_and_a_report_of_before_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facility.journal.calls.MOST", 3)
+    with Journal(tmp_path / "calls.sqlite") as journal:
+        calls = Calls(journal)
+        for i in range(5):
+            calls.keep(Event(START + i * HOUR, START + (i + 1) * HOUR, target_kw=100.0))
+        journal.put("call 7", b"nonsense")
+        found, gap = recorded(Calls(journal), START, START + 24 * HOUR)
+    assert [event.start for event in found] == [START + i * HOUR for i in (2, 3, 4)]
+    assert gap.startswith("calls before 2026-07-15T00:00:00Z are not kept any more")
 
 
 def test_a_call_of_a_file_is_held_against_the_meter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

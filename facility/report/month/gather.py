@@ -9,12 +9,13 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from facility.availability.contract import Availability, availabilities
+from facility.availability.contract import Availability, TermsAt, availabilities
 from facility.clock import milliseconds
 from facility.events import Event
 from facility.forecast import Past
 from facility.forecast.past import PREFIX
 from facility.history.reading import Reader
+from facility.journal.calls import Calls
 from facility.journal.journal import Journal
 from facility.kpi.annex import annex
 from facility.kpi.baseline import ADJUSTED, FURTHEST, GRACE
@@ -24,7 +25,8 @@ from facility.kpi.indicators import indicators
 from facility.kpi.metered import Metered, Series
 from facility.kpi.readings import QUARTER, read_metered, read_power
 from facility.kpi.work import Work, by_model, by_tenant
-from facility.report.month.calls import Calls, joined, recorded
+from facility.rental.rental import Rental
+from facility.report.month.calls import joined, recorded
 from facility.report.month.gaps import lacking, ordered
 from facility.report.month.signals import Files, carbon_g_per_kwh, price_per_mwh
 from facility.report.month.span import Span
@@ -93,8 +95,8 @@ def gather(site: Site, span: Span, reader: Reader, journal: Journal | None, file
     say("reading who had what")
     usages = [] if journal is None else list(journal.usage(span.start, span.until))
     say("reading what the grid asked for")
-    heard = Calls((), "") if journal is None else recorded(journal, span.start, span.until)
-    wanted = joined((event for event in events if span.start <= event.start < span.until), heard.events)
+    heard, gap = ((), "") if journal is None else recorded(Calls(journal), span.start, span.until)
+    wanted = joined((event for event in events if span.start <= event.start < span.until), heard)
     pool_kwh = {(pool, at): float(kwh) for pool, series in metered.pool_kwh.items() for at, kwh in zip(metered.start, series, strict=True)}
     days = _days(site, span, metered, zone)
     return Told(
@@ -108,9 +110,9 @@ def gather(site: Site, span: Span, reader: Reader, journal: Journal | None, file
         peak_kw=_peak_kw(metered),
         models=tuple(by_model(site, usages, pool_kwh)),
         tenants=tuple(by_tenant(usages, pool_kwh)),
-        contracts=tuple(availabilities(usages, _terms(site, journal), span.start, span.until, zone)),
+        contracts=tuple(availabilities(usages, _terms_at(site, journal), span.start, span.until, zone)),
         calls=tuple(_calls(site, reader, wanted, zone, say)),
-        interim=(*lacking(span, metered, None if journal is None else usages), *([heard.gap] if heard.gap and not events else [])),
+        interim=(*lacking(span, metered, None if journal is None else usages), *([gap] if gap else [])),
         assumed=tuple(each for each in (carbon.assumed, price.assumed, *ordered(site)) if each),
     )
 
@@ -119,10 +121,20 @@ def _whole(series: Floats) -> bool:
     return bool(np.isfinite(series).all())
 
 
-def _terms(site: Site, journal: Journal | None) -> dict[str, Contract]:
-    """The terms of every contract that is known: the site file's, and those of rentals that came."""
-    came = {} if journal is None else {rental.contract: rental.terms for rental, _ in journal.rentals()}
-    return came | dict(site.contracts)
+def _terms_at(site: Site, journal: Journal | None) -> TermsAt:
+    """The terms of a contract at an instant: the site file's, else those of the rental that held then, or came last."""
+    came: dict[str, list[Rental]] = {}
+    for rental, _ in [] if journal is None else journal.rentals():
+        came.setdefault(rental.contract, []).append(rental)
+
+    def terms_at(name: str, at: datetime) -> Contract | None:
+        if name in site.contracts:
+            return site.contracts[name]
+        mine = came.get(name, [])
+        holding = [rental for rental in mine if rental.active(at)] or mine
+        return holding[-1].terms if holding else None
+
+    return terms_at
 
 
 def _days(site: Site, span: Span, metered: Metered, zone: ZoneInfo) -> tuple[Day, ...]:
