@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from facility.backtest.answers import Answers
@@ -13,6 +14,7 @@ from facility.backtest.hand import Hand
 from facility.backtest.instruments import Instruments
 from facility.backtest.metering import Breach, Interval, Metering
 from facility.backtest.planned import Planned
+from facility.backtest.recording import Recording
 from facility.backtest.world import World
 from facility.daemon.margin import NEAR_SHARE
 from facility.inputs.series import OUTDOOR
@@ -63,13 +65,22 @@ class Lived:
     start_kwh: float
 
 
-def live(world: World, controller: str, seed: int, foresight_h: float, answers: Answers, tell: Callable[[float], None]) -> Lived:
-    """Live through the span of `world`; `tell` hears how much of it is over, a share, after each hour."""
+def live(
+    world: World,
+    controller: str,
+    seed: int,
+    foresight_h: float,
+    answers: Answers,
+    tell: Callable[[float], None],
+    record: Path | None = None,
+) -> Lived:
+    """Live through the span of `world`; `tell` hears how much of it is over, a share, after each hour. It is recorded into `record`."""
     site, span = world.site, world.span
     sky = Observed(world.signals[OUTDOOR.name]) if OUTDOOR.name in world.signals else None
     plant = Plant(site, span.start, seed, sky=sky, jobs=world.jobs, longest_s=SUBSTEP_S)
     metering, hand = Metering(plant), Hand(plant)
     instruments = Instruments(plant, world.by_id, metering)
+    recording = None if record is None else Recording(world, plant, record, seed)
     who = _controller(controller, world, hand, foresight_h, answers)
     days, done = _midnights(world), dict[str, JobOutcome]()
     intervals, planned, moved, modes = list[Interval](), list[float | None](), list[float](), list[str]()
@@ -82,6 +93,8 @@ def live(world: World, controller: str, seed: int, foresight_h: float, answers: 
         while plant.now < until:
             plant.step(SUBSTEP_S)
             metering.note(SUBSTEP_S)
+            if recording is not None:
+                recording.note(SUBSTEP_S)
             hand.walk(plant.now)
             if who.attends or _high(plant):
                 who.watch(instruments.snapshot)
@@ -95,6 +108,8 @@ def live(world: World, controller: str, seed: int, foresight_h: float, answers: 
             tell((plant.now - span.start) / (span.end - span.start))
     _retire(plant, done)
     answers.save()
+    if recording is not None:
+        recording.close()
     for job in plant.scheduler.jobs.values():
         done[job.id] = _outcome(job)
     return Lived(

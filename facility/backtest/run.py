@@ -7,6 +7,8 @@ the month's peaks go on from one into the next.
     DIR/state/CONTROLLER/*.answers  plans by day;  lived.pickle once it is through
     DIR/summary.json                the result
     DIR/intervals.parquet           a row for each controller and cycle
+
+Where a recording is asked for (`facility.backtest.recording`), ours is lived again with the plans that are known.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from typing import Any
 from facility.backtest.answers import Answers
 from facility.backtest.bill import bill
 from facility.backtest.loop import Lived, live
+from facility.backtest.recording import CONTROLLER
 from facility.backtest.request import Request, span_of
 from facility.backtest.summary import Compared, summary
 from facility.backtest.world import World, read_world
@@ -40,10 +43,10 @@ Tell = Callable[[str, float], None]
 """Hears of a controller and how much of its span is over, a share."""
 
 
-def backtest(request: Request, out: Path | None, *, workers: int, tell: Tell) -> tuple[World, dict[str, Any]]:
+def backtest(request: Request, out: Path | None, *, workers: int, tell: Tell, record: Path | None = None) -> tuple[World, dict[str, Any]]:
     """Compare the controllers of `request`; write into `out`, and go on there with what was begun. Returns the world and the summary."""
     world = begin(request, out)
-    return world, compare(world, request, out, workers=workers, tell=tell)
+    return world, compare(world, request, out, workers=workers, tell=tell, record=record)
 
 
 def begin(request: Request, out: Path | None) -> World:
@@ -55,9 +58,9 @@ def begin(request: Request, out: Path | None) -> World:
     return world
 
 
-def compare(world: World, request: Request, out: Path | None, *, workers: int, tell: Tell) -> dict[str, Any]:
-    """Live through `world` as each controller of `request`, as far as that is not done yet, and sum up."""
-    lived = _all(world, request, out, workers, tell)
+def compare(world: World, request: Request, out: Path | None, *, workers: int, tell: Tell, record: Path | None = None) -> dict[str, Any]:
+    """Live through `world` as each controller of `request`, as far as that is not done yet, and sum up; ours is recorded into `record`."""
+    lived = _all(world, request, out, workers, tell, record)
     compared = {name: Compared(each, bill(world, each)) for name, each in lived.items()}
     numbers = summary(world, request, compared)
     if out is not None:
@@ -83,17 +86,17 @@ def _claim(out: Path, request: Request) -> None:
         raise InputError(Fault(f"--out {out}", f"holds a backtest with another {', '.join(other)}", "name another folder, or remove it"))
 
 
-def _all(world: World, request: Request, out: Path | None, workers: int, tell: Tell) -> dict[str, Lived]:
+def _all(world: World, request: Request, out: Path | None, workers: int, tell: Tell, record: Path | None) -> dict[str, Lived]:
     names = list(request.controllers)
     if workers < 2 or len(names) < 2:
-        return {name: _one(world, name, request, out, partial(tell, name)) for name in names}
+        return {name: _one(world, name, request, out, partial(tell, name), record) for name in names}
     context, found = get_context("spawn"), dict[str, Lived]()
     with tempfile.TemporaryDirectory() as folder, context.Manager() as manager:
         heard, kept = manager.Queue(), Path(folder) / "world"
         kept.write_bytes(pickle.dumps(world))
         with ProcessPoolExecutor(min(workers, len(names)), mp_context=context) as pool:
             level = logging.getLogger("facility").level
-            running = {pool.submit(_in_process, kept, name, request, out, heard, level): name for name in names}
+            running = {pool.submit(_in_process, kept, name, request, out, heard, level, record): name for name in names}
             waiting = set(running)
             while waiting:
                 with suppress(Empty):  # then see who is through
@@ -105,22 +108,23 @@ def _all(world: World, request: Request, out: Path | None, workers: int, tell: T
     return {name: found[name] for name in names}
 
 
-def _in_process(world: Path, name: str, request: Request, out: Path | None, heard: Any, level: int) -> Lived:
+def _in_process(world: Path, name: str, request: Request, out: Path | None, heard: Any, level: int, record: Path | None) -> Lived:
     logging.getLogger("facility").setLevel(level)  # a new process has none of what was set
     read: World = pickle.loads(world.read_bytes())  # noqa: S301 - written by `_all`
-    return _one(read, name, request, out, lambda share: heard.put((name, share)))
+    return _one(read, name, request, out, lambda share: heard.put((name, share)), record)
 
 
-def _one(world: World, name: str, request: Request, out: Path | None, tell: Callable[[float], None]) -> Lived:
+def _one(world: World, name: str, request: Request, out: Path | None, tell: Callable[[float], None], record: Path | None) -> Lived:
     """Live through the span, unless that was done before."""
     folder = None if out is None else out / "state" / name
+    record = record if name == CONTROLLER else None
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        if (folder / LIVED).exists():
+        if record is None and (folder / LIVED).exists():
             done: Lived = pickle.loads((folder / LIVED).read_bytes())  # noqa: S301 - written below
             tell(1.0)
             return done
-    lived = live(world, name, request.seed, request.foresight_h, Answers(folder), tell)
+    lived = live(world, name, request.seed, request.foresight_h, Answers(folder), tell, record)
     if folder is not None:
         _write(folder / LIVED, pickle.dumps(lived))
     return lived

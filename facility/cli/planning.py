@@ -104,6 +104,9 @@ def backtest(
         Path | None, typer.Option(metavar="DIR", help="write summary.json and intervals.parquet; the same command goes on there")
     ] = None,
     workers: Annotated[int | None, typer.Option(metavar="N", help="processes at once; default: one for each processor", min=1)] = None,
+    record: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="write ours as a journal and a history there, as the daemon would, for facility bill")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Live through days of the past: ours, beside nobody, an operator's rules and perfect foresight."""
@@ -127,7 +130,7 @@ def backtest(
         controllers=tuple(dict.fromkeys(only or CONTROLLERS)),
         settings=tuple(settings or ()),
     )
-    raise typer.Exit(run_backtest(request, out, workers, as_json=json))
+    raise typer.Exit(run_backtest(request, out, workers, record, as_json=json))
 
 
 def sweep(

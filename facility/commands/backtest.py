@@ -12,8 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from facility.backtest.recording import CONTROLLER, journal_in
 from facility.backtest.request import CONTROLLERS, Request
 from facility.backtest.run import begin, compare, processors
+from facility.errors import Fault, InputError
+from facility.history import default_place
 
 FINE, NO = 0, 1
 ROWS: Sequence[tuple[str, str, str]] = (
@@ -33,21 +36,27 @@ MONEY = ("energy", "fees", "peak", "carbon", "wear", "short", "late", "carried",
 MOST_BREACHES = 10
 
 
-def run_backtest(request: Request, out: Path | None, workers: int | None, *, as_json: bool) -> int:
-    """Compare and tell; 0 where ours broke no limit, 1 where it did. InputError for bad input."""
+def run_backtest(request: Request, out: Path | None, workers: int | None, record: Path | None = None, *, as_json: bool) -> int:
+    """Compare and tell; 0 where ours broke no limit, 1 where it did. InputError for bad input, and for a `record` of what is not lived."""
+    if record is not None and CONTROLLER not in request.controllers:
+        found, remedy = f"only {CONTROLLER} is recorded, and --only leaves it out", f"add --only {CONTROLLER}, or leave --only out"
+        raise InputError(Fault("--record", found, remedy))
     logging.getLogger("pyomo").setLevel(logging.CRITICAL)
     logging.getLogger("facility").setLevel(logging.ERROR)
     world = begin(request, out)
     columns = (TextColumn("{task.description:>10}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bars = {name: progress.add_task(name, total=1.0) for name in request.controllers}
+        many = workers or processors()
         numbers = compare(
-            world, request, out, workers=workers or processors(), tell=lambda name, share: progress.update(bars[name], completed=share)
+            world, request, out, workers=many, tell=lambda name, share: progress.update(bars[name], completed=share), record=record
         )
     if as_json:
         print(json.dumps(numbers, indent=2, allow_nan=False))
     else:
         _print(Console(), numbers, out)
+        if record is not None:
+            print(f"recorded: {journal_in(record, world.site.id)} {default_place(world.site.id, record)}")
     return NO if numbers["breaches"] else FINE
 
 

@@ -128,13 +128,14 @@ class Plant:
 
     def read(self, sensor: Sensor) -> float:
         """Read one instrument, noise included, in the sensor's unit."""
-        truth = self._truth(self._by_key[sensor.redundant_to] if sensor.redundant_to else sensor)
+        truth = self.truth(self._by_key[sensor.redundant_to] if sensor.redundant_to else sensor)
         if self._instruments is None:
             return truth
         noise = max(-3.0, min(3.0, self._instruments.gauss(0.0, 1.0)))
         return truth + noise * (THERMOMETER_NOISE_K if sensor.unit == "degC" else METER_NOISE_SHARE * truth)
 
-    def _truth(self, sensor: Sensor) -> float:
+    def truth(self, sensor: Sensor) -> float:
+        """What one instrument would read without noise, in the sensor's unit."""
         match sensor.asset_type, sensor.point:
             case "pool", "it_power_kw":
                 return self.pools[sensor.asset].power_kw
