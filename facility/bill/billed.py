@@ -65,7 +65,7 @@ class Billed:
 
     def money(self, units: int) -> float:
         """An amount in the currency."""
-        return units / 10**self.digits
+        return float(units / 10**self.digits)
 
     def document(self) -> dict[str, Any]:
         """What it says, as JSON has it; no version stands in it."""
@@ -126,7 +126,8 @@ def billed(
 def _entry(reckoned: Reckoned, lines: Sequence[int], units: dict[str, int]) -> Entry:
     figures = {name: sum(getattr(reckoned.sums[i], name) for i in lines) for name in GPU_HOURS}
     figures |= {f"{part}_kwh": _sum(reckoned.parts_kwh[part], lines) for part in ENERGIES}
-    figures |= {"energy_kwh": _sum(reckoned.energy_kwh, lines), "peak_kw": _sum(reckoned.peak_kw, lines), "carbon_kg": _sum(reckoned.carbon_kg, lines)}
+    for name in ("energy_kwh", "peak_kw", "carbon_kg"):
+        figures[name] = _sum(getattr(reckoned, name), lines)
     return Entry({name: float(value) + 0.0 for name, value in figures.items()}, units, _sum(reckoned.cost, lines))
 
 

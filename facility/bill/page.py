@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -21,6 +22,7 @@ SAYS = {
     "peak": "demand charges, by kW in the interval of the peak",
     "standing": "standing charge, by GPUs kept",
     "carbon": "carbon price of the energy",
+    "rent": "rent, for each GPU and hour kept",
     "slow": "credit for slow hours",
     "missed": "credit for GPU hours missed",
 }
@@ -74,7 +76,9 @@ def _energy(entry: Entry) -> Table:
     figures = entry.figures
     rows = [(says, _number(figures[f"{part}_kwh"])) for part, says in PARTS if figures[f"{part}_kwh"]]
     rows.append(("together", _number(figures["energy_kwh"])))
-    note = f"It emitted {_number(figures['carbon_kg'])} kg of CO2, and was {_number(figures['peak_kw'])} kW in the interval of the highest peak charged."
+    note = f"It emitted {_number(figures['carbon_kg'])} kg of CO2."
+    if figures["peak_kw"]:
+        note += f" In the interval of the highest peak that is charged it was {_number(figures['peak_kw'])} kW."
     return Table("energy", "Energy", ("", "kWh"), rows, (1,), note)
 
 
@@ -91,7 +95,8 @@ def _lines(bill: Billed, account: Account) -> Table:
 
 
 def _notes(bill: Billed) -> Iterable[Table]:
-    every = (("provisional", "Why it may change", bill.provisional), ("gaps", "Gaps in what was measured", bill.gaps), ("assumed", "Assumed", bill.assumed))
+    gaps = "gaps", "Gaps in what was measured", bill.gaps
+    every = (("provisional", "Why it may change", bill.provisional), gaps, ("assumed", "Assumed", bill.assumed))
     return (Table(key, title, ("",), [(text,) for text in texts]) for key, title, texts in every if texts)
 
 
@@ -127,6 +132,4 @@ def _number(value: float) -> str:
 
 
 def _local(text: str, zone: ZoneInfo) -> str:
-    from datetime import datetime
-
     return f"{datetime.fromisoformat(text).astimezone(zone):%d %b %H:%M}"

@@ -26,7 +26,7 @@ ENERGIES = ("it", "base", "cooling", "losses", "batteries", "generation")
 """What a line's energy is made of; of batteries tenants have the losses, and the site what is stored."""
 COSTS = ("energy", "fees", "export", "peak", "standing", "carbon")
 ITEMS = (*COSTS, *OWED)
-"""Items of money; those that are owed are as much more for the site as they are less for the others."""
+"""Items of money; what passes between tenants and the site is as much less for the one as it is more for the other."""
 OWN_LINE = Line(OWN, "free", "", "", "")
 
 

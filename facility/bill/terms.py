@@ -1,10 +1,11 @@
-"""Terms: what contracts are owed by their own terms, for usage that was less than promised. What one is owed is the site's own cost.
+"""Terms: what contracts owe and are owed by their own terms. What passes between a tenant and the site is on the site's own account as much less.
 
+    rent     the contract's price_per_gpu_h x GPU hours kept for it               nothing where it names no price
     slow     credit per GPU hour x GPU hours at the greatest slow-down            `slow` as the contract's budget counts them
     missed   price per GPU hour x GPU hours that it missed                        price: `facility.rental.losses.price_per_gpu_h`
 
-A contract that may pause is owed nothing for what it missed. Terms are those of the site file; of a rental that came over the bus those that
-held at the time.
+Rent is owed to the site, the others by it. A contract that may pause is owed nothing for what it missed. Terms are those of the site file; of
+a rental that came over the bus those that held at the time.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from facility.site import Contract, Site
 from facility.usage.usage import Usage
 from models.horizon import Floats
 
+RENT: Final = "rent"
 SLOW: Final = "slow"
 MISSED: Final = "missed"
-OWED: Final = (SLOW, MISSED)
+OWED: Final = (RENT, SLOW, MISSED)
 
 
 class Owed:
@@ -36,20 +38,21 @@ class Owed:
 
     def see(self, usage: Usage, line: int) -> None:
         """Take in a usage of a line."""
-        if usage.kind != "contract" or not (usage.slow_gpu_h or usage.lacks):
+        if usage.kind != "contract":
             return
         contract = self._terms(usage.workload, usage.start)
         if contract is None:
             self.unknown.add(usage.workload)
             return
-        self._add(SLOW, line, slow_credit(contract, usage))
-        self._add(MISSED, line, missed_credit(contract, usage))
+        self._add(RENT, line, rent(contract, usage))
+        self._add(SLOW, line, -slow_credit(contract, usage))
+        self._add(MISSED, line, -missed_credit(contract, usage))
 
     def by_line(self, item: str, lines: int) -> Floats:
-        """What is owed to each line, as money below nought, shape (L,)."""
+        """What each line owes, below nought where it is owed, shape (L,)."""
         found = np.zeros(lines)
         for line, money in self._sums[item].items():
-            found[line] = -money
+            found[line] = money
         return found
 
     def _add(self, item: str, line: int, money: float) -> None:
@@ -62,6 +65,11 @@ class Owed:
         mine = [rental for rental in self._rentals if rental.contract == name]
         holding = [rental for rental in mine if rental.active(at)] or mine
         return holding[-1].terms if holding else None
+
+
+def rent(contract: Contract, usage: Usage) -> float:
+    """What is paid for each GPU and hour that was kept for it, money; those that were gone were not."""
+    return (contract.price_per_gpu_h or 0.0) * usage.reserved_gpu_h
 
 
 def slow_credit(contract: Contract, usage: Usage) -> float:

@@ -2,7 +2,7 @@
 
     DIR/bill-2026-07.v1.json  .csv  .parquet  .html         the bill; .html is the site's page
     DIR/bill-2026-07.v1.TENANT.html                         a tenant's page
-    DIR/bills.jsonl                                         a line for each version: what it is, its files with their SHA-256, and that of the line before
+    DIR/bills.jsonl                                         a line for each version: its files with their SHA-256, and that of the line before
 
 A version is there once its line is: what a process that died left beside it is written over. Who can write the folder can compute all of it anew;
 what shows that is a hash that was written down elsewhere.
@@ -79,6 +79,7 @@ def _write(folder: Path, bill: Billed, made: Callable[[Version], Files], reason:
         "files": {path.name: _digest(content_) for path, content_ in paths.items()}, "before": _digest(_json(lines[-1])) if lines else ZERO,
     }  # fmt: skip
     with (folder / LEDGER).open("ab") as stream:
+        stream.truncate(sum(len(_json(known)) + 1 for known in lines))
         stream.write(_json(line) + b"\n")
         stream.flush()
         os.fsync(stream.fileno())
@@ -92,7 +93,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
         return []
     lines: list[dict[str, Any]] = []
     before = ZERO
-    for n, text in enumerate(place.read_bytes().splitlines(), 1):
+    for n, text in enumerate(place.read_bytes().split(b"\n")[:-1], 1):  # what has no end was never written
         try:
             line = json.loads(text)
         except ValueError:

@@ -164,3 +164,29 @@ def maintain(
 
     asked = Asked(pool, gpus, hours, within, steps, to_model, to_pool)
     raise typer.Exit(run_maintain(request_of(locals()), asked, out, as_json=json))
+
+
+def bill(
+    site: SiteFile,
+    month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="a local month of the site", show_default=False)] = None,
+    start: Annotated[str | None, typer.Option("--from", metavar="D", help="in place of --month: a bare date or an instant")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="D", help="a bare date or an instant, no part of the span")] = None,
+    state: Annotated[Path | None, typer.Option(metavar="FILE", help="the daemon's journal, also while it runs; default: SITE_ID.sqlite here")] = None,
+    history: Annotated[
+        str | None, typer.Option(metavar="FILE|URL", help="a file or postgresql://...; default: SITE_ID.history.sqlite beside the journal")
+    ] = None,
+    prices: Prices = None,
+    carbon: Carbon = None,
+    timezone: Zone = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="write the bill as its next version there")] = None,
+    correct: Annotated[str | None, typer.Option(metavar="REASON", help="why there is another version, with --by and --out")] = None,
+    by: By = None,
+    settings: Settings = None,
+    json: Json = False,
+) -> None:
+    """Say what each tenant used and owes, from what was measured."""
+    from facility.bill.making import Request
+    from facility.commands.bill import run_bill
+
+    request = Request(site, month, start, end, state, history, prices, carbon, timezone, tuple(settings or ()))
+    raise typer.Exit(run_bill(request, out, correct, by, as_json=json))

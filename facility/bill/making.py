@@ -1,0 +1,132 @@
+"""Making: a bill out of a site file, a journal and a history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from facility import metering
+from facility.bill.billed import Billed, billed
+from facility.bill.metered import metered
+from facility.bill.period import Period, period_of
+from facility.bill.prices import prices_of
+from facility.bill.reckon import reckon
+from facility.bill.rows import Reading, Rows
+from facility.bill.terms import Owed
+from facility.config import load_site
+from facility.errors import Fault, InputError
+from facility.forecast.past import PREFIX
+from facility.history import default_place
+from facility.history.place import open_database
+from facility.history.reading import Reader
+from facility.journal.journal import Journal
+from facility.journal.store import StoreFault
+from facility.rental.rental import Rental
+from facility.site import Site
+from facility.usage.usage import Usage
+from models.horizon import Floats
+
+ENOUGH = 0.999
+"""The share of an interval from which on it is wholly counted."""
+Tell = Callable[[str, float], None]
+"""Hears what is done, and how much of it, a share."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `facility bill` was asked, as it is written."""
+
+    site: str
+    month: str | None = None
+    start: str | None = None
+    end: str | None = None
+    state: Path | None = None
+    history: str | None = None
+    prices: str | None = None
+    carbon: str | None = None
+    timezone: str | None = None
+    settings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What the journal has: usage is read as it is asked for."""
+
+    past: Mapping[str, bytes]
+    rentals: tuple[Rental, ...]
+
+
+def make(request: Request, now: datetime, tell: Tell) -> Billed:
+    """Make the bill. InputError for bad input, and where nothing was measured."""
+    site = load_site(request.site, request.settings)
+    state = request.state or Path(f"{site.id}.sqlite")
+    place = request.history or default_place(site.id, state.parent)
+    try:
+        with closing(open_database(place, site.id, read_only=True)) as database:
+            reader = Reader(database)
+            newest = reader.newest()
+            period = period_of(site, max(now, newest or now), request.month, request.start, request.end)
+            tell("reading meters", 0.0)
+            read = metering.read(reader, _keys(site), period.start, period.end, period.slot)
+    except StoreFault as fault:
+        raise InputError(Fault("--history", str(fault), "name the history of a running site")) from fault
+    if all(np.isnan(means).all() for means in read.means.values()):
+        raise InputError(Fault("--history", f"{place} has no reading of {period.name}", "name the history of that time, or another month"))
+    with Journal(state, read_only=True) as journal:
+        kept = _Kept(journal.get_all(PREFIX), tuple(rental for rental, _ in journal.rentals()))
+        owed, reading = Owed(site, kept.rentals), Reading(site, period.start, period.end, period.slot)
+        rows = reading.take(_told(journal, period, tell), owed.see)
+    tell("sharing out", 1.0)
+    energy = metered(site, read, _expected(site, rows, len(read)))
+    prices = prices_of(site, read.edges, kept.past, request.prices, request.carbon, request.timezone)
+    found = reckon(site, period, read.edges, rows, reading.sums, energy, prices, owed)
+    uncounted = _uncounted(site, rows, len(read), read.hours)
+    provisional = [*_unfinished(period), *energy.provisional]
+    gaps = [str(gap) for gap in energy.gaps]
+    if uncounted:
+        gaps.append(f"usage: not wholly counted in {uncounted} of {len(read)} intervals; what nobody is known to have used then is the site's own")
+        provisional.append(f"usage was not wholly counted in {uncounted} of {len(read)} intervals")
+    unknown = [f"contract {name}: neither the site file nor the journal knows its terms; none are applied" for name in sorted(owed.unknown)]
+    return billed(site, period, found, gaps, provisional, [*prices.assumed, *energy.assumed, *unknown])
+
+
+def _keys(site: Site) -> list[str]:
+    pools = [metering.pool_key(site, name) for name in site.pools]
+    plants = [metering.cooling_key(name) for name in site.cooling_plants]
+    batteries = [metering.battery_key(name) for name in site.batteries]
+    return [metering.import_key(site), *pools, *plants, *batteries, *metering.generation_keys(site).values()]
+
+
+def _told(journal: Journal, period: Period, tell: Tell) -> Iterator[Usage]:
+    """The usage of the period, a day at a time."""
+    day = timedelta(days=1)
+    start = period.start
+    while start < period.end:
+        tell("reading usage", (start - period.start) / (period.end - period.start))
+        yield from journal.usage(start, min(start + day, period.end))
+        start += day
+
+
+def _expected(site: Site, rows: Rows, slots: int) -> dict[str, Floats]:
+    """What was expected of each pool in each slot, kWh, NaN where nobody counted."""
+    group = rows.pool * slots + rows.slot
+    kwh = np.bincount(group, rows.expected_kwh, len(site.pools) * slots).reshape(len(site.pools), slots)
+    counted = np.bincount(group, minlength=len(site.pools) * slots).reshape(len(site.pools), slots) > 0
+    return {name: np.where(counted[i], kwh[i], np.nan) for i, name in enumerate(site.pools)}
+
+
+def _uncounted(site: Site, rows: Rows, slots: int, slot_h: float) -> int:
+    """In how many slots some pool was not counted all the time."""
+    group = rows.pool * slots + rows.slot
+    longest = np.zeros(len(site.pools) * slots)
+    np.maximum.at(longest, group, rows.hours)
+    return int((longest.reshape(len(site.pools), slots) < ENOUGH * slot_h).any(axis=0).sum())
+
+
+def _unfinished(period: Period) -> list[str]:
+    return [] if period.is_over else [f"{period.name} is not over: it is billed until {period.end:%Y-%m-%d %H:%M} UTC"]
