@@ -27,6 +27,7 @@ from facility.history.retention import Retention
 from facility.history.store import Flat
 from facility.inputs.series import CARBON, PRICE
 from facility.journal.journal import Journal
+from facility.rental import spans
 from facility.simulate.gpu import PoolPlant
 from facility.simulate.plant import METER_NOISE_SHARE, THERMOMETER_NOISE_K, Plant
 from facility.usage.counting import Counter
@@ -49,7 +50,7 @@ class Recording:
         self._sensors = tuple(sensor for sensor in plant.sensors if not sensor.redundant_to)
         self._noise = random.Random(f"{seed}/recorded")
         self._readings: Flat = []
-        self._counter = Counter(fallback_caps(self._site), lambda _: self._site)
+        self._counter = Counter(fallback_caps(self._site), lambda at: spans.at(self._site, at))
         self._stands: tuple[object, ...] = ()
         files = journal_in(folder, self._site.id), Path(default_place(self._site.id, folder))
         try:

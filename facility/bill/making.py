@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from facility.bill.prices import prices_of
 from facility.bill.reckon import reckon
 from facility.bill.rows import Reading, Rows
 from facility.bill.terms import Owed
+from facility.clock import milliseconds
 from facility.config import load_site
 from facility.errors import Fault, InputError
 from facility.forecast.past import PREFIX
@@ -26,7 +27,7 @@ from facility.history.place import open_database
 from facility.history.reading import Reader
 from facility.journal.journal import Journal
 from facility.journal.store import StoreFault
-from facility.rental.rental import Rental
+from facility.rental.sold import Sold
 from facility.site import Site
 from facility.usage.usage import Usage
 from models.horizon import Floats
@@ -53,14 +54,6 @@ class Request:
     settings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """What the journal has: usage is read as it is asked for."""
-
-    past: Mapping[str, bytes]
-    rentals: tuple[Rental, ...]
-
-
 def make(request: Request, now: datetime, tell: Tell) -> Billed:
     """Make the bill. InputError for bad input, and where nothing was measured."""
     site = load_site(request.site, request.settings)
@@ -72,18 +65,19 @@ def make(request: Request, now: datetime, tell: Tell) -> Billed:
             newest = reader.newest()
             period = period_of(site, max(now, newest or now), request.month, request.start, request.end)
             tell("reading meters", 0.0)
+            period, coarse = _as_kept(reader, period)
             read = metering.read(reader, _keys(site), period.start, period.end, period.slot)
     except StoreFault as fault:
         raise InputError(Fault("--history", str(fault), "name the history of a running site")) from fault
     if all(np.isnan(means).all() for means in read.means.values()):
         raise InputError(Fault("--history", f"{place} has no reading of {period.name}", "name the history of that time, or another month"))
     with Journal(state, read_only=True) as journal:
-        kept = _Kept(journal.get_all(PREFIX), tuple(rental for rental, _ in journal.rentals()))
-        owed, reading = Owed(site, kept.rentals), Reading(site, period.start, period.end, period.slot)
+        past, owed = journal.get_all(PREFIX), Owed(Sold(site, journal.rentals()))
+        reading = Reading(site, period.start, period.end, period.slot)
         rows = reading.take(_told(journal, period, tell), owed.see)
     tell("sharing out", 1.0)
     energy = metered(site, read, _expected(site, rows, len(read)))
-    prices = prices_of(site, read.edges, kept.past, request.prices, request.carbon, request.timezone)
+    prices = prices_of(site, read.edges, past, request.prices, request.carbon, request.timezone)
     found = reckon(site, period, read.edges, rows, reading.sums, energy, prices, owed)
     uncounted = _uncounted(site, rows, len(read), read.hours)
     provisional = [*_unfinished(period), *energy.provisional]
@@ -92,7 +86,18 @@ def make(request: Request, now: datetime, tell: Tell) -> Billed:
         gaps.append(f"usage: not wholly counted in {uncounted} of {len(read)} intervals; what nobody is known to have used then is the site's own")
         provisional.append(f"usage was not wholly counted in {uncounted} of {len(read)} intervals")
     unknown = [f"contract {name}: neither the site file nor the journal knows its terms; none are applied" for name in sorted(owed.unknown)]
-    return billed(site, period, found, gaps, provisional, [*prices.assumed, *energy.assumed, *unknown])
+    return billed(site, period, found, gaps, provisional, [*prices.assumed, *energy.assumed, *coarse, *unknown])
+
+
+def _as_kept(reader: Reader, period: Period) -> tuple[Period, list[str]]:
+    """The period in slots that the history still tells apart: what is old is there as means of a quarter of an hour only."""
+    slot_ms = period.slot // timedelta(milliseconds=1)
+    kept_ms = reader.resolution_ms(milliseconds(period.start), milliseconds(period.end), slot_ms)
+    if kept_ms <= slot_ms:
+        return period, []
+    slot = timedelta(milliseconds=kept_ms)
+    said = f"intervals: the history keeps means of {slot // timedelta(minutes=1)} min of that time, peaks are of those"
+    return replace(period, slot=slot), [said]
 
 
 def _keys(site: Site) -> list[str]:

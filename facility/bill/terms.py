@@ -1,24 +1,23 @@
 """Terms: what contracts owe and are owed by their own terms. What passes between a tenant and the site is on the site's own account as much less.
 
-    rent     the contract's price_per_gpu_h x GPU hours kept for it               nothing where it names no price
+    rent     the contract's price_per_gpu_h x GPU hours kept for it,              nothing where it names no price
+             or held by a job under it
     slow     credit per GPU hour x GPU hours at the greatest slow-down            `slow` as the contract's budget counts them
     missed   price per GPU hour x GPU hours that it missed                        price: `facility.rental.losses.price_per_gpu_h`
 
 Rent is owed to the site, the others by it. A contract that may pause is owed nothing for what it missed. Terms are those of the site file; of
-a rental that came over the bus those that held at the time.
+a rental that came over the bus those that held at the time (`facility.rental.sold`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 
 import numpy as np
 
 from facility.rental.losses import price_per_gpu_h
-from facility.rental.rental import Rental
-from facility.site import Contract, Site
+from facility.rental.sold import Sold
+from facility.site import Contract
 from facility.usage.usage import Usage
 from models.horizon import Floats
 
@@ -31,18 +30,18 @@ OWED: Final = (RENT, SLOW, MISSED)
 class Owed:
     """Adds up what is owed, line by line. `unknown` are contracts whose terms nobody knows any more."""
 
-    def __init__(self, site: Site, rentals: Sequence[Rental]) -> None:
-        self._site, self._rentals = site, rentals
+    def __init__(self, sold: Sold) -> None:
+        self._sold = sold
         self._sums: dict[str, dict[int, float]] = {item: {} for item in OWED}
         self.unknown: set[str] = set()
 
     def see(self, usage: Usage, line: int) -> None:
         """Take in a usage of a line."""
-        if usage.kind != "contract":
+        if usage.contract is None:
             return
-        contract = self._terms(usage.workload, usage.start)
+        contract = self._sold.terms(usage.contract, usage.start)
         if contract is None:
-            self.unknown.add(usage.workload)
+            self.unknown.add(usage.contract)
             return
         self._add(RENT, line, rent(contract, usage))
         self._add(SLOW, line, -slow_credit(contract, usage))
@@ -59,17 +58,10 @@ class Owed:
         if money:
             self._sums[item][line] = self._sums[item].get(line, 0.0) + money
 
-    def _terms(self, name: str, at: datetime) -> Contract | None:
-        if name in self._site.contracts:
-            return self._site.contracts[name]
-        mine = [rental for rental in self._rentals if rental.contract == name]
-        holding = [rental for rental in mine if rental.active(at)] or mine
-        return holding[-1].terms if holding else None
-
 
 def rent(contract: Contract, usage: Usage) -> float:
-    """What is paid for each GPU and hour that was kept for it, money; those that were gone were not."""
-    return (contract.price_per_gpu_h or 0.0) * usage.reserved_gpu_h
+    """What is paid for each GPU and hour that was kept for it, or that its job held, money; GPUs that were gone were not kept."""
+    return (contract.price_per_gpu_h or 0.0) * (usage.reserved_gpu_h if usage.kind == "contract" else usage.gpu_h)
 
 
 def slow_credit(contract: Contract, usage: Usage) -> float:

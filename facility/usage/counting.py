@@ -89,7 +89,8 @@ class Counter:
     def _rates(self, standing: Standing, start: datetime) -> tuple[Rate, ...]:
         """What stands comes to; reckoned anew only where it may have changed: demand goes by the hour, and losses by maintenance."""
         site, lapsed = self._site_at(start), start >= standing.until
-        when = lapsed, start if any(standing.gone.values()) else start.replace(minute=start.minute // 15 * 15, second=0, microsecond=0)
+        moves = site.maintenance or any(standing.gone.values())
+        when = lapsed, start if moves else quarter_of(start)
         was = self._reckoned
         if was[0] is not site or was[1] is not standing or was[2] != when:
             self._reckoned = site, standing, when

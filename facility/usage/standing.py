@@ -5,7 +5,7 @@
 | firm contract  | those that it must run, less those that are gone; of one that may pause no | its groups', the rest the pool's    |
 |                | more than a plan gave it                                                   |                                     |
 | job            | those that its scheduler reports it to hold; none where nobody reports     | its groups', the rest the pool's    |
-| nobody         | none: what is left of the pool idles                                       |                                     |
+| nobody         | none: what is left of the pool idles, less what maintenance has out        |                                     |
 
 No cap counts as higher than the highest that the pool's agent reports. An order that has lapsed leaves the fallback caps, under which all
 that must run runs (`facility.daemon.ledger` counts in the same way).
@@ -107,7 +107,7 @@ def _pool(
     highest_w = standing.enforced_w.get(caps.pool, float("inf"))
     pool = site.pools[caps.pool]
     idle_kw = (site.gpu_models[pool.gpu_model].idle_w + pool.host_idle_w) / 1000
-    left = float(pool.gpus)
+    left = float(pool.gpus - sum(m.takes(caps.pool, local) for m in site.maintenance.values()))
 
     def has(workload: str, gpus: int) -> Caps:
         return [(n, min(cap_w, highest_w)) for n, cap_w in _caps(groups.get(workload, ()), gpus, caps.cap_w)]

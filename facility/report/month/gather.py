@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from facility.availability.contract import Availability, TermsAt, availabilities
+from facility.availability.contract import Availability, availabilities
 from facility.clock import milliseconds
 from facility.events import Event
 from facility.forecast import Past
@@ -25,12 +25,12 @@ from facility.kpi.indicators import indicators
 from facility.kpi.metered import Metered, Series
 from facility.kpi.readings import QUARTER, read_metered, read_power
 from facility.kpi.work import Work, by_model, by_tenant
-from facility.rental.rental import Rental
+from facility.rental.sold import Sold
 from facility.report.month.calls import joined, recorded
 from facility.report.month.gaps import lacking, ordered
 from facility.report.month.signals import Files, carbon_g_per_kwh, price_per_mwh
 from facility.report.month.span import Span
-from facility.site import Contract, Site
+from facility.site import Site
 from facility.windows import inside
 from models.horizon import Floats
 
@@ -110,7 +110,7 @@ def gather(site: Site, span: Span, reader: Reader, journal: Journal | None, file
         peak_kw=_peak_kw(metered),
         models=tuple(by_model(site, usages, pool_kwh)),
         tenants=tuple(by_tenant(usages, pool_kwh)),
-        contracts=tuple(availabilities(usages, _terms_at(site, journal), span.start, span.until, zone)),
+        contracts=tuple(availabilities(usages, Sold(site, () if journal is None else journal.rentals()).terms, span.start, span.until, zone)),
         calls=tuple(_calls(site, reader, wanted, zone, say)),
         interim=(*lacking(span, metered, None if journal is None else usages), *([gap] if gap else [])),
         assumed=tuple(each for each in (carbon.assumed, price.assumed, *ordered(site)) if each),
@@ -119,22 +119,6 @@ def gather(site: Site, span: Span, reader: Reader, journal: Journal | None, file
 
 def _whole(series: Floats) -> bool:
     return bool(np.isfinite(series).all())
-
-
-def _terms_at(site: Site, journal: Journal | None) -> TermsAt:
-    """The terms of a contract at an instant: the site file's, else those of the rental that held then, or came last."""
-    came: dict[str, list[Rental]] = {}
-    for rental, _ in [] if journal is None else journal.rentals():
-        came.setdefault(rental.contract, []).append(rental)
-
-    def terms_at(name: str, at: datetime) -> Contract | None:
-        if name in site.contracts:
-            return site.contracts[name]
-        mine = came.get(name, [])
-        holding = [rental for rental in mine if rental.active(at)] or mine
-        return holding[-1].terms if holding else None
-
-    return terms_at
 
 
 def _days(site: Site, span: Span, metered: Metered, zone: ZoneInfo) -> tuple[Day, ...]:

@@ -21,6 +21,7 @@ from facility.bill.reckon import Reckoned, reckon
 from facility.bill.rows import Reading, Rows
 from facility.bill.terms import Owed
 from facility.metering import Metering
+from facility.rental.sold import Sold
 from facility.site import Site
 from facility.steps import uniform
 from facility.usage.usage import Usage
@@ -62,7 +63,8 @@ def period(slots: int, where: Site = SITE, start: datetime = START) -> Period:
 
 def usage(slot: int, pool: str, workload: str, expected: float, *, kept: float = 0.0, idle: float = 0.0, tenant: str = "", **more: Any) -> Usage:
     """A row of a quarter; `kept` GPU hours are a contract's where one is named so."""
-    told: dict[str, Any] = {"kind": "contract" if workload in SITE.contracts else "job" if workload else "free", "contract": None} | more
+    firm = workload in SITE.contracts
+    told: dict[str, Any] = {"kind": "contract" if firm else "job" if workload else "free", "contract": workload if firm else None} | more
     gpu_h = {"reserved_gpu_h": kept} if told["kind"] == "contract" else {"gpu_h": kept}
     return Usage(START + slot * QUARTER, 0.25, pool, workload, tenant=tenant, expected_kwh=expected, idle_kwh=idle, **(gpu_h | told))
 
@@ -83,7 +85,7 @@ def reckoned(
 ) -> tuple[Reckoned, Metered, Billed]:
     """Everything, from usages and means of meters."""
     span, read = period(slots, where), metering(slots, kw, where)
-    owed, reading = Owed(where, ()), Reading(where, span.start, span.end, span.slot)
+    owed, reading = Owed(Sold(where)), Reading(where, span.start, span.end, span.slot)
     rows = reading.take(usages, owed.see)
     energy = metered(where, read, _expected(where, rows, slots))
     found = reckon(where, span, read.edges, rows, reading.sums, energy, prices_of(where, read.edges, {}), owed)

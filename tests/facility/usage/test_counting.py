@@ -91,6 +91,15 @@ def test_gpus_that_pause_idle_for_their_rental_and_what_is_paused_is_missed() ->
     assert counted(standing(("c", 2, 400), planned=False), where=site({"pausable": True}))["c"].gpu_h == 1.5
 
 
+def test_gpus_that_maintenance_has_out_idle_for_nobody() -> None:
+    out = {"m": {"pool": "p", "gpus": 3, "start": "2026-07-01T12:15:00Z", "end": "2026-07-01T13:00:00Z"}}
+    counter = Counter(FALLBACK_W, lambda _: site(maintenance=out))
+    counter.stand(standing(("c", 6, 400)), NOON)
+    counter.count(NOON + 30 * MINUTE)
+    idle = [row.idle_kwh for rows in counter.finished.values() for row in rows if row.kind == "free"]
+    assert idle == pytest.approx([4 * 0.050 / 4, 1 * 0.050 / 4])
+
+
 def test_a_rental_that_may_not_pause_runs_all_its_gpus_whatever_groups_say() -> None:
     assert counted(standing(("c", 2, 400), cap_w=100))["c"].speed_gpu_h == pytest.approx((2 + 4 * 0.2) / 4)
 
