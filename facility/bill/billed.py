@@ -6,7 +6,7 @@ The document holds nothing of when or where it was made, so that the same inputs
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -47,7 +47,9 @@ class Account:
 
 @dataclass(frozen=True)
 class Billed:
-    """A bill; `notes` are what was assumed, `gaps` what was filled in, `provisional` why it may change."""
+    """A bill; `gaps` are what was filled in, `provisional` why it may change, `assumed` what nobody measured or told, `unknown` contracts
+    whose terms nobody knows any more.
+    """
 
     site: Site
     period: Period
@@ -57,6 +59,12 @@ class Billed:
     gaps: tuple[str, ...]
     provisional: tuple[str, ...]
     assumed: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
+
+    def said(self, contracts: Collection[str] | None = None) -> tuple[str, ...]:
+        """What was assumed; of contracts whose terms are not known only those of `contracts`, where they are given."""
+        lost = [name for name in self.unknown if contracts is None or name in contracts]
+        return (*self.assumed, *(f"contract {name}: neither the site file nor the journal knows its terms; none are applied" for name in lost))
 
     @property
     def digits(self) -> int:
@@ -82,7 +90,7 @@ class Billed:
             "peaks": list(self.peaks),
             "accounts": [{"tenant": each.tenant or None, "name": each.name, **self._entry(each.entry)} for each in self.accounts],
             "gaps": list(self.gaps),
-            "assumed": list(self.assumed),
+            "assumed": list(self.said()),
         }
 
     def _entry(self, entry: Entry) -> dict[str, Any]:
@@ -91,7 +99,13 @@ class Billed:
 
 
 def billed(
-    site: Site, period: Period, reckoned: Reckoned, gaps: Sequence[str], provisional: Sequence[str], assumed: Sequence[str]
+    site: Site,
+    period: Period,
+    reckoned: Reckoned,
+    gaps: Sequence[str],
+    provisional: Sequence[str],
+    assumed: Sequence[str],
+    unknown: Sequence[str] = (),
 ) -> Billed:
     """The bill of what was reckoned; tenants by their id, the site's own last."""
     digits = digits_of(site.currency)
@@ -120,7 +134,8 @@ def billed(
         for tenant in tenants
     )
     told = tuple({"charge": p.charge, "month": p.month, "start": iso(p.start), "kw": p.kw, "cost": p.cost} for p in reckoned.peaks)
-    return Billed(site, period, _entry(reckoned, everything, whole), accounts, told, tuple(gaps), tuple(provisional), tuple(assumed))
+    entry = _entry(reckoned, everything, whole)
+    return Billed(site, period, entry, accounts, told, tuple(gaps), tuple(provisional), tuple(assumed), tuple(unknown))
 
 
 def _entry(reckoned: Reckoned, lines: Sequence[int], units: dict[str, int]) -> Entry:

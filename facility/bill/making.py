@@ -85,8 +85,7 @@ def make(request: Request, now: datetime, tell: Tell) -> Billed:
     if uncounted:
         gaps.append(f"usage: not wholly counted in {uncounted} of {len(read)} intervals; what nobody is known to have used then is the site's own")
         provisional.append(f"usage was not wholly counted in {uncounted} of {len(read)} intervals")
-    unknown = [f"contract {name}: neither the site file nor the journal knows its terms; none are applied" for name in sorted(owed.unknown)]
-    return billed(site, period, found, gaps, provisional, [*prices.assumed, *energy.assumed, *coarse, *unknown])
+    return billed(site, period, found, gaps, provisional, [*prices.assumed, *energy.assumed, *coarse], sorted(owed.unknown))
 
 
 def _as_kept(reader: Reader, period: Period) -> tuple[Period, list[str]]:

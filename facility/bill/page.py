@@ -34,35 +34,44 @@ PARTS = (
     ("batteries", "batteries: losses by energy; the site has what they store"),
     ("generation", "own generation, the site's"),
 )
+STYLE = """
+#lines :is(td, th), #accounts .number { white-space: nowrap; } tbody tr:last-child :is(td, th) { border-bottom: 0; }
+:is(#owed, #energy, #accounts) tbody tr:last-child :is(td, th) { font-weight: 600; }
+@media (max-width: 599px) { #lines :is(td, th) { white-space: normal; } }
+@media print { #lines, #accounts { break-inside: auto; } #lines table { font-size: 7pt; } thead { display: table-header-group; } }
+"""
+"""Beside the house's own: what is summed up stands out, ids stay whole, long lists go on over pages with their heads."""
 KINDS = {"contract": "rental", "job": "job", "free": "GPUs that nobody had"}
 
 
 def tenant_page(bill: Billed, account: Account, version: Version) -> bytes:
     """One tenant's bill: what it owes, what its energy is made of, and each of its rentals and jobs; it tells of nobody else."""
     change = next((it for it in version.differences if it["tenant"] == account.tenant), None)
-    parts = [_owed(bill, account.entry), _energy(account.entry), _lines(bill, account), *_notes(bill)]
+    own = {line.contract for line, _ in account.lines}
+    parts = [_owed(bill, account.entry), _energy(account.entry), _lines(bill, account), *_notes(bill, bill.said(own))]
     return _page(bill, f"Bill of {account.name}", version, [change] if change else [], parts)
 
 
 def site_page(bill: Billed, version: Version) -> bytes:
     """The site's bill: the accounts of all, and its own."""
     money = _money(bill)
+    items = [item for item in ITEMS if any(each.entry.units[item] for each in bill.accounts)]
     rows = [
         (each.name if each.tenant != OWN else "the site's own", _number(each.entry.figures["gpu_h"]), _number(each.entry.figures["energy_kwh"]),
-         _number(each.entry.figures["carbon_kg"]), *(money(each.entry.units[item]) for item in ITEMS), money(each.entry.total))
+         _number(each.entry.figures["carbon_kg"]), *(money(each.entry.units[item]) for item in items), money(each.entry.total))
         for each in bill.accounts
     ]  # fmt: skip
     whole = bill.whole
     figures = whole.figures
-    items = (money(whole.units[item]) for item in ITEMS)
-    rows.append(("together", _number(figures["gpu_h"]), _number(figures["energy_kwh"]), _number(figures["carbon_kg"]), *items, money(whole.total)))
-    head = ("", "GPU h", "kWh", "kg CO2", *ITEMS, f"total, {bill.site.currency}")
-    accounts = Table("accounts", "Accounts", head, rows, range(1, len(head)))
+    sums = (money(whole.units[item]) for item in items)
+    rows.append(("together", _number(figures["gpu_h"]), _number(figures["energy_kwh"]), _number(figures["carbon_kg"]), *sums, money(whole.total)))
+    head = ("", "GPU h", "kWh", "kg CO2", *items, f"total, {bill.site.currency}")
+    accounts = Table("accounts", "Accounts", head, rows, range(1, len(head)), "; ".join(f"{item}: {SAYS[item]}" for item in items))
     zone = ZoneInfo(bill.site.timezone)
     peaks = [(p["charge"], p["month"], _local(p["start"], zone), _number(p["kw"]), f"{p['cost']:,.{bill.digits}f}") for p in bill.peaks]
     charged = [Table("peaks", "Demand charges", ("charge", "month", "interval", "kW", bill.site.currency), peaks, (3, 4))] if peaks else []
     own = [account for account in bill.accounts if account.tenant == OWN]
-    parts = [accounts, *charged, _energy(whole), *(_lines(bill, account) for account in own), *_notes(bill)]
+    parts = [accounts, *charged, _energy(whole), *(_lines(bill, account) for account in own), *_notes(bill, bill.said())]
     return _page(bill, f"Bill of {bill.site.name}", version, version.differences, parts)
 
 
@@ -90,13 +99,14 @@ def _lines(bill: Billed, account: Account) -> Table:
          money(entry.total))
         for line, entry in account.lines
     ]  # fmt: skip
-    head = ("", "what", "pool", "promised GPU h", "ran, GPU h", "at full speed, GPU h", "missed GPU h", "kWh", "kg CO2", bill.site.currency)
-    return Table("lines", "Rentals and jobs", head, rows, range(3, len(head)), stacked=True)
+    head = ("", "what", "pool", "promised", "ran", "as fast as", "missed", "kWh", "kg CO2", bill.site.currency)
+    note = "In GPU hours: what was promised, what ran, as how many at full speed that did the same work, and what was missed."
+    return Table("lines", "Rentals and jobs", head, rows, range(3, len(head)), note, stacked=True)
 
 
-def _notes(bill: Billed) -> Iterable[Table]:
+def _notes(bill: Billed, assumed: Sequence[str]) -> Iterable[Table]:
     gaps = "gaps", "Gaps in what was measured", bill.gaps
-    every = (("provisional", "Why it may change", bill.provisional), gaps, ("assumed", "Assumed", bill.assumed))
+    every = (("provisional", "Why it may change", bill.provisional), gaps, ("assumed", "Assumed", assumed))
     return (Table(key, title, ("",), [(text,) for text in texts]) for key, title, texts in every if texts)
 
 
@@ -115,7 +125,7 @@ def _page(bill: Billed, title: str, version: Version, differences: Sequence[dict
     page = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">',
-        f"<title>{escape(title)}, {escape(bill.period.name)}</title><style>{style}</style></head><body>",
+        f"<title>{escape(title)}, {escape(bill.period.name)}</title><style>{style}{STYLE}</style></head><body>",
         f"<header><h1>{escape(title)}, {escape(bill.period.name)}</h1>{paragraph(bill.site.name)}{paragraph(span)}{status}{corrected}</header><main>",
         *sections,
         "</main></body></html>\n",

@@ -67,7 +67,7 @@ def _print(console: Console, bill: Billed, written: Written | None) -> None:
     console.print(table)
     if len(bill.accounts) > len(shown) + len(own):
         say(f"... and {len(bill.accounts) - len(shown) - len(own)} more tenants (--json lists them all)")
-    for kind, told in (("provisional", bill.provisional), ("gap", bill.gaps), ("assumed", bill.assumed)):
+    for kind, told in (("provisional", bill.provisional), ("gap", bill.gaps), ("assumed", bill.said())):
         for line in told:
             say(f"{kind}: {line}")
     if written is not None:

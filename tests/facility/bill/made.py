@@ -89,7 +89,7 @@ def reckoned(
     rows = reading.take(usages, owed.see)
     energy = metered(where, read, _expected(where, rows, slots))
     found = reckon(where, span, read.edges, rows, reading.sums, energy, prices_of(where, read.edges, {}), owed)
-    return found, energy, billed(where, span, found, [str(gap) for gap in energy.gaps], energy.provisional, energy.assumed)
+    return found, energy, billed(where, span, found, [str(gap) for gap in energy.gaps], energy.provisional, energy.assumed, sorted(owed.unknown))
 
 
 def of(found: Reckoned, values: Any, workload: str) -> float:

@@ -17,7 +17,7 @@ from facility.bill.table import as_csv, as_parquet
 from facility.bill.versions import LEDGER, Version, Written, read, write
 from facility.commands.bill import _files
 from facility.errors import InputError
-from tests.facility.bill.made import TOLD, reckoned, site
+from tests.facility.bill.made import TOLD, reckoned, site, usage
 from tests.facility.bill.test_rules import KW, ONE
 
 
@@ -116,6 +116,16 @@ def test_a_tenant_s_page_is_whole_in_itself_and_tells_of_nobody_else() -> None:
     assert f"{bill.money(t.entry.total):,.2f}" in page
     whole = site_page(bill, Version(1)).decode()
     assert all(name in whole for name in ("T", "U", "the site&#x27;s own", "together"))
+
+
+def test_a_contract_whose_terms_are_lost_is_named_to_the_site_and_its_own_tenant_alone() -> None:
+    lost = [*ONE[:3], usage(0, "q", "lost", 0.5, kept=1.25, tenant="u", kind="contract", contract="lost"), ONE[4]]
+    bill = reckoned(lost, 1, KW)[2]
+    pages = {account.tenant: tenant_page(bill, account, Version(1)).decode() for account in bill.accounts}
+    assert "contract lost: neither" in pages["u"]
+    assert "lost: neither" not in pages["t"]
+    assert "contract lost: neither" in site_page(bill, Version(1)).decode()
+    assert any("contract lost" in said for said in bill.document()["assumed"])
 
 
 def test_names_are_text_on_a_page() -> None:

@@ -74,6 +74,7 @@ def test_each_quarter_of_an_hour_is_in_the_journal_once_it_is_over(house: House)
     assert [row.gpu_h for row in found.values()] == [1.5, 1.5]
     assert [row.hours for row in found.values()] == [0.25, 0.25]
     assert {row.workload for row in house.journal.usage(NOW, NOW + QUARTER)} == {"c", ""}
+    assert {checked.table: checked.rows for checked in house.journal.check()}["usage"] == 2
 
 
 def test_a_command_slows_what_is_counted_and_is_named_as_the_cause(house: House) -> None:
