@@ -229,7 +229,6 @@ class Daemon:
         known, governor = self.rooms.known, self.rooms.governor
         try:
             known.ledger.count(edges[0], governor.in_force)
-            known.used.count(edges[0])
             return ask(known, governor, self.rooms.committed.kw(edges), edges, unheard=self.rooms.pulse.silent)
         except Exception as error:
             self.faults.note(error, "a question")

@@ -1,6 +1,6 @@
 """Used: what tenants and jobs have, counted as it changes, in the journal by quarter of an hour.
 
-It is looked at where the ledger counts and the guard looks; where nothing has changed that is a few comparisons. What is counted of the
+It is looked at with the guard and with every plan that is followed; where nothing has changed that is a few comparisons. What is counted of the
 quarter under way is written down every minute and with every cycle, so that a crash loses none of it: what stood then is counted on once
 somebody is there again, until its order lapses, and then as the fallback.
 """
@@ -57,10 +57,6 @@ class Used:
         self._counter = Counter(fallback_caps(site), rented, _kept(site, journal))
         self._seen: Seen | None = None
         self._busy_from = self._busy_until = datetime.min.replace(tzinfo=UTC)
-
-    def count(self, now: datetime) -> None:
-        """Count what stands up to `now`."""
-        self._counter.count(now)
 
     def look(self, seen: Seen, jobs: Jobs, now: datetime) -> None:
         """Know what stands from now on; `jobs` are asked for where anything has changed."""

@@ -108,16 +108,14 @@ def test_a_job_counts_from_its_scheduler_s_report_to_the_next(house: House) -> N
     house.daemon.cycle()
     specify(house)
     house.daemon.cycle()
-    live(house, 5)
     assert house.retained("job/j/desired")["action"] == "run"  # type: ignore[index]
-    report(house, "running", ["n/0", "n/1"])
-    notice(house)
-    live(house, 5)
-    report(house, "waiting")
-    notice(house)
+    for state, gpus in (("waiting", 0), ("running", ["n/0", "n/1"]), ("waiting", 0)):
+        house.clock.advance(240)
+        report(house, state, gpus)
+        notice(house)
     live(house, 5)
     j = rows(house, "j")[NOW]
-    assert (j.kind, j.tenant, j.hours, j.gpu_h) == ("job", "t", pytest.approx(5 / 60), pytest.approx(10 / 60))
+    assert (j.kind, j.tenant, j.hours, j.gpu_h) == ("job", "t", pytest.approx(4 / 60), pytest.approx(8 / 60))
 
 
 def test_gpus_that_an_agent_misses_are_missed_by_their_rental(house: House) -> None:
