@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -19,6 +20,7 @@ from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 from models.compile import Compiled
 from models.horizon import Floats
 from models.solving.program import Program
+from tests.in_memory import in_memory
 
 REAL = ("tests.processes", "tests.postgres", "tests.prometheus", "tests.slurm")
 """A file of tests that imports one of these starts processes and looks at the time."""
@@ -37,6 +39,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if (root := in_memory()) is not None:  # a journal is on the disk before anybody is answered: half of what simulated days take is waiting for it
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(root))
     config.addinivalue_line("markers", "breaks_invariants: a message that breaks an invariant is meant to reach the gate")
     family = config.getoption("--without")
     if family:

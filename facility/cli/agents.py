@@ -6,6 +6,7 @@ the rest of such an agent.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
@@ -17,6 +18,7 @@ from facility.errors import Fault, InputError
 
 agent = typer.Typer(name="agent", help="Carry orders out: a process beside what it drives.", no_args_is_help=True)
 
+Unit = Annotated[bool, typer.Option("--unit", help="print a systemd unit of this agent with these options, and do nothing else")]
 ITS_OWN: Final = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 """Leaves every option to the command."""
 STRAIGHT: Final = ("nvml", "amd", "redfish")
@@ -37,11 +39,14 @@ def building(
     broker: Broker = None,
     mqtt: Annotated[str, typer.Option(help="3.1.1 or 5")] = "3.1.1",
     clock: Annotated[str | None, typer.Option(metavar="SPEED@REAL:ISO", help="a faster clock, for rehearsals", hidden=True)] = None,
+    unit: Unit = False,
     settings: Settings = None,
 ) -> None:
     """Carry set-points of cooling, batteries, gensets and solar plants to gateways of BACnet or Modbus (`bus.set_points`)."""
     from facility.commands.agent_building import run_building
 
+    if unit:
+        raise typer.Exit(_unit("building", site, settings))
     raise typer.Exit(run_building(site, tuple(settings or ()), broker, mqtt, clock))
 
 
@@ -73,11 +78,14 @@ def slurm(
     ] = False,
     mqtt: Annotated[str, typer.Option(help="3.1.1 or 5")] = "3.1.1",
     clock: Annotated[str | None, typer.Option(metavar="SPEED@REAL:ISO", help="a faster clock, for rehearsals", hidden=True)] = None,
+    unit: Unit = False,
     settings: Settings = None,
 ) -> None:
     """Tell of the jobs of a Slurm cluster that may be deferred, and defer them by their begin time (`schedulers.slurm`)."""
     from facility.commands.agent_slurm import print_job_submit, run_slurm
 
+    if unit:
+        raise typer.Exit(_unit("slurm", site, settings))
     if job_submit:
         raise typer.Exit(print_job_submit(site, tuple(settings or ()), scheduler))
     raise typer.Exit(run_slurm(site, tuple(settings or ()), broker, mqtt, clock, scheduler))
@@ -98,9 +106,12 @@ def kubernetes(
     manifest: Annotated[bool, typer.Option("--manifest", help="print what is to be applied to the cluster")] = False,
     mqtt: Annotated[str, typer.Option(help="3.1.1 or 5")] = "3.1.1",
     clock: Annotated[str | None, typer.Option(metavar="SPEED@REAL:ISO", help="a faster clock, for rehearsals", hidden=True)] = None,
+    unit: Unit = False,
     settings: Settings = None,
 ) -> None:
     """Tell of the jobs of a Kubernetes cluster that may be deferred, and hold and release them (`schedulers.kubernetes`)."""
+    if unit:
+        raise typer.Exit(_unit("kubernetes", site, settings))
     try:
         from facility.commands import agent_kubernetes as command
     except ModuleNotFoundError as error:
@@ -110,3 +121,14 @@ def kubernetes(
     options = command.Options(scheduler, broker, mqtt, clock, api, token_file, ca_file, kubeconfig, context, tuple(namespace or ()))
     run = command.print_manifest if manifest else command.release_expired if release_expired else command.run_kubernetes
     raise typer.Exit(run(site, tuple(settings or ()), options))
+
+
+def _unit(kind: str, site_file: str, settings: Sequence[str] | None) -> int:
+    """Print the unit of an agent that reads a site file, with the words that this process was started with."""
+    from facility.agents.unit import unit
+    from facility.config import load_site
+
+    site = load_site(site_file, tuple(settings or ()))
+    words = [str(Path(word).absolute()) if word == site_file else word for word in sys.argv[sys.argv.index(kind) + 1 :]]
+    print(unit(kind, site.id, words))
+    return 0

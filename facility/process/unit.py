@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from facility.daemon.watchdog import DEAD_S
 from facility.site import Site
+from facility.systemd import plain, program, quoted
 
 STOP_S = 15
 """How long a stop may take: a solve is cut off at once, what is on its way to the broker and the disk gets its seconds."""
@@ -20,7 +20,7 @@ BASE_MB, PER_POOL_MB = 2048, 32
 def unit(site: Site, site_file: str | Path, settings: Sequence[str] = ()) -> str:
     """Write the unit for a site file, run as it is checked: with the same `--set`, by the same program."""
     file = Path(site_file).absolute()
-    words = [*_program(), "run", str(file), *(word for setting in settings for word in ("--set", setting))]
+    words = [*program(), "run", str(file), *(word for setting in settings for word in ("--set", setting))]
     command = " ".join(quoted(word) for word in words)
     return f"""\
 # facility-{site.id}.service. Made by `facility check SITE --unit`; it belongs into /etc/systemd/system.
@@ -30,7 +30,7 @@ def unit(site: Site, site_file: str | Path, settings: Sequence[str] = ()) -> str
 # Metrics for Prometheus:   --metrics 9464 at the end of ExecStart, and /healthz and /readyz there
 # Two of which one waits:   the same file as facility-{site.id}-spare.service, and --standby at the end of ExecStart of both
 [Unit]
-Description=Power of {_plain(site.name)}
+Description=Power of {plain(site.name)}
 Wants=network-online.target
 After=network-online.target mosquitto.service time-sync.target
 StartLimitIntervalSec=0
@@ -83,23 +83,3 @@ TasksMax=256
 
 [Install]
 WantedBy=multi-user.target"""
-
-
-def quoted(word: str) -> str:
-    """Write a word of a command so that systemd takes it as it is.
-
-    >>> quoted("100% of $HOME"), quoted("--state")
-    ('"100%% of $$HOME"', '--state')
-    """
-    told = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{told}"' if told != word or any(sign.isspace() or sign in "';" for sign in word) else word
-
-
-def _plain(name: str) -> str:
-    """A name in one line."""
-    return " ".join(name.replace("%", "%%").split())
-
-
-def _program() -> list[str]:
-    script = Path(sys.prefix) / "bin" / "facility"
-    return [str(script)] if script.exists() else [sys.executable, "-m", "facility"]

@@ -29,6 +29,7 @@ from tests.facility.test_daemon import ROOT, House
 from tests.faults.conftest import WiredHouse
 from tests.faults.fault import Fault
 from tests.faults.sender import Sender
+from tests.in_memory import in_memory
 from tests.processes import CAPS, POOL, needs_mosquitto
 from tests.processes import ROOT as DEMO
 
@@ -164,7 +165,7 @@ class Mischief(House):
 @pytest.fixture
 def memory(tmp_path: Path) -> Iterator[Path]:
     """A folder in memory, where the system has one: thousands of commands are each on the disk before they are answered."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else tmp_path) as folder:
+    with tempfile.TemporaryDirectory(dir=in_memory() or tmp_path) as folder:
         yield Path(folder)
 
 

@@ -21,6 +21,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.in_memory import in_memory
 from tests.simulation.day import Day, Lived
 from tests.simulation.invariants import Broken
 from tests.simulation.schedule import Schedule, schedule_of
@@ -29,7 +30,6 @@ from tests.simulation.sites import site_of
 
 TOLD = 12
 """Messages that a failure shows, the last ones."""
-IN_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Failure:
 def live(seed: int, schedule: Schedule | None = None) -> Lived | Failure:
     """Live the day of a seed."""
     logging.disable(logging.CRITICAL)
-    with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as folder:
+    with tempfile.TemporaryDirectory(dir=in_memory()) as folder:
         day = Day(seed, Path(folder), schedule)
         try:
             return day.run()

@@ -38,6 +38,7 @@ from facility.journal.journal import Journal
 from facility.sensors import sensors
 from facility.simulate.reports import describe, reports, specify
 from models.solving.solver import Solver
+from tests.in_memory import in_memory
 from tests.vessim.faults import Fault, drawn
 from tests.vessim.plant import SITE, TICK_S, ZONE, Plant
 
@@ -366,8 +367,7 @@ def main(argv: Sequence[str]) -> int:
     asked.add_argument("--days", type=float, default=30)
     asked.add_argument("--seed", type=int, default=1)
     given = asked.parse_args(argv)
-    shm = Path("/dev/shm")  # power does not fail here, and a journal in memory waits for no disk
-    with TemporaryDirectory(dir=shm if shm.is_dir() else None) as folder:
+    with TemporaryDirectory(dir=in_memory()) as folder:  # power does not fail here, and a journal in memory waits for no disk
         found = run(given.days, given.seed, Path(folder))
     print("\n".join(found.lines()))
     free = unattended(given.days, given.seed, max_import_kw=None)

@@ -53,6 +53,7 @@ class Options:
     gpus: tuple[str, ...] = ()
     nodes: str = ""
     quiet: bool = False
+    unit: bool = False
 
 
 def parse(kind: str, arguments: Sequence[str]) -> Options:
@@ -79,7 +80,7 @@ def parse(kind: str, arguments: Sequence[str]) -> Options:
     clock, speed = _clock(said.clock)
     return Options(
         said.site, hall, pool, login, said.root, said.node, said.workload, said.dry_run, said.on_stop, clock, speed, gpus,
-        said.nodes or "", said.quiet,
+        said.nodes or "", said.quiet, said.unit,
     )  # fmt: skip
 
 
@@ -111,6 +112,7 @@ def _parser(kind: str) -> argparse.ArgumentParser:
     option("cert-file", "PEM", "our certificate")
     option("tls-key-file", "PEM", "its key")
     option("password-file", "F", "file whose first line is the user's password")
+    parser.add_argument("--unit", action="store_true", help="print a systemd unit of this agent with these options, and do nothing else")
     parser.add_argument("--clock", help=argparse.SUPPRESS)
     return parser
 

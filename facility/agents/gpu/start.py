@@ -16,6 +16,7 @@ from facility.agents.gpu.device import Devices
 from facility.agents.gpu.obeying import Obeying
 from facility.agents.gpu.options import Options, parse
 from facility.agents.gpu.process import READ_S, Agent, Post
+from facility.agents.unit import unit
 from facility.bus.broker import reach
 from facility.bus.mqtt import MqttBus
 from facility.bus.topics import Topics
@@ -32,9 +33,12 @@ LIBRARIES: Final = {
 
 
 def start(kind: str, arguments: Sequence[str]) -> int:
-    """Run `facility agent KIND` until SIGTERM or SIGINT; 0 then. Raises InputError."""
+    """Run `facility agent KIND` until SIGTERM or SIGINT; 0 then. With `--unit` its systemd unit is printed instead. Raises InputError."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     options = parse(kind, arguments)
+    if options.unit:
+        print(unit(kind, options.site, arguments))
+        return 0
     slow = kind == "redfish"
     devices = _fleet(options) if slow else opened(kind, place_of(options), options.gpus)
     post = Post(
