@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 COMMANDS = (
     *(planning.plan, planning.backtest, planning.sweep, planning.compare),
-    *(business.quote, business.bill, business.contract, business.maintain, business.report),
+    *(business.quote, business.capacity, business.bill, business.contract, business.maintain, business.report),
     *(site_files.check, site_files.fit),
     *(running.run, running.demo),
     page.console,

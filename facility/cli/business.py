@@ -190,3 +190,56 @@ def bill(
 
     request = Request(site, month, start, end, state, history, prices, carbon, timezone, tuple(settings or ()))
     raise typer.Exit(run_bill(request, out, correct, by, as_json=json))
+
+
+def capacity(
+    site: SiteFile,
+    model: Annotated[str | None, typer.Option(help="GPU model of those that are added; default: each place's own")] = None,
+    pool: Annotated[str | None, typer.Option(help="beside this pool: its hall, feeder and machines; default: each by itself")] = None,
+    hall: Annotated[str | None, typer.Option(help="beside the pools of this hall")] = None,
+    flexible: Annotated[str, typer.Option(metavar="PCT,...", help="how much slower than at full speed they may run where the site is short")] = (
+        "0,10,25,50"
+    ),
+    hours_share: Annotated[str, typer.Option(metavar="PCT,...", help="shares of all hours in which they may be paused")] = "0.25,0.5,1",
+    start: Annotated[str | None, typer.Option("--from", metavar="D", help="a bare date or an instant; default: this year's first day")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="D", help="no part of the span; default: a year later", show_default=False)] = None,
+    curve: Annotated[str | None, typer.Option(help="kind of work; default: the site's jobs.curve")] = None,
+    busy: Annotated[
+        float, typer.Option(metavar="PCT", help="without --jobs: how many of the GPUs that no rental holds do jobs, always and at full speed")
+    ] = 100.0,
+    prices: Prices = None,
+    weather: Weather = None,
+    carbon: Carbon = None,
+    jobs: Jobs = None,
+    jobs_from: Annotated[str | None, typer.Option(metavar="INSTANT", help="instant of the job file that is laid on --from")] = None,
+    timezone: Zone = None,
+    settings: Settings = None,
+    budget: Budget = 120.0,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="write capacity.csv, hours.csv, summary.json, capacity.html")] = None,
+    json: Json = False,
+) -> None:
+    """Say how many more GPUs fit under the connection, hour by hour through a year, if they may be slowed where the site is short."""
+    from facility.capacity.question import Asked
+    from facility.commands.capacity import run_capacity
+
+    asked = Asked(
+        site=site,
+        start=start,
+        end=end,
+        model=model,
+        pool=pool,
+        hall=hall,
+        curve=curve,
+        flexible=flexible,
+        hours_share=hours_share,
+        busy_pct=busy,
+        prices=prices,
+        weather=weather,
+        carbon=carbon,
+        jobs=jobs,
+        jobs_from=jobs_from,
+        timezone=timezone,
+        settings=tuple(settings or ()),
+        budget_s=budget,
+    )
+    raise typer.Exit(run_capacity(asked, out, json_=json))
