@@ -72,6 +72,11 @@ def battery_key(battery: str) -> str:
     return f"site/battery/{battery}/power_kw"
 
 
+def water_keys(site: Site) -> dict[str, str]:
+    """The points of meters of water that comes in, m3/h, by id."""
+    return {name: f"site/water/{name}/flow_m3_per_h" for name, meter in site.sustainability.water_meters.items() if meter.flows == "in"}
+
+
 def generation_keys(site: Site) -> dict[str, str]:
     """The points of solar plants and gensets that are metered, kW given, by `solar/ID` or `genset/ID`."""
     metered = [("solar", name) for name, plant in site.solar.items() if plant.metered]

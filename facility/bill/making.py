@@ -103,7 +103,7 @@ def _keys(site: Site) -> list[str]:
     pools = [metering.pool_key(site, name) for name in site.pools]
     plants = [metering.cooling_key(name) for name in site.cooling_plants]
     batteries = [metering.battery_key(name) for name in site.batteries]
-    return [metering.import_key(site), *pools, *plants, *batteries, *metering.generation_keys(site).values()]
+    return [metering.import_key(site), *pools, *plants, *batteries, *metering.generation_keys(site).values(), *metering.water_keys(site).values()]
 
 
 def _told(journal: Journal, period: Period, tell: Tell) -> Iterator[Usage]:

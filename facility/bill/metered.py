@@ -6,17 +6,18 @@
 |                       | hangs below it with its losses. The bill is provisional                                             |
 | a pool                | what was expected of who ran there; where nobody counted that, the slots around the gap             |
 | a plant, a battery    | the slots around the gap; with none at all it has no meter, and what it drew is among the losses    |
+| water                 | as a plant                                                                                          |
 | a hall's base load    | has no meter: the site file's base_kw, said as assumed                                              |
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from facility.metering import Metering, battery_key, cooling_key, generation_keys, import_key, pool_key
+from facility.metering import Metering, battery_key, cooling_key, generation_keys, import_key, pool_key, water_keys
 from facility.problem.electrical import losses_to_meter
 from facility.site import Site
 from models.horizon import Floats
@@ -38,7 +39,7 @@ class Gap:
 @dataclass(frozen=True)
 class Metered:
     """kWh in each slot, shape (T,), by id. `import_kwh` is below 0 where more was given back than drawn, `battery_kwh` where one discharged;
-    `given_kwh` is what solar plants and gensets gave, as far as they are metered.
+    `given_kwh` is what solar plants and gensets gave, as far as they are metered, `genset_kwh` the latter by id. `water_m3` is what came in.
     """
 
     import_kwh: Floats
@@ -47,6 +48,8 @@ class Metered:
     base_kwh: Mapping[str, Floats]
     battery_kwh: Mapping[str, Floats]
     given_kwh: Floats
+    genset_kwh: Mapping[str, Floats]
+    water_m3: Floats
     gaps: tuple[Gap, ...]
     provisional: tuple[str, ...]
     assumed: tuple[str, ...]
@@ -79,15 +82,20 @@ def metered(site: Site, metering: Metering, expected_kwh: Mapping[str, Floats]) 
     pools = {name: _pool(site, name, metering, expected_kwh[name], gaps) for name in site.pools}
     cooling = {name: kwh for name in site.cooling_plants if (kwh := around(cooling_key(name))) is not None}
     batteries = {name: kwh for name in site.batteries if (kwh := around(battery_key(name))) is not None}
-    given = [kwh for key in generation_keys(site).values() if (kwh := around(key)) is not None]
+    given = {name: kwh for name, key in generation_keys(site).items() if (kwh := around(key)) is not None}
+    gensets = {name.removeprefix("genset/"): kwh for name, kwh in given.items() if name.startswith("genset/")}
+    water = [m3 for key in water_keys(site).values() if (m3 := around(key)) is not None]
     base = {name: np.full(len(metering), hall.base_kw * hours) for name, hall in site.halls.items()}
     assumed = [f"base load of {name}: its base_kw, {hall.base_kw:g} kW, for no meter tells it" for name, hall in site.halls.items() if hall.base_kw]
+    unpriced = [f"fuel of genset {name}: no meter tells what it gave, and it is not billed" for name in site.gensets if name not in gensets]
+    unpriced += ["water: no meter tells it, and it is not billed"] if site.tariff.water_price_per_m3 and not water else []
     for kind, every, known in (("cooling plant", site.cooling_plants, cooling), ("battery", site.batteries, batteries)):
         assumed += [f"{kind} {name}: no meter tells its power; what it drew is among the losses" for name in every if name not in known]
-    sums = np.asarray(sum(given, np.zeros(len(metering))), float)
-    parts = Metered(np.zeros(len(metering)), pools, cooling, base, batteries, sums, (), (), ())
+    none = np.zeros(len(metering))
+    sums, water_m3 = (np.asarray(sum(each, none), float) for each in (given.values(), water))
+    parts = Metered(none, pools, cooling, base, batteries, sums, gensets, water_m3, (), (), ())
     meter, provisional = _meter(site, metering, parts, gaps)
-    return Metered(meter, pools, cooling, base, batteries, sums, tuple(gaps), provisional, tuple(assumed))
+    return replace(parts, import_kwh=meter, gaps=tuple(gaps), provisional=provisional, assumed=(*assumed, *unpriced))
 
 
 def _meter(site: Site, metering: Metering, parts: Metered, gaps: list[Gap]) -> tuple[Floats, tuple[str, ...]]:

@@ -5,15 +5,21 @@
 | energy   | energy drawn x its price in the slot                            | each one's kWh x that price                      |
 | fees     | energy drawn x fees, network fees and tax                       | the same                                         |
 | export   | energy given back x what is paid for it, below nought           | the site's own                                   |
-| peak     | each demand charge x the month's highest billing interval       | each one's kW in that interval                   |
+| peak     | each demand charge x the month's highest billing interval,      | each one's kW in that interval                   |
+|          | the span's share of that month                                  |                                                  |
 | standing | the standing charge, the span's share of it                     | GPU hours kept, of all there are                 |
-| carbon   | what the energy drawn emitted x the carbon price                | each one's kWh x the intensity in the slot       |
+| carbon   | what the energy drawn and fuel emitted x the carbon price       | each one's kWh x the intensity in the slot;      |
+|          |                                                                 | of fuel the site's own                           |
+| fuel     | what gensets gave x the price of their fuel, where it is metered| the site's own, as is what they gave             |
+| water    | water that came in x its price, where it is metered             | each one's part of the cooling energy            |
 
 While a site gives back more than it draws, who drew pays the price all the same; that it cost less is the site's own, whose generation it was.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -70,6 +76,22 @@ def peak_cost(rows: Rows, energy_kwh: Floats, import_kwh: Floats, peak: Peak) ->
     whole = float(import_kwh[slots].sum())
     inside = np.isin(rows.slot, slots)
     return np.where(inside, energy_kwh * (peak.cost / whole if whole > 0 else 0.0), 0.0)
+
+
+def fuel_cost(site: Site, genset_kwh: Mapping[str, Floats]) -> float:
+    """What gensets burnt for what they gave, money."""
+    return math.fsum(site.gensets[name].fuel_price_per_mwh * math.fsum(kwh) / 1000 for name, kwh in genset_kwh.items())
+
+
+def fuel_kg(site: Site, genset_kwh: Mapping[str, Floats]) -> float:
+    """What that emitted, kg of CO2."""
+    return math.fsum(site.gensets[name].carbon_g_per_kwh * math.fsum(kwh) / 1000 for name, kwh in genset_kwh.items())
+
+
+def water_cost(site: Site, rows: Rows, chilled_kwh: Floats, whole_kwh: Floats, water_m3: Floats) -> Floats:
+    """Water: by cooling energy, of all that plants drew in the slot. Money, shape (R,); `whole_kwh` and `water_m3` have shape (T,)."""
+    per_kwh_chilled = np.divide(site.tariff.water_price_per_m3 * water_m3, whole_kwh, out=np.zeros(len(water_m3)), where=whole_kwh > 0)
+    return np.asarray(chilled_kwh * per_kwh_chilled[rows.slot], float)
 
 
 def standing_cost(site: Site, period: Period, rows: Rows, whole: float) -> Floats:

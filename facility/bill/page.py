@@ -22,6 +22,8 @@ SAYS = {
     "peak": "demand charges, by kW in the interval of the peak",
     "standing": "standing charge, by GPUs kept",
     "carbon": "carbon price of the energy",
+    "fuel": "fuel of gensets",
+    "water": "water, by cooling energy",
     "rent": "rent, for each GPU and hour kept",
     "slow": "credit for slow hours",
     "missed": "credit for GPU hours missed",

@@ -12,7 +12,7 @@ import numpy as np
 
 from facility.bill import rules
 from facility.bill.metered import Metered
-from facility.bill.money import Peak, peak_cost, peaks, per_kwh, standing_cost
+from facility.bill.money import Peak, fuel_cost, fuel_kg, peak_cost, peaks, per_kwh, standing_cost, water_cost
 from facility.bill.period import Period
 from facility.bill.prices import Prices
 from facility.bill.rows import OWN, Line, Rows, Sums
@@ -24,7 +24,7 @@ from models.horizon import Floats
 
 ENERGIES = ("it", "base", "cooling", "losses", "batteries", "generation")
 """What a line's energy is made of; of batteries tenants have the losses, and the site what is stored."""
-COSTS = ("energy", "fees", "export", "peak", "standing", "carbon")
+COSTS = ("energy", "fees", "export", "peak", "standing", "carbon", "fuel", "water")
 ITEMS = (*COSTS, *OWED)
 """Items of money; what passes between tenants and the site is as much less for the one as it is more for the other."""
 OWN_LINE = Line(OWN, "free", "", "", "")
@@ -72,6 +72,12 @@ def reckon(
     costs["export"] = np.zeros(len(energy)), -math.fsum(prices.sold_per_mwh * back / 1000)
     at_peaks = [peak_cost(rows, energy, metered.import_kwh, peak) for peak in found]
     costs["peak"] = np.asarray(sum(at_peaks, np.zeros(len(energy))), float), math.fsum(peak.cost for peak in found)
+    burnt_kg = fuel_kg(site, metered.genset_kwh)
+    costs["carbon"] = costs["carbon"][0], costs["carbon"][1] + burnt_kg * site.carbon.price_per_tonne / 1000
+    costs["fuel"] = np.zeros(len(energy)), fuel_cost(site, metered.genset_kwh)
+    chilled = np.asarray(sum(metered.cooling_kwh.values(), np.zeros(len(edges) - 1)), float)
+    watered = water_cost(site, rows, shares.parts["cooling"], chilled, metered.water_m3)
+    costs["water"] = watered, site.tariff.water_price_per_m3 * math.fsum(metered.water_m3)
     costs["standing"] = standing_cost(site, period, rows, standing), standing
     money = {item: _closed(rows.by_line(costs[item][0]), costs[item][1]) for item in COSTS}
     money |= {item: _closed(owed.by_line(item, len(rows.lines)), 0.0) for item in OWED}
@@ -81,7 +87,7 @@ def reckon(
         sums=(*sums, Sums()),
         parts_kwh={part: _closed(rows.by_line(shares.parts[part]), wholes[part]) for part in ENERGIES},
         energy_kwh=_closed(rows.by_line(energy), math.fsum(metered.import_kwh)),
-        carbon_kg=_closed(rows.by_line(kg), math.fsum(drawn * prices.carbon_g_per_kwh / 1000)),
+        carbon_kg=_closed(rows.by_line(kg), math.fsum(drawn * prices.carbon_g_per_kwh / 1000) + burnt_kg),
         peak_kw=_at_peak(rows, energy, metered, found, period),
         money=money,
         peaks=found,

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
@@ -21,6 +22,8 @@ from facility.clock import SystemClock
 from facility.errors import Fault, InputError
 
 FINE = 0
+WIDEST = 1000
+"""No number of the table is ever cut, whatever the terminal."""
 MOST_TENANTS = 50
 """Accounts that the printed table names; --json and the files have all."""
 
@@ -64,7 +67,8 @@ def _print(console: Console, bill: Billed, written: Written | None) -> None:
         figures = (f"{entry.figures[key]:,.1f}" for key in ("gpu_h", "energy_kwh", "carbon_kg"))
         money = (f"{bill.money(units):,.{bill.digits}f}" for units in (*(entry.units[item] for item in items), entry.total))
         table.add_row(name, *figures, *money)
-    console.print(table)
+    wide = Console(width=WIDEST)
+    Console(width=max(Measurement.get(wide, wide.options, table).maximum, console.width)).print(table)
     if len(bill.accounts) > len(shown) + len(own):
         say(f"... and {len(bill.accounts) - len(shown) - len(own)} more tenants (--json lists them all)")
     for kind, told in (("provisional", bill.provisional), ("gap", bill.gaps), ("assumed", bill.said())):

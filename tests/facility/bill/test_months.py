@@ -26,12 +26,15 @@ def a_site(chance: random.Random) -> Site:
     halls = {"h": {"feeder": "ups", "base_kw": chance.uniform(0, 3), "thermal": chance.choice([THERMAL, None])}}
     pools = {name: pool | {"liquid_share": 0.0} for name, pool in TOLD["pools"].items()}
     solar = {"s": {"feeder": "main", "peak_kw": 30, "output_by_hour_kw_per_kwp": [0.5] * 24, "metered": True}}
+    genset = {"g": {"feeder": "main", "max_kw": 20, "fuel_price_per_mwh": 250, "carbon_g_per_kwh": 700, "metered": True}}
+    tariff["water_price_per_m3"] = chance.choice([0, 4.5])
     contracts = {
         "c": TOLD["contracts"]["c"] | {"greatest_slowdown": 2, "credit_per_gpu_h": 0.05, "price_per_gpu_h": 1.7},
         "d": TOLD["contracts"]["d"] | {"pausable": chance.random() < 0.5},
     }
     return site(
-        tariff=tariff, halls=halls, pools=pools, contracts=contracts, solar=chance.choice([{}, solar]),
+        tariff=tariff, halls=halls, pools=pools, contracts=contracts, solar=chance.choice([{}, solar]), gensets=chance.choice([{}, genset]),
+        sustainability={"water_meters": {"w": {"most_m3_per_h": 9}}},
         carbon={"intensity_g_per_kwh": 380, "price_per_tonne": chance.choice([0, 90])}, currency=chance.choice(["EUR", "JPY", "KWD"]),
     )  # fmt: skip
 
@@ -62,6 +65,9 @@ def meters(chance: random.Random, slots: int, where: Site) -> dict[str, list[flo
               "site/cooling/chill/power_kw": (0, 4), "site/battery/b/power_kw": (-4, 4)}  # fmt: skip
     if where.solar:
         ranges["site/solar/s/power_kw"] = (0, 30)
+    if where.gensets:
+        ranges["site/genset/g/power_kw"] = (0, 20)
+    ranges["site/water/w/flow_m3_per_h"] = (0, 9)
     gap = chance.choice([0.0, 0.1])
     lost = chance.choice([None, *ranges])
     return {

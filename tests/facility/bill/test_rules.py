@@ -193,3 +193,28 @@ def test_billing_intervals_of_five_minutes_share_a_quarter_evenly() -> None:
     found, _, _ = reckoned(ONE, 3, kw, fine)
     whole, _, _ = reckoned(ONE, 1, KW)
     assert of(found, found.energy_kwh, "c") == pytest.approx(of(whole, whole.energy_kwh, "c"))
+
+
+def test_fuel_and_what_it_emits_is_the_site_s_own_as_is_what_it_gave() -> None:
+    """2 kWh at 300 a MWh and 700 g a kWh, against 50 a tonne."""
+    genset = {"feeder": "main", "max_kw": 20, "fuel_price_per_mwh": 300, "carbon_g_per_kwh": 700, "metered": True}
+    burning = site(gensets={"g": genset}, carbon={"intensity_g_per_kwh": 400, "price_per_tonne": 50})
+    found, energy, _ = reckoned(ONE, 1, KW | {"site/meter/main/import_kw": [12.0], "site/genset/g/power_kw": [8.0]}, burning)
+    assert energy.losses_kwh.tolist() == pytest.approx([0.75])
+    assert (of(found, found.money["fuel"], ""), sum(found.money["fuel"])) == (pytest.approx(0.6), pytest.approx(0.6))
+    assert sum(found.carbon_kg) == pytest.approx(0.4 * 3.0 + 0.7 * 2.0)
+    assert sum(found.money["carbon"]) == pytest.approx(0.05 * 2.6)
+    assert of(found, found.parts_kwh["generation"], "") == -2.0
+    unmetered = reckoned(ONE, 1, KW, site(gensets={"g": genset | {"metered": False}}))[1]
+    assert "fuel of genset g: no meter tells what it gave, and it is not billed" in unmetered.assumed
+
+
+def test_water_goes_by_cooling_energy_where_it_is_metered() -> None:
+    """2 m3 at 3 each for 0.75 kWh of cooling; c has 0.1625 of them. What flows out again is no water that came in."""
+    meters = {"in": {"most_m3_per_h": 20}, "out": {"most_m3_per_h": 20, "flows": "out"}}
+    wet = site(sustainability={"water_meters": meters}, tariff={"energy_price_per_mwh": 100, "water_price_per_m3": 3})
+    found, _, _ = reckoned(ONE, 1, KW | {"site/water/in/flow_m3_per_h": [8.0], "site/water/out/flow_m3_per_h": [5.0]}, wet)
+    assert of(found, found.money["water"], "c") == pytest.approx(6 * 0.1625 / 0.75)
+    assert sum(found.money["water"]) == pytest.approx(6.0)
+    dry = reckoned(ONE, 1, KW, site(tariff={"energy_price_per_mwh": 100, "water_price_per_m3": 3}))[1]
+    assert "water: no meter tells it, and it is not billed" in dry.assumed
