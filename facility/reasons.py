@@ -26,6 +26,8 @@ def job_reason(plan: Plan, bounds: Bounds, w: int, edges: Edges, site: Site) -> 
     assert isinstance(job, Job)
     if job.id in bounds.reasons:
         return bounds.reasons[job.id]
+    if job.order and job.order[0] == "hold" and not bounds.held_pools.get(job.pool, (False,))[0]:
+        return f"waits: GPUs of pool {job.pool} leave before it could be done"
     unfinished = float(plan.account.breach["unfinished_gpu_h"][w - len(plan.problem.firms)])
     share = plan.problem.cells.share[w]
     ran = np.flatnonzero(plan.account.running[w] > TINY)

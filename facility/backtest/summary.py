@@ -13,9 +13,14 @@ from facility.backtest.metering import Breach
 from facility.backtest.request import CONTROLLERS, Request
 from facility.backtest.world import World
 from facility.daemon.margin import LEAST_SHARE, MOST_SHARE
+from facility.site import Site
 
 LEAST_SAVED_SHARE = 0.001
 """Where foresight saves less than this share of the cost there is nothing to share."""
+
+
+ROUNDING = 1e-3
+"""By so much a mean speed may lie below a floor: caps are whole watts, and rise from cycle to cycle."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ def summary(world: World, request: Request, compared: Mapping[str, Compared]) ->
         "missed_deadlines": len(missed.get("ours", ())),
         "missed_that_foresight_met": [_why_missed(world, ours.lived, job) for job in sorted(met)] if ours else [],
         "by_controller": {name: _told(world, compared[name], missed[name]) for name in order},
+        "maintenance": len(world.site.maintenance),
         "limit_margin_share": [LEAST_SHARE, MOST_SHARE],
         "seed": request.seed,
         "assumed": list(world.assumed),
@@ -80,7 +86,26 @@ def _told(world: World, each: Compared, missed: list[str]) -> dict[str, Any]:
         "cycles_not_normal": sum(mode in ("HOLD", "SAFE") for mode in lived.modes),
         "reasons": dict(lived.reasons),
         "refused_orders": len(lived.refused),
+        "slowest": dict(lived.slowest),
+        "below_floor": below_floor(world.site, lived.slowest),
+        "stopped_by_maintenance": stopped(world, lived),
     }
+
+
+def below_floor(site: Site, slowest: Mapping[str, float]) -> list[str]:
+    """The contracts whose GPUs were slower in a cycle, in the mean, than was promised."""
+    return [name for name, speed in slowest.items() if speed < site.contracts[name].least_speed - ROUNDING]
+
+
+def stopped(world: World, lived: Lived) -> list[str]:
+    """The jobs that lost their GPUs in the cycle in which fixed maintenance of their pool began."""
+    begins = [(m.pool, m.start) for m in world.site.maintenance.values() if m.start is not None]
+    found = []
+    for job in lived.jobs:
+        pool = world.by_id[job.id].pool
+        if any(pool == its and begin <= at < begin + world.span.cycle for at in job.stops for its, begin in begins):
+            found.append(job.id)
+    return found
 
 
 def _plan_error(lived: Lived) -> dict[str, float] | None:

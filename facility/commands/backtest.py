@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +85,23 @@ def _print(console: Console, numbers: Mapping[str, Any], out: Path | None) -> No
         say(f"breach: {breach['family']} of {breach['asset']} by {amount} from {breach['from']} to {breach['to']}")
     if len(numbers["breaches"]) > MOST_BREACHES:
         say(f"... and {len(numbers['breaches']) - MOST_BREACHES} more breaches (--json lists them all)")
+    for name in [name for name in names if numbers["maintenance"]]:
+        for line in _kept(name, told[name]):
+            say(line)
     for missed in numbers["missed_that_foresight_met"][:MOST_BREACHES]:
         say(f"missed: job {missed['job']}: {missed['why']}")
     for assumption in numbers["assumed"]:
         say(f"assumed: {assumption}")
     if out is not None:
         say(f"written: {out}/summary.json intervals.parquet")
+
+
+def _kept(name: str, told: Mapping[str, Any]) -> Iterator[str]:
+    """Whether contracts and jobs were kept while GPUs left."""
+    below, stopped = told["below_floor"], told["stopped_by_maintenance"]
+    slow, kept = ", ".join(f"{contract} at {told['slowest'][contract]:.3f}" for contract in below), len(told["slowest"])
+    yield f"{name}: below their floors: {slow}" if below else f"{name}: {kept} contracts at their floors in every cycle"
+    yield f"{name}: stopped as GPUs left: {', '.join(stopped)}" if stopped else f"{name}: no job stopped as GPUs left"
 
 
 def _cell(value: float | None, form: str) -> str:

@@ -35,6 +35,7 @@ from facility.rental.rental import rented_gpus
 from facility.rental.spans import gpus_by_step
 from facility.signals import NAMES, Signals
 from facility.site import Site
+from facility.snapshot import Job
 from facility.steps import Edges
 from facility.telemetry import Telemetry
 from facility.telemetry.quality import OUTDOOR
@@ -109,6 +110,10 @@ class Knowledge:
     def owner(self, job: str) -> str | None:
         """Name the tenant of a job that is known, "" where it has none; None where no such job is known."""
         return self._telemetry.owner(job)
+
+    def jobs(self) -> tuple[Job, ...]:
+        """The jobs with work left, as their schedulers tell of them."""
+        return self._telemetry.jobs()
 
     def jobs_of(self, tenant: str) -> int:
         """Count the jobs of a tenant."""

@@ -36,6 +36,7 @@ from facility.daemon.tally import Tally
 from facility.daemon.telling.alarms import Alarms
 from facility.daemon.telling.breaches import Breaches
 from facility.daemon.telling.disk import Disk
+from facility.daemon.telling.leaving import Leaving
 from facility.daemon.telling.losses import Losses
 from facility.daemon.telling.notice_board import NoticeBoard
 from facility.daemon.telling.punctuality import Punctuality
@@ -66,6 +67,7 @@ class Rooms:
     rentals: Rentals
     questions: Questions
     losses: Losses
+    leaving: Leaving
     committed: Commitment
     tenants: Tenants
     trust: Trust
@@ -160,6 +162,7 @@ def rooms(
         rentals=Rentals(site, bus, known.rentals, answers),
         questions=Questions(site, known, governor, answers, clock, thinker, committed.kw),
         losses=Losses(site, known, alarms, account),
+        leaving=Leaving(site, known, alarms),
         committed=committed,
         tenants=Tenants(site, bus, known),
         trust=Trust(site, alarms),

@@ -133,6 +133,7 @@ class Upkeep:
             self._reception.obey(now)
         rooms.alarms.follow_signals(rooms.known.amiss(now), now)
         rooms.losses.look(now)
+        rooms.leaving.look(now)
         rooms.use(here)
         rooms.watch.look(here.snapshot, rooms.known.batches)
 

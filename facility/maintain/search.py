@@ -102,15 +102,13 @@ class Search:
             if other is None:
                 break
             chosen.append(other)
-        costs = {starts: self._tried[starts] for starts in chosen}
-        first = costs[best]
-        assert not isinstance(first, str)
-        choices = [self._choice(starts, made[1], first[1]) for starts, made in costs.items() if not isinstance(made, str)]
-        objective = without.account.objective
+        made = sorted(((starts, known) for starts in chosen if not isinstance(known := self._tried[starts], str)), key=lambda each: each[1][0])
+        first, objective = made[0][1], without.account.objective
+        choices = [self._choice(starts, known[1], first[1]) for starts, known in made]
         return Found(
             stages,
             choices[0],
-            tuple(sorted(choices[1:], key=lambda choice: choice.more.cost)),
+            tuple(choices[1:]),
             None if least is None else min(least - objective, first[1].cost),
             self._plans,
             laid_out(told.site, wish, stages, choices[0].starts),

@@ -13,6 +13,7 @@ import numpy as np
 from facility.events import Event, targets_kw
 from facility.forecast import Forecast
 from facility.overrides.arbitrate import Bounds
+from facility.problem.draining import drained
 from facility.problem.electrical import battery_of, feeder_of, genset_of, redundancies_of, solar_of
 from facility.problem.gpus import pool_of
 from facility.problem.grid import carbon_of, feeds_of, grid_of, position_of
@@ -34,7 +35,7 @@ def problem_of(
     site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds, edges: Edges, last_kw: Mapping[str, tuple[float, ...]] | None = None
 ) -> Problem:
     """The problem of the steps between `edges`; `last_kw` is what the last plan had each workload draw in the first of them."""
-    return Problem(
+    problem = Problem(
         horizon=horizon(edges),
         grid=grid_of(site, forecast, bounds, edges),
         outdoor_c=forecast.outdoor_c,
@@ -57,6 +58,7 @@ def problem_of(
         carbon=carbon_of(site, forecast, edges),
         last=Last(last_kw or {}, site.control.move_price_per_mwh / 1000),
     )
+    return drained(problem, site, snapshot, edges[0])
 
 
 def called(site: Site, snapshot: Snapshot, forecast: Forecast, bounds: Bounds, events: Sequence[Event], edges: Edges) -> Bounds:
