@@ -8,7 +8,9 @@
 |----------------------------------------|--------------------------------------------------------------------------------|
 | waits                                  | does not start from LEAD times `done by` and a cycle before b until b          |
 | runs, and is done by b                 | is due at b                                                                    |
-| runs, and is not                       | goes on: its GPUs leave when it is done, and have power until then             |
+| runs, and is not                       | its GPUs leave when it is done, and have power until then                      |
+
+A gang that runs at b goes on in the cycle after it, through(b) or not, so that none is changed for another as GPUs leave.
 
 Only gangs of which their scheduler told whether they run; an elastic job gives its GPUs back one by one. Maintenance that is still to find its
 window finds none before the gangs that run leave it its GPUs.
@@ -41,25 +43,28 @@ def drained(problem: Problem, site: Site, snapshot: Snapshot, now: datetime) -> 
     """The problem in which nothing starts that would have to stop as GPUs leave, and what runs there goes on; steps begin at `now`."""
     if not site.maintenance:
         return problem
+    cycle_h = site.control.cycle_s / 3600
     told = {job.id for job in snapshot.jobs if job.running is not None}
     jobs, pools = {job.id: job for job in problem.jobs}, {pool.id: pool for pool in problem.pools}
     for name, pool in pools.items():
         gangs = [job for job in jobs.values() if job.pool == name and job.gang and job.id in told]
         kept = np.asarray(pool.available) - problem.free_gpus(name)
-        for begin_h in sorted(_begins_h(site, name, now, problem.horizon.end_h)):
-            jobs |= _before(problem, pool, kept, gangs, begin_h, site.control.cycle_s / 3600)
-            gangs = [jobs[job.id] for job in gangs]
+        begins_h = sorted(begin_h for begin_h in _begins_h(site, name, now) if -cycle_h < begin_h < problem.horizon.end_h)
+        for begin_h in begins_h:
+            if begin_h > 0:
+                jobs |= _before(problem, pool, kept, gangs, begin_h, cycle_h)
+                gangs = [jobs[job.id] for job in gangs]
         running = [job for job in gangs if job.running and job.commanded_window(problem.horizon)[0] > 0]
         pools[name], late = _late(problem, pool, kept, running, site.pools[name].gpus - snapshot.gone_gpus.get(name, 0))
-        jobs |= {job.id: replace(job, still_h=quickest_h(job), elsewhere=()) for job in late}
+        late |= {job.id for job in running if any(begin_h <= 0 for begin_h in begins_h)}
+        jobs |= {job.id: _goes_on(job, len(problem.horizon)) for job in running if job.id in late}
     maintenances = tuple(_after_gangs(problem, m, [job for job in jobs.values() if job.id in told]) for m in problem.maintenances)
     return replace(problem, jobs=tuple(jobs.values()), pools=tuple(pools.values()), maintenances=maintenances)
 
 
-def _begins_h(site: Site, pool: str, now: datetime, end_h: float) -> set[float]:
-    """When fixed maintenance of a pool begins, hours after `now`, of what begins before `end_h`."""
-    begins = {hours_between(now, m.start) for m in site.maintenance.values() if m.pool == pool and m.start is not None and not m.hours}
-    return {begin_h for begin_h in begins if 0 < begin_h < end_h}
+def _begins_h(site: Site, pool: str, now: datetime) -> set[float]:
+    """When fixed maintenance of a pool begins, hours after `now`."""
+    return {hours_between(now, m.start) for m in site.maintenance.values() if m.pool == pool and m.start is not None}
 
 
 def _before(problem: Problem, pool: Pool, kept: Floats, gangs: Collection[Job], begin_h: float, cycle_h: float) -> dict[str, Job]:
@@ -91,16 +96,22 @@ def _held(job: Job, held: Floats) -> tuple[Order | None, ...]:
     return tuple("hold" if hold and order is None else order for order, hold in zip(orders, held, strict=True))
 
 
-def _late(problem: Problem, pool: Pool, kept: Floats, running: Collection[Job], most: int) -> tuple[Pool, list[Job]]:
+def _goes_on(job: Job, steps: int) -> Job:
+    """It runs in the first step, unless somebody orders otherwise, and then until it is done; a limit of the plant or of the grid may stop it."""
+    first, *others = job.order or (None,) * steps
+    return replace(job, order=(first or "run", *others), still_h=quickest_h(job), elsewhere=())
+
+
+def _late(problem: Problem, pool: Pool, kept: Floats, running: Collection[Job], most: int) -> tuple[Pool, set[str]]:
     """The pool with the GPUs on which gangs run that are not done as they are to leave, at most `most`; and those gangs."""
     starts = problem.horizon.starts
     available, powered = np.asarray(pool.available), np.asarray(pool.powered or pool.available)
     on = np.array([job.gpus * (quickest_h(job) > starts) for job in running]).reshape(len(running), len(starts))
     lacks = np.minimum(kept + on.sum(axis=0), most) > available
     if not lacks.any():
-        return pool, []
+        return pool, set()
     needed = np.where(lacks, np.minimum(kept + on.sum(axis=0), most), available)
-    late = [job for job, mine in zip(running, on, strict=True) if (lacks & (mine > 0)).any()]
+    late = {job.id for job, mine in zip(running, on, strict=True) if (lacks & (mine > 0)).any()}
     powered = np.maximum(powered, np.where(lacks, needed, 0.0))
     return replace(pool, available=tuple(needed.tolist()), powered=tuple(powered.tolist())), late
 

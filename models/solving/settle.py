@@ -221,6 +221,7 @@ def _gangs(session: Session, problem: Problem, settled: dict[int, float]) -> dic
     model = session.model
     free = {p.id: p.available[0] - problem.idle_kept(p.id)[0] for p in problem.pools}
     between: list[tuple[float, int, float]] = []
+    sure: list[tuple[float, int, float]] = []  # of what must run, and does: where another one is turned it must not give way
     running = session.values(model.workload.gpus)[:, 0]
     for w, load in enumerate(problem.workloads):
         now = float(running[w, 0])
@@ -231,7 +232,12 @@ def _gangs(session: Session, problem: Problem, settled: dict[int, float]) -> dic
                 lean = _lean(session, problem, load, w, running[w], now / most) if must is None else must
                 between.append((lean, w, most))
                 continue
+            if now > TINY and not load.elastic and (_is_ordered(load) or is_owed(problem, w)):
+                sure.append((2.0, w, now))
+                continue
         free[load.pool] -= now
+    if between:
+        between += sure
     gangs: dict[int, float] = {}
     for lean, w, most in sorted(between, key=lambda item: (-item[0], item[1])):
         job = problem.jobs[w - len(problem.firms)]
