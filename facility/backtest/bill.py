@@ -27,7 +27,6 @@ from facility.backtest.loop import DONE, JobOutcome, Lived
 from facility.backtest.world import World
 from facility.forecast import Forecast, expect
 from facility.problem.electrical import losses_to_meter
-from facility.site import Site
 from facility.steps import Edges
 from facility.tariff import charges, fees_per_mwh, month_share, standing_charge
 from models.horizon import Floats
@@ -66,7 +65,7 @@ def bill(world: World, lived: Lived) -> Bill:
     out_kwh = sum(interval.battery_out_kw * interval.hours for interval in lived.intervals)
     wear_per_mwh = max((battery.wear_price_per_mwh for battery in site.batteries.values()), default=0.0)
     month_peaks = {key: charges(site)[key[0]] for key in lived.peaks_kw}
-    short, lost = _served(site, lived, float(hours.sum()))
+    short, lost = _served(world, lived)
     items = {
         "energy": float(truth.price_per_mwh @ mwh),
         "fees": float(fees @ mwh),
@@ -96,11 +95,13 @@ def _goes_on(job: JobOutcome, world: World) -> bool:
     return job.finished is None and job.deadline > world.span.end
 
 
-def _served(site: Site, lived: Lived, hours: float) -> tuple[float, float]:
+def _served(world: World, lived: Lived) -> tuple[float, float]:
     """Penalties for what rentals lacked of their floor on the mean of the span, and the value of what they lacked of full speed, money."""
     penalties = lost = 0.0
-    for name, contract in site.contracts.items():
+    for name, contract in world.site.contracts.items():
         if contract.gpus and contract.pool is not None:
+            start, end = contract.has_gpus
+            hours = max((min(end, world.span.end) - max(start, world.span.start)).total_seconds() / 3600, 0.0)
             full, had = contract.gpus * hours, lived.served_gpu_h.get(name, 0.0)
             penalties += contract.penalty_per_gpu_h * max(contract.least_speed * full - had, 0.0)
             lost += contract.value_per_gpu_h * max(full - had, 0.0)

@@ -147,7 +147,7 @@ def read_jobs(path: str, site: Site, *, start: datetime, end: datetime, timezone
             left_out.append(LeftOut(ids[at], since, until, size, work, its.tenant, reason))
             continue
         pool = its.pool or placement.choose(its.curve, size, (since, until), pools[at])
-        placement.add(pool, work)
+        placement.add(pool, work, since)
         others = tuple(name for name in pools[at] or (same_model(site, pool) if movable[at] else ()) if name != pool)
         job = Job(ids[at], pool, its.curve, size, work, since, until, its.tenant, its.contract, elastic[at])
         jobs.append(replace(job, **pauses[at], other_pools=others))

@@ -97,10 +97,12 @@ class Placement:
         spans = [m.fixed for m in _lasting(site) if m.fixed] + [contract.has_gpus for contract in site.contracts.values()]
         self._instants = sorted({at for span in spans for at in span} - {EVER_SINCE, FOR_GOOD})
         self._free = {pool: [_free(site, pool, at) for at in (EVER_SINCE, *self._instants)] for pool in site.pools}
+        self._epoch = 0
         self._pools_by_curve: dict[str, list[str]] = {}
 
-    def add(self, pool: str, work_gpu_h: float) -> None:
-        """Count work that is placed in `pool`."""
+    def add(self, pool: str, work_gpu_h: float, submit: datetime) -> None:
+        """Count work that is placed in `pool`, of jobs in the order of their submission."""
+        self._come_to(submit)
         self._load_gpu_h[pool] += work_gpu_h
 
     def choose(self, curve: str, gpus: int, span: tuple[datetime, datetime], among: Collection[str] = ()) -> str:
@@ -110,6 +112,7 @@ class Placement:
         Only those of `among` count where it names any. Where none has room, the one with most GPUs free; of equals the first in
         the site file. The site has the curve.
         """
+        self._come_to(span[0])
         pools = self._pools_by_curve.get(curve)
         if pools is None:
             pools = [pool for pool in self._site.pools if curve in offered(self._site, pool)]
@@ -120,6 +123,11 @@ class Placement:
         if room:
             return min(room, key=lambda pool: self._load_gpu_h[pool] / free[pool])
         return max(pools, key=lambda pool: free[pool])
+
+    def _come_to(self, submit: datetime) -> None:
+        """Count anew from an instant at which GPUs came or left for good: what was done before tells nothing of what a pool has to do."""
+        if (epoch := bisect_right(self._instants, submit)) != self._epoch:
+            self._epoch, self._load_gpu_h = epoch, dict.fromkeys(self._load_gpu_h, 0.0)
 
     def _free_at(self, pool: str, at: datetime) -> int:
         return self._free[pool][bisect_right(self._instants, at)]

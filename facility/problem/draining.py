@@ -23,6 +23,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facility.forecast import hours_between
 from facility.site import Site
@@ -90,7 +91,7 @@ def _before(problem: Problem, pool: Pool, kept: Floats, gangs: Collection[Job], 
     return changed
 
 
-def _held(job: Job, held: Floats) -> tuple[Order | None, ...]:
+def _held(job: Job, held: NDArray[np.bool_]) -> tuple[Order | None, ...]:
     """Its orders, with a hold in the steps that are `held` where nobody orders otherwise."""
     orders: tuple[Order | None, ...] = job.order or (None,) * len(held)
     return tuple("hold" if hold and order is None else order for order, hold in zip(orders, held, strict=True))

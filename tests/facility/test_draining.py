@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from facility.daemon.telling.leaving import SETTLED
 from facility.decide import Optimised, decide
 from facility.forecast import expect
 from facility.maintain.staying import staying
@@ -16,6 +18,9 @@ from facility.site import Site
 from facility.snapshot import Job, Snapshot
 from facility.steps import rolling
 from facility.verify import verify
+from tests.facility.test_daemon import NOW as HOUSE_NOW
+from tests.facility.test_daemon import House
+from tests.facility.test_rentals import WHOLE, run
 
 NOW = datetime(2026, 7, 15, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -121,3 +126,28 @@ def test_a_window_that_is_still_to_be_found_does_not_begin_under_a_gang_that_run
     starts = decided(site(maintenance=free)).plan.problem.horizon.starts
     assert windows[0].start is not None
     assert starts[windows[0].start] >= 3
+
+
+def test_a_daemon_lets_it_run_and_tells_whose_gpus_stay(tmp_path: Path) -> None:
+    """All GPUs but the contract's are wanted from now on, and a job runs on two of them, with two hours of work left."""
+    begin = HOUSE_NOW + timedelta(minutes=1)
+    window = {"pool": "p", "gpus": 4, "start": begin.isoformat(), "end": (begin + 4 * HOUR).isoformat()}
+    house = House(tmp_path / "journal.sqlite", Site.model_validate(WHOLE | {"maintenance": {"swap": window}}))
+    try:
+        spec = {"submit": HOUSE_NOW.isoformat(), "gpus": 2, "work_gpu_h": 4, "pool": "p", "deadline": (HOUSE_NOW + 9 * HOUR).isoformat()}
+        house.say("job/j/spec", spec)
+        house.say("job/j/reported", {"timestamp": int(HOUSE_NOW.timestamp() * 1000), "state": "running", "done_gpu_h": 0.0, "gpus": 2})
+        house.clock.advance(60)
+        for _ in range(3):
+            house.clock.advance(SETTLED.total_seconds())
+            house.daemon.upkeep.guard_s -= 1
+            house.settle()
+        alarm = house.retained("alarm/leaving-p")
+        assert alarm is not None
+        assert alarm["cause"].startswith("2 of the 4 GPUs of pool p that should have left for maintenance still work: j until 2026-07-01")
+        assert run(house)["j"] == 2
+        ordered = house.retained("job/j/desired")
+        assert ordered is not None
+        assert ordered["action"] == "run"
+    finally:
+        house.kill()
