@@ -152,6 +152,7 @@ def maintain(
     jobs_from: JobsFrom = None,
     events: Events = None,
     demand: Demand = None,
+    contracts: Contracts = None,
     timezone: Zone = None,
     peak_so_far: PeakSoFar = None,
     budget: Budget = 60.0,

@@ -23,6 +23,7 @@ from facility.maintain.stages import paused
 from facility.maintain.wish import Refusal, Wish
 from facility.maintain.written import write
 from facility.planner import Request, brief
+from facility.rental.rental import unleased
 from facility.site import Site
 from models.solving.child import Child
 
@@ -64,7 +65,7 @@ def run_maintain(request: Request, asked: Asked, out: Path | None, *, as_json: b
     if isinstance(found, Refusal):
         return NO
     if out is not None:
-        write(out, request.site, told.site, found.site, _in_words(wish))
+        write(out, request.site, unleased(told.site, told.rentals), unleased(found.site, told.rentals), _in_words(wish))
         said.print(f"written: {out}", highlight=False, markup=False, soft_wrap=True)
     return FINE
 

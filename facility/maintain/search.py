@@ -25,6 +25,7 @@ from facility.maintain.stages import Stage, staged
 from facility.maintain.wish import Refusal, Wish
 from facility.planner import Brief
 from facility.quote.difference import Difference, binding, difference, worse
+from facility.rental.rental import spanned
 from facility.site import Site
 from models.plan import Plan
 from models.solving.attempt import SolverOf
@@ -64,7 +65,8 @@ class Search:
     """Searches by what `brief` tells, each plan within `budget_s` seconds; `say` hears what is done."""
 
     def __init__(self, brief: Brief, budget_s: float, solver_of: SolverOf, say: Callable[[str], None] = lambda _said: None) -> None:
-        self._brief, self._budget_s, self._solver_of, self._say = brief, budget_s, solver_of, say
+        self._brief = replace(brief, site=spanned(brief.site, brief.rentals))
+        self._budget_s, self._solver_of, self._say = budget_s, solver_of, say
         self._bounds: list[Bound] = []
         self._tried: dict[Starts, tuple[float, Difference] | str] = {}
         self._snapshot = brief.snapshot
@@ -73,7 +75,7 @@ class Search:
     def find(self, wish: Wish) -> Found | Refusal:
         """The windows for a wish, or why there are none."""
         told = self._brief
-        stages = staged(told.site, wish)
+        stages = staged(told.site, wish, {rental.contract for rental in told.rentals})
         if isinstance(stages, Refusal):
             return stages
         is_open = open_starts(told.site, wish, stages, told.edges)

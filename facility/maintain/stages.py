@@ -7,6 +7,7 @@ do for it any more. Which step a contract moves after does not hang on when the 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from facility.maintain.free import free_gpus
@@ -27,8 +28,8 @@ class Stage:
     moves: tuple[str, ...] = ()
 
 
-def staged(site: Site, wish: Wish) -> tuple[Stage, ...] | Refusal:
-    """The steps of a wish, or why its contracts cannot be kept through them."""
+def staged(site: Site, wish: Wish, rentals: Collection[str] = ()) -> tuple[Stage, ...] | Refusal:
+    """The steps of a wish, or why its contracts cannot be kept through them; `rentals` are those that a site file cannot move."""
     if wish.to_model is None:
         return tuple(Stage(gpus, gpus) for gpus in wish.counts)
     stages: list[Stage] = []
@@ -37,7 +38,7 @@ def staged(site: Site, wish: Wish) -> tuple[Stage, ...] | Refusal:
     out = arrived = 0
     for k, gpus in enumerate(wish.counts):
         out += gpus
-        moves = _must_move(site, wish, staying, out, arrived - sum(site.contracts[name].gpus for name in moved))
+        moves = _must_move(site, wish, staying, rentals, out, arrived - sum(site.contracts[name].gpus for name in moved))
         if isinstance(moves, Refusal):
             return replace(moves, why=f"step {k + 1} of {wish.steps} leaves {site.pools[wish.pool].gpus - out} GPUs of {wish.pool}: {moves.why}")
         if moves:
@@ -47,7 +48,7 @@ def staged(site: Site, wish: Wish) -> tuple[Stage, ...] | Refusal:
         stages.append(Stage(gpus, out, moved))
         arrived += gpus
     room = arrived - sum(site.contracts[name].gpus for name in moved)
-    return (*stages[:-1], replace(stages[-1], moves=_may_move(site, wish, staying, out, room)))
+    return (*stages[:-1], replace(stages[-1], moves=_may_move(site, wish, staying, rentals, out, room)))
 
 
 def paused(site: Site, wish: Wish, stages: tuple[Stage, ...]) -> tuple[str, ...]:
@@ -70,33 +71,33 @@ def _contracts(site: Site, wish: Wish, *, pausable: bool) -> list[tuple[str, Con
     return sorted(((n, c) for n, c in mine if c.has_gpus[1] > wish.earliest), key=lambda each: -each[1].gpus)
 
 
-def _must_move(site: Site, wish: Wish, staying: dict[str, Contract], out: int, room: int) -> tuple[str, ...] | Refusal:
+def _must_move(site: Site, wish: Wish, staying: dict[str, Contract], rentals: Collection[str], out: int, room: int) -> tuple[str, ...] | Refusal:
     """Which of `staying` move so that the old GPUs do for the others, into `room` new ones."""
     pool = site.pools[wish.pool]
     lacks = sum(contract.gpus for contract in staying.values()) + pool.spare_gpus - (pool.gpus - out)
     moves: list[str] = []
     for name, contract in staying.items():
-        if lacks > 0 and contract.gpus <= room and _runs_there(site, wish, contract):
+        if lacks > 0 and contract.gpus <= room and name not in rentals and _runs_there(site, wish, contract):
             moves.append(name)
             lacks -= contract.gpus
             room -= contract.gpus
     if lacks <= 0:
         return tuple(moves)
-    limits = [_stays(site, wish, name, contract, room) for name, contract in staying.items() if name not in moves]
+    limits = [_stays(site, wish, name, contract, room, by_hand=name in rentals) for name, contract in staying.items() if name not in moves]
     remedies = [f"{wish.gpus - lacks} GPUs would do (--gpus)"] if wish.gpus > lacks else []
     if any(_runs_there(site, wish, contract) for contract in staying.values()):
         remedies.append("more, smaller steps: new GPUs are there for a contract before its old ones leave (--steps)")
     return Refusal(f"its contracts lack {lacks} of them", tuple(limits), tuple(remedies))
 
 
-def _may_move(site: Site, wish: Wish, staying: dict[str, Contract], out: int, room: int) -> tuple[str, ...]:
+def _may_move(site: Site, wish: Wish, staying: dict[str, Contract], rentals: Collection[str], out: int, room: int) -> tuple[str, ...]:
     """Which contracts that may pause move at the end, for the old GPUs do not do for them."""
     left = site.pools[wish.pool].gpus - out - sum(contract.gpus for contract in staying.values())
     moves = []
     for name, contract in _contracts(site, wish, pausable=True):
         if contract.gpus <= left:
             left -= contract.gpus
-        elif contract.gpus <= room and _runs_there(site, wish, contract):
+        elif contract.gpus <= room and name not in rentals and _runs_there(site, wish, contract):
             moves.append(name)
             room -= contract.gpus
     return tuple(moves)
@@ -107,8 +108,10 @@ def _runs_there(site: Site, wish: Wish, contract: Contract) -> bool:
     return contract.curve in site.gpu_models[wish.to_model].curves
 
 
-def _stays(site: Site, wish: Wish, name: str, contract: Contract, room: int) -> str:
+def _stays(site: Site, wish: Wish, name: str, contract: Contract, room: int, *, by_hand: bool) -> str:
     keeps = f"contract {name} keeps {contract.gpus} of the {site.pools[wish.pool].gpus} GPUs of {wish.pool}"
+    if by_hand:
+        return f"{keeps} and is no contract of the site file: set it anew in another pool"
     if not _runs_there(site, wish, contract):
         return f"{keeps} and cannot move: {wish.to_model} has no curve {contract.curve}"
     return f"{keeps} and cannot move: {max(room, 0)} new GPUs are free for it before that step"

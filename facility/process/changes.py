@@ -7,6 +7,7 @@ Dangerous, and refused with everything else that changed, is
   (`LOOSER`). What is drawn already may be all that the gear bears, and a slip of the keyboard looks the same;
 - a pool, feeder, hall, plant or battery that carries load and is removed, or hung elsewhere;
 - a higher limit at the grid while the meter makes caps give way, and caps that last longer in silence;
+- maintenance that takes GPUs from a rental that stands on the bus: it would end, and nobody said so;
 - anything with which the caps in force, or the fallback caps, break the plant in the verifier's eyes.
 
 What is not measured counts as loaded. A new start asks nothing of this: whoever starts the service stands beside it.
@@ -14,7 +15,7 @@ What is not measured counts as loaded. A new start asks nothing of this: whoever
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ from facility.daemon.holding.standby import goes_on
 from facility.daemon.situation import Situation
 from facility.decision import Decision
 from facility.errors import Fault
+from facility.rental.fit import misfits
+from facility.rental.rental import Rental
 from facility.site import Site
 from facility.verify import fallback_caps, fits, verify
 
@@ -84,6 +87,17 @@ def dangers(old: Site, new: Site, found: tuple[Change, ...], here: Situation, in
             yield Fault(change.key, says, "wait until the meter has been within the limit for a minute")
     if found and not any(_hung_elsewhere(change) for change in found):
         yield from _unsafe(old, new, here, in_force)
+
+
+def unhoused(old: Site, new: Site, found: tuple[Change, ...], rentals: Sequence[Rental]) -> Iterator[Fault]:
+    """Which of the `rentals` that stand would have no GPUs with maintenance that came."""
+    if not any(change.key.startswith("maintenance") for change in found):
+        return
+    for rental in rentals:
+        misfit = misfits(new, rentals, rental, ())
+        if misfit and not misfits(old, rentals, rental, ()):
+            remedy = "set it anew in another pool, end it, or take fewer GPUs"
+            yield Fault(f"contract {rental.contract}", f"it stands, and would not with this maintenance: {'; '.join(misfit)}", remedy)
 
 
 def _unsafe(old: Site, new: Site, here: Situation, in_force: Decision | None) -> Iterator[Fault]:

@@ -27,7 +27,7 @@ from facility.errors import Fault, InputError
 from facility.journal.entry import Entry
 from facility.journal.journal import Journal
 from facility.journal.store import StoreFault
-from facility.process.changes import Change, changes, dangers
+from facility.process.changes import Change, changes, dangers, unhoused
 from facility.site import Site
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,8 @@ def judged(old: Site, new: Site, daemon: Daemon) -> tuple[tuple[Change, ...], tu
 
     def judge(rooms: Rooms, now: datetime) -> tuple[Fault, ...]:
         here, governor = rooms.known.situation(now), rooms.governor
-        return tuple(dangers(old, new, found, here, governor.in_force, gives_way=governor.gives_way))
+        dangerous = dangers(old, new, found, here, governor.in_force, gives_way=governor.gives_way)
+        return (*dangerous, *unhoused(old, new, found, rooms.known.rentals.standing(now)))
 
     return found, daemon.within(judge)
 

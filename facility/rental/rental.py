@@ -65,6 +65,12 @@ def leased(site: Site, rentals: Iterable[Rental], holding: Iterable[Rental]) -> 
     return site.model_copy(update={"contracts": {**site.contracts, **contracts, **site.contracts}}) if contracts else site
 
 
+def spanned(site: Site, rentals: Iterable[Rental]) -> Site:
+    """The site with the contracts that `rentals` brought, each with its GPUs as long as it lasts."""
+    brought = {r.contract: r.terms.model_copy(update={"gpus_from": r.start, "gpus_until": r.end}) for r in rentals}
+    return site.model_copy(update={"contracts": {**site.contracts, **brought}}) if brought else site
+
+
 def unleased(site: Site, rentals: Iterable[Rental]) -> Site:
     """The site without what `leased` brought: the contracts of its file alone, and those of nobody's."""
     brought = {r.contract for r in rentals}

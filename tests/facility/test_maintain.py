@@ -29,7 +29,9 @@ from facility.maintain.wish import Refusal, Wish
 from facility.maintain.written import write
 from facility.planner import Brief, Request, brief
 from facility.problem.maintenance import gpus_left
+from facility.process.changes import changes, unhoused
 from facility.rental import spans
+from facility.rental.rental import Rental, leased, rented_gpus
 from facility.site import Maintenance, Site
 from facility.snapshot import Job
 from facility.steps import uniform
@@ -302,3 +304,24 @@ def test_the_command_tells_and_writes_what_it_found(tmp_path: Path) -> None:
     wrong = command(str(file), "--pool", "x", "--gpus", "4", "--hours", "0", "--within", "12h", "--to-model", "z", "--steps", "9")
     assert wrong.returncode == 2
     assert all(option in wrong.stderr for option in ("--pool", "--hours", "--to-model", "--steps"))
+
+
+def test_a_rental_that_comes_keeps_its_gpus_and_is_moved_by_hand(told: Told) -> None:
+    terms = SITE.contracts["here"].model_copy(update={"gpus": 4})
+    rental = Rental("r", "burst", terms, START + 4 * HOUR, START + 40 * HOUR, "desk")
+    there = told()
+    rented = replace(there, site=leased(there.site, (rental,), (rental,)), rentals=(rental,))
+    rented = replace(rented, forecast=replace(there.forecast, rented_gpus=rented_gpus((rental,), there.edges)))
+    assert found(rented, wish(6, hours=2)).best.starts[0] + 2 * HOUR <= START + 4 * HOUR
+    refused = searched(rented, wish(12, steps=4, to_model="new", to_pool="q"))
+    assert isinstance(refused, Refusal)
+    assert any("burst" in limit and "set it anew in another pool" in limit for limit in refused.limits)
+
+
+def test_a_site_file_with_maintenance_that_would_end_a_rental_is_refused(told: Told) -> None:
+    rental = Rental("r", "burst", SITE.contracts["here"].model_copy(update={"gpus": 2}), START, START + 9 * HOUR, "desk")
+    for gpus, many in ((2, 0), (3, 1)):
+        new = laid_out(SITE, wish(gpus), (Stage(gpus, gpus),), (START + 2 * HOUR,))
+        faults = list(unhoused(SITE, new, changes(SITE, new), (rental,)))
+        assert len(faults) == many
+    assert not list(unhoused(SITE, SITE, (), (rental,)))
