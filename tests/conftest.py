@@ -33,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-golden", action="store_true", help="write tests/models/golden/*.lp instead of comparing with them")
     parser.addoption("--no-inject", action="store_true", help="run the tests of faults without their faults; each must then fail at its proof")
     parser.addoption("--fuzz", type=int, default=5_000, metavar="PAYLOADS", help="how many payloads are thrown at the daemon")
+    parser.addoption("--quotes", type=int, default=20, metavar="CASES", help="how many random rentals are quoted, and accepted")
     parser.addoption("--amid-solves", type=float, default=8.0, metavar="SECONDS", help="how long people overrule the daemon amid its solves")
     parser.addoption("--dsx-asyncapi", metavar="DIR", help="the AsyncAPI files of NVIDIA/dsx-exchange, to hold what we tell against their schemas")
     parser.addoption("--without", metavar="ROOM.CONSTRAINT", help="take a family of constraints out of the program, to see which tests miss it")

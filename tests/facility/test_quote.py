@@ -146,7 +146,33 @@ def test_accepting_it_and_planning_again_costs_what_was_quoted(told: Told, tmp_p
     assert costs[1] - costs[0] == pytest.approx(found.cheapest.cost, rel=0.01)
 
 
-@pytest.mark.parametrize("seed", range(20))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", range(metafunc.config.getoption("--quotes")))
+
+
+def test_what_is_accepted_costs_what_was_quoted_wherever_and_whenever(told: Told, tmp_path: Path, seed: int) -> None:
+    """As a row of a file of contracts, at the place of the earliest and of the cheapest offer."""
+    rng = Random(seed)
+    prices = [float(round(rng.uniform(-20, 300))) for _ in range(24)]
+    limit, tier = rng.choice([6, 8, 12]), rng.choice(["T0", "T1", "T2", "T3"])
+    found = quoted(told(prices, grid__import_limit_kw=limit), wish(gpus=rng.randint(1, 6), hours=rng.randint(1, 8), within=rng.randint(0, 12)), tier)
+    if isinstance(found, Refusal):
+        assert found.limits
+        return
+    contracts = tmp_path / "contracts.csv"
+    request = Request(str(tmp_path / "site.yaml"), start=START.isoformat(), horizon="24h", step="1h", settings=(f"grid.import_limit_kw={limit}",))
+    before = plan(request)
+    assert isinstance(before, Planned)
+    for offer in (found.earliest, found.cheapest):
+        row = f"new,t,reserved,{offer.pool},{found.wish.gpus},train,{offer.start.isoformat()},{offer.end.isoformat()},{offer.tier}"
+        contracts.write_text(f"contract,tenant,kind,pool,gpus,curve,start,end,tier\n{row}\n")
+        after = plan(replace(request, contracts=str(contracts)))
+        assert isinstance(after, Planned)
+        costs = after.decided.plan.account.objective - before.decided.plan.account.objective
+        assert costs == pytest.approx(offer.cost, rel=0.01, abs=1e-4)
+
+
 def test_who_may_wait_longer_or_gives_more_way_never_pays_more(told: Told, seed: int) -> None:
     rng = Random(seed)
     prices = [round(rng.uniform(-20, 300)) for _ in range(24)]
