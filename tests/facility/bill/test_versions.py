@@ -59,9 +59,10 @@ def test_a_correction_is_a_version_of_its_own_with_the_difference_for_each_and_l
         assert moved["difference"] == pytest.approx(moved["now"] - totals[moved["tenant"]])
     assert sum(moved["difference"] for moved in correction["differences"]) == pytest.approx(0.1)
     assert sum(moved["energy_kwh_difference"] for moved in correction["differences"]) == pytest.approx(1.0)
-    page = (tmp_path / "bill-2026-07.v2.t.html").read_text()
-    assert "Corrects version 1: a meter that came late, by bo." in page
-    assert "U:" not in page
+    for mine, other in (("t", "u"), ("u", "t")):
+        page = (tmp_path / f"bill-2026-07.v2.{mine}.html").read_text()
+        assert f"Corrects version 1: a meter that came late, by bo. Difference: {mine.upper()}: +0." in page
+        assert f"{other.upper()}: +" not in page
     assert [line["version"] for line in read(tmp_path)] == [1, 2]
     back = put(tmp_path, a_bill(), "it was right")
     assert (back.version.number, back.version.by) == (3, "ann")
