@@ -4,6 +4,27 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Final
+
+SHUT: Final = """\
+ProtectSystem=strict
+ProtectHome=read-only
+PrivateTmp=yes
+ProtectProc=invisible
+ProtectClock=yes
+ProtectHostname=yes
+ProtectControlGroups=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+NoNewPrivileges=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+RemoveIPC=yes
+SystemCallArchitectures=native"""
+"""What no service of ours needs, as lines of a unit (systemd.exec(5))."""
 
 
 def quoted(word: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from facility.systemd import plain, program, quoted
+from facility.systemd import SHUT, plain, program, quoted
 
 FILES: Final = frozenset(
     ["--ca-file", "--cert-file", "--tls-key-file", "--key-file", "--password-file", "--nodes", "--token-file", "--kubeconfig"]
@@ -48,23 +48,7 @@ TimeoutStopSec=15
 {_rights(kind)}
 # It writes nothing.
 UMask=0077
-ProtectSystem=strict
-ProtectHome=read-only
-PrivateTmp=yes
-ProtectProc=invisible
-ProtectClock=yes
-ProtectHostname=yes
-ProtectControlGroups=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-NoNewPrivileges=yes
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-RemoveIPC=yes
-SystemCallArchitectures=native
+{SHUT}
 MemoryMax={MEMORY_MB}M
 TasksMax=256
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from facility.daemon.watchdog import DEAD_S
 from facility.site import Site
-from facility.systemd import plain, program, quoted
+from facility.systemd import SHUT, plain, program, quoted
 
 STOP_S = 15
 """How long a stop may take: a solve is cut off at once, what is on its way to the broker and the disk gets its seconds."""
@@ -49,28 +49,12 @@ User=facility
 StateDirectory=facility
 StateDirectoryMode=0750
 UMask=0027
-ProtectSystem=strict
-ProtectHome=read-only
-PrivateTmp=yes
 PrivateDevices=yes
-ProtectProc=invisible
-ProtectClock=yes
-ProtectHostname=yes
-ProtectControlGroups=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
 ProtectKernelTunables=yes
+{SHUT}
 
 # It speaks to the broker, to exporters and to the database, and needs no privilege for it.
-NoNewPrivileges=yes
 CapabilityBoundingSet=
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-RemoveIPC=yes
-SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallErrorNumber=EPERM
 
