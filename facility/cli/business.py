@@ -114,7 +114,7 @@ def report(
     end: Annotated[str | None, typer.Option("--to", metavar="D", help="a bare date or an instant, no part of the span")] = None,
     state: Annotated[Path | None, typer.Option(metavar="FILE", help="the journal; default: SITE_ID.sqlite here, where there is one")] = None,
     history: Annotated[
-        str | None, typer.Option(metavar="FILE|URL", help="a file or postgresql://...; default: SITE_ID.history.sqlite here")
+        str | None, typer.Option(metavar="FILE|URL", help="a file or postgresql://...; default: SITE_ID.history.sqlite beside the journal")
     ] = None,
     prices: Prices = None,
     carbon: Carbon = None,

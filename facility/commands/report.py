@@ -64,7 +64,8 @@ def _told(site: Site, asked: Asked) -> Told:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
-    place, terminal = asked.history or default_place(site.id), Console(stderr=True)
+    folder = Path() if asked.state is None else asked.state.parent
+    place, terminal = asked.history or default_place(site.id, folder), Console(stderr=True)
     bar = Progress(SpinnerColumn(), TextColumn("{task.description}"), console=terminal, transient=True, disable=not terminal.is_terminal)
     try:
         with ExitStack() as stack, bar:

@@ -9,7 +9,7 @@
 
 | symbol | name | unit |
 |---|---|---|
-| E_DC | all energy that the data centre took: imported, less exported, and made on site | kWh |
+| E_DC | all energy that the data centre used: imported, less exported, made on site, less what batteries hold more | kWh |
 | E_IT | energy of the information technology, where `it_metered_at` says that it is measured | kWh |
 | E_reuse | heat that left to be used outside of the data centre | kWh |
 | E_ren | renewable energy: contracts with guarantees of origin, power purchase agreements, made on site | kWh |

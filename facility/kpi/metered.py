@@ -1,8 +1,11 @@
 """Metered: what the meters of a site counted in each interval of a span, and sums of it that fill nothing in.
 
-    E_DC  = import + given by solar plants + given by gensets        import is negative where the site gives back
+    E_DC  = import + given by solar plants + given by gensets - stored        import is negative where the site gives back
+    stored = efficiency * charged - discharged / efficiency                   of each battery: its losses stay in E_DC
     E_IT  = sum of the pools' meters
     E_ren = shares of contracts * import drawn + what solar plants gave and the site used
+
+What a battery holds more at the end was not used in the span, which matters for hours and days and not for a year.
 
 A series has shape (N,), NaN where its meter was not heard; one that the site has no meter for is None. What is asked of several series is
 asked of the intervals in which every one of them is known.
@@ -30,7 +33,8 @@ class Metered:
 
     Energies are kWh in each interval, `import_kwh` below 0 where more was given back than drawn; `pool_kwh` and `cooling_kwh` are by id.
     `water_in_m3` is all water that came in, `potable_m3` what of it was drinking water, `water_out_m3` what left to be used again.
-    `reused_kwh` is heat used outside, supplied at `supply_c` degC (its mean by heat). `carbon_kg` is what energy drawn and fuel emitted.
+    `stored_kwh` is what batteries have more at the end of an interval than at its beginning. `reused_kwh` is heat used outside, supplied at
+    `supply_c` degC (its mean by heat). `carbon_kg` is what energy drawn and fuel emitted.
     """
 
     start: tuple[datetime, ...]
@@ -40,6 +44,7 @@ class Metered:
     cooling_kwh: Mapping[str, Floats]
     solar_kwh: Series = None
     genset_kwh: Series = None
+    stored_kwh: Series = None
     water_in_m3: Series = None
     potable_m3: Series = None
     water_out_m3: Series = None
@@ -58,7 +63,8 @@ class Metered:
         """All energy that the site took, kWh, shape (N,); None where it makes some that nobody measures."""
         if self.solar_kwh is None or self.genset_kwh is None:
             return None
-        return np.asarray(self.import_kwh + self.solar_kwh + self.genset_kwh, float)
+        stored = 0.0 if self.stored_kwh is None else self.stored_kwh
+        return np.asarray(self.import_kwh + self.solar_kwh + self.genset_kwh - stored, float)
 
     @property
     def drawn_kwh(self) -> Floats:

@@ -3,25 +3,24 @@
 The energy of a quarter is the mean of the readings that were believed in it, for its length; one such reading is enough. Where a sensor told
 nothing those that the site file calls redundant to it stand in. A quarter without any is missing: NaN.
 
-Gensets without a meter count as they were ordered, which the history keeps beside the meters.
+Batteries whose power was never measured in the span count as if they held the same at its end as at its beginning. Gensets without a meter count
+as they were ordered, which the history keeps beside the meters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
 
-from facility.clock import milliseconds
 from facility.history.reading import Reader
 from facility.kpi.metered import Metered, Series, added
+from facility.metering import QUARTER, battery_key, cooling_key, import_key, pool_key, read
 from facility.site import Site
 from models.horizon import Floats
 
-QUARTER: Final = timedelta(minutes=15)
-QUARTER_MS: Final = 900_000
 HOURS: Final = 0.25
 
 
@@ -31,8 +30,8 @@ def read_metered(reader: Reader, site: Site, start: datetime, end: datetime, car
     Raises StoreFault where the database fails.
     """
     count = (end - start) // QUARTER
-    means = _means(reader, site, _points(site), start, count)
-    imported = HOURS * means[f"site/meter/{site.grid.feed}/import_kw"]
+    means = _means(reader, site, _points(site), start, end)
+    imported = HOURS * means[import_key(site)]
     gensets = {name: HOURS * means[_genset(site, name)] for name in site.gensets}
     gensets = {name: kwh if site.gensets[name].metered else np.nan_to_num(kwh, nan=0.0) for name, kwh in gensets.items()}
     solar = [HOURS * means[f"site/solar/{name}/power_kw"] for name, plant in site.solar.items() if plant.metered]
@@ -43,10 +42,11 @@ def read_metered(reader: Reader, site: Site, start: datetime, end: datetime, car
         start=tuple(start + i * QUARTER for i in range(count)),
         hours=np.full(count, HOURS),
         import_kwh=imported,
-        pool_kwh={name: HOURS * means[f"{pool.hall}/pool/{name}/it_power_kw"] for name, pool in site.pools.items()},
-        cooling_kwh={name: HOURS * means[f"site/cooling/{name}/power_kw"] for name in site.cooling_plants},
+        pool_kwh={name: HOURS * means[pool_key(site, name)] for name in site.pools},
+        cooling_kwh={name: HOURS * means[cooling_key(name)] for name in site.cooling_plants},
         solar_kwh=added(solar, count) if len(solar) == len(site.solar) else None,
         genset_kwh=added(list(gensets.values()), count),
+        stored_kwh=_stored(site, means, count),
         water_in_m3=_flows([waters[name] for name, meter in meters.items() if meter.flows == "in"], count),
         potable_m3=_flows([waters[name] for name, meter in meters.items() if meter.flows == "in" and meter.potable], count, any_=bool(meters)),
         water_out_m3=_flows([waters[name] for name, meter in meters.items() if meter.flows == "out"], count, any_=bool(meters)),
@@ -57,19 +57,21 @@ def read_metered(reader: Reader, site: Site, start: datetime, end: datetime, car
     )
 
 
-def read_power(reader: Reader, point: str, start: datetime, end: datetime, every: timedelta) -> dict[datetime, float]:
-    """The means of one point that are known in [start, end), by the beginning of their intervals. Raises StoreFault."""
-    told = reader.means((point,), milliseconds(start), milliseconds(end), every // timedelta(milliseconds=1))
-    return {datetime.fromtimestamp(each.at_ms / 1000, UTC): each.value for each in told if each.value is not None}
+def read_power(reader: Reader, site: Site, start: datetime, end: datetime, every: timedelta) -> dict[datetime, float]:
+    """The meter's means that are known in [start, end), kW, by the beginning of their intervals. Raises StoreFault."""
+    told = read(reader, (import_key(site),), start, end, every)
+    known = zip(told.edges, told.of(import_key(site)).tolist(), strict=False)
+    return {at: kw for at, kw in known if kw == kw}  # noqa: PLR0124 - NaN is what was not measured
 
 
 def _points(site: Site) -> list[str]:
     told = site.sustainability
     return [
-        f"site/meter/{site.grid.feed}/import_kw",
+        import_key(site),
         "site/weather/outdoor/temperature_c",
-        *(f"{pool.hall}/pool/{name}/it_power_kw" for name, pool in site.pools.items()),
-        *(f"site/cooling/{name}/power_kw" for name in site.cooling_plants),
+        *(pool_key(site, name) for name in site.pools),
+        *(cooling_key(name) for name in site.cooling_plants),
+        *(battery_key(name) for name in site.batteries),
         *(f"site/solar/{name}/power_kw" for name, plant in site.solar.items() if plant.metered),
         *(_genset(site, name) for name in site.gensets),
         *(f"site/water/{name}/flow_m3_per_h" for name in told.water_meters),
@@ -81,19 +83,25 @@ def _genset(site: Site, name: str) -> str:
     return f"site/genset/{name}/{'power_kw' if site.gensets[name].metered else 'sent_power_kw'}"
 
 
-def _means(reader: Reader, site: Site, points: Sequence[str], start: datetime, count: int) -> dict[str, Floats]:
+def _means(reader: Reader, site: Site, points: Sequence[str], start: datetime, end: datetime) -> dict[str, Floats]:
     """The means of each of `points` by quarter, those beside it where it told nothing; NaN where nobody did."""
     beside = {point: site.sensors[point].redundant if point in site.sensors else () for point in points}
-    asked = [*points, *(other for others in beside.values() for other in others)]
-    found = {point: np.full(count, np.nan) for point in asked}
-    first_ms = milliseconds(start)
-    for told in reader.means(asked, first_ms, first_ms + count * QUARTER_MS, QUARTER_MS):
-        if told.value is not None:
-            found[told.point][(told.at_ms - first_ms) // QUARTER_MS] = told.value
+    told = read(reader, [*points, *(other for others in beside.values() for other in others)], start, end)
+    found = {point: told.of(point) for point in points}
     for point, others in beside.items():
         for other in others:
-            found[point] = np.where(np.isfinite(found[point]), found[point], found[other])
+            found[point] = np.where(np.isfinite(found[point]), found[point], told.of(other))
     return found
+
+
+def _stored(site: Site, means: Mapping[str, Floats], count: int) -> Floats:
+    """What batteries hold more, kWh, by their power and the site file's efficiency; those without any reading left out."""
+    parts = []
+    for name, battery in site.batteries.items():
+        kwh = HOURS * means[battery_key(name)]
+        if np.isfinite(kwh).any():
+            parts.append(np.where(kwh > 0, battery.efficiency * kwh, kwh / battery.efficiency))
+    return added(parts, count)
 
 
 def _heat(site: Site, means: Mapping[str, Floats], count: int) -> tuple[Series, Series]:

@@ -69,7 +69,8 @@ def test_two_losses_with_a_whole_time_between_are_two_interruptions_and_two_caus
 
 def test_whoever_may_pause_is_owed_nothing_and_terms_that_are_not_known_leave_credits_unknown() -> None:
     rows = [had(0, gpus=0, lacks=(gone(6, START, cause="pause"),))]
-    (loose,) = availabilities(rows, known({"c": Contract.model_validate(TERMS | {"pausable": True})}), START, START + QUARTER, BERLIN)
+    terms = {"c": Contract.model_validate(TERMS | {"pausable": True, "penalty_per_gpu_h": 9})}
+    (loose,) = availabilities(rows, known(terms), START, START + QUARTER, BERLIN)
     assert (loose.availability, loose.speed, loose.credit) == (0.0, None, 0.0)
     (unknown,) = availabilities(rows, known({}), START, START + QUARTER, BERLIN)
     assert (unknown.credit, unknown.floor_speed, unknown.availability) == (None, None, 0.0)

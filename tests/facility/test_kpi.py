@@ -89,6 +89,13 @@ def test_a_span_s_ratio_is_of_its_sums_and_not_the_mean_of_its_hours(demo: Site)
     assert figures(demo, metered())["cue"].value == pytest.approx(114 / 200)
 
 
+def test_what_a_battery_holds_more_was_not_used_yet(demo: Site) -> None:
+    """Of 300 kWh 30 are stored in the first hour; of the second, 20 are given back."""
+    stored = metered(stored_kwh=np.array([30.0, -20.0]))
+    assert figures(demo, stored)["pue"].value == pytest.approx(290 / 200)
+    assert figures(demo, stored)["cue"].value == figures(demo, metered())["cue"].value, "carbon is of what was drawn"
+
+
 def test_the_category_follows_from_where_the_pools_are_measured_and_a_part_of_a_year_is_interim(demo: Site) -> None:
     assert CATEGORY == {"ups-output": 1, "pdu-output": 2, "equipment-input": 3}
     assert figures(demo, metered())["pue"].name == "iPUE2"

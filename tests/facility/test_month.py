@@ -168,6 +168,20 @@ def test_a_month_under_way_is_told_as_far_as_it_is_over(tmp_path: Path, capsys: 
     assert [(day["date"], day["hours"]) for day in told["days"]] == [("2100-07-01", 24.0), ("2100-07-02", 5.75)]
 
 
+def test_a_battery_stores_what_it_is_charged_with_less_its_losses_and_one_that_nobody_measures_stores_nothing(tmp_path: Path) -> None:
+    site, point = load_site(DEMO), "site/battery/bess-1/power_kw"
+    rows = [*steady(STEADY | {point: 100.0}, START, START + HOUR), *steady(STEADY | {point: -96.0}, START + HOUR, START + 2 * HOUR)]
+    path = keep(tmp_path, site, iter(rows))
+    (tmp_path / "blind").mkdir()
+    blind = keep(tmp_path / "blind", site, steady(STEADY, START, START + 2 * HOUR))
+    for place, stored in ((path, [24.0] * 4 + [-25.0] * 4), (blind, [0.0] * 8)):
+        with closing(open_database(str(place), site.id, read_only=True)) as database:
+            metered = read_metered(Reader(database), site, START, START + 2 * HOUR, None)
+        assert metered.stored_kwh == pytest.approx(stored)
+        assert metered.total_kwh == pytest.approx(150 - np.array(stored))
+        assert metered.carbon_kg is None
+
+
 def test_a_redundant_sensor_stands_in_for_one_that_told_nothing(tmp_path: Path) -> None:
     key, other = "site/meter/main/import_kw", "site/meter/main-b/import_kw"
     site = load_site(DEMO, (f"sensors={{{key}: {{redundant: [{other}]}}}}",))

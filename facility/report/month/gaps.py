@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from facility.kpi.metered import Metered, Series
+from facility.metering import battery_key
 from facility.report.month.span import Span
 from facility.site import Site
 from facility.usage.usage import Usage
@@ -25,7 +26,10 @@ def lacking(span: Span, metered: Metered, usages: Sequence[Usage] | None) -> Ite
 
 
 def ordered(site: Site) -> Iterator[str]:
-    """What stands for the meters of gensets that have none."""
+    """What stands for meters that a site does not have."""
+    unknown = [name for name in site.batteries if (told := site.sensors.get(battery_key(name))) is not None and told.absent]
+    if unknown:
+        yield f"batteries: {', '.join(unknown)} without a meter, as if they held as much at the end as at the beginning"
     unmetered = [name for name, genset in site.gensets.items() if not genset.metered]
     if unmetered:
         yield f"gensets: {', '.join(unmetered)} without a meter, as they were ordered"

@@ -23,22 +23,24 @@ from facility.kpi.delivery import Delivered, called_days, delivered
 from facility.kpi.figure import Figure
 from facility.kpi.indicators import indicators
 from facility.kpi.metered import Metered, Series
-from facility.kpi.readings import QUARTER, read_metered, read_power
+from facility.kpi.readings import read_metered, read_power
 from facility.kpi.work import Work, by_model, by_tenant
+from facility.metering import QUARTER
 from facility.rental.sold import Sold
 from facility.report.month.calls import joined, recorded
 from facility.report.month.gaps import lacking, ordered
 from facility.report.month.signals import Files, carbon_g_per_kwh, price_per_mwh
 from facility.report.month.span import Span
 from facility.site import Site
+from facility.usage.usage import quarter_of
 from facility.windows import inside
 from models.horizon import Floats
 
 Say = Callable[[str], None]
 MINUTE = timedelta(minutes=1)
 AROUND = ADJUSTED + GRACE
-FINE = (MINUTE, 5 * MINUTE, QUARTER)
-NEARLY_ALL = 0.98
+FINE = (MINUTE, 5 * MINUTE)
+NEARLY_ALL = 0.9
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Told:
     figures: tuple[Figure, ...]
     annex: tuple[Figure, ...]
     days: tuple[Day, ...]
+    import_kwh: float | None
     energy_cost: float | None
     peak_kw: float | None
     models: tuple[Work, ...]
@@ -106,6 +109,7 @@ def gather(site: Site, span: Span, reader: Reader, journal: Journal | None, file
         figures=indicators(site, metered, annual=span.annual and _whole(metered.import_kwh)),
         annex=annex(site, metered, _day_means_c(span, metered, zone)),
         days=days,
+        import_kwh=metered.sums(metered.import_kwh)[0][0],
         energy_cost=_cost(metered, price.value),
         peak_kw=_peak_kw(metered),
         models=tuple(by_model(site, usages, pool_kwh)),
@@ -161,26 +165,23 @@ def _cost(metered: Metered, price_per_mwh: Series) -> float | None:
 
 
 def _calls(site: Site, reader: Reader, events: Sequence[Event], zone: ZoneInfo, say: Say) -> Iterator[Called]:
-    point = f"site/meter/{site.grid.feed}/import_kw"
     days = called_days(events, zone)
     for i, event in enumerate(events, 1):
         say(f"call {i} of {len(events)}")
-        begin, end = event.start - event.ramp - AROUND, event.end + event.ramp + AROUND
-        meter = read_power(reader, point, begin - FURTHEST, end, QUARTER)
-        fine, every = _finest(reader, point, begin, end)
+        begin, end = quarter_of(event.start - event.ramp - AROUND), quarter_of(event.end + event.ramp + AROUND) + QUARTER
+        meter = read_power(reader, site, begin - FURTHEST, end, QUARTER)
+        fine, every = _finest(reader, site, event, begin, end)
         yield Called(delivered(event, meter, fine, every, days, zone), _reserves_kw(site, event, zone))
 
 
-def _finest(reader: Reader, point: str, begin: datetime, end: datetime) -> tuple[dict[datetime, float], timedelta]:
-    """The meter in the shortest intervals that nearly all have a reading; where none do, in those that miss the least of the time."""
+def _finest(reader: Reader, site: Site, event: Event, begin: datetime, end: datetime) -> tuple[dict[datetime, float], timedelta]:
+    """The meter around a call, in the shortest intervals nearly all of which have a reading while it lasts."""
     finest_ms = reader.resolution_ms(milliseconds(begin), milliseconds(end), MINUTE // timedelta(milliseconds=1))
-    found = []
     for every in (each for each in FINE if each >= timedelta(milliseconds=finest_ms)):
-        means = read_power(reader, point, begin, end, every)
-        found.append((len(means) * every, means, every))
-        if len(means) * every >= NEARLY_ALL * (end - begin):
-            break
-    return max(found, key=lambda one: one[0])[1:]
+        means = read_power(reader, site, begin, end, every)
+        if sum(event.start - every < at < event.end for at in means) * every >= NEARLY_ALL * (event.end - event.start):
+            return means, every
+    return read_power(reader, site, begin, end, QUARTER), QUARTER
 
 
 def _reserves_kw(site: Site, event: Event, zone: ZoneInfo) -> dict[str, float]:

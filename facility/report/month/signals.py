@@ -13,7 +13,7 @@ import numpy as np
 
 from facility.forecast import Past
 from facility.inputs.series import CARBON, PRICE, Quantity, Series, read_series
-from facility.kpi.readings import QUARTER
+from facility.metering import QUARTER
 from facility.site import Site
 from facility.steps import as_datetime64, uniform
 from facility.tariff import energy_price_per_mwh

@@ -33,6 +33,7 @@ def summary(told: Told) -> dict[str, Any]:
         "currency": told.site.currency,
         "status": "interim" if told.interim else "whole",
         "interim": list(told.interim),
+        "import_kwh": told.import_kwh,
         "energy_cost": told.energy_cost,
         "peak_kw": told.peak_kw,
         "figures": [figure.told() for figure in told.figures],
