@@ -30,6 +30,7 @@ from facility.daemon.rooms import Rooms
 from facility.daemon.situation import Situation
 from facility.daemon.telling.passing import Passing
 from facility.history import Nowhere, Recorder
+from facility.rental.spans import absent
 from facility.site import Site
 
 FIRST_PLAN_S = 5.0
@@ -63,6 +64,7 @@ class Upkeep:
         self._connections = 0
         self._noted = 0
         self._mode: str | None = None
+        self._absent = absent(site, clock.now())
         self.seen: Situation | None = None
         """How things were when the guard looked last."""
         self.began_s = self.guard_s = self.judged_s = self.facts_s = clock.elapsed_s()
@@ -72,7 +74,7 @@ class Upkeep:
         rooms, real_s = self._rooms, self._clock.elapsed_s()
         governor = rooms.governor
         rooms.known.ledger.count(now, governor.in_force)
-        if rooms.people.keep_up(now) | rooms.rentals.keep_up(now):
+        if rooms.people.keep_up(now) | rooms.rentals.keep_up(now) | self._moved(now):
             self._reception.act(now)
         if governor.in_force is None and real_s - self.began_s > FIRST_PLAN_S:
             governor.safe(rooms.known.situation(now), governor.outcome.reason)
@@ -113,6 +115,11 @@ class Upkeep:
             rooms.disk.remember(rooms.known.remember)
             rooms.disk.remember(partial(rooms.called.look, rooms.known.events, now))
             rooms.trust.look(now)
+
+    def _moved(self, now: datetime) -> bool:
+        """Whether contracts of the site file got their GPUs, or gave them back, since the last call."""
+        was, self._absent = self._absent, absent(self._site, now)
+        return was != self._absent
 
     def _guard(self, now: datetime) -> None:
         rooms = self._rooms

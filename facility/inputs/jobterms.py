@@ -118,7 +118,8 @@ class Placement:
             pools = [pool for pool in self._site.pools if curve in offered(self._site, pool)]
             self._pools_by_curve[curve] = pools
         pools = [pool for pool in pools if not among or pool in among]
-        free = {pool: min(self._free_at(pool, at) for at in span) for pool in pools}
+        first, last = (bisect_right(self._instants, at) for at in span)
+        free = {pool: min(self._free[pool][first : last + 1]) for pool in pools}
         room = [pool for pool in pools if free[pool] >= gpus]
         if room:
             return min(room, key=lambda pool: self._load_gpu_h[pool] / free[pool])
@@ -128,9 +129,6 @@ class Placement:
         """Count anew from an instant at which GPUs came or left for good: what was done before tells nothing of what a pool has to do."""
         if (epoch := bisect_right(self._instants, submit)) != self._epoch:
             self._epoch, self._load_gpu_h = epoch, dict.fromkeys(self._load_gpu_h, 0.0)
-
-    def _free_at(self, pool: str, at: datetime) -> int:
-        return self._free[pool][bisect_right(self._instants, at)]
 
 
 def _free(site: Site, pool: str, at: datetime) -> int:

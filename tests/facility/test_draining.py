@@ -151,3 +151,23 @@ def test_a_daemon_lets_it_run_and_tells_whose_gpus_stay(tmp_path: Path) -> None:
         assert ordered["action"] == "run"
     finally:
         house.kill()
+
+
+def test_a_daemon_plans_at_once_when_a_contract_moves_and_it_has_its_gpus_in_the_new_pool(tmp_path: Path) -> None:
+    at = (HOUSE_NOW + timedelta(minutes=2)).isoformat()
+    terms, pools = WHOLE["contracts"]["c"], {"p": WHOLE["pools"]["p"], "q": WHOLE["pools"]["p"] | {"gpus": 8}}
+    contracts = {"c": terms | {"gpus_until": at}, "c-q": terms | {"pool": "q", "gpus_from": at}}
+    maintenance = {"old": {"pool": "p", "gpus": 10, "start": at}, "new": {"pool": "q", "gpus": 8, "end": at}}
+    house = House(tmp_path / "journal.sqlite", Site.model_validate(WHOLE | {"pools": pools, "contracts": contracts, "maintenance": maintenance}))
+    try:
+        assert run(house) == {"c": 6}
+        wanted = house.wanted
+        house.clock.advance(121)
+        house.settle()
+        assert house.wanted > wanted
+        assert house.daemon.cycle().outcome == "published"
+        assert house.daemon.rooms.governor.verdict == ()
+        sent = [house.retained(f"cap/h/{pool}/desired") for pool in ("p", "q")]
+        assert [{group["workload"]: group["gpus"] for group in caps["groups"]} for caps in sent if caps] == [{}, {"c-q": 6}]
+    finally:
+        house.kill()

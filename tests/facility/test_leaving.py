@@ -106,6 +106,10 @@ def test_gpus_leave_for_good_and_others_come_and_a_contract_moves_to_them() -> N
 def test_work_that_names_no_pool_goes_where_its_gpus_stay() -> None:
     maintenance = {"old": out(12, start=3), "new": out(8, "q", end=2)}
     contracts = {"jobs": {"tenant": "t", "kind": "spot"}}
+    old, new = RAW["contracts"]["here"] | {"gpus": 6, "gpus_until": at(5)}, RAW["contracts"]["here"] | {"gpus": 6, "pool": "q", "gpus_from": at(5)}
+    moves = {"old": out(6, start=3), "new": out(8, "q", end=2)}
+    tight = Placement(Site.model_validate(RAW | {"maintenance": moves, "contracts": {"here": old, "there": new}}))
+    assert tight.choose("train", 2, (at(2.5), at(8))) == "q", "between the third hour and the fifth none of the old ones is free"
     placement = Placement(Site.model_validate(RAW | {"maintenance": maintenance, "contracts": contracts}))
     assert placement.choose("train", 4, (at(0), at(2.5))) == "p", "the new ones are still to come"
     assert placement.choose("train", 4, (at(2), at(8))) == "q", "the old ones leave for good"
