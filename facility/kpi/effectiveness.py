@@ -29,6 +29,12 @@ ItMeteredAt = Literal["ups-output", "pdu-output", "equipment-input"]
 
 CATEGORY: Final[dict[ItMeteredAt, int]] = {"ups-output": 1, "pdu-output": 2, "equipment-input": 3}
 """The category of a PUE by that (part 2, clause 6: basic, intermediate, advanced)."""
+PLACES: Final[dict[ItMeteredAt, str]] = {
+    "ups-output": "the output of the UPS",
+    "pdu-output": "the output of the PDUs",
+    "equipment-input": "the input of the equipment",
+}
+"""The same in words."""
 
 
 def ratio(part: float | None, whole: float | None) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from facility.kpi import effectiveness
-from facility.kpi.effectiveness import CATEGORY, named
+from facility.kpi.effectiveness import CATEGORY, PLACES, named
 from facility.kpi.figure import Figure
 from facility.kpi.metered import Metered
 from facility.site import Site
@@ -32,7 +32,7 @@ def _power(site: Site, metered: Metered, *, annual: bool) -> tuple[Figure, Figur
     where = told.it_metered_at
     category = None if where is None else CATEGORY[where]
     says = f"of {_kwh(total)} in all and {_kwh(it)} of pools" if total is not None and it is not None else ""
-    says += f", measured at the {where.replace('-', ' ')}" if where and says else ""
+    says += f", measured at {PLACES[where]}" if where and says else ""
     says += "; network and storage in the halls' base load count as overhead" if says and any(hall.base_kw for hall in site.halls.values()) else ""
     says += "; without a category: `sustainability.it_metered_at` does not say where pools are measured" if says and where is None else ""
     value = effectiveness.pue(total, it)

@@ -18,6 +18,7 @@ from facility.kpi.figure import Figure
 from facility.kpi.indicators import indicators
 from facility.kpi.metered import Metered
 from facility.sensors import sensors
+from facility.simulate.dialects import DIALECTS
 from facility.simulate.plant import Plant
 from facility.site import Site
 from facility.telemetry.units import conversion
@@ -204,3 +205,16 @@ def test_a_meter_of_water_may_tell_litres(demo: Site) -> None:
     assert told.bus.rules[0].tells("water", "main", "flow_m3_per_h")
     with pytest.raises(InputError, match="no water `main`"):
         load_site(SITES / "demo.yaml", (f"bus.mapping=[{rule}]",))
+
+
+@pytest.mark.parametrize("dialect", sorted(DIALECTS))
+def test_every_dialect_of_a_rehearsed_building_tells_its_water_and_heat(hamburg: Site, dialect: str) -> None:
+    plant = Plant(hamburg, datetime(2026, 7, 15, 12, tzinfo=UTC), seed=None)
+    plant.step(600)
+    told = {sensor: plant.read(sensor) for sensor in plant.sensors}
+    kept = {sensor: value for sensor, value in told.items() if sensor.asset_type in ("water", "heat", "solar", "genset")}
+    speaker = DIALECTS[dialect]()
+    said = [*speaker.describe(dict.fromkeys(kept, 5.0)), *speaker.tell(kept, plant.now)]
+    text = " ".join(message.topic + message.payload.decode() for message in said).lower().replace("_", "-")
+    for asset in ("swimming-pool", "nursery", "roof", "diesel-1"):
+        assert asset in text
