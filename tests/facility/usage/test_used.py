@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 
+from facility.daemon.used import FACT, Used
 from facility.journal.journal import Journal
 from facility.journal.store import StoreFault
 from facility.usage.usage import Usage
 from tests.facility.test_daemon import NOW, House
+from tests.facility.test_ledger import SLOW
 
 QUARTER, DAY = timedelta(minutes=15), timedelta(days=1)
 
@@ -173,3 +175,33 @@ def test_a_journal_of_the_version_before_gets_its_table(tmp_path: Path) -> None:
     with Journal(path) as journal:
         journal.record_usage({NOW: (Usage(NOW, 0.25, "p", "c", "contract"),)}, "usage", b"{}")
         assert [row.workload for row in journal.usage(NOW, NOW + DAY)] == ["c"]
+
+
+def test_slow_hours_are_those_that_the_ledger_counts_also_across_a_crash(tmp_path: Path) -> None:
+    """Half an hour at 250 W, 15 more minutes until that lapses while nobody is there, and the fallback's full speed after."""
+    slow = House(tmp_path / "slow.sqlite", SLOW)
+    try:
+        slow.daemon.cycle()
+        slow.order("pool/h/p", "cap_w", 250, ttl_s=7200)
+        notice(slow)
+        live(slow, 30)
+        restart(slow, 1800)
+        slow.daemon.cycle()
+        counted = slow.daemon.rooms.known.ledger.known(slow.daemon.rooms.known.situation(slow.clock.now()).snapshot).slow_hours_used["c"]
+        assert counted == pytest.approx(0.6)
+        assert sum(row.slow_h for row in rows(slow, "c").values()) == pytest.approx(counted)
+    finally:
+        slow.kill()
+
+
+def test_a_count_of_other_pools_or_that_nobody_can_read_begins_anew_and_loses_no_quarter_that_is_over(house: House) -> None:
+    house.daemon.cycle()
+    live(house, 20)
+    more = house.site.pools | {"q": house.site.pools["p"]}
+    rebuilt = house.site.model_copy(update={"pools": more})
+    assert Used(house.site, house.journal, lambda _: house.site)._counter.standing is not None
+    assert Used(rebuilt, house.journal, lambda _: rebuilt)._counter.standing is None
+    house.journal.put(FACT, b"no JSON")
+    restart(house, 0)
+    live(house, 15)
+    assert [row.gpu_h for row in rows(house, "c").values()] == [1.5, pytest.approx(0.5)], "of the second the five minutes after the next plan"
