@@ -19,6 +19,8 @@ from models.horizon import Floats
 Tell = Callable[[str, float], None]
 """Hears what is done, and which share of all is."""
 SHARE_READ, SHARE_REACHED = 0.25, 0.75
+MOST_STEPS_DOWN = 4
+"""How often fewer are tried where a plan has no room for as many as were reckoned."""
 
 
 @dataclass(frozen=True)
@@ -146,14 +148,26 @@ def _told_of(asked: Question, every: Sequence[Reached], speeds: Sequence[float])
 
 def _level(asked: Question, there: Sequence[Month], best: Reached, pct: float, speed: float) -> Level:
     """All that is told of one speed at a place."""
-    place, reach, untouched = best.place, best.contracted[speed], best.untouched[speed]
+    place, untouched = best.place, best.untouched[speed]
+    reach, checked = _checked(asked, place, best.contracted[speed], speed)
     lift = None if reach.following is None or not reach.gpus else lifted_kw(there, place, reach.binding, reach.following[1], speed)
-    at = asked.span.edges[int(np.argmin(reach.most))]
-    checked = check(asked.span, place, reach.gpus, speed, at, asked.budget_s) if reach.gpus else None
     effective = max(speed, place.slowest)
     agreed, beside = (Case(each, shortage(there, place, each.gpus, effective)) for each in (reach, untouched))
     lacks_kw = lifted_kw(there, place, reach.binding, some_more(reach.gpus), speed)
     return Level(pct, effective, replace(agreed, lift_kw=lift), beside, lacks_kw, checked)
+
+
+def _checked(asked: Question, place: Place, reach: Reach, speed: float) -> tuple[Reach, Checked | None]:
+    """What a plan of the tightest day says, asked again with some fewer while it has no room for as many as were reckoned."""
+    at, few, checked = asked.span.edges[int(np.argmin(reach.most))], some_more(reach.gpus) - reach.gpus, None
+    for times in range(1 + MOST_STEPS_DOWN):
+        fewer = replace(reach, spared=few * times)
+        if not fewer.gpus:
+            return fewer, None
+        checked = check(asked.span, place, fewer.gpus, speed, at, asked.budget_s)
+        if checked.fits is not False:
+            return fewer, checked
+    return fewer, checked
 
 
 def _shared(best: Reached, pct: float) -> Shared:

@@ -17,6 +17,7 @@ from facility.report.page.parts import Chart, Part, Table, paragraph
 from facility.report.page.write import write_page
 
 HEIGHT_PX = 340
+FROM_NONE = Row("GPUs", more={"rangemode": "tozero"})
 SHADES = ((0.0, "#f3f1e7"), (0.5, "#e69f00"), (1.0, "#b3420e"))
 
 
@@ -54,7 +55,7 @@ def _over_flexibility(told: Answer) -> Panel:
         for name, y, color, dash in rows
     ]
     note = "How many GPUs fit in every hour, over how much slower they agree to run."
-    return Panel("flexibility", "GPUs by flexibility", note, HEIGHT_PX, traces, [Row("GPUs")], over_time=False, layout=_across("slower at most, %"))
+    return Panel("flexibility", "GPUs by flexibility", note, HEIGHT_PX, traces, [FROM_NONE], over_time=False, layout=_across("slower at most, %"))
 
 
 def _through_the_year(told: Answer) -> Panel:
@@ -68,7 +69,7 @@ def _through_the_year(told: Answer) -> Panel:
         for level, color in zip(told.levels, IN_TURN * (1 + len(told.levels) // len(IN_TURN)), strict=False)
     ]  # fmt: skip
     note = "What the tightest hour of each day takes; the lowest point of a line is the number that fits."
-    return Panel("year", "Room day by day", note, HEIGHT_PX, traces, [Row("GPUs")], over_time=False, layout=_across(None) | {"showlegend": True})
+    return Panel("year", "Room day by day", note, HEIGHT_PX, traces, [FROM_NONE], over_time=False, layout=_across(None) | {"showlegend": True})
 
 
 def _when_short(told: Answer) -> Panel:
@@ -79,7 +80,8 @@ def _when_short(told: Answer) -> Panel:
         local = told.at(t).astimezone(told.question.span.zone)
         counts[local.hour, local.month - 1] += 1
     trace: Trace = {
-        "type": "heatmap", "z": counts.tolist(), "x": list(range(1, 13)), "y": list(range(24)), "colorscale": [list(each) for each in SHADES],
+        "type": "heatmap", "z": counts.tolist(), "x": list(range(1, 13)), "y": list(range(24)), "zmin": 0,
+        "colorscale": [list(each) for each in SHADES],
         "colorbar": {"title": {"text": "hours"}, "outlinewidth": 0}, "hovertemplate": "month %{x}, %{y}:00: %{z} hours<extra></extra>",
     }  # fmt: skip
     note = f"Hours in which somebody is slowed with {level.agreed.gpus:,} GPUs more, by local month and hour of the day."

@@ -2,7 +2,8 @@
 
 A place is a pool's: its hall, its feeder, its machines. GPUs added there are a pool of their own, of the same model or another one. Or it is
 a new hall at the connection, with feeders and cooling of its own (`gear`) and machines as that pool has. What GPUs draw at a mean speed is the
-least that any mixture of the points of their curve draws, as a plan would have it: the lower hull.
+least that any mixture of the points of their curve draws, as a plan would have it: the lower hull; so are their caps. Where a curve bends the
+wrong way no one mixture does both, and a plan has room for a hair less.
 """
 
 from __future__ import annotations

@@ -89,7 +89,8 @@ def question(asked: Asked) -> Question:
         assumed.append(f"jobs: none given; {said}, do them at full speed in every hour, and none waits")
     standing = rented(site, most, kinds)
     span = Span(standing, start, end, signals, busy)
-    assumed += [*span.day(start).forecast.assumed, *left_out(site)]
+    assumed += [each.replace("weather: ", "weather: every day as ") for each in span.day(start).forecast.assumed]
+    assumed += left_out(site)
     pools = _pools(asked, site)
     places = tuple(place_of(standing, pool, asked.model, asked.curve) for pool in pools)
     if asked.pool is None and asked.hall is None:

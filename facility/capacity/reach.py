@@ -30,17 +30,21 @@ LimitOf = tuple[str, str]
 
 @dataclass(frozen=True)
 class Reach:
-    """GPUs that each of the hours takes, shape (T,), which limit is the tightest in it, and how many each limit takes in its tightest hour."""
+    """GPUs that each of the hours takes, shape (T,), which limit is the tightest in it, and how many each limit takes in its tightest hour.
+
+    `spared` are those by which a plan of the tightest day took less.
+    """
 
     most: Floats
     tightest: np.ndarray
     names: Sequence[LimitOf]
     by_limit: Floats
+    spared: int = 0
 
     @property
     def gpus(self) -> int:
         """How many fit in every hour."""
-        return whole(float(self.most.min()))
+        return max(whole(float(self.most.min())) - self.spared, 0)
 
     @property
     def binding(self) -> LimitOf:

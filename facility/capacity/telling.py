@@ -27,9 +27,9 @@ from facility.capacity.reach import LimitOf, Reach
 from facility.limits import WORDS, rounded
 from facility.report.tables import instant
 
-READ = "slow: hours in which they are slowed; run: the longest in a row; lost: share of their work; all slow: hours in which present rentals are too"
+READ = "slow hours: they are slowed; longest run: of such hours; lost: share of their work; rentals slow: hours in which present ones are slowed"
 TOLD_HOURS, HOURS_A_YEAR = 10, 8760
-COLUMNS = ("slower, %", "rentals", "GPUs", "slow, h", "slow, %", "run, h", "lost, %", "GWh a year", "all slow, h")
+COLUMNS = ("slower, %", "rentals", "GPUs", "slow hours", "of all, %", "longest run", "lost, %", "GWh a year", "rentals slow")
 AGREED, UNTOUCHED = "as agreed", "full speed"
 HEADS = (
     "place", "hall", "feeder", "gpu_model", "curve", "slower_pct", "gpus", "untouched_gpus", "limit", "asset", "time", "next_limit", "next_asset",
@@ -87,10 +87,12 @@ def checked_said(told: Answer, level: Level) -> str:
     if checked is None:
         return "no plan was asked"
     day = f"{checked.at.astimezone(told.question.span.zone):%Y-%m-%d}"
-    fits = {True: "no limit broken", False: "LIMITS BROKEN, the reckoning is wrong", None: "no plan in time"}[checked.fits]
+    fits = {True: "no limit broken", False: "LIMITS BROKEN", None: "no plan in time"}[checked.fits]
     breaks = {True: _breach_said(told, level, checked), False: "nothing is broken either, more would fit", None: "no plan in time"}[checked.breaks]
     names = ", ".join(sorted({f"{each['family']} of {each['asset']}" for each in checked.as_is_broken}))
     as_is = {True: "no limit broken", False: f"broken: {names}", None: "no plan in time"}[checked.as_is]
+    if level.agreed.reach.spared:
+        fits += f" ({level.agreed.reach.spared:,} fewer than were reckoned)"
     return f"planned with them on {day}: {fits}; with {checked.more - checked.gpus:,} more: {breaks}; the site as it is, batteries and all: {as_is}"
 
 

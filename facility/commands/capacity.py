@@ -84,7 +84,7 @@ def _print(console: Console, told: Answer, out: Path | None) -> None:
         table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
         rows = list(short_rows(told))
         for i, head in enumerate(COLUMNS):
-            table.add_column(head, justify="left" if i == 1 else "right", min_width=max(map(len, (*head.split(), *(row[i] for row in rows)))))
+            table.add_column(head, justify="left" if i == 1 else "right", width=max(map(len, (*head.split(), *(row[i] for row in rows)))))
         for row in rows:
             table.add_row(*row)
         console.print(table)

@@ -195,6 +195,20 @@ def test_what_is_reckoned_is_what_plans_have_room_for(tmp_path: Path) -> None:
     assert with_room >= FEWEST_WITH_ROOM
 
 
+def test_where_a_plan_has_less_room_than_was_reckoned_fewer_are_told(told: Told) -> None:
+    # at speed 0.71 a mixture draws 139 W at least, and another is capped at 170 W at least: no mixture does both, and 10 GPUs want both
+    (level,) = told(
+        "gpu_models.g.curves.bent={source: by hand, points: [{cap_w: 100, draw_w: 98, speed: 0.5}, {cap_w: 200, draw_w: 190, speed: 0.8}, "
+        "{cap_w: 300, draw_w: 195, speed: 1}]}",
+        "contracts.here={tenant: t, kind: reserved, pool: p, gpus: 100, curve: bent, floor_speed: 0.71}",
+        "pools.p.gpus=102", "grid.limit_windows=[]", "grid.import_limit_kw=17.98", "feeders.row.rating_kw=21.21", "feeders.main.rating_kw=90",
+        pool="p", flexible="0", busy_pct=0.0,
+    ).levels  # fmt: skip
+    assert (level.agreed.gpus, level.agreed.reach.spared) == (7, 3)
+    assert level.checked is not None
+    assert (level.checked.gpus, level.checked.fits) == (7, True)
+
+
 def test_the_command_tells_writes_and_says_no(tmp_path: Path) -> None:
     file, out = tmp_path / "site.yaml", tmp_path / "out"
     file.write_text(yaml.safe_dump(RAW))
