@@ -88,6 +88,38 @@ def test_beside_a_pool_its_feeder_is_a_limit_and_the_next_one_is_told(told: Told
     assert level.agreed.lift_kw == pytest.approx(2.1 + 16 * 0.4 - 8.001, abs=1e-3)
 
 
+def test_a_hall_that_loses_heat_by_itself_takes_what_the_plant_and_the_walls_remove(told: Told) -> None:
+    # through the walls go (27 - 10) / 5 = 3.4 kW, of the present 2.1 kW nothing is left; the plant removes 2 kW
+    (level,) = told(
+        "halls.h.thermal={heat_capacity_kwh_per_k: 1, resistance_k_per_kw: 5, start_c: 24, cooling_plant: cold}",
+        "cooling_plants.cold={feeder: main, design_heat_kw: 2, max_heat_kw: 2, pump_kw: 0, fan_kw: 0}",
+        pool="p", flexible="0",
+    ).levels  # fmt: skip
+    assert (level.agreed.gpus, level.agreed.reach.binding) == (8, ("cooling_plant.heat_kw", "cold"))
+    assert level.checked is not None
+    assert level.checked.agrees
+
+
+def test_what_the_sun_gives_behind_another_connection_helps_nobody(told: Told) -> None:
+    (level,) = told(
+        "feeders.other={rating_kw: 20}", "grid.feeds={a: {feeder: main, import_limit_kw: 20}, b: {feeder: other, import_limit_kw: 20}}",
+        f"solar.roof={{feeder: other, peak_kw: 5, output_by_hour_kw_per_kwp: {[1] * 24}}}",
+        pool="p", flexible="0",
+    ).levels  # fmt: skip
+    assert level.agreed.gpus == 14
+    assert level.checked is not None
+    assert level.checked.agrees
+
+
+def test_a_battery_that_is_to_ride_through_carries_so_many_and_no_more(told: Told) -> None:
+    # 1 kWh carries 5 kW for 12 min: (5 - 2.2) / 0.4
+    battery = "{feeder: row, capacity_kwh: 1.001, charge_kw: 1, discharge_kw: 1, efficiency: 1, min_share: 0, ride_through_min: 12}"
+    (level,) = told(f"batteries.ups={battery}", pool="p", flexible="0").levels
+    assert (level.agreed.gpus, level.agreed.reach.binding) == (7, ("battery.rides_through", "ups"))
+    assert level.checked is not None
+    assert level.checked.agrees
+
+
 def test_those_that_are_added_are_slowed_only_where_it_is_short_and_no_further(told: Told) -> None:
     # 20 beside 4 kW: 17 to 18 o'clock there are 4 kW for them, 200 W each, speed 0.7; else 6 kW, 300 W each, speed 0.85
     found = told(flexible="30").levels[0].untouched
