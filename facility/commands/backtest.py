@@ -86,7 +86,7 @@ def _print(console: Console, numbers: Mapping[str, Any], out: Path | None) -> No
     if len(numbers["breaches"]) > MOST_BREACHES:
         say(f"... and {len(numbers['breaches']) - MOST_BREACHES} more breaches (--json lists them all)")
     for name in [name for name in names if numbers["maintenance"]]:
-        for line in _kept(name, told[name]):
+        for line in kept_lines(name, told[name]):
             say(line)
     for missed in numbers["missed_that_foresight_met"][:MOST_BREACHES]:
         say(f"missed: job {missed['job']}: {missed['why']}")
@@ -96,7 +96,7 @@ def _print(console: Console, numbers: Mapping[str, Any], out: Path | None) -> No
         say(f"written: {out}/summary.json intervals.parquet")
 
 
-def _kept(name: str, told: Mapping[str, Any]) -> Iterator[str]:
+def kept_lines(name: str, told: Mapping[str, Any]) -> Iterator[str]:
     """Whether contracts and jobs were kept while GPUs left."""
     below, stopped = told["below_floor"], told["stopped_by_maintenance"]
     slow, kept = ", ".join(f"{contract} at {told['slowest'][contract]:.3f}" for contract in below), len(told["slowest"])

@@ -149,6 +149,13 @@ def test_a_daemon_lets_it_run_and_tells_whose_gpus_stay(tmp_path: Path) -> None:
         ordered = house.retained("job/j/desired")
         assert ordered is not None
         assert ordered["action"] == "run"
+        done = {"timestamp": int(house.clock.now().timestamp() * 1000), "state": "done", "done_gpu_h": 4.0, "gpus": 0}
+        house.say("job/j/reported", done)
+        for _ in range(12):
+            house.clock.advance(SETTLED.total_seconds())
+            house.daemon.upkeep.guard_s -= 1
+            house.settle()
+        assert house.retained("alarm/leaving-p") is None
     finally:
         house.kill()
 

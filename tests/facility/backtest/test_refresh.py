@@ -6,14 +6,17 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from facility.backtest.answers import Answers
-from facility.backtest.loop import Lived, live
+from facility.backtest.loop import JobOutcome, Lived, live
 from facility.backtest.request import Request, span_of
 from facility.backtest.summary import below_floor, stopped
 from facility.backtest.world import World, read_world
+from facility.commands.backtest import kept_lines
 from facility.config import load_site
 from facility.maintain.search import Found, Search
 from facility.maintain.wish import Wish
@@ -78,3 +81,20 @@ def test_whatever_the_jobs_and_windows_none_stops_as_gpus_leave(tmp_path: Path, 
 def window(after_h: int) -> str:
     start = START + timedelta(hours=after_h)
     return f"{{pool: p1, gpus: 20, start: '{start.isoformat()}', end: '{(start + timedelta(hours=4)).isoformat()}'}}"
+
+
+def test_what_was_not_kept_is_told() -> None:
+    told = {"below_floor": ["rent"], "slowest": {"rent": 0.5, "other": 1.0}, "stopped_by_maintenance": ["a", "b"]}
+    assert list(kept_lines("ours", told)) == ["ours: below their floors: rent at 0.500", "ours: stopped as GPUs left: a, b"]
+    well = {"below_floor": [], "slowest": {"rent": 0.9}, "stopped_by_maintenance": []}
+    assert list(kept_lines("ours", well)) == ["ours: 1 contracts at their floors in every cycle", "ours: no job stopped as GPUs left"]
+
+
+def test_a_contract_below_its_floor_and_a_job_stopped_at_a_begin_are_found(tmp_path: Path) -> None:
+    asked = replace(request_in(tmp_path / "w"), settings=(f"maintenance.m={window(2)}",))
+    it = read_world(asked, (site := load_site(asked.site, asked.settings)), span_of(asked, site))
+    assert below_floor(it.site, {"rent": 0.85}) == ["rent"]
+    assert below_floor(it.site, {"rent": 0.9}) == []
+    begin = START + timedelta(hours=2)
+    ended = [JobOutcome(name, 1, 0, START, begin, None, (begin + timedelta(minutes=m),)) for name, m in (("a", 10), ("b", 90))]
+    assert stopped(it, cast("Lived", SimpleNamespace(jobs=ended))) == ["a"], "b stopped in the next cycle, for another reason"
