@@ -15,5 +15,6 @@ takes is a quotient, and what the span takes is its tightest hour's:
 
 `contracted` is the site as it is rented out, without whatever holds only for a while; `present` is what that draws, at full speed and as slow
 as its contracts let it be; `place` is where GPUs could stand and what one of them draws; `span` goes through the hours, month by month;
-`answer` puts the months together, `check` has a plan confirm it, `telling` and `page` tell of it.
+`gear` is what a new hall brings with it, `lines` and `limits` are the formulas above, `reach` and `shortage` what they come to for a number
+of GPUs, `waiting` what jobs that wait add; `answer` puts all of it together, `check` has plans confirm it, `telling` and `page` tell of it.
 """

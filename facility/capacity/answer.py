@@ -14,6 +14,7 @@ from facility.capacity.place import Place
 from facility.capacity.question import Question
 from facility.capacity.reach import Month, Reach, Reached, months, reached, whole
 from facility.capacity.shortage import Shortage, lifted_kw, shortage
+from facility.capacity.waiting import most_waiting
 from models.horizon import Floats
 
 Tell = Callable[[str, float], None]
@@ -44,7 +45,8 @@ class Case:
 class Level:
     """What holds at the place for GPUs that agree to run `slower_pct` per cent slower; `speed` is what the lowest cap makes of it.
 
-    `lacks_kw` is what the limit that binds lacks with some more GPUs, as many as plans are asked about.
+    `lacks_kw` is what the limit that binds lacks with some more GPUs, as many as plans are asked about; `waiting` is how many fit if jobs
+    wait within their slack, None where no file tells of jobs.
     """
 
     slower_pct: float
@@ -53,6 +55,7 @@ class Level:
     untouched: Case
     lacks_kw: float
     checked: Checked | None
+    waiting: int | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,10 @@ def answer(asked: Question, tell: Tell) -> Answer:
     for i, (pct, speed) in enumerate(zip(asked.slower_pct, speeds, strict=True)):
         tell(f"planning with {best.contracted[speed].gpus:,} more", SHARE_REACHED + (1 - SHARE_REACHED) * i / len(speeds))
         levels.append(_level(asked, there, best, pct, speed))
+    if asked.jobs:
+        tell("letting jobs wait", SHARE_REACHED)
+        waits = most_waiting(asked.span, asked.site, asked.jobs, best.place, speeds)
+        levels = [replace(level, waiting=max(waits[speed], level.agreed.gpus)) for level, speed in zip(levels, speeds, strict=True)]
     main = [np.concatenate([_import_kw(month, best.place, slowed=slowed) for month in there]) for slowed in (False, True)]
     return Answer(
         asked,

@@ -51,7 +51,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Question:
-    """The span, the places where GPUs could stand, how many per cent slower they may run, shares of hours in per cent, what is assumed."""
+    """The span, the places where GPUs could stand, how many per cent slower they may run, shares of hours in per cent, what is assumed.
+
+    `site` is the one that was asked about, `jobs` are those of a file.
+    """
 
     span: Span
     places: tuple[Place, ...]
@@ -59,6 +62,8 @@ class Question:
     hours_pct: tuple[float, ...]
     assumed: tuple[str, ...]
     budget_s: float
+    site: Site
+    jobs: tuple[Job, ...] = ()
 
 
 def question(asked: Asked) -> Question:
@@ -76,13 +81,15 @@ def question(asked: Asked) -> Question:
         if argument is not None:
             signals[quantity.name] = read_series(argument, quantity, start=start, end=end, timezone=asked.timezone, currency=site.currency)
     assumed = [f"curve {name}: nobody measured it on this GPU model" for name in assumed_curves(site)]
+    jobs: tuple[Job, ...] = ()
     free, busy, kinds = free_gpus(site), dict[str, tuple[int, ...]](), dict[str, str]()
     if asked.jobs is not None:
         table = read_jobs(asked.jobs, site, start=start, end=end, timezone=asked.timezone, jobs_from=asked.jobs_from)
-        busy, kinds = _needed(site, table.jobs, start, end)
+        jobs = table.jobs
+        busy, kinds = _needed(site, jobs, start, end)
         most = {pool: max(gpus) for pool, gpus in busy.items()}
         assumed += [note.replace("the plan's start", "--from") for note in table.notes]
-        assumed.append("jobs: each runs at full speed when it is submitted, and waits for nothing but GPUs; what waiting could give is not counted")
+        assumed.append("jobs: each runs at full speed when it is submitted, and waits for nothing but GPUs, where not said otherwise")
     else:
         most = {pool: round(gpus * asked.busy_pct / 100) for pool, gpus in free.items()}
         said = f"{asked.busy_pct:g} % of the GPUs that no rental holds, {sum(most.values()):,} of {sum(free.values()):,}"
@@ -96,7 +103,7 @@ def question(asked: Asked) -> Question:
     if asked.pool is None and asked.hall is None:
         like = {asked.model or site.pools[pool].gpu_model: pool for pool in reversed(pools)}
         places = (*(place_of(standing, pool, model, asked.curve, new_hall=True) for model, pool in like.items()), *places)
-    return Question(span, places, slower, shares, tuple(dict.fromkeys(assumed)), asked.budget_s)
+    return Question(span, places, slower, shares, tuple(dict.fromkeys(assumed)), asked.budget_s, site, jobs)
 
 
 def _span(asked: Asked, site: Site) -> tuple[datetime, datetime]:

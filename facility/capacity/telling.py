@@ -66,6 +66,8 @@ def said(told: Answer) -> Iterator[str]:
         yield f"{level.slower_pct:g} % slower: {_limit_said(told, level)}"
         if level.speed > 1 - level.slower_pct / 100 + 1e-9:
             yield f"  the lowest cap that can be set makes them {100 * (1 - level.speed):.1f} % slower, no more"
+        if level.waiting is not None:
+            yield f"  if jobs wait, none longer than its slack: {level.waiting:,} GPUs"
         if level.checked is not None:
             yield f"  {checked_said(told, level)}"
     for shared in told.shared:
@@ -183,6 +185,7 @@ def _level_json(told: Answer, level: Level) -> dict[str, Any]:
     return {
         "slower_pct": level.slower_pct,
         "least_speed": level.speed,
+        "waiting_gpus": level.waiting,
         "as_agreed": _case_json(told, level.agreed),
         "full_speed": _case_json(told, level.untouched),
         "lacks_kw_with_more": level.lacks_kw,

@@ -23,8 +23,11 @@ from facility.capacity.question import Asked, question
 from facility.capacity.reach import months, reached
 from facility.capacity.span import Span
 from facility.capacity.telling import hours_csv
+from facility.capacity.waiting import all_done
 from facility.config import load_site
 from facility.errors import InputError
+from facility.problem import problem_of
+from facility.snapshot import Job, Snapshot
 from tests.facility.test_random_sites import a_site
 
 POINTS = [{"cap_w": 100, "draw_w": 100, "speed": 0.4}, {"cap_w": 200, "draw_w": 200, "speed": 0.7}, {"cap_w": 400, "draw_w": 400, "speed": 1}]
@@ -167,6 +170,36 @@ def test_jobs_of_a_file_take_what_they_need_when_they_are_submitted(told: Told, 
     assert found.slowed_kw[18] == two
     assert found.slowed_kw[19] == none
     assert fit(found)[0][0] == 14
+
+
+def test_jobs_that_wait_within_their_slack_let_more_in(told: Told, tmp_path: Path) -> None:
+    # in the hour of 8 kW 2 GPUs would do a job: 14 more fit beside it, 16 if it waits an hour, 16 only if it may
+    file, settings = tmp_path / "jobs.csv", ("grid.import_limit_kw=9",)
+    for slack_h, gpus in ((0, 14), (2, 16)):
+        file.write_text("submit_time,duration_s,num_gpus\n2026-07-15T17:00+02:00,3600,2\n")
+        found = told(*settings, f"jobs.slack_h={slack_h}", flexible="0", jobs=str(file))
+        (level,) = found.levels
+        assert (level.agreed.gpus, level.waiting) == (14, gpus)
+        alone, (day,) = steady(rented(found.question.site, {}, {})), found.question.span.parts
+        for more, fits in ((0, True), (1, False)):
+            site = with_added(alone, found.place, gpus + more, 1.0)
+            snapshot = Snapshot(at=day.edges[0], jobs=found.question.jobs)
+            assert keeps_all(problem_of(site, snapshot, day.forecast, day.asked_of(site), day.edges), 60.0) is fits
+
+
+def test_a_job_is_done_in_time_or_it_is_not() -> None:
+    start = datetime(2026, 7, 15, tzinfo=UTC)
+
+    def job(name: str, submit: float, hours: float, slack: float, gpus: int) -> Job:
+        begins = start + timedelta(hours=submit)
+        return Job(name, "p", "train", gpus, gpus * hours, begins, begins + timedelta(hours=hours + slack))
+
+    urgent, patient = job("a", 1, 1, 0, 4), job("b", 0, 2, 2, 4)
+    assert all_done([urgent, patient], np.array([4.0, 4, 4, 4]), start)
+    assert not all_done([urgent, patient], np.array([4.0, 4, 3, 0]), start)
+    assert not all_done([urgent, job("b", 0, 2, 0, 4)], np.array([4.0, 4, 4, 4]), start)
+    assert not all_done([job("c", 0, 2, 0, 4)], np.array([9.0, 3, 9]), start)
+    assert all_done([job("c", 0.5, 2, 0.5, 4)], np.array([2.0, 4, 2]), start)
 
 
 def test_a_year_has_its_hours_and_the_clock_that_changes(told: Told) -> None:
