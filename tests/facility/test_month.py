@@ -33,7 +33,7 @@ from facility.report.month.span import month_of, span_of
 from facility.simulate.plant import Plant
 from facility.site import Site
 from facility.steps import as_datetime64
-from facility.usage.usage import QUARTER, Lack, Usage
+from facility.usage.usage import QUARTER, Cause, Lack, Usage
 from tests.facility.test_daemon import NOW, House
 
 DEMO, HAMBURG = (str(Path(__file__).parents[2] / f"site_configs/{name}.yaml") for name in ("demo", "hamburg"))
@@ -247,6 +247,30 @@ def test_contracts_tenants_and_what_the_bus_told_come_from_the_journal(tmp_path:
     assert any("as told on the bus for 100.0% of the time" in said for said in told["assumed"])
     _, gap = report(tmp_path, capsys, state=tmp_path / "demo.sqlite", **(span | {"end": "2026-07-15T02:00+02:00"}))
     assert "who had what: 1.00 of 2.00 h were counted" in gap["interim"]
+
+
+def test_a_table_of_interruptions_begins_with_those_that_no_contract_lets_happen_and_ends(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("facility.report.month.tables.MOST_INTERRUPTIONS", 3)
+    keep(tmp_path, load_site(DEMO), steady(STEADY, START, START + HOUR))
+    row = {"hours": 0.25, "kind": "contract", "tenant": "nordlab", "promised_gpu_h": 24.0}
+
+    def lacking(i: int, cause: Cause, **where: str) -> Usage:
+        at = START + i * QUARTER
+        return Usage(at, lacks=(Lack(cause, at, 0.25, 4.0),), **row, **where)
+
+    pauses = {START + i * QUARTER: lacking(i, "pause", pool="h1-a", workload="nordlab-spot") for i in range(4)}
+    dead = lacking(2, "gone", pool="h1-b", workload="kepler-tune")
+    with Journal(tmp_path / "demo.sqlite") as journal:
+        journal.record_usage({at: (each, dead) if at == dead.start else (each,) for at, each in pauses.items()}, "used", b"{}")
+    report(tmp_path, capsys, start="2026-07-15T00:00+02:00", end="2026-07-15T01:00+02:00", state=tmp_path / "demo.sqlite")
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    table = page[page.index('<section id="interruptions">') :]
+    table = table[: table.index("</section>")]
+    assert table.index("GPUs were gone") < table.index("its contract lets it pause")
+    assert table.count("<tr>") == 1 + 3
+    assert "2 more stand in summary.json" in table
 
 
 def test_calls_are_events_that_held_as_they_were_told_last_and_until_they_were_withdrawn(tmp_path: Path) -> None:

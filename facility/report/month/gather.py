@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -137,7 +138,9 @@ def _days(site: Site, span: Span, metered: Metered, zone: ZoneInfo) -> tuple[Day
 
 
 def _between(metered: Metered, begin: datetime, end: datetime) -> np.ndarray:
-    return np.array([begin <= at < end for at in metered.start], bool)
+    chosen = np.zeros(len(metered.start), bool)
+    chosen[bisect_left(metered.start, begin) : bisect_left(metered.start, end)] = True
+    return chosen
 
 
 def _day_means_c(span: Span, metered: Metered, zone: ZoneInfo) -> list[float]:

@@ -11,6 +11,7 @@ from facility.kpi.work import SITE, Work
 from facility.report.month.gather import Called, Told
 
 UNKNOWN = "-"
+MOST_INTERRUPTIONS = 300
 CAUSES = {
     "gone": "GPUs were gone",
     "pause": "its contract lets it pause",
@@ -96,6 +97,8 @@ def _contracts(told: Told) -> Rows:
 
 
 def _interruptions(told: Told, zone: ZoneInfo) -> Rows:
+    every = [(each, one) for each in told.contracts for one in each.interruptions]
+    shown = sorted(every, key=lambda found: (found[1].cause == "pause", found[1].since, found[0].contract))
     rows = [
         (
             each.contract,
@@ -105,10 +108,11 @@ def _interruptions(told: Told, zone: ZoneInfo) -> Rows:
             number(one.missed_gpu_h, 2),
             CAUSES.get(one.cause, one.cause),
         )
-        for each in told.contracts
-        for one in each.interruptions
+        for each, one in shown[:MOST_INTERRUPTIONS]
     ]
-    return Rows("interruptions", "Interruptions", ("contract", "since", "hours", "GPUs", "GPU h missed", "because"), rows, (2, 3, 4))
+    more = len(shown) - len(rows)
+    note = "Those that a contract lets happen stand last." + (f" {more:,} more stand in summary.json." if more else "")
+    return Rows("interruptions", "Interruptions", ("contract", "since", "hours", "GPUs", "GPU h missed", "because"), rows, (2, 3, 4), note)
 
 
 def _slow(told: Told) -> Rows:
