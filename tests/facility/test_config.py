@@ -484,6 +484,19 @@ def test_a_fault_is_told_with_its_place_and_remedy(tmp_path: Path, case: tuple[s
     assert any(found in fault.found and remedy in fault.remedy for fault in here), faults(file)
 
 
+def test_spare_gpus_are_rented_to_nobody_at_any_time_who_may_not_pause_and_taken_by_no_maintenance(tmp_path: Path) -> None:
+    """Of 100 GPUs c1 has 60; c2 has 40 and may pause until August, and then 35 that may not."""
+    spare, c2 = ("gpus: 100", "gpus: 100, spare_gpus: 10"), "gpus: 40, curve: train}"
+    until = "gpus: 40, curve: train, pausable: true, gpus_until: '2026-08-01T00:00Z'}"
+    later = "{tenant: t1, kind: spot, pool: p1, gpus: 35, curve: train, gpus_from: '2026-08-01T00:00Z'}"
+    (fault,) = faults(written(tmp_path, spare, (c2, f"{until}\n  c3: {later}")))
+    assert fault.found == "10 of 100 GPUs, but contracts that may not pause take 95"
+    assert "at most 5" in fault.remedy
+    repair = "maintenance: {m: {pool: p1, gpus: 31, start: '2026-07-15T08:00Z', end: '2026-07-15T09:00Z'}}\njobs:\n  curve"
+    (fault,) = faults(written(tmp_path, spare, (c2, until), ("jobs:\n  curve", repair)))
+    assert fault.found == "takes 31 GPUs of p1, but its contracts and its 10 spare leave 30 of 100"
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -83,13 +83,13 @@ def pools(site: Known) -> Iterator[Breach]:
         if gpus is not None and sold > gpus:
             found = f"{gpus} GPUs, but its contracts ({', '.join(rentals)}) take {sold}"
             yield ("pools", name, "gpus"), found, f"at least {sold}, or smaller contracts"
-        yield from _spare(site, name, rentals)
+        yield from _spare(site, name, there)
 
 
-def _spare(site: Known, name: str, rentals: list[str]) -> Iterator[Breach]:
-    """Find a pool that keeps GPUs as spare which are rented to somebody who may not pause."""
+def _spare(site: Known, name: str, there: list[list[str]]) -> Iterator[Breach]:
+    """Find a pool that keeps GPUs as spare which are rented to somebody who may not pause; `there` are the contracts at each instant of change."""
     gpus, spare = (site.get("pools", name, key) for key in ("gpus", "spare_gpus"))
-    firm = sum(site.get("contracts", contract, "gpus") or 0 for contract in rentals if not site.get("contracts", contract, "pausable"))
+    firm = max((_sold(site, [c for c in at_once if not site.get("contracts", c, "pausable")]) for at_once in there), default=0)
     if gpus is not None and spare and gpus >= firm > gpus - spare:
         found = f"{spare} of {gpus} GPUs, but contracts that may not pause take {firm}"
         yield ("pools", name, "spare_gpus"), found, f"at most {gpus - firm}, or contracts that may pause"
