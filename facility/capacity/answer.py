@@ -46,7 +46,7 @@ class Level:
     """What holds at the place for GPUs that agree to run `slower_pct` per cent slower; `speed` is what the lowest cap makes of it.
 
     `lacks_kw` is what the limit that binds lacks with some more GPUs, as many as plans are asked about; `waiting` is how many fit if jobs
-    wait within their slack, None where no file tells of jobs.
+    wait within their slack, None where no file tells of jobs, or these are not done in time even so.
     """
 
     slower_pct: float
@@ -125,7 +125,7 @@ def answer(asked: Question, tell: Tell) -> Answer:
     if asked.jobs:
         tell("letting jobs wait", SHARE_REACHED)
         waits = most_waiting(asked.span, asked.site, asked.jobs, best.place, speeds)
-        levels = [replace(level, waiting=max(waits[speed], level.agreed.gpus)) for level, speed in zip(levels, speeds, strict=True)]
+        levels = [replace(level, waiting=_at_least(waits[speed], level.agreed.gpus)) for level, speed in zip(levels, speeds, strict=True)]
     main = [np.concatenate([_import_kw(month, best.place, slowed=slowed) for month in there]) for slowed in (False, True)]
     return Answer(
         asked,
@@ -175,6 +175,11 @@ def _checked(asked: Question, place: Place, reach: Reach, speed: float) -> tuple
         if checked.fits is not False:
             return fewer, checked
     return fewer, checked
+
+
+def _at_least(waiting: int | None, agreed: int) -> int | None:
+    """How many fit if jobs wait: never fewer than if none does."""
+    return None if waiting is None else max(waiting, agreed)
 
 
 def _shared(best: Reached, pct: float) -> Shared:

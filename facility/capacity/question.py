@@ -88,7 +88,7 @@ def question(asked: Asked) -> Question:
         jobs = table.jobs
         busy, kinds = _needed(site, jobs, start, end)
         most = {pool: max(gpus) for pool, gpus in busy.items()}
-        assumed += [note.replace("the plan's start", "--from") for note in table.notes]
+        assumed += [note.replace("the plan's start", "--from").replace("the plan starts", "--from") for note in table.notes]
         assumed.append("jobs: each runs at full speed when it is submitted, and waits for nothing but GPUs, where not said otherwise")
     else:
         most = {pool: round(gpus * asked.busy_pct / 100) for pool, gpus in free.items()}

@@ -85,6 +85,8 @@ def lifted_kw(there: Sequence[Month], place: Place, limit: LimitOf, gpus: int, s
 def _speeds(month: Month, place: Place, gpus: int, least_speed: float) -> Floats:
     """The highest speed of each hour at which all fit while the present rentals run at full speed; the least that is agreed where none is."""
     steps = len(month.problem.horizon)
+    if not gpus:
+        return np.ones(steps)
     low, high = np.full(steps, least_speed), np.ones(steps)
 
     def fits(speed: Floats) -> np.ndarray:

@@ -68,6 +68,8 @@ def said(told: Answer) -> Iterator[str]:
             yield f"  the lowest cap that can be set makes them {100 * (1 - level.speed):.1f} % slower, no more"
         if level.waiting is not None:
             yield f"  if jobs wait, none longer than its slack: {level.waiting:,} GPUs"
+        elif told.question.jobs:
+            yield "  jobs that wait are not all done in time, even without more GPUs"
         if level.checked is not None:
             yield f"  {checked_said(told, level)}"
     for shared in told.shared:

@@ -36,8 +36,11 @@ from models.horizon import Floats
 DONE_GPU_H = 1e-6
 
 
-def most_waiting(span: Span, site: Site, jobs: Sequence[Job], place: Place, speeds: Sequence[float]) -> dict[float, int]:
-    """By speed: how many GPUs fit at a place if `jobs` wait within their slack; `site` is the one that is asked about."""
+def most_waiting(span: Span, site: Site, jobs: Sequence[Job], place: Place, speeds: Sequence[float]) -> dict[float, int | None]:
+    """By speed: how many GPUs fit at a place if `jobs` wait within their slack, None where these are not done in time even without any.
+
+    `site` is the one that is asked about.
+    """
     free = free_gpus(site)
     hungriest = {pool: _hungriest(site, pool, jobs) for pool in free}
     found = []
@@ -46,15 +49,18 @@ def most_waiting(span: Span, site: Site, jobs: Sequence[Job], place: Place, spee
         found.append(reached(months(other, place, lambda: None), place, speeds).contracted)
     idle, full = found
     by_pool = {pool: [job for job in jobs if job.pool == pool] for pool in free}
-    waits = {}
+
+    def fits(speed: float, gpus: int) -> bool:
+        share = shares(idle[speed].most, full[speed].most, gpus)
+        return all(all_done(mine, share * free[pool], span.start) for pool, mine in by_pool.items() if mine)
+
+    waits = dict[float, int | None]()
     for speed in speeds:
         low, high = 0, whole(float(idle[speed].most.min()))
         while low < high:
             middle = (low + high + 1) // 2
-            share = shares(idle[speed].most, full[speed].most, middle)
-            fits = all(all_done(mine, share * free[pool], span.start) for pool, mine in by_pool.items() if mine)
-            low, high = (middle, high) if fits else (low, middle - 1)
-        waits[speed] = low
+            low, high = (middle, high) if fits(speed, middle) else (low, middle - 1)
+        waits[speed] = low if low or fits(speed, 0) else None
     return waits
 
 

@@ -187,6 +187,13 @@ def test_jobs_that_wait_within_their_slack_let_more_in(told: Told, tmp_path: Pat
             assert keeps_all(problem_of(site, snapshot, day.forecast, day.asked_of(site), day.edges), 60.0) is fits
 
 
+def test_jobs_that_are_late_anyway_are_told(told: Told, tmp_path: Path) -> None:
+    file = tmp_path / "jobs.csv"
+    file.write_text("submit_time,duration_s,num_gpus\n2026-07-15T09:00+02:00,3600,2\n2026-07-15T09:00+02:00,3600,2\n")
+    (level,) = told("jobs.slack_h=0", flexible="0", jobs=str(file)).levels
+    assert level.waiting is None
+
+
 def test_a_job_is_done_in_time_or_it_is_not() -> None:
     start = datetime(2026, 7, 15, tzinfo=UTC)
 
@@ -213,6 +220,7 @@ def test_a_year_has_its_hours_and_the_clock_that_changes(told: Told) -> None:
 def test_nothing_fits_where_the_site_is_full(told: Told) -> None:
     found = told("grid.import_limit_kw=2", flexible="0,50")
     assert not found.fits
+    assert not any(level.untouched.shortage.slowed.any() for level in found.levels)
     assert [level.checked for level in found.levels] == [None, None]
 
 
