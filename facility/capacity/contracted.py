@@ -46,7 +46,7 @@ def steady(site: Site) -> Site:
 
 def with_added(site: Site, place: Place, gpus: int, floor_speed: float) -> Site:
     """The site with a pool of GPUs more at a place, rented as a whole to somebody who is promised `floor_speed`."""
-    pool = site.pools[place.pool].model_copy(update={"gpu_model": place.gpu_model, "gpus": gpus, "fallback_cap_w": None})
+    pool = site.pools[place.pool].model_copy(update={"gpu_model": place.gpu_model, "gpus": gpus, "fallback_cap_w": None, "spare_gpus": 0})
     if place.new_hall:
         site, pool = built(site, place, gpus), pool.model_copy(update={"hall": ADDED, "feeder": ADDED})
     tenant = next(iter(site.tenants), "present")
