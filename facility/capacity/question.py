@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
@@ -166,7 +166,7 @@ def _numbers(option: str, text: str, faults: list[Fault]) -> tuple[float, ...]:
 
 
 def _needed(site: Site, jobs: tuple[Job, ...], start: datetime, end: datetime) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
-    """By pool: the most GPUs that jobs need at any instant of each hour, no more than are free, and the hungriest kind of their work."""
+    """By pool: the most GPUs that jobs need at any instant of each hour, what had to queue for free ones included, and their hungriest work."""
     hours, free = (end - start) // HOUR, free_gpus(site)
     needed, kinds = dict[str, tuple[int, ...]](), dict[str, str]()
     for pool in dict.fromkeys(job.pool for job in jobs):
@@ -174,17 +174,31 @@ def _needed(site: Site, jobs: tuple[Job, ...], start: datetime, end: datetime) -
         begins = np.array([(job.submit - start) / HOUR for job in mine])
         ends = begins + np.array([job.work_gpu_h / job.gpus for job in mine])
         gpus = np.array([job.gpus for job in mine])
-        at = np.concatenate([begins, ends])
-        order = np.argsort(at, kind="stable")
-        level = np.cumsum(np.concatenate([gpus, -gpus])[order])
+        at, change = np.concatenate([begins, ends]), np.concatenate([gpus, -gpus])
+        order = np.lexsort((change > 0, at))  # at one instant those that end are gone before others begin
+        level, rises = np.cumsum(change[order]), change[order] > 0
         edges = np.arange(hours + 1)
         row = np.searchsorted(at[order], edges, side="right") - 1
         before = np.where(row >= 0, level[np.maximum(row, 0)], 0)
         most = before[:-1].copy()
         inside = np.searchsorted(edges, at[order], side="right") - 1
-        known = (inside >= 0) & (inside < hours)
+        known = (inside >= 0) & (inside < hours) & rises
         np.maximum.at(most, inside[known], level[known])
-        needed[pool] = tuple(np.minimum(most, free[pool]).tolist())
+        needed[pool] = queued(most.tolist(), free[pool])
         curves = site.gpu_models[site.pools[pool].gpu_model].curves
         kinds[pool] = max((job.curve for job in mine), key=lambda kind: curves[kind].points[-1].draw_w)
     return needed, kinds
+
+
+def queued(needed: Sequence[int], free: int) -> tuple[int, ...]:
+    """GPUs that are busy in each hour where `free` are there for those that are `needed`, and the others wait for the hours after.
+
+    >>> queued([1, 5, 0, 0, 0], 2)
+    (1, 2, 2, 1, 0)
+    """
+    busy, behind = list[int](), 0
+    for gpus in needed:
+        behind += gpus
+        busy.append(min(behind, free))
+        behind -= busy[-1]
+    return tuple(busy)

@@ -190,8 +190,9 @@ def test_jobs_that_wait_within_their_slack_let_more_in(told: Told, tmp_path: Pat
 def test_jobs_that_are_late_anyway_are_told(told: Told, tmp_path: Path) -> None:
     file = tmp_path / "jobs.csv"
     file.write_text("submit_time,duration_s,num_gpus\n2026-07-15T09:00+02:00,3600,2\n2026-07-15T09:00+02:00,3600,2\n")
-    (level,) = told("jobs.slack_h=0", flexible="0", jobs=str(file)).levels
-    assert level.waiting is None
+    found = told("jobs.slack_h=0", flexible="0", jobs=str(file))
+    assert found.levels[0].waiting is None
+    assert (found.slowed_kw[9:12] - found.slowed_kw[8]).tolist() == pytest.approx([0.7, 0.7, 0.0])  # the second waits for the GPUs of the first
 
 
 def test_a_job_is_done_in_time_or_it_is_not() -> None:
