@@ -119,9 +119,10 @@ class Knowledge:
         """Count the jobs of a tenant."""
         return self._telemetry.jobs_of(tenant)
 
-    def reported(self, pool: str, message: Message, now: datetime) -> CapReported | None:
-        """Take in what the agent of a pool reports; None where it is refused, or withdraws its report."""
-        return None if self._telemetry.accept(message, now) else self._telemetry.reported(pool)
+    def reported(self, pool: str, message: Message, now: datetime) -> tuple[bool, CapReported | None]:
+        """Take in what the agent of a pool reports; whether it is taken, and the pool's report, None where it is refused or withdrawn."""
+        refused = self._telemetry.accept(message, now)
+        return not refused, None if refused else self._telemetry.reported(pool)
 
     def situation(self, now: datetime, proposals: tuple[Proposal, ...] | None = None, edges: Edges | None = None) -> Situation:
         """What is known at `now`, and what is commanded in the steps between `edges`; in the first step alone without them."""

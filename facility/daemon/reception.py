@@ -126,8 +126,8 @@ class Reception:
             self._rooms.effects.acted(since)
 
     def _reported(self, pool: str, message: Message, now: datetime) -> None:
-        report = self._rooms.known.reported(pool, message, now)
-        if report is not None or not message.payload:
+        taken, report = self._rooms.known.reported(pool, message, now)
+        if taken:
             self.miss(now)
         if report is not None and report is not self._told.get(pool):  # of many nodes not every one makes another of it
             self._told[pool] = report

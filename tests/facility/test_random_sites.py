@@ -27,6 +27,7 @@ from facility.events import Event
 from facility.forecast import Forecast, expect
 from facility.overrides.arbitrate import Bounds, bounds
 from facility.problem import called
+from facility.rental import spans
 from facility.site import Part, Site
 from facility.snapshot import Job, Snapshot
 from facility.steps import Edges
@@ -105,7 +106,7 @@ def a_site(rng: Random) -> dict[str, Any]:
     halls = ["h", some.any("h", "hall-2")]
     feeders = a_tree(some, it_kw, fed=fed)
     export_kw = some.any(0.0, 0.0, all_kw * some.between(0, 1))
-    return {
+    site = {
         "id": "random", "name": "Random", "timezone": "Europe/Berlin", "currency": "EUR",
         "grid": a_grid(some, all_kw, fed=fed, export_kw=export_kw),
         "tariff": a_tariff(some, may_export=export_kw > 0),
@@ -165,6 +166,9 @@ def a_site(rng: Random) -> dict[str, Any]:
             {"submit_local": "08:00", "duration_h": 2, "gpus": 4, "slack_h": 3, "contract": "work", "curve": "even", "elastic": True}
         ]),
     }  # fmt: skip
+    for contract in site["contracts"].values():  # none that comes amid the first step: it has its orders once it is there
+        contract.update(some.of(0.1, gpus_from=at(some.any(-1, 2))) | some.of(0.1, gpus_until=at(some.any(2.25, 3))))
+    return site
 
 
 def a_tree(some: Some, it_kw: dict[str, float], *, fed: bool) -> dict[str, Any]:
@@ -314,12 +318,13 @@ def contracts(some: Some, gpus: int) -> dict[str, Any]:
     return found
 
 
+def at(hours: float) -> str:
+    """An instant so many hours after the plan begins."""
+    return (NOW + timedelta(hours=hours)).isoformat()
+
+
 def maintenances(some: Some, sizes: dict[str, int]) -> dict[str, Any]:
     """One at a fixed time and one with a choice, neither of more GPUs than contracts leave."""
-
-    def at(hours: float) -> str:
-        return (NOW + timedelta(hours=hours)).isoformat()
-
     begins, early, hours = some.any(-2, 0, 0.5, 1.25), some.any(-1, 0, 0.75), some.any(0.25, 0.5, 1, 2)
     return some.of(
         0.6,
@@ -424,7 +429,7 @@ def decided(rng: Random) -> Case:
 def unowned(case: Case) -> list[Violation]:
     """What the verifier finds in the first step, and the plan's account does not."""
     plan = case.made.plan
-    verdict = verify(case.site, case.snapshot, case.made.decision, outdoor_c=float(plan.problem.outdoor_c[0]))
+    verdict = verify(spans.at(case.site, NOW), case.snapshot, case.made.decision, outdoor_c=float(plan.problem.outdoor_c[0]))
     broken = {family for family, amount in plan.account.breach.items() if (amount > 0).any()}
     return [violation for violation in verdict if not OWNS.get(violation.rule, set()) & broken]
 

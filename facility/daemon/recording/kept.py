@@ -75,6 +75,7 @@ class KeptRental:
     end: datetime
     by: str
     reason: str
+    version: int = 1
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,8 @@ class Keeper:
         """A question and its answer as they are kept."""
         made = asked.made
         rentals = tuple(
-            KeptRental(r.id, r.contract, r.terms.model_dump(mode="json", exclude_unset=True), r.start, r.end, r.by, r.reason) for r in asked.rentals
+            KeptRental(r.id, r.contract, r.terms.model_dump(mode="json", exclude_unset=True), r.start, r.end, r.by, r.reason, r.version)
+            for r in asked.rentals
         )
         return KeptCycle(
             epoch, plan_id, __version__, solver_version(), asked.edges, made.now, self.site(made.site), made.snapshot, made.asked,
@@ -202,7 +204,8 @@ class Finder:
     def question(self, kept: KeptCycle) -> Question:
         """The question of a cycle."""
         rentals = tuple(
-            Rental(r.id, r.contract, Contract.model_validate(r.terms), r.start, r.end, r.by, r.reason) for r in kept.rentals
+            Rental(r.id, r.contract, Contract.model_validate(r.terms), r.start, r.end, r.by, r.reason, r.version)
+            for r in kept.rentals
         )
         made = Situation(kept.now, self.site(kept.site), kept.snapshot, kept.asked, kept.outdoor_c)
         return Question(
