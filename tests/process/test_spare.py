@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +114,26 @@ def test_a_spare_that_hears_no_broker_leaves_a_writer_alone(house: Spared) -> No
     assert spare.wait(5) == 0
 
 
+def stand_still(process: subprocess.Popen[bytes], *files: Path) -> None:
+    """Stop a process between two of its writes: what it holds of a file amid one it would hold as long as it stands."""
+    for _ in range(50):
+        process.send_signal(signal.SIGSTOP)
+        try:
+            for file in files:
+                with closing(sqlite3.connect(file, timeout=0.2, isolation_level=None)) as db:
+                    db.execute("BEGIN IMMEDIATE")
+                    db.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.05)
+        else:
+            return
+    pytest.fail("it writes all the time")
+
+
 def test_a_daemon_whose_lock_was_taken_ends_and_says_nothing_more(house: Spared) -> None:
     epoch, old = house.caps_epoch(), house.daemon
-    old.send_signal(signal.SIGSTOP)
+    stand_still(old, house.folder / "journal.sqlite", house.folder / "demo.history.sqlite")
     (house.folder / "journal.sqlite.lock").unlink()
     (house.folder / "demo.history.sqlite.lock").unlink()
     house.start_daemon()
