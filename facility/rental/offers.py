@@ -12,6 +12,7 @@ import msgspec
 from facility.bus.messages import ContractSet, QuoteOffer
 from facility.journal.journal import Journal
 from facility.journal.store import StoreFault
+from facility.site.tenancy import RENTED
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,8 @@ MOST: Final = 1_000
 
 SAID: Final = ("start", "end", "tier", "curve", "pool", "price_per_gpu_h")
 """What an offer says of the rental beside its GPUs; who accepts it may leave it out."""
+FREE: Final = frozenset(("tenant", "carbon_price_per_tonne"))
+"""What an offer leaves to who accepts it. Every other term was not reckoned with when it was quoted."""
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -59,6 +62,7 @@ class Offers:
             return f"the offer {offer.id} could be accepted until {found.until:%Y-%m-%d %H:%M} UTC; ask for a quote again"
         asked = {name: getattr(request, name) for name in SAID} | {"gpus": request.gpus or None}
         other = [f"{name} is {getattr(offer, name)}" for name, value in asked.items() if value is not None and value != getattr(offer, name)]
+        other += [f"{name} was not asked for" for name in beyond(request)]
         return f"that is not what was offered: {', '.join(other)}" if other else offer
 
     def taken(self, offer: str) -> None:
@@ -71,3 +75,10 @@ class Offers:
             self._journal.put(FACT, msgspec.json.encode(list(self._standing.values())))
         except StoreFault as fault:
             log.warning("offers are lost with a restart, for they cannot be written down: %s", fault)
+
+
+def beyond(request: ContractSet) -> list[str]:
+    """The terms that a request names and no offer does: a floor, a penalty, a kind that is not reserved."""
+    usual = {field.name: field.default for field in msgspec.structs.fields(ContractSet)} | {"kind": "reserved"}
+    known = {*SAID, *FREE, "gpus"}
+    return [name for name in RENTED if name not in known and getattr(request, name) != usual[name]]

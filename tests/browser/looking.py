@@ -1,5 +1,9 @@
 """What is asked of a page in the browser, as JavaScript: how it looks, how it is heard, how it prints."""
 
+from __future__ import annotations
+
+from typing import Any
+
 CONTRAST = r"""() => {
   const channel = c => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
   const numbers = color => (color.match(/[\d.]+/g) || []).map(Number);
@@ -46,3 +50,12 @@ SETTLED = """() => [...document.querySelectorAll(".chart")].every(chart => Math.
 """Whether every chart is as wide as its place, which it is a moment after the window is."""
 
 CELLS = "table => [...table.rows].map(row => [...row.cells].map(cell => cell.textContent))"
+
+
+def is_readable(page: Any, width: int) -> bool:
+    """Whether nothing stands outside of a page that is so wide, every text stands out, and every picture and control has a name. It asserts."""
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(OUTSIDE) == []
+    assert [said for said in page.evaluate(CONTRAST) if said[0] < 4.5] == []
+    assert [key for key, said in page.evaluate(HEARD) if len(said) < 3] == []
+    return True

@@ -11,7 +11,7 @@ import pytest
 from facility.capacity.answer import Answer, answer
 from facility.capacity.page import write
 from facility.capacity.question import Asked, question
-from tests.browser.looking import CELLS, CONTRAST, HEARD, OUTSIDE
+from tests.browser.looking import CELLS, is_readable
 
 pytestmark = pytest.mark.xdist_group("browser")  # one browser is enough
 
@@ -46,8 +46,4 @@ def test_it_draws_what_was_found_and_asks_nothing(told: Answer, page: Path, show
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("dark", [False, True])
 def test_it_is_readable_wide_and_narrow_light_and_dark(page: Path, shown: Callable[..., Any], width: int, dark: bool) -> None:
-    looked_at = shown(page, width, dark=dark).page
-    assert looked_at.evaluate("document.documentElement.scrollWidth") <= width
-    assert looked_at.evaluate(OUTSIDE) == []
-    assert [said for said in looked_at.evaluate(CONTRAST) if said[0] < 4.5] == []
-    assert [key for key, said in looked_at.evaluate(HEARD) if len(said) < 3] == []
+    assert is_readable(shown(page, width, dark=dark).page, width)

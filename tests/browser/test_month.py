@@ -12,7 +12,7 @@ import pytest
 from facility.commands.report import Asked, run_report
 from facility.config import load_site
 from facility.report.month.signals import Files
-from tests.browser.looking import CELLS, CONTRAST, HEARD, OUTSIDE
+from tests.browser.looking import CELLS, is_readable
 from tests.facility.test_month import DEMO, START, STEADY, journal_of, keep, steady
 
 pytestmark = pytest.mark.xdist_group("browser")  # one browser is enough
@@ -47,8 +47,4 @@ def test_it_draws_power_and_figures_with_their_gaps_and_asks_nothing(page: Path,
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("dark", [False, True])
 def test_it_is_readable_wide_and_narrow_light_and_dark(page: Path, shown: Callable[..., Any], width: int, dark: bool) -> None:
-    looked_at = shown(page, width, dark=dark).page
-    assert looked_at.evaluate("document.documentElement.scrollWidth") <= width
-    assert looked_at.evaluate(OUTSIDE) == []
-    assert [said for said in looked_at.evaluate(CONTRAST) if said[0] < 4.5] == []
-    assert [key for key, said in looked_at.evaluate(HEARD) if len(said) < 3] == []
+    assert is_readable(shown(page, width, dark=dark).page, width)

@@ -106,6 +106,20 @@ def test_an_offer_that_says_something_else_is_refused(house: Desk) -> None:
     assert house.retained("contract/burst/state") is None
 
 
+@pytest.mark.parametrize(
+    ("terms", "says"),
+    [
+        ({"kind": "spot"}, "kind was not asked for"),
+        ({"floor_speed": 1.0, "penalty_per_gpu_h": 900}, "floor_speed was not asked for, penalty_per_gpu_h was not asked for"),
+        ({"demand_by_hour_gpus": [1] * 24}, "demand_by_hour_gpus was not asked for"),
+    ],
+)
+def test_an_offer_is_no_way_to_more_than_was_reckoned_with(house: Desk, terms: Told, says: str) -> None:
+    best = house.quote()["cheapest"]
+    assert house.rent(**accepted(best, **terms))["reason"] == f"that is not what was offered: {says}"
+    assert house.rent(**accepted(best, carbon_price_per_tonne=50))["status"] == "accepted", "what a tenant wishes is its own"
+
+
 def test_an_offer_ends_by_its_time_and_survives_a_restart_until_then(house: Desk) -> None:
     first, second = house.quote()["earliest"], house.quote()["earliest"]
     house.clock.advance(20 * 60)

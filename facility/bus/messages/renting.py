@@ -18,7 +18,7 @@ class ContractSet(Command, frozen=True, kw_only=True):
     """A rental that comes: what the site file says of a contract, key by key, and from when to when.
 
     One that comes again under the same topic with another `id` replaces what was told before. Without a `pool` the daemon finds one of
-    GPUs of the model; `offer` is the id of the offer that is accepted, which the rental must be as it was told.
+    GPUs of the model; `offer` is the id of the offer that is accepted, which the rental must be as it was told, and no more.
     """
 
     start: Instant
