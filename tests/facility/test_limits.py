@@ -37,9 +37,9 @@ HOSTILE: dict[str, bytes] = {
 
 
 def cpu_s(work: Callable[[], Any]) -> float:
-    """The least CPU time of a few tries, s: others may use the machine."""
+    """The least CPU time of many tries, s: others may use the machine, for a while."""
     times = []
-    for _ in range(5):
+    for _ in range(30):
         began = time.process_time()
         work()
         times.append(time.process_time() - began)

@@ -10,6 +10,7 @@ a bracket or a digit in one could be what was counted. What passes is not JSON y
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Final
 
@@ -26,8 +27,6 @@ _AS_ZERO: Final = bytes(ord("0") if sign in b"0123456789" else 0 for sign in ran
 _HUGE: Final = re.compile(rb"[0-9][eE]\+?(?:[0-9]{4}|[4-9][0-9]{2}|3[1-9][0-9])")
 _AS_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKET: Final = bytes(set(range(256)) - set(b"[]{}"))
-_OPEN: Final = ord("{")
-_NO_BRACE: Final = bytes(set(range(256)) - set(b"{}"))
 
 
 def excess(payload: bytes, *, strict: bool = False) -> str | None:
@@ -61,7 +60,7 @@ def _beyond_strict(payload: bytes) -> str | None:
         return "a number that is not finite"
     if _HUGE.search(bare):
         return "a number that no double holds"
-    return _beyond(bare) or _ambiguous(parts)
+    return _beyond(bare) or _ambiguous(payload, parts[1::2], parts[2::2])
 
 
 def _parts(payload: bytes) -> list[bytes]:
@@ -93,28 +92,25 @@ def _names(after: bytes) -> bool:
     return after.startswith(b":") or after.lstrip().startswith(b":")
 
 
-def _ambiguous(parts: list[bytes]) -> str | None:
+def _ambiguous(payload: bytes, strings: list[bytes], after: list[bytes]) -> str | None:
     """Find a field that a parser could take for another: one that stands twice, or one with an escape in its name."""
-    strings = parts[1::2]
-    if len(set(strings)) == len(strings) and _ESCAPED not in b"".join(strings):
-        return None  # no string stands twice, so no name does
-    names = [text for text, after in zip(strings, parts[2::2], strict=False) if _names(after)]
-    if _ESCAPED in b"".join(names):
+    if _ESCAPED in b"".join(strings) and any(_ESCAPED in text and _names(behind) for text, behind in zip(strings, after, strict=False)):
         return "a field's name has an escape in it"
-    if len(set(names)) == len(names):
-        return None
-    braces = {outside: outside.translate(None, _NO_BRACE) for outside in set(parts[::2])}
-    here: set[bytes] = set()
-    outer: list[set[bytes]] = []
-    for outside, text, after in zip(parts[::2], parts[1::2], parts[2::2], strict=False):
-        for brace in braces[outside]:
-            if brace == _OPEN:
-                outer.append(here)
-                here = set()
-            elif outer:
-                here = outer.pop()
-        if _names(after):
-            if text in here:
-                return f"field {text.decode()[:64]!r} is repeated"
-            here.add(text)
+    if len(set(strings)) == len(strings):
+        return None  # no string stands twice, so no name does
+    try:
+        json.loads(payload.decode(), object_pairs_hook=_once)
+    except ValueError as error:
+        return str(error)
     return None
+
+
+def _once(fields: list[tuple[str, object]]) -> None:
+    """Refuse an object that has a field twice: ValueError."""
+    if len(dict(fields)) == len(fields):
+        return
+    seen: set[str] = set()
+    for name, _ in fields:
+        if name in seen:
+            raise ValueError(f"field {name[:64]!r} is repeated")
+        seen.add(name)
