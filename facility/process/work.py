@@ -22,9 +22,10 @@ from facility.daemon.loop import Daemon
 from facility.daemon.neighbours.scraper import Scraper
 from facility.daemon.tally import Tally
 from facility.daemon.watchdog import Watchdog
-from facility.errors import InputError
+from facility.errors import Fault, InputError
 from facility.history import Nowhere, Recorder
 from facility.journal.journal import Journal
+from facility.journal.store import StoreFault
 from facility.process.asked import Asked
 from facility.process.notify import Notify
 from facility.process.reload import Read, Reload, accept, judged, keep, refuse
@@ -65,11 +66,17 @@ class Means:
 
 
 class Work:
-    """One daemon at work, and those that follow it. `read` is what was read at the start, `reload` reads again."""
+    """One daemon at work, and those that follow it. `read` is what was read at the start, `reload` reads again.
+
+    Raises InputError where the journal cannot be written: no daemon begins without its epoch.
+    """
 
     def __init__(self, read: Read, means: Means, reload: Reload) -> None:
         self._read, self._means, self._reload = read, means, reload
-        self.daemon = self._made(read.site)
+        try:
+            self.daemon = self._made(read.site)
+        except StoreFault as fault:
+            raise InputError(_unwritable(str(fault), "start again")) from fault
         self._wanted, self._over = threading.Event(), threading.Event()
         self._planner = threading.Thread(target=self._plan, name="plan", daemon=True)
         self._watchdog = Watchdog(means.clock.elapsed_s, means.notify.alive)
@@ -143,6 +150,8 @@ class Work:
             refuse(self.daemon, found.faults, means.instance)
             return
         changed, faults = judged(before.site, found.site, self.daemon)
+        if not means.journal.probe():  # the next daemon could not begin, and this one would be gone
+            faults = (*faults, _unwritable(means.journal.trouble, "reload"))
         if faults:
             refuse(self.daemon, faults, means.instance)
             return
@@ -188,6 +197,10 @@ class Work:
             self._wanted.clear()
             if not self._over.is_set() and not self._watchdog.stands:
                 self.daemon.cycle()
+
+
+def _unwritable(why: str, then: str) -> Fault:
+    return Fault("the journal", f"cannot be written ({why})", f"make room on its disk, or end what holds it, and {then}")
 
 
 @contextmanager

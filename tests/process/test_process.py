@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from facility.journal.journal import Journal
 from tests.facility.process.test_notify import Manager
 from tests.faults.machine import stopped
 from tests.processes import CAPS, POOL, ROOT, SITE, House, needs_mosquitto
@@ -92,6 +96,32 @@ def test_a_file_with_faults_keeps_the_old_one_and_tells_all_of_them(house: Manag
     Path(house.site).write_text(text)
     house.daemon.send_signal(signal.SIGHUP)
     house.until(lambda: not house.ear.newest.get(alarm), 10, "the end of the alarm")
+
+
+def test_while_the_journal_cannot_be_written_no_reload_ends_the_daemon_and_none_starts(house: Managed) -> None:
+    house.until(lambda: house.mode() == "NORMAL", 20, "a plan")
+    alarm, journal = f"{ROOT}/alarm/reload-refused", house.folder / "journal.sqlite"
+    with closing(sqlite3.connect(journal, isolation_level=None, timeout=5)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        house.daemon.send_signal(signal.SIGHUP)
+        house.until(lambda: house.ear.told(alarm), 10, "an alarm")
+        assert "the journal: cannot be written" in house.ear.told(alarm)["cause"]
+        assert "database is locked" in house.ear.told(alarm)["cause"]
+        other.execute("ROLLBACK")
+    assert house.daemon.poll() is None
+    epoch = house.ear.told(CAPS)["epoch"]
+    house.daemon.send_signal(signal.SIGHUP)
+    house.until(lambda: not house.ear.newest.get(alarm) and house.ear.told(CAPS)["epoch"] > epoch, 15, "the daemon after it")
+
+    locked = house.folder / "locked.sqlite"
+    Journal(locked).close()
+    with closing(sqlite3.connect(locked, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        run = (sys.executable, "-m", "facility", "run", house.site, "--broker", house.url, "--state", str(locked), "--history", "none")
+        told = subprocess.run(run, check=False, capture_output=True, text=True, timeout=60)
+    assert told.returncode == 2
+    assert "database is locked" in told.stderr
+    assert "end what holds it, and start again" in told.stderr
 
 
 def test_what_was_refused_does_not_come_in_by_way_of_a_death(house: Managed) -> None:
