@@ -4,19 +4,21 @@
     DIR/bill-2026-07.v1.TENANT.html                         a tenant's page
     DIR/bills.jsonl                                         a line for each version: its files with their SHA-256, and that of the line before
 
-A version is there once its line is: what a process that died left beside it is written over. Who can write the folder can compute all of it anew;
+A version is there once its line is: what a process that died left beside it is written over. Of those who write a folder at once each waits for
+the one before. Who can write the folder can compute all of it anew;
 what shows that is a hash that was written down elsewhere.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from facility.bill.billed import Billed
 from facility.errors import Fault, InputError
@@ -51,12 +53,15 @@ def write(folder: Path, bill: Billed, made: Callable[[Version], Files], *, reaso
     """Write `bill` as its next version, as what is `made` of it, unless the newest says the same. InputError for a folder that cannot be used."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return _write(folder, bill, made, reason, by)
+        with (folder / LEDGER).open("ab") as ledger:
+            fcntl.flock(ledger, fcntl.LOCK_EX)
+            return _write(folder, ledger, bill, made, reason, by)
     except OSError as error:
         raise InputError(Fault(f"--out {folder}", f"cannot be written: {error.strerror}", "name a folder that you may write")) from error
 
 
-def _write(folder: Path, bill: Billed, made: Callable[[Version], Files], reason: str, by: str) -> Written:
+def _write(folder: Path, ledger: IO[bytes], bill: Billed, made: Callable[[Version], Files], reason: str, by: str) -> Written:
+    """See above; `ledger` is the folder's, open and ours alone."""
     document = bill.document()
     content = _digest(_json(document))
     lines = read(folder)
@@ -78,11 +83,10 @@ def _write(folder: Path, bill: Billed, made: Callable[[Version], Files], reason:
         "currency": bill.site.currency, "reason": version.reason, "by": version.by, "content": content,
         "files": {path.name: _digest(content_) for path, content_ in paths.items()}, "before": _digest(_json(lines[-1])) if lines else ZERO,
     }  # fmt: skip
-    with (folder / LEDGER).open("ab") as stream:
-        stream.truncate(sum(len(_json(known)) + 1 for known in lines))
-        stream.write(_json(line) + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    ledger.truncate(sum(len(_json(known)) + 1 for known in lines))
+    ledger.write(_json(line) + b"\n")
+    ledger.flush()
+    os.fsync(ledger.fileno())
     return Written(version, tuple(paths))
 
 
@@ -98,7 +102,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
             line = json.loads(text)
         except ValueError:
             line = {}
-        if line.get("before") != before or _json(line) != text:
+        if not isinstance(line, dict) or line.get("before") != before or _json(line) != text:
             raise InputError(Fault(f"{place}, line {n}", "is not as it was written, or the line before is not", "restore the folder from a copy"))
         before = _digest(text)
         lines.append(line)

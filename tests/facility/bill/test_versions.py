@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -14,7 +16,7 @@ from facility.bill.page import site_page, tenant_page
 from facility.bill.rounding import apportioned
 from facility.bill.rows import OWN
 from facility.bill.table import as_csv, as_parquet
-from facility.bill.versions import LEDGER, Version, Written, read, write
+from facility.bill.versions import LEDGER, Files, Version, Written, read, write
 from facility.commands.bill import _files
 from facility.errors import InputError
 from tests.facility.bill.made import TOLD, reckoned, site, usage
@@ -88,6 +90,26 @@ def test_a_line_of_the_ledger_that_was_cut_off_was_never_written(tmp_path: Path)
     assert put(tmp_path, a_bill(24.0)).version.number == 2
     assert ledger.read_bytes().startswith(whole)
     assert [line["version"] for line in read(tmp_path)] == [1, 2]
+
+
+def test_a_ledger_that_holds_something_else_is_told(tmp_path: Path) -> None:
+    (tmp_path / LEDGER).write_bytes(b"[1]\n")
+    with pytest.raises(InputError, match="is not as it was written"):
+        put(tmp_path, a_bill())
+
+
+def test_of_two_bills_that_are_written_at_once_the_ledger_has_both(tmp_path: Path) -> None:
+    june = replace(a_bill(), period=replace(a_bill().period, name="2026-06"))
+    other = Thread(target=put, args=(tmp_path, june))
+
+    def made(version: Version) -> Files:
+        other.start()
+        other.join(0.2)
+        return _files(a_bill(), version)
+
+    write(tmp_path, a_bill(), made, reason="", by="ann")
+    other.join()
+    assert sorted(line["bill"] for line in read(tmp_path)) == ["2026-06", "2026-07"]
 
 
 def test_the_lines_of_csv_and_parquet_are_the_bill(tmp_path: Path) -> None:
