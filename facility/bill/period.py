@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from facility.durations import parse_instant
+from facility.durations import FIRST_YEAR, LAST_YEAR, parse_instant
 from facility.errors import Fault, InputError
 from facility.metering import QUARTER
 from facility.site import Site
@@ -42,7 +42,7 @@ def period_of(site: Site, now: datetime, month: str | None, first: str | None, l
         raise InputError(Fault("--month", "a bill is for a month, or for a span", "give --month 2026-07, or --from and --to"))
     slot = min(QUARTER, timedelta(minutes=site.tariff.billing_interval_min))
     if month is not None:
-        if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", month):
+        if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", month) or not FIRST_YEAR <= int(month[:4]) <= LAST_YEAR:
             raise InputError(Fault("--month", f"{month!r} is no month", "write it like 2026-07"))
         begins = datetime.fromisoformat(f"{month}-01")
         start, end, name = local_midnight(begins, zone), local_midnight((begins + timedelta(days=32)).replace(day=1), zone), month

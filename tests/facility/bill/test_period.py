@@ -42,7 +42,9 @@ def test_a_span_has_its_days_for_a_name_and_short_intervals_short_slots() -> Non
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        (("2026-13", None, None), "is no month"), ((None, None, None), "give --month"), (("2026-07", "2026-07-01", "2026-07-02"), "give --month"),
+        (("2026-13", None, None), "is no month"), (("0000-01", None, None), "is no month"), (("9999-12", None, None), "is no month"),
+        (("\uff12\uff10\uff12\uff16-07", None, None), "is no month"), ((None, None, None), "give --month"),
+        (("2026-07", "2026-07-01", "2026-07-02"), "give --month"),
         ((None, "2026-07-02", "2026-07-02"), "not after"), ((None, "2026-07-02T00:07", "2026-07-03"), "amid a quarter"),
         (("2027-02", None, None), "nothing of it is over"),
     ],
