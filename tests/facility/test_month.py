@@ -338,6 +338,28 @@ def test_a_call_of_a_file_is_held_against_the_meter(tmp_path: Path, capsys: pyte
     assert call["reserves_kw"] == {}
 
 
+@pytest.mark.parametrize("told", ["a file", "the journal"])
+def test_a_day_with_a_call_before_the_span_is_no_like_day(told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The meter is at 600 kW, but for 300 while it was called on Monday at noon: what it would have drawn on Wednesday is 600."""
+    monday, wednesday = (Event(START + hours * HOUR, START + (hours + 1) * HOUR, target_kw=300.0) for hours in (12 - 48, 12))
+    begins = [START - timedelta(days=30) + i * QUARTER for i in range(31 * 96)]
+    keep(tmp_path, load_site(DEMO), ((at, "site/meter/main/import_kw", 300.0 if monday.start <= at < monday.end else 600.0) for at in begins))
+    asked: dict[str, Any] = {"start": "2026-07-15", "end": "2026-07-16"}
+    if told == "a file":
+        rows = "".join(f"{event.start:%Y-%m-%dT%H:%MZ},{event.end:%Y-%m-%dT%H:%MZ},300\n" for event in (monday, wednesday))
+        (tmp_path / "events.csv").write_text(f"start,end,target_kw\n{rows}")
+        asked["events"] = str(tmp_path / "events.csv")
+    else:
+        asked["state"] = tmp_path / "demo.sqlite"
+        with Journal(asked["state"]) as journal:
+            for event in (monday, wednesday):
+                Calls(journal).keep(event)
+    (call,) = report(tmp_path, capsys, **asked)[1]["calls"]
+    assert "mean of 10 working days" in call["method"]
+    assert monday.start.date().isoformat() not in call["days"]
+    assert call["baseline_kw"] == pytest.approx(600)
+
+
 def test_a_page_holds_everything_and_is_the_same_bytes_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keep(tmp_path, load_site(DEMO), steady(STEADY, START, START + 50 * HOUR))
     asked = {"start": "2026-07-15", "end": "2026-07-17", "state": journal_of(tmp_path, 4)}

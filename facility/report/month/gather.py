@@ -99,8 +99,7 @@ def gather(site: Site, span: Span, reader: Reader, journal: Journal | None, file
     say("reading who had what")
     usages = [] if journal is None else list(journal.usage(span.start, span.until))
     say("reading what the grid asked for")
-    heard, gap = ((), "") if journal is None else recorded(Calls(journal), span.start, span.until)
-    wanted = joined((event for event in events if span.start <= event.start < span.until), heard)
+    calls, gap = _asked(span, journal, events)
     pool_kwh = {(pool, at): float(kwh) for pool, series in metered.pool_kwh.items() for at, kwh in zip(metered.start, series, strict=True)}
     days = _days(site, span, metered, zone)
     return Told(
@@ -116,7 +115,7 @@ def gather(site: Site, span: Span, reader: Reader, journal: Journal | None, file
         models=tuple(by_model(site, usages, pool_kwh)),
         tenants=tuple(by_tenant(usages, pool_kwh)),
         contracts=tuple(availabilities(usages, Sold(site, () if journal is None else journal.rentals()).terms, span.start, span.until, zone)),
-        calls=tuple(_calls(site, reader, wanted, zone, say)),
+        calls=tuple(_calls(site, reader, span, calls, zone, say)),
         interim=(*lacking(span, metered, None if journal is None else usages), *([gap] if gap else [])),
         assumed=tuple(each for each in (carbon.assumed, price.assumed, *ordered(site)) if each),
     )
@@ -167,8 +166,19 @@ def _cost(metered: Metered, price_per_mwh: Series) -> float | None:
     return cost
 
 
-def _calls(site: Site, reader: Reader, events: Sequence[Event], zone: ZoneInfo, say: Say) -> Iterator[Called]:
-    days = called_days(events, zone)
+def _asked(span: Span, journal: Journal | None, events: Sequence[Event]) -> tuple[tuple[Event, ...], str]:
+    """The calls of a span and of the days before it that baselines may rest on; and of what time of the span they are not known any more."""
+    first = span.start - FURTHEST - timedelta(days=1)
+    kept = None if journal is None else Calls(journal)
+    heard = () if kept is None else recorded(kept, first, span.until)[0]
+    gap = "" if kept is None else recorded(kept, span.start, span.until)[1]
+    return joined((event for event in events if first <= event.start < span.until), heard), gap
+
+
+def _calls(site: Site, reader: Reader, span: Span, asked: Sequence[Event], zone: ZoneInfo, say: Say) -> Iterator[Called]:
+    """What came of the calls of a span; `asked` are also those before it, whose days are like no other."""
+    days = called_days(asked, zone)
+    events = [event for event in asked if event.start >= span.start]
     for i, event in enumerate(events, 1):
         say(f"call {i} of {len(events)}")
         begin, end = quarter_of(event.start - event.ramp - AROUND), quarter_of(event.end + event.ramp + AROUND) + QUARTER
