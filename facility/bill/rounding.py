@@ -10,12 +10,20 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-DIGITS: Final = {"JPY": 0, "KRW": 0, "VND": 0, "ISK": 0, "CLP": 0, "UGX": 0, "BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3}
+WHOLE: Final = (
+    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF",
+)  # fmt: skip
+THOUSANDTHS: Final = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
+DIGITS: Final = dict.fromkeys(WHOLE, 0) | dict.fromkeys(THOUSANDTHS, 3) | {"CLF": 4, "UYW": 4}
 """Decimals of currencies that have not two (ISO 4217)."""
 
 
 def digits_of(currency: str) -> int:
-    """How many decimals a currency has."""
+    """How many decimals a currency has.
+
+    >>> [digits_of(currency) for currency in ("EUR", "JPY", "XOF", "TND", "CLF")]
+    [2, 0, 0, 3, 4]
+    """
     return DIGITS.get(currency, 2)
 
 
