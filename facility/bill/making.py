@@ -82,6 +82,7 @@ def make(request: Request, now: datetime, tell: Tell) -> Billed:
     uncounted = _uncounted(site, rows, len(read), read.hours)
     provisional = [*_unfinished(period), *energy.provisional]
     gaps = [str(gap) for gap in energy.gaps]
+    gaps += [f"usage: the site file has no pool {name}; what was had there is left out, rent and credits with it" for name in sorted(reading.lost)]
     if uncounted:
         gaps.append(f"usage: not wholly counted in {uncounted} of {len(read)} intervals; what nobody is known to have used then is the site's own")
         provisional.append(f"usage was not wholly counted in {uncounted} of {len(read)} intervals")

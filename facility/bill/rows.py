@@ -72,7 +72,7 @@ class Sums:
 
 @dataclass
 class Reading:
-    """Usage as it is read, row by row."""
+    """Usage as it is read, row by row; `lost` are the pools of usage that the site does not have."""
 
     site: Site
     start: datetime
@@ -80,13 +80,16 @@ class Reading:
     slot: timedelta
     lines: dict[Line, int] = field(default_factory=dict)
     sums: list[Sums] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)
     columns: tuple[array[float], ...] = field(default_factory=lambda: tuple(array("d") for _ in range(6)))
 
     def take(self, usages: Iterable[Usage], seen: Callable[[Usage, int], None] = lambda _usage, _line: None) -> Rows:
         """Take all usages of the span; `seen` hears of each with the number of its line. Usage of pools that are no more is left out."""
         place = {name: i for i, name in enumerate(self.site.pools)}
         for usage in usages:
-            if usage.pool in place and self.start <= usage.start < self.end:
+            if usage.pool not in place:
+                self.lost.add(usage.pool)
+            elif self.start <= usage.start < self.end:
                 line = Line(usage.tenant, usage.kind, usage.workload, usage.contract or "", usage.pool)
                 n = self.lines.setdefault(line, len(self.lines))
                 if n == len(self.sums):

@@ -75,6 +75,21 @@ def test_quarters_that_nobody_counted_are_the_site_s_own_and_said(tmp_path: Path
     assert bill.whole.figures["energy_kwh"] == pytest.approx(whole.whole.figures["energy_kwh"])
 
 
+def test_usage_of_a_pool_that_the_site_file_does_not_have_is_left_out_aloud(tmp_path: Path) -> None:
+    start = datetime(2026, 7, 1, tzinfo=UTC)
+    asked = keep(tmp_path, start, 8)
+    span = {"start": "2026-07-01", "end": "2026-07-01T02:00"}
+    before = made(asked, **span)
+    assert before.gaps == ()
+    with Journal(tmp_path / "s.sqlite") as journal:
+        at = start + 3 * QUARTER
+        rows = (*journal.usage(at, at + QUARTER), Usage(at, 0.5, "gone", "c", "contract", "t", "c", 1.5, 1.5, 1.5, 1.5, 0.5))
+        journal.record_usage({at: rows}, "usage", msgspec.json.encode({}))
+    after = made(asked, **span)
+    assert after.gaps == ("usage: the site file has no pool gone; what was had there is left out, rent and credits with it",)
+    assert after.whole == before.whole
+
+
 def keep_again(folder: Path, start: datetime) -> Request:
     other = folder / "whole"
     other.mkdir()
