@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facility.forecast import Past, by_local_hour
-from facility.inputs.series import CARBON, PRICE, Quantity, Series, read_series
+from facility.inputs.series import CARBON, PRICE, Quantity, read_series
 from facility.site import Site
 from facility.steps import Edges, as_datetime64
 from facility.tariff import energy_price_per_mwh, fees_per_mwh
@@ -42,7 +42,7 @@ def prices_of(
             series = read_series(file, quantity, start=edges[0], end=edges[-1], timezone=timezone, currency=site.currency)
             said.append(f"{quantity.name}: {series.name}")
             return np.asarray(series.means(as_datetime64(edges)), float)
-        heard = covered(past.known(quantity), edges)
+        heard = past.known(quantity).covered(as_datetime64(edges))
         lacking = int(np.isnan(heard).sum())
         if lacking < len(heard):
             said.append(f"{quantity.name}: as it was told, of {len(heard) - lacking} of {len(heard)} intervals")
@@ -56,23 +56,3 @@ def prices_of(
     emitted = told(CARBON, carbon, by_local_hour(site, edges, [intensity] * 24), f"carbon.intensity_g_per_kwh, {intensity:g}")
     back = energy - (tariff.export_fee_per_mwh or 0.0) if tariff.export_price_per_mwh is None else np.full(len(energy), tariff.export_price_per_mwh)
     return Prices(energy, fees_per_mwh(site, edges, energy), back, emitted, tuple(said))
-
-
-def covered(series: Series, edges: Edges) -> Floats:
-    """The mean of each step that a series covers wholly, NaN elsewhere, shape (T,)."""
-    if not len(series.value):
-        return np.full(len(edges) - 1, np.nan)
-    at = as_datetime64(edges).astype("datetime64[s]").astype(np.int64)
-    begin, end = (times.astype("datetime64[s]").astype(np.int64) for times in (series.start, series.end))
-    knots = np.column_stack([begin, end]).ravel()
-    lengths = (end - begin).astype(float)
-    there = np.concatenate([[0.0], np.cumsum(lengths)])
-    worth = np.concatenate([[0.0], np.cumsum(lengths * series.value)])
-
-    def until(sums: Floats) -> Floats:
-        """What has come together until each edge."""
-        return np.interp(at, knots, np.column_stack([sums[:-1], sums[1:]]).ravel())
-
-    told_s, length_s = np.diff(until(there)), np.diff(at)
-    whole = told_s >= length_s - 0.5
-    return np.where(whole, np.diff(until(worth)) / np.maximum(told_s, 1.0), np.nan)

@@ -84,6 +84,24 @@ class Series:
         deviation = np.bincount(step, weights=(self.value[row] - base[step]) * np.diff(cuts))
         return base + deviation / np.diff(edge)
 
+    def covered(self, edges: NDArray[np.datetime64]) -> NDArray[np.float64]:
+        """The same of each step that the series covers wholly, NaN of the others."""
+        if not len(self.value):
+            return np.full(len(edges) - 1, np.nan)
+        at, begin, end = (times.astype("datetime64[s]").astype(np.int64) for times in (edges, self.start, self.end))
+        knots = np.column_stack([begin, end]).ravel()
+        lengths = (end - begin).astype(float)
+        there = np.concatenate([[0.0], np.cumsum(lengths)])
+        worth = np.concatenate([[0.0], np.cumsum(lengths * self.value)])
+
+        def until(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+            """What has come together until each edge."""
+            return np.interp(at, knots, np.column_stack([sums[:-1], sums[1:]]).ravel())
+
+        told_s = np.diff(until(there))
+        whole = told_s >= np.diff(at) - 0.5
+        return np.where(whole, np.diff(until(worth)) / np.maximum(told_s, 1.0), np.nan)
+
 
 def read_series(
     argument: str, quantity: Quantity, *, start: datetime, end: datetime, timezone: str | None, currency: str

@@ -23,7 +23,7 @@ from facility.forecast import Past
 from facility.history import GOOD, open_history
 from facility.history.place import open_database
 from facility.history.reading import Reader
-from facility.inputs.series import CARBON, Series
+from facility.inputs.series import CARBON, PRICE, Series
 from facility.journal.calls import Calls
 from facility.journal.journal import Journal
 from facility.kpi.readings import read_metered
@@ -247,6 +247,32 @@ def test_contracts_tenants_and_what_the_bus_told_come_from_the_journal(tmp_path:
     assert any("as told on the bus for 100.0% of the time" in said for said in told["assumed"])
     _, gap = report(tmp_path, capsys, state=tmp_path / "demo.sqlite", **(span | {"end": "2026-07-15T02:00+02:00"}))
     assert "who had what: 1.00 of 2.00 h were counted" in gap["interim"]
+
+
+@pytest.mark.parametrize("told", ["a file", "the bus"])
+def test_prices_and_carbon_that_change_within_a_quarter_count_by_their_mean(
+    told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """600 kWh in an hour whose every quarter has 5 minutes of each of three values: 200 a MWh and 200 g/kWh in the mean."""
+    keep(tmp_path, load_site(DEMO), steady(STEADY, START, START + HOUR))
+    begins = [START + i * STEP for i in range(12)]
+    values = [float(100 * (1 + i % 3)) for i in range(12)]
+    asked: dict[str, Any] = {"start": "2026-07-15T00:00+02:00", "end": "2026-07-15T01:00+02:00"}
+    if told == "a file":
+        rows = "".join(f"{at:%Y-%m-%dT%H:%MZ},{value},{value}\n" for at, value in zip(begins, values, strict=True))
+        (tmp_path / "s.csv").write_text(f"time,price_eur_per_mwh,carbon_g_per_kwh\n{rows}")
+        asked["files"] = Files(*(str(tmp_path / "s.csv"),) * 2)
+    else:
+        past = Past()
+        for quantity in (PRICE, CARBON):
+            at = as_datetime64([*begins, START + HOUR])
+            past.tell(quantity, Series("", quantity.unit, at[:-1], at[1:], np.array(values)), START)
+        asked["state"] = tmp_path / "demo.sqlite"
+        with Journal(asked["state"]) as journal:
+            journal.put_all(past.changed())
+    _, found = report(tmp_path, capsys, **asked)
+    assert found["energy_cost"] == pytest.approx(0.2 * 600)
+    assert next(figure["value"] for figure in found["figures"] if figure["key"] == "cue") == pytest.approx(0.2 * 600 / 450)
 
 
 def test_a_table_of_interruptions_begins_with_those_that_no_contract_lets_happen_and_ends(

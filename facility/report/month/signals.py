@@ -1,6 +1,6 @@
 """Signals of the past: prices and carbon intensity by quarter of an hour: of a file, as they were told on the bus, or the site file's own.
 
-A quarter has the value that held at its beginning. What of the past nobody told is the site file's, and how much of it that is is said.
+A quarter has the mean of what held in it. What of the past nobody told of all of a quarter is the site file's, and how much of it that is is said.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import datetime
 import numpy as np
 
 from facility.forecast import Past
-from facility.inputs.series import CARBON, PRICE, Quantity, Series, read_series
+from facility.inputs.series import CARBON, PRICE, Quantity, read_series
 from facility.metering import QUARTER
 from facility.site import Site
 from facility.steps import as_datetime64, uniform
@@ -65,26 +65,16 @@ def _signal(
     own_name: str,
 ) -> Signal:
     start, end = span
-    at = as_datetime64(uniform(start, end, QUARTER))[:-1]
+    edges = as_datetime64(uniform(start, end, QUARTER))
     if file is not None:
         told = read_series(file, quantity, start=start, end=end, timezone=files.timezone, currency=site.currency)
-        return Signal(_at(told, at), "")
-    heard = _at(past.known(quantity), at)
+        return Signal(told.means(edges), "")
+    heard = past.known(quantity).covered(edges)
     known = np.isfinite(heard)
-    value = np.where(known, heard, own(len(at)))
+    value = np.where(known, heard, own(len(heard)))
     if not np.isfinite(value).any():
         return Signal(None, f"{quantity.name}: nobody told it")
     share = float(known.mean())
     parts = [f"as told on the bus for {share:.1%} of the time"] if share > 0 else []
     parts += [own_name] if share < 1 and own_name else []
     return Signal(value, f"{quantity.name}: {', else '.join(parts)}")
-
-
-def _at(series: Series, at: np.ndarray) -> Floats:
-    """The value that holds at each instant, NaN where none does."""
-    if not len(series.value):
-        return np.full(len(at), np.nan)
-    begin, end, instants = (times.astype("datetime64[s]").astype(np.int64) for times in (series.start, series.end, at))
-    row = np.searchsorted(begin, instants, side="right") - 1
-    holds = (row >= 0) & (instants < end[np.maximum(row, 0)])
-    return np.where(holds, series.value[np.maximum(row, 0)], np.nan)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from facility.bill.period import period_of
-from facility.bill.prices import covered, prices_of
+from facility.bill.prices import prices_of
 from facility.errors import InputError
 from facility.forecast import Past
 from facility.inputs.series import PRICE, Series
@@ -61,10 +61,10 @@ def series(*rows: tuple[int, int, float]) -> Series:
 
 
 def test_a_step_has_the_mean_of_what_covers_it_wholly_and_nothing_else() -> None:
-    edges = uniform(START, START + 5 * QUARTER, QUARTER)
-    found = covered(series((0, 15, 10.0), (15, 20, 20.0), (20, 40, 50.0), (45, 75, 7.0)), edges)
+    edges = as_datetime64(uniform(START, START + 5 * QUARTER, QUARTER))
+    found = series((0, 15, 10.0), (15, 20, 20.0), (20, 40, 50.0), (45, 75, 7.0)).covered(edges)
     assert found.tolist() == pytest.approx([10.0, 40.0, float("nan"), 7.0, 7.0], nan_ok=True)
-    assert np.isnan(covered(series(), edges)).all()
+    assert np.isnan(series().covered(edges)).all()
 
 
 def test_what_was_told_goes_before_the_site_s_own_and_a_file_before_both(tmp_path: Path) -> None:
