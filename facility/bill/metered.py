@@ -6,6 +6,7 @@
 |                       | hangs below it with its losses. The bill is provisional                                             |
 | a pool                | what was expected of who ran there; where nobody counted that, the slots around the gap             |
 | a plant, a battery    | the slots around the gap; with none at all it has no meter, and what it drew is among the losses    |
+| generation            | as a plant; with no meter what it gave makes the losses less                                        |
 | water                 | as a plant                                                                                          |
 | a hall's base load    | has no meter: the site file's base_kw, said as assumed                                              |
 """
@@ -89,8 +90,12 @@ def metered(site: Site, metering: Metering, expected_kwh: Mapping[str, Floats]) 
     assumed = [f"base load of {name}: its base_kw, {hall.base_kw:g} kW, for no meter tells it" for name, hall in site.halls.items() if hall.base_kw]
     unpriced = [f"fuel of genset {name}: no meter tells what it gave, and it is not billed" for name in site.gensets if name not in gensets]
     unpriced += ["water: no meter tells it, and it is not billed"] if site.tariff.water_price_per_m3 and not water else []
-    for kind, every, known in (("cooling plant", site.cooling_plants, cooling), ("battery", site.batteries, batteries)):
-        assumed += [f"{kind} {name}: no meter tells its power; what it drew is among the losses" for name in every if name not in known]
+    solar = {name.removeprefix("solar/") for name in given if name.startswith("solar/")}
+    drew, gave = "what it drew is among the losses", "what it gave makes the losses less"
+    for kind, every, known, so in (
+        ("cooling plant", site.cooling_plants, cooling, drew), ("battery", site.batteries, batteries, drew), ("solar plant", site.solar, solar, gave)
+    ):  # fmt: skip
+        assumed += [f"{kind} {name}: no meter tells its power; {so}" for name in every if name not in known]
     none = np.zeros(len(metering))
     sums, water_m3 = (np.asarray(sum(each, none), float) for each in (given.values(), water))
     parts = Metered(none, pools, cooling, base, batteries, sums, gensets, water_m3, (), (), ())

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.facility.bill.made import metering, of, reckoned, usage
+from tests.facility.bill.made import metering, of, reckoned, site, usage
 from tests.facility.bill.test_rules import KW, ONE
 
 NAN = float("nan")
@@ -53,6 +53,17 @@ def test_a_plant_and_a_battery_without_a_meter_are_named_and_are_among_the_losse
     assert "cooling plant chill: no meter tells its power; what it drew is among the losses" in bill.assumed
     assert "battery b: no meter tells its power; what it drew is among the losses" in bill.assumed
     assert any("base load of h: its base_kw, 2 kW" in said for said in bill.assumed)
+
+
+def test_a_solar_plant_without_a_meter_is_named_and_makes_the_losses_less() -> None:
+    plant = {"feeder": "main", "peak_kw": 20, "output_by_hour_kw_per_kwp": [0.5] * 24}
+    kw = KW | {"site/meter/main/import_kw": [16.0], "site/solar/s/power_kw": [4.0]}
+    said = "solar plant s: no meter tells its power; what it gave makes the losses less"
+    _, metered_kwh, bill = reckoned(ONE, 1, kw, site(solar={"s": plant | {"metered": True}}))
+    assert said not in bill.assumed
+    _, energy, unmetered = reckoned(ONE, 1, kw, site(solar={"s": plant}))
+    assert said in unmetered.assumed
+    assert (metered_kwh.losses_kwh - energy.losses_kwh).tolist() == pytest.approx([1.0])
 
 
 def test_where_nobody_counted_all_is_the_site_s_own() -> None:
