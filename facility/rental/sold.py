@@ -1,7 +1,7 @@
 """Sold: the terms of contracts at an instant of the past, for whoever reckons what was owed then. Pure.
 
 A contract of the site file is the file's. Of rentals under one name the oldest holds that had begun and had not ended, for a later version is
-sold when it replaces the one before; where none held then, the last that came.
+sold when it replaces the one before; where none held then, the next that began, and after all of them the last that came.
 """
 
 from __future__ import annotations
@@ -27,5 +27,8 @@ class Sold:
         if name in self._site.contracts:
             return self._site.contracts[name]
         mine = self._came.get(name, [])
-        holding = (rental.terms for rental, ended in mine if rental.active(at) and (ended is None or at < ended))
-        return next(holding, mine[-1][0].terms if mine else None)
+        begun = [rental for rental, ended in mine if ended is None or ended > max(at, rental.start)]
+        holding = next((rental for rental in begun if rental.active(at)), None)
+        coming = min((rental for rental in begun if rental.start > at), key=lambda rental: rental.start, default=None)
+        found = holding or coming or (mine[-1][0] if mine else None)
+        return None if found is None else found.terms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -41,6 +42,13 @@ def test_a_version_holds_until_the_next_replaces_it_and_the_last_one_after_all_h
 def test_rentals_one_after_another_each_have_their_time() -> None:
     sold = Sold(SITE, [(rental(1.0, 0, 2), START + 2 * DAY), (rental(2.0, 5, 8), None)])
     assert [price(sold, day) for day in (1, 5, 7)] == [1.0, 2.0, 2.0]
+
+
+def test_a_quarter_in_which_a_rental_begins_has_its_terms_and_not_those_of_a_later_one_of_that_name() -> None:
+    soon = replace(rental(1.0, 0, 2), start=START + timedelta(minutes=5))
+    never = (rental(9.0, 0, 1), START - DAY)
+    sold = Sold(SITE, [never, (soon, None), (rental(2.0, 5, 8), None)])
+    assert [price(sold, day) for day in (0, 1, 3, 9)] == [1.0, 1.0, 2.0, 2.0]
 
 
 def test_rent_is_for_gpus_that_were_kept_and_for_those_that_jobs_held() -> None:
