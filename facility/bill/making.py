@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facility import metering
 from facility.bill.billed import Billed, billed
@@ -76,7 +77,7 @@ def make(request: Request, now: datetime, tell: Tell) -> Billed:
         reading = Reading(site, period.start, period.end, period.slot)
         rows = reading.take(_told(journal, period, tell), owed.see)
     tell("sharing out", 1.0)
-    energy = metered(site, read, _expected(site, rows, len(read)))
+    energy = metered(site, read, _expected(site, rows, len(read), read.hours))
     prices = prices_of(site, read.edges, past, request.prices, request.carbon, request.timezone)
     found = reckon(site, period, read.edges, rows, reading.sums, energy, prices, owed)
     uncounted = _uncounted(site, rows, len(read), read.hours)
@@ -117,20 +118,23 @@ def _told(journal: Journal, period: Period, tell: Tell) -> Iterator[Usage]:
         start += day
 
 
-def _expected(site: Site, rows: Rows, slots: int) -> dict[str, Floats]:
-    """What was expected of each pool in each slot, kWh, NaN where nobody counted."""
-    group = rows.pool * slots + rows.slot
-    kwh = np.bincount(group, rows.expected_kwh, len(site.pools) * slots).reshape(len(site.pools), slots)
-    counted = np.bincount(group, minlength=len(site.pools) * slots).reshape(len(site.pools), slots) > 0
+def _expected(site: Site, rows: Rows, slots: int, slot_h: float) -> dict[str, Floats]:
+    """What was expected of each pool in each slot, kWh, NaN where it was not wholly counted."""
+    kwh = np.bincount(rows.pool * slots + rows.slot, rows.expected_kwh, len(site.pools) * slots).reshape(len(site.pools), slots)
+    counted = _counted(site, rows, slots, slot_h)
     return {name: np.where(counted[i], kwh[i], np.nan) for i, name in enumerate(site.pools)}
 
 
 def _uncounted(site: Site, rows: Rows, slots: int, slot_h: float) -> int:
     """In how many slots some pool was not counted all the time."""
-    group = rows.pool * slots + rows.slot
-    longest = np.zeros(len(site.pools) * slots)
-    np.maximum.at(longest, group, rows.hours)
-    return int((longest.reshape(len(site.pools), slots) < ENOUGH * slot_h).any(axis=0).sum())
+    return int((~_counted(site, rows, slots, slot_h)).any(axis=0).sum())
+
+
+def _counted(site: Site, rows: Rows, slots: int, slot_h: float) -> NDArray[np.bool_]:
+    """Whether a pool was counted all the time of a slot, shape (P, T)."""
+    longest_h = np.zeros(len(site.pools) * slots)
+    np.maximum.at(longest_h, rows.pool * slots + rows.slot, rows.hours)
+    return np.asarray(longest_h.reshape(len(site.pools), slots) >= ENOUGH * slot_h)
 
 
 def _unfinished(period: Period) -> list[str]:

@@ -4,7 +4,7 @@
 |-----------------------|-----------------------------------------------------------------------------------------------------|
 | the meter             | the mean of the slots around the gap, in proportion to time; with none at all, the sum of what      |
 |                       | hangs below it with its losses. The bill is provisional                                             |
-| a pool                | what was expected of who ran there; where nobody counted that, the slots around the gap             |
+| a pool                | what was expected of who ran there; where that was not wholly counted, the slots around the gap     |
 | a plant, a battery    | the slots around the gap; with none at all it has no meter, and what it drew is among the losses    |
 | generation            | as a plant; with no meter what it gave makes the losses less                                        |
 | water                 | as a plant                                                                                          |
@@ -66,7 +66,7 @@ class Metered:
 
 
 def metered(site: Site, metering: Metering, expected_kwh: Mapping[str, Floats]) -> Metered:
-    """The energy of every slot of `metering`; `expected_kwh` is what was expected of each pool, NaN where nobody counted, shape (T,)."""
+    """The energy of every slot of `metering`; `expected_kwh` is what was expected of each pool, NaN where it was not counted, shape (T,)."""
     gaps: list[Gap] = []
     hours = metering.hours
 

@@ -87,7 +87,7 @@ def reckoned(
     span, read = period(slots, where), metering(slots, kw, where)
     owed, reading = Owed(Sold(where)), Reading(where, span.start, span.end, span.slot)
     rows = reading.take(usages, owed.see)
-    energy = metered(where, read, _expected(where, rows, slots))
+    energy = metered(where, read, _expected(where, rows, slots, read.hours))
     found = reckon(where, span, read.edges, rows, reading.sums, energy, prices_of(where, read.edges, {}), owed)
     return found, energy, billed(where, span, found, [str(gap) for gap in energy.gaps], energy.provisional, energy.assumed, sorted(owed.unknown))
 

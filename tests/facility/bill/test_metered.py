@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.facility.bill.made import metering, of, reckoned, site, usage
 from tests.facility.bill.test_rules import KW, ONE
@@ -45,6 +46,14 @@ def test_a_gap_of_a_pool_is_what_was_expected_there_and_where_nobody_counted_wha
     assert energy.pool_kwh["p"].tolist() == pytest.approx([1.0, 0.4, 1.2, 2.0, 2.0])
     filled = [gap.rpartition("; filled by ")[2] for gap in bill.gaps]
     assert filled == ["what was expected of who ran there", "the intervals around the gap"]
+
+
+def test_a_gap_of_a_pool_in_a_quarter_that_was_counted_in_part_is_no_part_of_its_energy() -> None:
+    """Counted for 6 of 15 minutes, as a daemon that began amid the quarter does."""
+    found = [replace(row, hours=0.1, expected_kwh=0.16) if row.start.minute == 15 else row for row in five()]
+    _, energy, bill = reckoned(found, 5, FIVE | {"h/pool/p/it_power_kw": [4.0, NAN, 8.0, 8.0, 8.0]})
+    assert energy.pool_kwh["p"].tolist() == pytest.approx([1.0, 1.5, 2.0, 2.0, 2.0])
+    assert bill.gaps == ("h/pool/p/it_power_kw: no reading in 1 of 5 intervals; filled by the intervals around the gap",)
 
 
 def test_a_plant_and_a_battery_without_a_meter_are_named_and_are_among_the_losses() -> None:
