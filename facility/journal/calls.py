@@ -28,6 +28,11 @@ class Calls:
         """Whether older calls may have given way."""
         return len(self._by_place) >= MOST
 
+    @property
+    def known_from(self) -> datetime | None:
+        """From when on all calls are known; None where none has given way."""
+        return min(event.start for event in self._by_place.values()) if self.full else None
+
     def since(self, at: datetime) -> tuple[Event, ...]:
         """Those that end after an instant, by their beginning."""
         return tuple(sorted((event for event in self._by_place.values() if event.end > at), key=lambda event: event.start))

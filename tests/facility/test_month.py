@@ -348,6 +348,20 @@ def test_the_oldest_call_gives_way_and_a_report_of_before_says_so(tmp_path: Path
     assert gap.startswith("calls before 2026-07-15T00:00:00Z are not kept any more")
 
 
+@pytest.mark.parametrize(("hours", "begins"), [(7, [8]), (24, [])])
+def test_a_report_of_a_time_after_the_oldest_call_that_is_kept_lacks_none(
+    hours: int, begins: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("facility.journal.calls.MOST", 3)
+    with Journal(tmp_path / "calls.sqlite") as journal:
+        calls = Calls(journal)
+        for i in range(0, 10, 2):
+            calls.keep(Event(START + i * HOUR, START + (i + 1) * HOUR, target_kw=100.0))
+        found, gap = recorded(Calls(journal), START + hours * HOUR, START + 48 * HOUR)
+    assert [event.start for event in found] == [START + i * HOUR for i in begins]
+    assert gap == ""
+
+
 def test_a_call_of_a_file_is_held_against_the_meter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Target 500 kW from 12:00 to 13:00; the meter stays at 600 until 12:10 and is at 480 then: 50 minutes of 120 kW below the base."""
     noon = START + 12 * HOUR

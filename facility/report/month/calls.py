@@ -11,9 +11,9 @@ from facility.journal.calls import Calls
 
 def recorded(calls: Calls, start: datetime, end: datetime) -> tuple[tuple[Event, ...], str]:
     """The calls that begin in [start, end), in order; and of what time they are not known any more, in words, empty where of none."""
-    every = calls.since(start)
-    gap = f"calls before {_iso(every[0].start)} are not kept any more; name them with --events" if calls.full and every[0].start > start else ""
-    return tuple(event for event in every if start <= event.start < end), gap
+    known = calls.known_from
+    gap = f"calls before {_iso(known)} are not kept any more; name them with --events" if known is not None and known > start else ""
+    return tuple(event for event in calls.since(start) if start <= event.start < end), gap
 
 
 def joined(told: Iterable[Event], heard: Sequence[Event]) -> tuple[Event, ...]:
