@@ -513,7 +513,7 @@ def test_a_solver_that_is_killed_amid_a_solve_leads_to_hold_and_the_next_cycle_i
 
 
 def test_a_solver_that_never_answers_is_killed_in_time_and_the_next_cycle_is_normal(tmp_path: Path) -> None:
-    site = SITE.model_copy(update={"control": SITE.control.model_copy(update={"solver_budget_s": 1.0})})
+    site = SITE.model_copy(update={"control": SITE.control.model_copy(update={"solver_budget_s": 2.0})})
     with Child(grace_s=0.5) as child:
         house = House(tmp_path / "journal.sqlite", site, solver_of=child)
         assert house.daemon.cycle().outcome == "published"
@@ -522,7 +522,7 @@ def test_a_solver_that_never_answers_is_killed_in_time_and_the_next_cycle_is_nor
         house.clock.advance(300)
         began_s = time.monotonic()
         house.daemon.cycle()
-        assert 1.4 < time.monotonic() - began_s < 4
+        assert 2.4 < time.monotonic() - began_s < 5
         assert house.mode() == "HOLD"
         assert "the solver was killed: no answer in " in house.daemon.outcome.reason
         assert not Path(f"/proc/{first}").exists()

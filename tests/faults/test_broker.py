@@ -33,7 +33,7 @@ def test_fault_26_a_broker_that_is_killed_for_ten_seconds_loses_no_order_and_no_
     house.broker.start()
     back = time.monotonic()
     house.until(lambda: all(house.ear.newest.get(t) for t in (CAPS, f"{ROOT}/plan/current", STATE)), 5, "what was retained")
-    house.until(lambda: "HOLD -> NORMAL:" in house.said()[log:], 2 * 3 + 2, "a plan within two cycles")
+    house.until(lambda: "-> NORMAL:" in house.said()[log:], 2 * 3 + 2, "a plan within two cycles")
     assert [override["id"] for override in house.ear.told(STATE)["overrides"]] == ["lasting"]
     assert all(max([c["cap_w"], *(g["cap_w"] for g in c["groups"])]) <= 180 for c in house.ear.since(back, CAPS))
     assert house.order(POOL, "lasting", "cap_w", 400)["status"] == "duplicate"  # who doubts may ask again

@@ -30,6 +30,7 @@ def heard(house: WiredHouse, since: float, payload: bytes, times: int = 1) -> bo
 
 
 def test_fault_33_a_command_that_comes_twice_or_more_acts_once(house: WiredHouse, fault: Fault) -> None:
+    house.until(lambda: house.mode() == "NORMAL", 20, "a plan")
     payload, began = command("doubled", ttl_s=3600), time.monotonic()
 
     def send() -> None:
