@@ -1,12 +1,13 @@
 """Metering: mean power by point and slot of time, as the history's readings that were believed tell it. A slot without any is NaN, never filled in.
 
-Bills and reports begin with this. Slots are of equal length, whole minutes, aligned to the epoch.
+Where a sensor told nothing those that the site file calls redundant to it stand in. Bills and reports begin with this. Slots are of equal length,
+whole minutes, aligned to the epoch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -23,10 +24,13 @@ QUARTER: Final = timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class Metering:
-    """Means of T slots between `edges` (UTC), by the point's key, each of shape (T,) in the sensor's unit."""
+    """Means of T slots between `edges` (UTC), by the point's key, each of shape (T,) in the sensor's unit. `stood_in` says for how many slots of
+    a point which redundant one stands in.
+    """
 
     edges: Edges
     means: Mapping[str, Floats]
+    stood_in: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     @property
     def hours(self) -> float:
@@ -41,15 +45,28 @@ class Metering:
         return self.means.get(key, np.full(len(self), np.nan))
 
 
-def read(reader: Reader, keys: Collection[str], start: datetime, end: datetime, every: timedelta = QUARTER) -> Metering:
+def read(reader: Reader, site: Site, keys: Collection[str], start: datetime, end: datetime, every: timedelta = QUARTER) -> Metering:
     """The means of the points `keys` in [start, end), both multiples of `every`. Raises StoreFault where the database fails."""
-    edges, every_ms, start_ms = uniform(start, end, every), every // timedelta(milliseconds=1), milliseconds(start)
-    means = {key: np.full(len(edges) - 1, np.nan) for key in keys}
-    there = [key for key in keys if key in set(reader.points())]
-    for value in reader.means(there, start_ms, milliseconds(end), every_ms) if there else ():
+    edges, beside = uniform(start, end, every), {key: site.sensors[key].redundant for key in keys if key in site.sensors}
+    told = _told(reader, {*keys, *(other for others in beside.values() for other in others)}, edges, every)
+    means, stood_in = {key: told[key] for key in keys}, dict[tuple[str, str], int]()
+    for key, others in beside.items():
+        for other in others:
+            lent = np.isnan(means[key]) & ~np.isnan(told[other])
+            means[key] = np.where(lent, told[other], means[key])
+            stood_in |= {(key, other): int(lent.sum())} if lent.any() else {}
+    return Metering(edges, means, stood_in)
+
+
+def _told(reader: Reader, keys: Collection[str], edges: Edges, every: timedelta) -> dict[str, Floats]:
+    """What each point told itself."""
+    every_ms, start_ms = every // timedelta(milliseconds=1), milliseconds(edges[0])
+    means, known = {key: np.full(len(edges) - 1, np.nan) for key in keys}, set(reader.points())
+    there = [key for key in keys if key in known]
+    for value in reader.means(there, start_ms, milliseconds(edges[-1]), every_ms) if there else ():
         if value.value is not None:
             means[value.point][(value.at_ms - start_ms) // every_ms] = value.value
-    return Metering(edges, means)
+    return means
 
 
 def import_key(site: Site) -> str:

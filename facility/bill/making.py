@@ -67,7 +67,7 @@ def make(request: Request, now: datetime, tell: Tell) -> Billed:
             period = period_of(site, max(now, newest or now), request.month, request.start, request.end)
             tell("reading meters", 0.0)
             period, coarse = _as_kept(reader, period)
-            read = metering.read(reader, _keys(site), period.start, period.end, period.slot)
+            read = metering.read(reader, site, _keys(site), period.start, period.end, period.slot)
     except StoreFault as fault:
         raise InputError(Fault("--history", str(fault), "name the history of a running site")) from fault
     if all(np.isnan(means).all() for means in read.means.values()):

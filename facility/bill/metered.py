@@ -9,6 +9,8 @@
 | generation            | as a plant; with no meter what it gave makes the losses less                                        |
 | water                 | as a plant                                                                                          |
 | a hall's base load    | has no meter: the site file's base_kw, said as assumed                                              |
+
+A sensor that is redundant to one goes before all of these.
 """
 
 from __future__ import annotations
@@ -67,7 +69,7 @@ class Metered:
 
 def metered(site: Site, metering: Metering, expected_kwh: Mapping[str, Floats]) -> Metered:
     """The energy of every slot of `metering`; `expected_kwh` is what was expected of each pool, NaN where it was not counted, shape (T,)."""
-    gaps: list[Gap] = []
+    gaps = [Gap(key, slots, len(metering), f"{other}, redundant to it") for (key, other), slots in metering.stood_in.items()]
     hours = metering.hours
 
     def around(key: str) -> Floats | None:

@@ -1,7 +1,7 @@
 """Readings: what the history knows of a site's meters, by quarter of an hour, as `metered.Metered`.
 
-The energy of a quarter is the mean of the readings that were believed in it, for its length; one such reading is enough. Where a sensor told
-nothing those that the site file calls redundant to it stand in. A quarter without any is missing: NaN.
+The energy of a quarter is the mean of the readings that were believed in it (`facility.metering`), for its length; one such reading is enough.
+A quarter without any is missing: NaN.
 
 Batteries whose power was never measured in the span count as if they held the same at its end as at its beginning. Gensets without a meter count
 as they were ordered, which the history keeps beside the meters.
@@ -30,7 +30,7 @@ def read_metered(reader: Reader, site: Site, start: datetime, end: datetime, car
     Raises StoreFault where the database fails.
     """
     count = (end - start) // QUARTER
-    means = _means(reader, site, _points(site), start, end)
+    means = read(reader, site, _points(site), start, end).means
     imported = HOURS * means[import_key(site)]
     gensets = {name: HOURS * means[_genset(site, name)] for name in site.gensets}
     gensets = {name: kwh if site.gensets[name].metered else np.nan_to_num(kwh, nan=0.0) for name, kwh in gensets.items()}
@@ -59,7 +59,7 @@ def read_metered(reader: Reader, site: Site, start: datetime, end: datetime, car
 
 def read_power(reader: Reader, site: Site, start: datetime, end: datetime, every: timedelta) -> dict[datetime, float]:
     """The meter's means that are known in [start, end), kW, by the beginning of their intervals. Raises StoreFault."""
-    told = read(reader, (import_key(site),), start, end, every)
+    told = read(reader, site, (import_key(site),), start, end, every)
     known = zip(told.edges, told.of(import_key(site)).tolist(), strict=False)
     return {at: kw for at, kw in known if kw == kw}  # noqa: PLR0124 - NaN is what was not measured
 
@@ -81,17 +81,6 @@ def _points(site: Site) -> list[str]:
 
 def _genset(site: Site, name: str) -> str:
     return f"site/genset/{name}/{'power_kw' if site.gensets[name].metered else 'sent_power_kw'}"
-
-
-def _means(reader: Reader, site: Site, points: Sequence[str], start: datetime, end: datetime) -> dict[str, Floats]:
-    """The means of each of `points` by quarter, those beside it where it told nothing; NaN where nobody did."""
-    beside = {point: site.sensors[point].redundant if point in site.sensors else () for point in points}
-    told = read(reader, [*points, *(other for others in beside.values() for other in others)], start, end)
-    found = {point: told.of(point) for point in points}
-    for point, others in beside.items():
-        for other in others:
-            found[point] = np.where(np.isfinite(found[point]), found[point], told.of(other))
-    return found
 
 
 def _stored(site: Site, means: Mapping[str, Floats], count: int) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -73,6 +74,22 @@ def test_quarters_that_nobody_counted_are_the_site_s_own_and_said(tmp_path: Path
     t, all_t = (next(a.entry.figures["energy_kwh"] for a in b.accounts if a.tenant == "t") for b in (bill, whole))
     assert t == pytest.approx(0.75 * all_t)
     assert bill.whole.figures["energy_kwh"] == pytest.approx(whole.whole.figures["energy_kwh"])
+
+
+def test_a_redundant_meter_stands_in_for_one_that_told_nothing(tmp_path: Path) -> None:
+    start, key, other = datetime(2026, 7, 1, tzinfo=UTC), "site/meter/main/import_kw", "site/meter/main-b/import_kw"
+    asked = keep(tmp_path, start, 8, sensors={key: {"redundant": [other]}})
+    with closing(open_history(default_place("s", tmp_path), "s")) as history:
+        at_ms = milliseconds(start + timedelta(hours=2))
+        history.write([entry for each, kw in (KW | {key: 28.0}).items() for entry in (at_ms + 2 * 900_000, each, kw, GOOD)])
+        history.write([at_ms, other, 40.0, GOOD])
+    with Journal(tmp_path / "s.sqlite") as journal:
+        free = {start + i * QUARTER: tuple(Usage(start + i * QUARTER, 0.25, pool, "", "free") for pool in "pq") for i in (8, 9, 10)}
+        journal.record_usage(free, "usage", msgspec.json.encode({}))
+    bill = made(asked, start="2026-07-01", end="2026-07-01T02:45")
+    assert f"{key}: no reading in 1 of 11 intervals; filled by {other}, redundant to it" in bill.gaps
+    assert bill.provisional == ("the meter was not read in 1 of 11 intervals",)
+    assert bill.whole.figures["energy_kwh"] == pytest.approx(8 * 5.0 + 10.0 + 8.5 + 7.0)
 
 
 def test_usage_of_a_pool_that_the_site_file_does_not_have_is_left_out_aloud(tmp_path: Path) -> None:
