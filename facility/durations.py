@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 from facility.errors import Fault, InputError
 
 FIRST_YEAR, LAST_YEAR = 1970, 2200
+LONGEST = timedelta(days=366 * (LAST_YEAR - FIRST_YEAR))
+"""A longer time reaches beyond any calendar, from wherever it begins."""
 UNITS_S = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -22,10 +24,10 @@ def parse_duration(text: str, place: str) -> timedelta:
     whole = "".join(number + unit for number, unit in parts)
     if not parts or whole != re.sub(r"\s", "", text.strip().lower()) or any(unit not in UNITS_S for _, unit in parts):
         raise InputError(Fault(place, f"{text!r} is not a duration", "write it like 36h, 15min, 90s or 14d"))
-    try:
-        duration = timedelta(seconds=sum(float(number) * UNITS_S[unit] for number, unit in parts))
-    except OverflowError:
-        raise InputError(Fault(place, f"{text!r} is beyond any calendar", "write it like 36h, 15min, 90s or 14d")) from None
+    seconds = sum(float(number) * UNITS_S[unit] for number, unit in parts)
+    if seconds > LONGEST.total_seconds():
+        raise InputError(Fault(place, f"{text!r} is beyond any calendar", "write it like 36h, 15min, 90s or 14d"))
+    duration = timedelta(seconds=seconds)
     if duration <= timedelta(0):
         raise InputError(Fault(place, f"{text!r} is no time at all", "give a duration above 0"))
     return duration

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from facility.durations import parse_duration, parse_instant
 from facility.errors import Fault, InputError
-from facility.maintain.layout import successors, unused
+from facility.maintain.layout import moves, unused
 from facility.maintain.search import Choice, Found, Search
 from facility.maintain.stages import paused
 from facility.maintain.wish import Refusal, Wish
@@ -25,9 +26,12 @@ from facility.maintain.written import write
 from facility.planner import Request, brief
 from facility.rental.rental import unleased
 from facility.site import Site
+from facility.site.part import Id
 from models.solving.child import Child
 
 FINE, NO = 0, 1
+LEAST_HOURS, MOST_HOURS = 1 / 3600, 8784
+"""How long GPUs are out, h: a second at least, a leap year at most."""
 MOST_TOLD = 5
 """Jobs that are named among those that give way, and among those whose work is later."""
 SMALL = 0.005
@@ -83,20 +87,37 @@ def _wished(request: Request, asked: Asked) -> tuple[Request, Wish]:
         faults.append(Fault("--gpus", f"{asked.gpus}", f"give from 1 to {has}, the GPUs of {asked.pool}"))
     if not 1 <= asked.steps <= max(asked.gpus, 1):
         faults.append(Fault("--steps", f"{asked.steps}", "give 1 or more, and no more than --gpus"))
-    if not (math.isfinite(asked.hours) and asked.hours > 0):
-        faults.append(Fault("--hours", f"{asked.hours:g}", "give more than 0, such as 8"))
+    if not LEAST_HOURS <= asked.hours <= MOST_HOURS:
+        faults.append(Fault("--hours", f"{asked.hours:g}", f"give more than 0, such as 8, and {MOST_HOURS} at most"))
     if asked.to_pool is not None and (asked.to_model is None or asked.to_pool in site.pools):
         found = "there is no --to-model" if asked.to_model is None else f"the site has a pool {asked.to_pool}"
         faults.append(Fault("--to-pool", found, "name a new pool, with the --to-model of its GPUs"))
     if faults:
         raise InputError(*faults)
+    wished = _wish(site, request, asked)
+    return replace(request, start=wished.earliest.isoformat(), horizon=f"{math.ceil(wished.within / timedelta(hours=1))}h"), wished
+
+
+def _wish(site: Site, request: Request, asked: Asked) -> Wish:
+    """What is wished for, of a site that knows all that it names."""
     zone = ZoneInfo(site.timezone)
     next_hour = datetime.now(zone).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     start = parse_instant(request.start, zone, "--start")[0] if request.start else next_hour.astimezone(UTC)
     within = parse_duration(asked.within, "--within")
-    to_pool = (asked.to_pool or unused(f"{asked.pool}-{asked.to_model}", site.pools)) if asked.to_model else None
-    wish = Wish(asked.pool, asked.gpus, timedelta(hours=asked.hours), start, within, asked.steps, asked.to_model, to_pool)
-    return replace(request, start=start.isoformat(), horizon=f"{math.ceil(within / timedelta(hours=1))}h"), wish
+    return Wish(asked.pool, asked.gpus, timedelta(hours=asked.hours), start, within, asked.steps, asked.to_model, _to_pool(site, asked))
+
+
+def _to_pool(site: Site, asked: Asked) -> str | None:
+    """The pool of the new GPUs, None where none come. InputError for a name that no pool can have."""
+    if asked.to_model is None:
+        return None
+    name = asked.to_pool or unused(f"{asked.pool}-{asked.to_model}", site.pools)
+    names: TypeAdapter[str] = TypeAdapter(Id)
+    try:
+        return names.validate_python(name)
+    except ValidationError:
+        found, remedy = f"{name!r} is no name of a pool", "give one of at most 64 lower-case letters, digits and hyphens"
+        raise InputError(Fault("--to-pool", found, remedy)) from None
 
 
 def _in_words(wish: Wish) -> str:
@@ -108,13 +129,12 @@ def _in_words(wish: Wish) -> str:
 def _as_json(found: Found | Refusal, wish: Wish, site: Site) -> dict[str, Any]:
     if isinstance(found, Refusal):
         return {"found": False, "why": found.why, "limits": list(found.limits), "remedies": list(found.remedies)}
-    moves = [(old, new, _iso(found.site.contracts[old].gpus_until)) for new, old in _moves(site, found)]
     return {
         "found": True,
         "currency": site.currency,
         "choices": [_choice_json(choice, wish, found) for choice in (found.best, *found.others)],
         "least_cost": found.least,
-        "moves": [{"contract": old, "to": new, "pool": wish.to_pool, "at": at} for old, new, at in moves],
+        "moves": [{"contract": old, "to": new, "pool": wish.to_pool, "at": _iso(at)} for old, new, at in moves(site, found.site)],
         "pauses": list(paused(site, wish, found.stages)),
         "plans": found.plans,
     }
@@ -138,12 +158,8 @@ def _choice_json(choice: Choice, wish: Wish, found: Found) -> dict[str, Any]:
     }
 
 
-def _moves(site: Site, found: Found) -> list[tuple[str, str]]:
-    return list(successors(site, found.site).items())
-
-
-def _iso(at: datetime | None) -> str | None:
-    return None if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _print(console: Console, found: Found | Refusal, wish: Wish, site: Site, assumed: tuple[str, ...]) -> None:
@@ -193,9 +209,7 @@ def _windows(say: Callable[[str], None], found: Found, wish: Wish, site: Site, z
         end = (start + wish.lasts).astimezone(zone)
         back = f"they are back {end:%d %b %H:%M}" if wish.to_pool is None else f"{stage.gpus} {wish.to_model} are there {end:%d %b %H:%M}"
         say(f"step {k + 1}: {stage.gpus} GPUs leave {start.astimezone(zone):%d %b %H:%M}, {back}")
-    for new, old in _moves(site, found):
-        at = found.site.contracts[old].gpus_until
-        assert at is not None
+    for old, new, at in moves(site, found.site):
         say(f"moves: contract {old} has its GPUs in {wish.to_pool} from {at.astimezone(zone):%d %b %H:%M} on, as {new}")
     for name in paused(site, wish, found.stages):
         say(f"pauses: contract {name}, for which too few of the old GPUs are left")

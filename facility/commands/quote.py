@@ -27,7 +27,7 @@ from facility.bus.messages import ContractSet, OverrideResult, QuoteOffer, Quote
 from facility.bus.signing import read_key, signed
 from facility.bus.topics import Topics
 from facility.commands.client import answer
-from facility.durations import parse_duration, parse_instant
+from facility.durations import LONGEST, parse_duration, parse_instant
 from facility.errors import Fault, InputError
 from facility.inputs.table import nearest
 from facility.ladder import LADDER
@@ -121,7 +121,7 @@ def _check(asked: Asked) -> None:
         faults.append(Fault("--tier", f"{asked.tier!r} is none", f"give one of {', '.join(LADDER)}"))
     if asked.gpus < 1:
         faults.append(Fault("--gpus", f"{asked.gpus}", "give 1 or more"))
-    if not (math.isfinite(asked.hours) and asked.hours > 0):
+    if not 0 < asked.hours <= LONGEST / timedelta(hours=1):
         faults.append(Fault("--hours", f"{asked.hours:g}", "give more than 0, such as 72"))
     if asked.price_per_gpu_h is not None and not (math.isfinite(asked.price_per_gpu_h) and asked.price_per_gpu_h >= 0):
         faults.append(Fault("--price", f"{asked.price_per_gpu_h:g}", "give money per GPU hour"))

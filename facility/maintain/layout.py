@@ -2,21 +2,22 @@
 
     old GPUs    a maintenance of the old pool from a step's begin: to its end, or for good
     new GPUs    a pool of all of them, and for each step a maintenance of it until the step's end
-    contracts   one that moves has its old GPUs until the step's end, and one of the same terms the new ones from then on
+    contracts   one that moves has its old GPUs until the step's end, and one of the same terms the new ones from then on;
+                one that ends by then stays where it is, one that begins then or later begins on the new GPUs
 
 So what is there is exact at each instant: for feeders, halls and the sum of all caps too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from facility.maintain.stages import Stage
 from facility.maintain.wish import Wish
-from facility.site import Maintenance, Pool, Site
+from facility.site import Contract, Maintenance, Pool, Site
 from facility.snapshot import Job
 
 LONG = timedelta(days=366)
@@ -37,10 +38,19 @@ def laid_out(site: Site, wish: Wish, stages: Sequence[Stage], starts: Sequence[d
         arrives = {"pool": wish.to_pool, "gpus": stage.gpus, "end": end}
         found[unused(f"{wish.to_pool}-arrives{number}", found)] = Maintenance.model_validate(arrives)
         for name in stage.moves:
-            old = site.contracts[name]
-            contracts[name] = old.model_copy(update={"gpus_until": end})
-            contracts[unused(f"{name}-{wish.to_pool}", contracts)] = old.model_copy(update={"pool": wish.to_pool, "gpus_from": end})
+            contracts |= _moved(name, site.contracts[name], wish.to_pool, end, contracts)
     return site.model_copy(update={"pools": pools, "contracts": contracts, "maintenance": found})
+
+
+def _moved(name: str, old: Contract, to_pool: str, at: datetime, taken: Collection[str]) -> dict[str, Contract]:
+    """A contract that has GPUs of `to_pool` from `at` on: as one or as two, unless it has none any more by then."""
+    begins, ends = old.has_gpus
+    if ends <= at:
+        return {}
+    if begins >= at:
+        return {name: old.model_copy(update={"pool": to_pool})}
+    new = old.model_copy(update={"pool": to_pool, "gpus_from": at})
+    return {name: old.model_copy(update={"gpus_until": at}), unused(f"{name}-{to_pool}", taken): new}
 
 
 def before(site: Site, wish: Wish) -> Site:
@@ -62,6 +72,15 @@ def successors(site: Site, laid: Site) -> dict[str, str]:
     moves = [(name, c.gpus_until) for name, c in laid.contracts.items() if name in site.contracts and c != site.contracts[name]]
     new = [(name, c) for name, c in laid.contracts.items() if name not in site.contracts]
     return {name: old for name, c in new for old, at in moves if c.gpus_from == at and name.startswith(f"{old}-")}
+
+
+def moves(site: Site, laid: Site) -> Iterator[tuple[str, str, datetime]]:
+    """The contracts of `site` that have new GPUs in `laid`: each with the one that it is there, and from when it has them, UTC."""
+    begun = successors(site, laid)
+    yield from ((old, new, laid.contracts[new].has_gpus[0]) for new, old in begun.items())
+    for name, contract in site.contracts.items():
+        if laid.contracts[name].pool != contract.pool:
+            yield name, name, contract.has_gpus[0]
 
 
 def movable(site: Site, wish: Wish, jobs: tuple[Job, ...]) -> tuple[Job, ...]:

@@ -30,6 +30,8 @@ def write(file: Path, given: str, site: Site, laid: Site, says: str) -> None:
     document = parse(own.read_text(encoding="utf-8-sig"))
     under: dict[str, Any] = {} if document is None or "based_on" not in document.value else dict(document.value)
     base = own.parent / under.pop("based_on") if under else own
+    if file.resolve() == base.resolve():
+        raise InputError(Fault(f"--out {file}", f"is the site file that {given} is based on", "name another one, beside it"))
     if under and file.resolve().parent != own.resolve().parent:
         found = f"{given} is based on {base.name}, and names files from its own folder"
         raise InputError(Fault(f"--out {file}", found, f"write it into {own.parent}"))

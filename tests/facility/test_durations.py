@@ -24,7 +24,7 @@ def test_a_duration_is_a_sum_of_numbers_with_units(text: str, seconds: float) ->
     assert parse_duration(text, "--step") == timedelta(seconds=seconds)
 
 
-NO_DURATIONS = ["", "15", "h", "15 parsecs", "-1h", "1h-30min", "1h,30min", "nan h", "0min", "0h0s", "9999999999d", "1..5h"]
+NO_DURATIONS = ["", "15", "h", "15 parsecs", "-1h", "1h-30min", "1h,30min", "nan h", "0min", "0h0s", "9999999999d", "9999999d", "1..5h"]
 
 
 @pytest.mark.parametrize("text", NO_DURATIONS)

@@ -22,7 +22,7 @@ from facility.decide import Optimised, decide
 from facility.errors import InputError
 from facility.maintain.bound import Bound, cheapest
 from facility.maintain.free import free_gpus
-from facility.maintain.layout import laid_out
+from facility.maintain.layout import laid_out, moves
 from facility.maintain.search import Found, Search
 from facility.maintain.stages import Stage, paused, staged
 from facility.maintain.wish import Refusal, Wish
@@ -244,6 +244,31 @@ def test_old_and_new_gpus_are_there_when_they_are_and_contracts_always(told: Tol
     assert not any(way.id == "here" for way in made.best.more.displaced), "it is the same work in the other pool"
 
 
+@pytest.mark.parametrize(
+    ("span", "here", "there"),
+    [
+        ({"gpus_until": START + 3 * HOUR}, ("p", None, START + 3 * HOUR), None),
+        ({"gpus_from": START + 30 * HOUR}, ("q", START + 30 * HOUR, None), None),
+        ({"gpus_until": START + 9 * HOUR}, ("p", None, START + 4 * HOUR), ("q", START + 4 * HOUR, START + 9 * HOUR)),
+    ],
+)
+def test_a_contract_that_moves_begins_and_ends_when_it_did(
+    told: Told, tmp_path: Path, span: dict[str, datetime], here: tuple[Any, ...], there: tuple[Any, ...] | None
+) -> None:
+    """Its old GPUs would be gone 4 h after the start, and the new ones there."""
+    wanted = wish(12, steps=4, to_model="new", to_pool="q")
+    terms = RAW["contracts"]["here"] | {key: at.isoformat() for key, at in span.items()}
+    site = told(contracts=RAW["contracts"] | {"here": terms}).site
+    stages = staged(site, wanted)
+    assert not isinstance(stages, Refusal)
+    laid = laid_out(site, wanted, stages, [START + 2 * k * HOUR for k in range(4)])
+    found = {name: (c.pool, c.gpus_from, c.gpus_until) for name, c in laid.contracts.items() if name.startswith("here")}
+    assert found == {"here": here} | ({} if there is None else {"here-q": there})
+    write(tmp_path / "refresh.yaml", str(tmp_path / "site.yaml"), site, laid, "a refresh")
+    moved = [(old, new, at) for old, new, at in moves(site, laid) if old == "here"]
+    assert moved == ([("here", "here-q", there[1])] if there else [("here", "here", here[1])] if here[0] == "q" else [])
+
+
 def test_the_site_file_says_the_same_and_only_what_differs(told: Told, tmp_path: Path) -> None:
     there, given, out = told(), tmp_path / "site.yaml", tmp_path / "refresh.yaml"
     made = found(there, wish(12, steps=4, to_model="new", to_pool="q"))
@@ -258,6 +283,10 @@ def test_the_site_file_says_the_same_and_only_what_differs(told: Told, tmp_path:
     assert load_site(again).maintenance.keys() == {*layer.maintenance, "p-out"}
     with pytest.raises(InputError, match="is the site file itself"):
         write(given, str(given), there.site, made.site, "")
+    said = given.read_bytes()
+    with pytest.raises(InputError, match="is the site file that"):
+        write(given, str(out), layer, made.site, "")
+    assert given.read_bytes() == said
     (tmp_path / "other").mkdir()
     with pytest.raises(InputError, match="write it into"):
         write(tmp_path / "other" / "again.yaml", str(out), layer, made.site, "")
@@ -304,6 +333,10 @@ def test_the_command_tells_and_writes_what_it_found(tmp_path: Path) -> None:
     wrong = command(str(file), "--pool", "x", "--gpus", "4", "--hours", "0", "--within", "12h", "--to-model", "z", "--steps", "9")
     assert wrong.returncode == 2
     assert all(option in wrong.stderr for option in ("--pool", "--hours", "--to-model", "--steps"))
+    refresh = ("--to-model", "new", "--to-pool")
+    for hours, within, *more in (("1e12", "1d"), ("2", "9999999d"), ("2", "12h", *refresh, "Q 1"), ("2", "12h", *refresh, "q" * 65)):
+        wrong = command(*asked[:5], "--hours", hours, "--within", within, "--start", "2026-07-15", *more)
+        assert wrong.returncode == 2, wrong.stderr
 
 
 def test_a_rental_that_comes_keeps_its_gpus_and_is_moved_by_hand(told: Told) -> None:

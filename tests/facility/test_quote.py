@@ -209,6 +209,7 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     wrong = ran("--gpus", "0", "--hours", "-1", "--tier", "T9")
     assert wrong.returncode == 2
     assert all(option in wrong.stderr for option in ("--gpus", "--hours", "--tier"))
+    assert ran("--gpus", "4", "--hours", "1e12").returncode == 2
     short = ran("--gpus", "4", "--hours", "20", "--within", "8h", "--horizon", "24h")
     assert (short.returncode, "--horizon: 24h does not hold" in short.stderr) == (2, True)
     unknown = ran("--gpus", "1", "--hours", "1", "--pool", "pp", "--accept", "a", "--tenant", "tt")
