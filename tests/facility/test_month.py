@@ -86,12 +86,23 @@ def test_a_month_has_as_many_hours_as_its_local_days(month: str, hours: int, odd
     assert (span.end - span.start) / HOUR == sum(days.values()) == hours
     assert {day: length for day, length in days.items() if length != 24} == ({odd[0]: odd[1]} if odd else {})
     assert span.over
-    assert not span.annual
+    assert not span.annual(BERLIN)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "annual"),
+    [
+        ("2025-01-01", "2026-01-01", True), ("2025-03-30", "2026-03-30", True), ("2025-10-26", "2026-10-26", True),
+        ("2024-01-01", "2024-12-31", False), ("2024-01-01", "2025-01-01", True), ("2024-02-29", "2025-02-28", False),
+        ("2024-02-29", "2025-03-01", True), ("2025-03-30", "2026-03-29", False),
+    ],
+)  # fmt: skip
+def test_a_year_is_one_of_the_calendar_with_its_leap_day_and_its_hours(first: str, last: str, annual: bool) -> None:
+    assert span_of(first, last, BERLIN, LATER).annual(BERLIN) == annual
 
 
 def test_a_year_is_annual_once_it_is_over_and_december_ends_with_it() -> None:
-    assert span_of("2025-01-01", "2026-01-01", BERLIN, LATER).annual
-    assert not span_of("2025-01-01", "2026-01-01", BERLIN, datetime(2025, 12, 31, tzinfo=UTC)).annual
+    assert not span_of("2025-01-01", "2026-01-01", BERLIN, datetime(2025, 12, 31, tzinfo=UTC)).annual(BERLIN)
     assert month_of("2025-12", BERLIN, LATER).end == datetime(2025, 12, 31, 23, tzinfo=UTC)
 
 

@@ -106,7 +106,7 @@ def gather(site: Site, span: Span, reader: Reader, journal: Journal | None, file
         site=site,
         span=span,
         metered=metered,
-        figures=indicators(site, metered, annual=span.annual and _whole(metered.import_kwh)),
+        figures=indicators(site, metered, annual=span.annual(zone) and _whole(metered.import_kwh)),
         annex=annex(site, metered, _day_means_c(span, metered, zone)),
         days=days,
         import_kwh=metered.sums(metered.import_kwh)[0][0],

@@ -12,7 +12,6 @@ from facility.errors import Fault, InputError
 from facility.steps import local_midnight
 
 QUARTER = timedelta(minutes=15)
-YEAR = timedelta(days=365)
 A_DAY = timedelta(days=1)
 
 
@@ -30,10 +29,12 @@ class Span:
         """Whether all of it is."""
         return self.until == self.end
 
-    @property
-    def annual(self) -> bool:
-        """Whether it is a whole year that is over, which key figures are defined for."""
-        return self.over and self.end - self.start >= YEAR
+    def annual(self, zone: ZoneInfo) -> bool:
+        """Whether it is a whole year of a zone's calendar that is over, which key figures are defined for; one from 29 February lasts to 1 March."""
+        first = self.start.astimezone(zone).replace(tzinfo=None, fold=0)
+        leaps = (first.month, first.day) == (2, 29)
+        after = (first + A_DAY if leaps else first).replace(year=first.year + 1)
+        return self.over and self.end >= after.replace(tzinfo=zone)
 
     def days(self, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
         """Its local days as far as they are over, UTC: the first and the last may be cut off."""
