@@ -2,17 +2,23 @@
 
 What holds only for a while is left out, for it may be used up when it is needed: what batteries and tanks store, what halls store as heat,
 gensets, slow hours of which a contract grants so many a day, week or month. So is what is sold or planned for a time: reserves, maintenance,
-ramps, the carbon cap. A battery that must ride through is full and rests. Halls stay in their recommended band. GPUs that no rental holds do
-jobs: so many of them, at full speed, always, which no plan slows and none defers.
+ramps, the carbon cap. GPUs that leave for good are gone from then on, and those to come are not there before. A battery that must ride through
+is full and rests. Halls stay in their recommended band. GPUs that no rental holds do jobs: so many of them, at full speed, always, which no plan
+slows and none defers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+
 from facility.capacity.gear import ADDED, built
 from facility.capacity.place import Place, usual_curve
-from facility.site import Battery, Contract, CoolingPlant, Hall, Site
+from facility.problem.maintenance import gpus_left
+from facility.rental.spans import gpus_by_step
+from facility.site import Battery, Contract, CoolingPlant, Hall, Maintenance, Site
+from facility.steps import Edges
 
 STEADY_H = 0.05
 """Time constant of a hall that forgets in an hour what it was before, h."""
@@ -20,14 +26,16 @@ AT_REST_KW = 1e-6
 
 
 def rented(site: Site, busy_gpus: Mapping[str, int], curves: Mapping[str, str]) -> Site:
-    """The site with its jobs as rentals: `busy_gpus` by pool run always, at work of the kind in `curves`."""
+    """The site with its jobs as rentals: `busy_gpus` by pool run at most, at work of the kind in `curves`."""
     tenant = next(iter(site.tenants), "present")
     contracts = {name: _without_budget(contract) for name, contract in site.contracts.items()}
     for pool, gpus in busy_gpus.items():
         if gpus:
             kind = curves.get(pool) or usual_curve(site, site.pools[pool].gpu_model)
-            contracts[jobs_of(pool)] = Contract(tenant=tenant, kind="on-demand", pool=pool, gpus=gpus, curve=kind, floor_speed=1.0)
-    return site.model_copy(update={"contracts": contracts, "maintenance": {}, "jobs": site.jobs.model_copy(update={"contract": None})})
+            terms = {"tenant": tenant, "kind": "on-demand", "pool": pool, "gpus": gpus, "curve": kind, "floor_speed": 1.0, "releases_idle": True}
+            contracts[jobs_of(pool)] = Contract.model_validate(terms)
+    jobs = site.jobs.model_copy(update={"contract": None})
+    return site.model_copy(update={"contracts": contracts, "maintenance": _for_good(site), "jobs": jobs})
 
 
 def steady(site: Site) -> Site:
@@ -55,10 +63,15 @@ def with_added(site: Site, place: Place, gpus: int, floor_speed: float) -> Site:
     return site.model_copy(update={"pools": {**site.pools, ADDED: pool}, "contracts": contracts})
 
 
-def free_gpus(site: Site) -> dict[str, int]:
-    """GPUs of each pool that no rental holds."""
-    held = {pool: sum(c.gpus for c in site.contracts.values() if c.pool == pool) for pool in site.pools}
-    return {name: max(pool.gpus - held[name], 0) for name, pool in site.pools.items()}
+def free_gpus(site: Site, edges: Edges) -> dict[str, tuple[int, ...]]:
+    """GPUs of each pool that are there and that no rental holds, by hour: the fewest at any instant of it."""
+    there = site.model_copy(update={"maintenance": _for_good(site)})
+    free = {name: np.array(gpus_left(there, name, edges)[0]) for name in site.pools}
+    timed = gpus_by_step(site, edges)
+    for name, contract in site.contracts.items():
+        if contract.gpus and contract.pool:
+            free[contract.pool] = free[contract.pool] - np.array(timed.get(name, contract.gpus))
+    return {name: tuple(np.maximum(gpus, 0).astype(int).tolist()) for name, gpus in free.items()}
 
 
 def jobs_of(pool: str) -> str:
@@ -85,11 +98,16 @@ def left_out(site: Site) -> Iterator[str]:
     if rationed:
         yield f"slow hours: rentals that grant so many a day, week or month are taken at full speed ({', '.join(rationed)})"
     more = {
-        "grid.reserves": site.grid.reserves, "grid.ramp_kw_per_h": site.grid.ramp_kw_per_h, "maintenance": site.maintenance,
+        "grid.reserves": site.grid.reserves, "grid.ramp_kw_per_h": site.grid.ramp_kw_per_h, "maintenance": site.maintenance.keys() - _for_good(site),
         "carbon.cap_kg_per_day": site.carbon.cap_kg_per_day,
     }  # fmt: skip
     if kept := [key for key, value in more.items() if value]:
         yield f"not looked at: {', '.join(kept)}"
+
+
+def _for_good(site: Site) -> dict[str, Maintenance]:
+    """GPUs that leave for good, and those that are still to come."""
+    return {name: m for name, m in site.maintenance.items() if m.fixed and not (m.start and m.end)}
 
 
 def _without_budget(contract: Contract) -> Contract:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
@@ -21,6 +21,7 @@ from facility.inputs.series import CARBON, OUTDOOR, PRICE, Series, read_series
 from facility.inputs.table import nearest
 from facility.site import Site
 from facility.snapshot import Job
+from facility.steps import uniform
 
 LONGEST = timedelta(days=1100)
 
@@ -82,19 +83,19 @@ def question(asked: Asked) -> Question:
             signals[quantity.name] = read_series(argument, quantity, start=start, end=end, timezone=asked.timezone, currency=site.currency)
     assumed = [f"curve {name}: nobody measured it on this GPU model" for name in assumed_curves(site)]
     jobs: tuple[Job, ...] = ()
-    free, busy, kinds = free_gpus(site), dict[str, tuple[int, ...]](), dict[str, str]()
+    free, kinds = free_gpus(site, uniform(start, end, HOUR)), dict[str, str]()
     if asked.jobs is not None:
         table = read_jobs(asked.jobs, site, start=start, end=end, timezone=asked.timezone, jobs_from=asked.jobs_from)
         jobs = table.jobs
-        busy, kinds = _needed(site, jobs, start, end)
-        most = {pool: max(gpus) for pool, gpus in busy.items()}
+        busy, kinds = _needed(site, jobs, free, start)
         assumed += [note.replace("the plan's start", "--from").replace("the plan starts", "--from") for note in table.notes]
         assumed.append("jobs: each runs at full speed when it is submitted, and waits for nothing but GPUs, where not said otherwise")
     else:
-        most = {pool: round(gpus * asked.busy_pct / 100) for pool, gpus in free.items()}
-        said = f"{asked.busy_pct:g} % of the GPUs that no rental holds, {sum(most.values()):,} of {sum(free.values()):,}"
+        busy = {pool: tuple(round(each * asked.busy_pct / 100) for each in gpus) for pool, gpus in free.items()}
+        most, of = (max(map(sum, zip(*gpus.values(), strict=True))) for gpus in (busy, free))
+        said = f"{asked.busy_pct:g} % of the GPUs that no rental holds, {most:,} of {of:,}"
         assumed.append(f"jobs: none given; {said}, do them at full speed in every hour, and none waits")
-    standing = rented(site, most, kinds)
+    standing = rented(site, {pool: max(gpus) for pool, gpus in busy.items()}, kinds)
     span = Span(standing, start, end, signals, busy)
     assumed += [each.replace("weather: ", "weather: every day as ") for each in span.day(start).forecast.assumed]
     assumed += left_out(site)
@@ -165,9 +166,10 @@ def _numbers(option: str, text: str, faults: list[Fault]) -> tuple[float, ...]:
     return found
 
 
-def _needed(site: Site, jobs: tuple[Job, ...], start: datetime, end: datetime) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
+def _needed(
+    site: Site, jobs: tuple[Job, ...], free: Mapping[str, tuple[int, ...]], start: datetime
+) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
     """By pool: the most GPUs that jobs need at any instant of each hour, what had to queue for free ones included, and their hungriest work."""
-    hours, free = (end - start) // HOUR, free_gpus(site)
     needed, kinds = dict[str, tuple[int, ...]](), dict[str, str]()
     for pool in dict.fromkeys(job.pool for job in jobs):
         mine = [job for job in jobs if job.pool == pool]
@@ -177,6 +179,7 @@ def _needed(site: Site, jobs: tuple[Job, ...], start: datetime, end: datetime) -
         at, change = np.concatenate([begins, ends]), np.concatenate([gpus, -gpus])
         order = np.lexsort((change > 0, at))  # at one instant those that end are gone before others begin
         level, rises = np.cumsum(change[order]), change[order] > 0
+        hours = len(free[pool])
         edges = np.arange(hours + 1)
         row = np.searchsorted(at[order], edges, side="right") - 1
         before = np.where(row >= 0, level[np.maximum(row, 0)], 0)
@@ -190,15 +193,15 @@ def _needed(site: Site, jobs: tuple[Job, ...], start: datetime, end: datetime) -
     return needed, kinds
 
 
-def queued(needed: Sequence[int], free: int) -> tuple[int, ...]:
+def queued(needed: Sequence[int], free: Sequence[int]) -> tuple[int, ...]:
     """GPUs that are busy in each hour where `free` are there for those that are `needed`, and the others wait for the hours after.
 
-    >>> queued([1, 5, 0, 0, 0], 2)
+    >>> queued([1, 5, 0, 0, 0], [2] * 5)
     (1, 2, 2, 1, 0)
     """
     busy, behind = list[int](), 0
-    for gpus in needed:
+    for gpus, most in zip(needed, free, strict=True):
         behind += gpus
-        busy.append(min(behind, free))
+        busy.append(min(behind, most))
         behind -= busy[-1]
     return tuple(busy)

@@ -69,7 +69,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Span:
-    """The hours from `start` to `end`, UTC, of `site`; `busy_gpus` tells by pool how many GPUs jobs need in each, where a file does."""
+    """The hours from `start` to `end`, UTC, of `site`; `busy_gpus` tells by pool how many GPUs do jobs in each."""
 
     site: Site
     start: datetime

@@ -41,18 +41,19 @@ def most_waiting(span: Span, site: Site, jobs: Sequence[Job], place: Place, spee
 
     `site` is the one that is asked about.
     """
-    free = free_gpus(site)
+    free = free_gpus(site, span.edges)
     hungriest = {pool: _hungriest(site, pool, jobs) for pool in free}
     found = []
-    for busy in ({}, free):
-        other = replace(span, site=rented(site, busy, hungriest), busy_gpus={})
+    for busy in (dict[str, tuple[int, ...]](), free):
+        most = {pool: max(gpus) for pool, gpus in busy.items()}
+        other = replace(span, site=rented(site, most, hungriest), busy_gpus=busy)
         found.append(reached(months(other, place, lambda: None), place, speeds).contracted)
     idle, full = found
     by_pool = {pool: [job for job in jobs if job.pool == pool] for pool in free}
 
     def fits(speed: float, gpus: int) -> bool:
         share = shares(idle[speed].most, full[speed].most, gpus)
-        return all(all_done(mine, share * free[pool], span.start) for pool, mine in by_pool.items() if mine)
+        return all(all_done(mine, share * np.array(free[pool]), span.start) for pool, mine in by_pool.items() if mine)
 
     waits = dict[float, int | None]()
     for speed in speeds:

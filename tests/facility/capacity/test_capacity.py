@@ -172,6 +172,32 @@ def test_jobs_of_a_file_take_what_they_need_when_they_are_submitted(told: Told, 
     assert fit(found)[0][0] == 14
 
 
+def test_gpus_of_a_rental_that_has_ended_do_jobs(told: Told) -> None:
+    # of 6 that were rented until noon none draw 200 W then but all do jobs at 400 W: 2 spots pause, 8 do jobs, 3.3 kW of 8 kW
+    day = told("contracts.here.gpus_until=2026-07-15T12:00+02:00", flexible="0")
+    ended = told("contracts.here.gpus_until=2026-07-15T00:00+02:00", flexible="0")
+    assert (day.slowed_kw[11], day.slowed_kw[12]) == (pytest.approx(2.1), pytest.approx(3.3))
+    assert ended.slowed_kw == pytest.approx(3.3)
+    assert fit(day)[0][0] == fit(ended)[0][0] == 11
+    for found in (day, ended):
+        assert found.levels[0].checked is not None
+        assert found.levels[0].checked.agrees
+
+
+def test_gpus_that_leave_for_good_draw_nothing_and_those_to_come_not_yet(told: Told) -> None:
+    # the 2 that do jobs at 400 W: 0.8 kW less, 2 more fit
+    for lasting in ("start: '2026-07-15T12:00+02:00'", "end: '2027-01-01T00:00Z'"):
+        found = told(f"maintenance.some={{pool: p, gpus: 2, {lasting}}}", flexible="0")
+        assert found.slowed_kw[12:] == pytest.approx(1.3)
+        assert fit(found)[0][0] == 16
+        assert not any("maintenance" in each for each in found.question.assumed)
+        assert found.levels[0].checked is not None
+        assert found.levels[0].checked.agrees
+    passing = told("maintenance.repair={pool: p, gpus: 2, start: '2026-07-15T12:00+02:00', end: '2026-07-15T20:00+02:00'}", flexible="0")
+    assert passing.slowed_kw == pytest.approx(2.1)
+    assert "not looked at: maintenance" in passing.question.assumed
+
+
 def test_jobs_that_wait_within_their_slack_let_more_in(told: Told, tmp_path: Path) -> None:
     # in the hour of 8 kW 2 GPUs would do a job: 14 more fit beside it, 16 if it waits an hour, 16 only if it may
     file, settings = tmp_path / "jobs.csv", ("grid.import_limit_kw=9",)
@@ -256,7 +282,8 @@ def test_what_is_reckoned_is_what_plans_have_room_for(tmp_path: Path) -> None:
         file = tmp_path / f"{seed}.yaml"
         file.write_text(yaml.safe_dump(raw))
         site = load_site(file)
-        busy = {pool: round(gpus * rng.choice([0, 0.3, 0.6])) for pool, gpus in free_gpus(site).items()}
+        free = free_gpus(site, (start, start + timedelta(hours=1)))
+        busy = {pool: round(gpus * rng.choice([0, 0.3, 0.6])) for pool, (gpus,) in free.items()}
         span = Span(rented(site, busy, {}), start, start + timedelta(hours=24), {}, {})
         place = place_of(span.site, rng.choice(["p-a", "p-b"]), None, "even", new_hall=rng.random() < 0.5)
         speed = rng.choice([1.0, 0.9, 0.75, 0.5])
