@@ -183,11 +183,11 @@ def _at_least(waiting: int | None, agreed: int) -> int | None:
 
 
 def _shared(best: Reached, pct: float) -> Shared:
-    """GPUs that may be paused in so many hours: those in which fewest fit beside present rentals at full speed."""
+    """GPUs of which some may be paused in so many hours: those in which fewest fit beside present rentals at full speed."""
     free = np.sort(best.free.most)
     spared = int(pct / 100 * len(free))
     gpus = min(whole(float(free[min(spared, len(free) - 1)])), best.paused.gpus)
-    lost = np.clip(gpus - np.maximum(free, 0.0), 0.0, None)
+    lost = gpus - best.running(gpus)
     return Shared(pct, gpus, int((lost > 1e-6).sum()), float(lost.mean()) / gpus if gpus else 0.0)
 
 

@@ -4,6 +4,7 @@
     untouched    the present rentals run at full speed, the added GPUs at the speed that is agreed
     free         all run at full speed: an hour that takes fewer than are added is one in which somebody is slowed
     paused       the added GPUs do nothing, the present rentals give what their terms let a plan take
+    idle         the added GPUs do nothing, the present rentals run at full speed
 
 Where the present rentals run at full speed, only limits on what the added GPUs load count: all others are no matter of theirs.
 """
@@ -62,13 +63,23 @@ class Reach:
 
 @dataclass(frozen=True)
 class Reached:
-    """What was found for a place: by agreed speed `contracted` and `untouched`, and for all `free` and `paused`."""
+    """What was found for a place: by agreed speed `contracted` and `untouched`, and for all `free`, `paused` and `idle`."""
 
     place: Place
     contracted: dict[float, Reach]
     untouched: dict[float, Reach]
     free: Reach
     paused: Reach
+    idle: Reach
+
+    def running(self, gpus: int) -> Floats:
+        """How many of so many GPUs work in each hour while the others do nothing, which draws power too, and the present rentals run at full speed.
+
+        On each line of a limit it is exact that  working / free + (gpus - working) / idle = 1;  of several lines it is the least.
+        """
+        free, idle = np.clip(self.free.most, 0.0, gpus), np.maximum(self.idle.most, 1e-9)
+        left = np.maximum(1 - gpus / idle, 0.0) / np.maximum(1 - free / idle, 1e-9)
+        return np.where(free < gpus, free * left, float(gpus))
 
 
 @dataclass(frozen=True)
@@ -116,6 +127,7 @@ def reached(there: Sequence[Month], place: Place, speeds: Sequence[float]) -> Re
         {speed: at(speed, slowed=False) for speed in speeds},
         at(1.0, slowed=False),
         reach(*place.paused_kw, slowed=True),
+        reach(*place.paused_kw, slowed=False),
     )
 
 

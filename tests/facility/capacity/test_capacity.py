@@ -146,10 +146,10 @@ def test_present_rentals_give_where_what_was_agreed_is_not_enough(told: Told) ->
 
 
 def test_so_many_hours_without_them_let_more_in(told: Told) -> None:
-    # one hour of 24 has 4 kW, the others 6 kW; those that pause draw 50 W
+    # one hour of 24 has 4 kW, the others 6 kW; those that pause draw 50 W: (4 - 15 * 0.05) / 0.35 of 15 work then
     one, none = told(hours_share="5,4").shared
     assert (one.gpus, one.hours) == (15, 1)
-    assert one.lost_share == pytest.approx(5 / 15 / 24, rel=1e-3)
+    assert one.lost_share == pytest.approx((15 - 3.25 / 0.35) / 15 / 24, rel=1e-3)
     assert (none.gpus, none.hours, none.lost_share) == (10, 0, 0.0)
 
 
