@@ -44,7 +44,7 @@ TABLE = (
     Topic("cap_reported", "cap/{hall}/{pool}/reported", "in", 1, True, m.CapReported, "caps that are enforced, and the draw"),
     Topic("cap_node_reported", "cap/{hall}/{pool}/node/{node}/reported", "in", 1, True, m.CapReported, "the same of one node of a pool"),
     Topic("job_spec", "job/{job}/spec", "in", 1, True, m.JobSpec, "a job that may be deferred; empty removes it"),
-    Topic("job_desired", "job/{job}/desired", "out", 1, True, m.JobDesired, "run or hold a job"),
+    Topic("job_desired", "job/{job}/desired", "out", 1, True, m.JobDesired, "run or hold a job; empty: what it said last has ended"),
     Topic("job_reported", "job/{job}/reported", "in", 1, True, m.JobReported, "where a job stands, and its GPUs"),
     Topic("contract_set", "contract/{contract}/set", "in", 1, False, m.ContractSet, "a rental comes, or changes; refused when retained"),
     Topic("contract_clear", "contract/{contract}/clear", "in", 1, False, m.ContractClear, "a rental ends"),

@@ -76,8 +76,9 @@ class Page:
                     self._reports[ids["pool"]] = decode(message.payload, CapReported)
                 case "cap_node_reported":
                     self._nodes.take(ids["pool"], ids["node"], decode(message.payload, CapReported) if message.payload else None)
-                case "job_desired" | "job_reported" if not message.payload:
+                case "job_desired" if not message.payload:
                     self._orders.pop(ids["job"], None)
+                case "job_reported" if not message.payload:
                     self._jobs.pop(ids["job"], None)
                 case "job_desired":
                     self._orders[ids["job"]] = decode(message.payload, JobDesired)

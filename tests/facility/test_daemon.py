@@ -370,6 +370,36 @@ def test_manual_starts_from_what_is_in_force(planned: House) -> None:
     assert planned.caps() == {"": 250, "c": 250, "j": 250}
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_the_order_for_a_job_that_is_gone_is_taken_off_the_broker_once_it_has_ended(planned: House, restarted: bool) -> None:
+    topic = f"{ROOT}/job/j/desired"
+    planned.say("job/j/spec", b"")
+    if restarted:
+        planned.kill()
+        planned.open()
+        planned.daemon.start()
+    for _ in range(2):
+        planned.clock.advance(300)
+        assert planned.daemon.cycle().outcome == "published"
+        assert planned.retained("job/j/desired"), "it may still be obeyed"
+    planned.clock.advance(300)
+    assert planned.daemon.cycle().outcome == "published"
+    assert topic not in planned.broker.retained
+    seen = [message for message in iter(lambda: planned.ear.receive(0.0), None) if message.topic == topic]
+    planned.clock.advance(300)
+    planned.daemon.cycle()
+    assert [message.payload for message in seen if not message.payload] == [b""]
+    assert not [message for message in iter(lambda: planned.ear.receive(0.0), None) if message.topic == topic], "once"
+    assert not planned.daemon.rooms.gate.counts
+
+
+def test_an_order_that_is_renewed_is_not_taken_back(planned: House) -> None:
+    for _ in range(6):
+        planned.clock.advance(300)
+        assert planned.daemon.cycle().outcome == "published"
+        assert planned.retained("job/j/desired")
+
+
 def test_a_job_is_held_at_once_and_runs_again_with_the_next_plan(planned: House) -> None:
     planned.order("job/j", "hold")
     job = planned.retained("job/j/desired")

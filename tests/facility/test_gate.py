@@ -149,6 +149,16 @@ def test_i5_nothing_goes_out_that_was_not_accepted(porter: Porter) -> None:
     assert porter.say("job/j/desired", action="hold", gpus=4) == (True, {5})
 
 
+def test_i5_what_a_job_was_told_is_taken_back_only_once_it_has_ended(porter: Porter) -> None:
+    porter.accept(200, 200, jobs=(JobOrder("j", "hold", 4),))
+    assert porter.say("job/j/desired", action="hold", gpus=4) == (True, set())
+    assert porter.raw("job/j/desired", b"") == (False, {5})
+    porter.clock.advance(TTL.total_seconds())
+    assert porter.raw("job/j/desired", b"") == (True, set())
+    assert porter.raw("job/of-an-earlier-process/desired", b"") == (True, set())
+    assert porter.raw("cap/h/p/desired", b"") == (False, {3}), "caps are not"
+
+
 def test_i6_an_order_ends_and_silence_falls_back_to_what_fits(porter: Porter) -> None:
     porter.settle(200, 200)
     porter.accept(250, 250)

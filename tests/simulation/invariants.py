@@ -62,6 +62,7 @@ class Orders:
         self._numbers = msgspec.json.Decoder(_Numbered)
         self._last = (0, 0)
         self._by_topic: dict[str, bytes] = {}
+        self._ends: dict[str, datetime] = {}
         self.newest: dict[str, Order] = {}
         self.caps: dict[str, list[Order]] = {pool: [] for pool in site.pools}
         """Orders for caps that were published and may still be obeyed, by pool, the newest last."""
@@ -71,12 +72,16 @@ class Orders:
         if self._by_topic.get(message.topic) == message.payload:
             return
         self._by_topic[message.topic] = message.payload
+        if not message.payload:
+            self._take_back(message.topic, now)
+            return
         told = self._numbers.decode(message.payload)
         if not self._last < (told.epoch, told.seq):
             raise Broken("I14", f"{message.topic}: {(told.epoch, told.seq)} comes after {self._last}")
         self._last = told.epoch, told.seq
         if not now < told.valid_until <= now + timedelta(seconds=self._site.control.cap_ttl_s + 1):
             raise Broken("I6", f"{message.topic}: valid until {told.valid_until}, and it is {now}")
+        self._ends[message.topic] = told.valid_until
         if "/cap/" in message.topic:
             pool = message.topic.split("/")[-2]
             self._judge(pool, decode(message.payload, CapDesired))
@@ -87,6 +92,10 @@ class Orders:
         """Leave out what no agent can obey any more at `now`, by the agents' clock."""
         for pool, agent in agents.items():
             self.caps[pool] = [o for o in self.caps[pool] if o.until > now and (agent.number is None or o.number > agent.number)]
+
+    def _take_back(self, topic: str, now: datetime) -> None:
+        if "/job/" not in topic or now < self._ends.get(topic, now):
+            raise Broken("I5", f"{topic}: it is taken back at {now}")
 
     def _judge(self, pool: str, told: CapDesired) -> None:
         model = self._site.gpu_models[self._site.pools[pool].gpu_model]

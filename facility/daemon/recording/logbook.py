@@ -134,7 +134,7 @@ class Logbook:
     def note(self, message: Message) -> None:
         """Know what was published."""
         name, _ = self._topics.parse(message.topic) or ("", {})
-        if name not in BY_NAME or not issubclass(BY_NAME[name].payload, Order):
+        if name not in BY_NAME or not issubclass(BY_NAME[name].payload, Order) or not message.payload:
             return
         if self._last.pop(message.topic, None) != message.payload:
             self._page.orders.append(KeptOrder(message.topic, msgspec.Raw(message.payload)))

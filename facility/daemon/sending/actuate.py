@@ -3,7 +3,7 @@
 A message after which no more may be in force (`in_force`) is sent at once, and so is one that is safe even if none of the messages
 before it arrived. Of any other only the part that lowers goes ahead; the whole follows, in steps (`climb`), when the pools that gave way
 have reported back; so does what a battery is to charge. What is known to be in force already is added by nobody. What a topic was told
-already, until the same instant, it is not told again.
+already, until the same instant, it is not told again. The order for a job that nobody renews is taken off the broker once it has ended.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from random import Random
 import msgspec
 
 from facility.bus.interface import Bus, Message
-from facility.bus.messages import CapReported, encode
+from facility.bus.messages import CapReported, JobDesired, encode
 from facility.bus.topics import Topics
 from facility.daemon.sending.climb import Climb
 from facility.daemon.sending.in_force import InForce
@@ -62,6 +62,7 @@ class Actuator:
         """By pool, what it was sent last while nobody commanded its caps."""
         self._as_sent: tuple[Decision, Decision] | None = None
         self._last: dict[str, Told] = {}
+        self._job_ends: dict[str, datetime] = {}
         self._queued = True
         self.seq = 0
 
@@ -98,6 +99,7 @@ class Actuator:
     def resume(self, decision: Decision, now: datetime) -> None:
         """Know what an earlier process published last."""
         self.in_force.resume(decision, now)
+        self._job_ends = {self._topics.of("job_desired", job=order.job): decision.until for order in decision.jobs}
 
     def send(
         self,
@@ -127,6 +129,7 @@ class Actuator:
                 self._caps(self._lowering(caps), now)
         self._supply(decision, site, snapshot, outdoor_c, now)
         self._jobs(decision, "run", now)
+        self._take_back(now)
 
     def release(self, site: Site, snapshot: Snapshot, outdoor_c: float, now: datetime) -> frozenset[str]:
         """Send the next step of the increases as far as it is safe by now, whichever of the earlier messages were lost; the pools that rose."""
@@ -222,6 +225,12 @@ class Actuator:
             if order.action == action:
                 self._publish(self._topics.of("job_desired", job=order.job), job_order(order, self._stamp(now)))
 
+    def _take_back(self, now: datetime) -> None:
+        """Take orders for jobs off the broker that have ended: it retains them, and jobs come and go by the thousand."""
+        for topic in [topic for topic, end in self._job_ends.items() if end <= now]:
+            if self._bus.publish(Message(topic, b"", qos=1, retain=True)):
+                del self._job_ends[topic]
+
     def _stamp(self, now: datetime) -> Stamp:
         assert self._decision is not None
         return Stamp(self._epoch, now, self._decision.until, self._plan_id or None)
@@ -235,6 +244,8 @@ class Actuator:
         told = encode(msgspec.structs.replace(order, seq=self.seq))
         queued = self._bus.publish(Message(topic, told, qos=1, retain=True, valid_until=order.valid_until))
         self._last[topic] = Told(order, told, queued)
+        if isinstance(order, JobDesired):
+            self._job_ends[topic] = order.valid_until
         if queued != self._queued:
             self._queued = queued
             log.log(

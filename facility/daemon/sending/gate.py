@@ -7,6 +7,7 @@
 | battery, genset, solar, cooling | I1 what is charged fits, I3 in range, I5 as accepted, I6, I14                | is not sent       |
 | run a job                       | I5, I6, I14 newer                                                            | is not sent       |
 | hold a job                      | I5, I6, I12 it may wait, I14                                                 | is sent           |
+| take back what a job was told   | I5 it has ended                                                              | is not sent       |
 | all else of ours                | I15 what its topic promises, at most 64 KiB                                  | is not sent       |
 | all else                        | I15 at most 64 KiB                                                           | is not sent       |
 
@@ -105,6 +106,8 @@ class Gate(Over):
         if topic is None or not issubclass(topic.payload, Order):
             return self._passes(message, _other(message, topic), sent=False) and self._goes(message, name)
         passed = self._passed.get(message.topic)
+        if name == "job_desired" and not message.payload:
+            return self._passes(message, self._ended(message.topic), sent=False) and self._goes(message, name)
         if passed is not None and message.payload == passed[0]:
             return self._goes(message, name)
         caps, asset = issubclass(topic.payload, CapDesired), next(reversed(ids.values()))
@@ -125,6 +128,11 @@ class Gate(Over):
         elif isinstance(order, BatteryDesired):
             self._book.charges(asset, order.power_kw, order.valid_until)
         return self._goes(message, name)
+
+    def _ended(self, topic: str) -> tuple[Broken, ...]:
+        """I5 of an empty message: what the topic was told last holds no more."""
+        _, end = self._passed.get(topic, (b"", None))
+        return () if end is None or end <= self._clock.now() else (Broken(5, topic, f"it is taken back, and holds until {end}"),)
 
     def _goes(self, message: Message, name: str) -> bool:
         taken = self._bus.publish(message)
