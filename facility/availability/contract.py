@@ -20,8 +20,8 @@ from zoneinfo import ZoneInfo
 
 from facility.availability.interruptions import Interruption, by_cause, interruptions
 from facility.availability.windows import SlowWindow, slow_windows
-from facility.rental.losses import price_per_gpu_h
 from facility.site import Contract
+from facility.usage.credits import missed_credit, slow_credit
 from facility.usage.usage import Usage
 
 
@@ -120,24 +120,14 @@ def _contract(name: str, rows: Sequence[Usage], terms_at: TermsAt, start: dateti
         floor_speed=None if terms is None else terms.least_speed,
         short_gpu_h=sum(_short(*each) for each in told) if known else None,
         windows=slow_windows(rows, granted, start, end, zone) if granted is not None and budgeted else (),
-        slow_credit=sum(_slow(*each) for each in told) if known else None,
-        missed_credit=sum(_missed(*each) for each in told) if known else None,
+        slow_credit=sum(slow_credit(agreed, row) for row, agreed in told) if known else None,
+        missed_credit=sum(missed_credit(agreed, row) for row, agreed in told) if known else None,
     )
 
 
 def _short(row: Usage, terms: Contract) -> float:
     """GPU hours at full speed that a quarter lacks of the least speed."""
     return max(terms.least_speed * row.gpu_h - row.speed_gpu_h, 0.0)
-
-
-def _slow(row: Usage, terms: Contract) -> float:
-    """What is owed for slow GPU hours."""
-    return 0.0 if terms.flexibility is None else terms.flexibility.credit_per_gpu_h * row.slow_gpu_h
-
-
-def _missed(row: Usage, terms: Contract) -> float:
-    """What is owed for missed GPU hours."""
-    return 0.0 if terms.pausable else price_per_gpu_h(terms) * row.missed_gpu_h
 
 
 def _instants(told: dict[str, Any]) -> dict[str, Any]:

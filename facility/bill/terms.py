@@ -2,11 +2,11 @@
 
     rent     the contract's price_per_gpu_h x GPU hours kept for it,              nothing where it names no price
              or held by a job under it
-    slow     credit per GPU hour x GPU hours at the greatest slow-down            `slow` as the contract's budget counts them
-    missed   price per GPU hour x GPU hours that it missed                        price: `facility.rental.losses.price_per_gpu_h`
+    slow     what is owed for GPU hours at the greatest slow-down                 `facility.usage.credits`
+    missed   what is owed for GPU hours that were promised and did not run        `facility.usage.credits`
 
-Rent is owed to the site, the others by it. A contract that may pause is owed nothing for what it missed. Terms are those of the site file; of
-a rental that came over the bus those that held at the time (`facility.rental.sold`).
+Rent is owed to the site, the others by it. Terms are those of the site file; of a rental that came over the bus those that held at the time
+(`facility.rental.sold`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Final
 
 import numpy as np
 
-from facility.rental.losses import price_per_gpu_h
 from facility.rental.sold import Sold
 from facility.site import Contract
+from facility.usage.credits import missed_credit, slow_credit
 from facility.usage.usage import Usage
 from models.horizon import Floats
 
@@ -62,14 +62,3 @@ class Owed:
 def rent(contract: Contract, usage: Usage) -> float:
     """What is paid for each GPU and hour that was kept for it, or that its job held, money; GPUs that were gone were not kept."""
     return (contract.price_per_gpu_h or 0.0) * (usage.reserved_gpu_h if usage.kind == "contract" else usage.gpu_h)
-
-
-def slow_credit(contract: Contract, usage: Usage) -> float:
-    """What is owed for slow hours: the contract's credit for each GPU and hour at its greatest slow-down, money."""
-    terms = contract.flexibility
-    return 0.0 if terms is None else terms.credit_per_gpu_h * usage.slow_gpu_h
-
-
-def missed_credit(contract: Contract, usage: Usage) -> float:
-    """What is owed for GPU hours that were promised and did not run, money; nothing to a contract that may pause."""
-    return 0.0 if contract.pausable else price_per_gpu_h(contract) * usage.missed_gpu_h

@@ -7,7 +7,8 @@ import pytest
 
 from facility.bill import rules
 from facility.bill.money import Peak, peak_cost, peaks, per_kwh, standing_cost
-from facility.bill.terms import missed_credit, rent, slow_credit
+from facility.bill.terms import rent
+from facility.usage.credits import missed_credit, slow_credit
 from facility.usage.usage import Lack
 from tests.facility.bill.made import QUARTER, SITE, START, THERMAL, TOLD, of, period, reckoned, rows_of, site, usage
 
