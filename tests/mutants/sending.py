@@ -263,6 +263,20 @@ MUTANTS = (
         (GATE + "test_i1_a_battery_does_not_charge_until_what_gave_way_has_been_read_back",),
     ),
     Mutant(
+        "what a job was told is taken back while it holds",
+        "facility/daemon/sending/actuate.py",
+        "for topic, end in self._job_ends.items() if end <= now",
+        "for topic, end in self._job_ends.items()",
+        (DAEMON + "test_an_order_that_is_renewed_is_not_taken_back",),
+    ),
+    Mutant(
+        "the gate lets anything be taken back that a job was told",
+        "facility/daemon/sending/gate.py",
+        "return () if end is None or end <= self._clock.now() else",
+        "return () if True else",
+        (GATE + "test_i5_what_a_job_was_told_is_taken_back_only_once_it_has_ended",),
+    ),
+    Mutant(
         "after a restart a report of an earlier order is taken to be of the last one",
         "facility/daemon/sending/in_force.py",
         "lasts = retained or heard.until is not None",
