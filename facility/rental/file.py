@@ -10,6 +10,7 @@ floor that was promised. Each row must fit beside the site's contracts and the r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +19,7 @@ from pydantic import ValidationError
 
 from facility.errors import Fault, InputError
 from facility.inputs.table import localise, nearest, parse_times, place, read_table, text
-from facility.rental.fit import misfits, other_gpus, roomiest
+from facility.rental.fit import misfits, of_another_model, other_gpus, roomiest
 from facility.rental.rental import Rental
 from facility.site import Contract, Site
 from facility.site.tenancy import RENTED
@@ -71,11 +72,15 @@ def _rental(
     """The rental of a row, or column, finding and remedy of each fault."""
     faults = list(_spans(start, end))
     name = said.get("contract", "")
+    if re.fullmatch(ID, name) is None:
+        faults.append(("contract", f"{name!r} is no name of a contract", f"use the form {ID}"))
     if any(other.contract == name for other in others):
         faults.append(("contract", f"{name!r} is there twice", "give each contract a name of its own"))
     terms: dict[str, Any] = {key: value.split(";") if key in LISTS else value for key, value in said.items() if key not in {"contract", "gpu_model"}}
     if "pool" not in said and "gpu_model" not in said:
         faults.append(("pool", "neither a pool nor a gpu_model", "name one of them"))
+    if (other := of_another_model(site, said.get("pool"), said.get("gpu_model"))) is not None:
+        faults.append(("gpu_model", other, "leave one of the two out"))
     if faults or start is None or end is None:
         return faults
     if "pool" not in said:

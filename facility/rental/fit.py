@@ -76,6 +76,12 @@ def roomiest(site: Site, others: Sequence[Rental], rental: Rental, model: str, g
     return max(((name, free[name]) for name in enough or pools), key=lambda found: found[1], default=None)
 
 
+def of_another_model(site: Site, pool: str | None, model: str | None) -> str | None:
+    """What is said of a pool that has not the GPU model which is asked for; None where it has, or where one of the two is not named or known."""
+    there = site.pools.get(pool or "")
+    return None if there is None or model in (None, there.gpu_model) else f"pool {pool} has GPUs of {there.gpu_model}, not of {model}"
+
+
 def other_gpus(site: Site, model: str) -> str:
     """What may be asked for in place of GPUs of which no pool is: another model, or another of its kinds of work."""
     kinds = sorted({curve for name, pool in site.pools.items() if pool.gpu_model == model for curve in offered(site, name)})

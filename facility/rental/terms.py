@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from facility.bus.messages import ContractSet
 from facility.overrides.rules import whole_ms
-from facility.rental.fit import other_gpus, roomiest
+from facility.rental.fit import of_another_model, other_gpus, roomiest
 from facility.rental.offers import Offers
 from facility.rental.rental import Rental
 from facility.site import Contract, Site
@@ -30,6 +30,8 @@ def terms_of(site: Site, offers: Offers, others: Sequence[Rental], request: Cont
         if isinstance(placed, str):
             return placed
         given |= placed
+    if (other := of_another_model(site, given.get("pool"), request.gpu_model)) is not None:
+        return other
     try:
         return Contract.model_validate(given)
     except ValidationError as error:

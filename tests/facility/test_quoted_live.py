@@ -139,6 +139,7 @@ def test_a_rental_of_a_model_is_given_a_pool(house: Desk) -> None:
     assert (house.retained("contract/burst/state") or {})["pool"] == "p"
     full = house.rent("more", gpu_model="g", gpus=3, curve="train", **span)
     assert full["reason"] == "3 GPUs of g are free in no pool all that time; p has 1"
+    assert house.rent("other", pool="p", gpu_model="x", gpus=1, curve="train", **span)["reason"] == "pool p has GPUs of g, not of x"
     assert "the site has no pool of x" in house.rent("none", gpu_model="x", gpus=1, curve="train", **span)["reason"]
 
 
