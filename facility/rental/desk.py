@@ -51,6 +51,7 @@ class RentalDesk:
         self.offers = Offers(journal)
         self._standing: dict[str, Rental] = {}
         self._past: dict[str, tuple[Rental, datetime]] = {}
+        self._waiting: dict[str, Rental] = {}
         self._unstored: dict[str, tuple[datetime, How]] = {}
         self._notices: deque[tuple[str, OverrideResult]] = deque(maxlen=MAX_STANDING)
         self._made: tuple[object, Site] = ((), site)
@@ -59,7 +60,8 @@ class RentalDesk:
 
     def _resume(self, rental: Rental, ended: datetime | None, now: datetime) -> None:
         """Take in a rental of an earlier process; one that the site file has no room for does not stand as long as that is so."""
-        self._standing.pop(rental.contract, None)  # its end may have come without being stored
+        for earlier in (self._standing, self._waiting):
+            earlier.pop(rental.contract, None)  # its end may have come without being stored
         if ended is not None:
             self._past[rental.contract] = (rental, ended)
         elif rental.end <= now:
@@ -68,6 +70,7 @@ class RentalDesk:
             told = f"it does not stand as long as the site file is as it is: {'; '.join(found)}"
             log.warning("contract %s: %s", rental.contract, told)
             self._notices.append((rental.contract, _answer(rental.id, "rejected", told)))
+            self._waiting[rental.contract] = rental
         else:
             self._standing[rental.contract] = rental
 
@@ -84,13 +87,13 @@ class RentalDesk:
             if isinstance(refused, OverrideResult):
                 self._journal.save_answer(refused, at=now)
                 return refused
-            rental, before = refused, self._standing.get(contract)
+            rental, before = refused, self._standing.get(contract) or self._waiting.get(contract)
             answer = _answer(rental.id, "accepted", describe(rental), float(rental.terms.gpus), rental.end)
             self._journal.save_rental(rental, answer, at=now, superseded=before.id if before else None)
         except StoreFault as fault:
             return _answer(request.id, "rejected", f"it could not be stored, so it does not act: {fault}")
         if before is not None:
-            del self._standing[contract]
+            self._forget(contract)
             self._notices.append((contract, _answer(before.id, "superseded", f"replaced by {rental.id}: {describe(rental)}")))
         self._standing[contract] = rental
         self._past.pop(contract, None)
@@ -104,7 +107,7 @@ class RentalDesk:
         if retained:
             return _answer(request.id, "rejected", RETAINED)
         self._sweep(now)
-        found = self._standing.get(contract)
+        found = self._standing.get(contract) or self._waiting.get(contract)
         try:
             if not request.by.strip():
                 return _answer(request.id, "rejected", "nobody signed it; say in `by` who clears it")
@@ -116,7 +119,9 @@ class RentalDesk:
             self._journal.end_rental(found.id, now, "cleared")
         except StoreFault as fault:
             return _answer(request.id, "rejected", f"that could not be stored, so it still stands: {fault}")
-        self._past[contract] = (self._standing.pop(contract), now)
+        if contract in self._standing:
+            self._past[contract] = (found, now)
+        self._forget(contract)
         return _answer(request.id, "cleared", f"{request.by} cleared: {describe(found)}")
 
     def expire(self, now: datetime) -> None:
@@ -199,6 +204,11 @@ class RentalDesk:
         rental = Rental(request.id, contract, terms, start, end, request.by, request.reason, self._journal.versions(contract) + 1)
         misfit = misfits(self._site, others, rental, self._jobs())
         return _answer(request.id, "rejected", "; ".join(misfit)) if misfit else rental
+
+    def _forget(self, contract: str) -> None:
+        """Know no more of a rental that stands or waits for a site file with room for it."""
+        self._standing.pop(contract, None)
+        self._waiting.pop(contract, None)
 
     def _sweep(self, now: datetime) -> None:
         """Take out what ended. It never comes back, even when the clock does."""

@@ -327,6 +327,26 @@ def test_a_rental_that_the_site_file_has_no_room_for_does_not_stand_until_it_has
     assert run(house) == {"c": 6, "burst": 3}
 
 
+@pytest.mark.parametrize("verb", ["clear", "set"])
+def test_a_rental_that_waits_for_room_and_is_ended_or_replaced_never_comes_back(house: House, verb: str) -> None:
+    ask(house)
+    house.kill()
+    house.site = Site.model_validate(WHOLE | {"pools": {"p": WHOLE["pools"]["p"] | {"gpus": 8}}})
+    house.open()
+    assert ask(house, verb="clear", id="r-9")["reason"] == "burst was set by r-1; name the id that set it"
+    if verb == "clear":
+        assert ask(house, verb="clear")["reason"].startswith("desk cleared: 3 GPUs of p for t")
+    else:
+        assert ask(house, id="r-2", gpus=1)["status"] == "accepted"
+        ask(house, verb="clear", id="r-2")
+    house.kill()
+    house.site = SITE
+    house.open()
+    assert run(house) == {"c": 6}
+    kept = [(version.rental.id, version.how) for version in house.journal.contract_versions()]
+    assert kept == ([("r-1", "cleared")] if verb == "clear" else [("r-1", "superseded"), ("r-2", "cleared")])
+
+
 def test_what_a_rental_may_say_is_what_the_site_file_says_of_a_contract() -> None:
     own = {*Command.__struct_fields__, "start", "end", "gpu_model", "offer"}
     assert set(ContractSet.__struct_fields__) - own == set(RENTED)
