@@ -55,7 +55,7 @@ def difference(without: Plan, made: Plan, moved: Mapping[str, str] | None = None
         costs,
         float(more_kw @ h),
         float(after.import_kw.max() - before.import_kw.max()),
-        float((more_kw * h) @ np.asarray(made.problem.grid.carbon_g_per_kwh)) / 1000,
+        _carbon_kg(made) - _carbon_kg(without),
         tuple(_displaced(without, made, moved or {})),
         dict(_later(without, made)),
     )
@@ -76,6 +76,13 @@ def binding(plan: Plan, currency: str) -> str:
     """The limit that is dearest in a plan."""
     prices = sorted(plan.marginal, key=lambda price: -price.total)
     return f"what binds: {sentence(prices[0], currency)}" if prices else "no limit has a price"
+
+
+def _carbon_kg(plan: Plan) -> float:
+    """CO2 of what is drawn from the grid, and of gensets' fuel."""
+    problem, account = plan.problem, plan.account
+    drawn_kg = float((account.import_kw * problem.horizon.h) @ np.asarray(problem.grid.carbon_g_per_kwh)) / 1000
+    return drawn_kg + float(problem.burnt_kg(account.given_kw).sum())
 
 
 def _displaced(without: Plan, made: Plan, moved: Mapping[str, str]) -> Iterator[Displaced]:

@@ -21,8 +21,8 @@ from facility.site import Contract, Site
 from facility.steps import Edges
 from models.horizon import Floats
 
-CONTRACT = "quoted"
-"""What the rental is called while it is thought of."""
+CONTRACT = "quoted rental"
+"""What the rental is called while it is thought of; no contract of a site can have this name."""
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,7 @@ def _left(site: Site, gone: Gone) -> Site:
 
 
 def _terms(tier: Tier) -> Contract:
-    return Contract(tenant=CONTRACT, kind="reserved", tier=tier)
+    return Contract(tenant="quoted", kind="reserved", tier=tier)
 
 
 def _kept(rented: Rental, told: Brief) -> tuple[int, ...]:

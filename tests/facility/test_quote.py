@@ -73,6 +73,21 @@ def test_it_costs_what_its_gpus_draw_beyond_idle_ones(told: Told) -> None:
     assert (found.cheapest.start, found.cheapest.end, found.cheapest.speed) == (START, START + timedelta(hours=2), pytest.approx(1.0))
 
 
+def test_the_fuel_that_it_takes_emits_too(told: Told) -> None:
+    """Energy of the grid is dearer than fuel, which gives the 2.8 kWh and 0.7 kg of CO2 with each."""
+    genset = {"feeder": "main", "max_kw": 15, "min_load_share": 0.1, "fuel_price_per_mwh": 100, "carbon_g_per_kwh": 700}
+    found = offered(told([1000.0] * 24, gensets__diesel=genset), wish())
+    assert found.cheapest.energy_kwh == pytest.approx(0, abs=1e-2)
+    assert found.cheapest.carbon_kg == pytest.approx(0.7 * 2.8, abs=1e-2)
+
+
+def test_a_contract_of_any_name_is_told_from_what_is_quoted(told: Told) -> None:
+    mine = {"tenant": "t", "kind": "reserved", "pool": "q", "gpus": 2, "curve": "train", "floor_speed": 1}
+    found = offered(told(contracts__quoted=mine), wish())
+    assert found.cheapest.cost == pytest.approx(0.28, abs=1e-3)
+    assert found.cheapest.speed == pytest.approx(1.0)
+
+
 def test_who_may_wait_gets_the_cheap_hours_and_who_may_not_the_earliest(told: Told) -> None:
     """From 5:00 to 7:00 energy costs 10 EUR/MWh; the only hours between that are cheap alone help nobody who needs two."""
     prices = [100.0, 100, 10, 100, 100, 10, 10, *[100] * 17]
