@@ -1,15 +1,16 @@
 """Places: where and when a rental could run. Pure.
 
     free      every pool of the model with the kind of work, at every step within which it may begin, that has the GPUs for all of it
-    dear      price(t) * what its GPUs draw at full speed there, cooling and losses included, summed over its steps
+    dear      price(t) * what its GPUs draw at full speed there beyond idle ones, summed over its steps
     promising of the free ones in the order of their start those that are cheaper than all before them
+    beside    what is left once some were refused: at other times, and in other pools, by turns
 
 What is promising within a span is promising within a longer one too, so that who may wait longer is never quoted more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -76,19 +77,27 @@ def starts(wish: Wish, edges: Edges) -> list[datetime]:
     return [edge for edge in edges[:-1] if wish.earliest <= edge <= latest]
 
 
-def promising(places: Iterable[Place], wish: Wish, edges: Edges, dear: dict[str, Floats]) -> list[Place]:
-    """The places to plan with, by start. `dear` is what an hour of the rental costs by pool and step, shape (T,)."""
+def promising(places: Mapping[Place, float]) -> list[Place]:
+    """The places to plan with, by start; `places` are by start too, with what each looks to cost."""
     found: list[Place] = []
     least = float("inf")
-    for place in places:
-        cost = _cost(place, wish, edges, dear[place.pool])
+    for place, cost in places.items():
         if cost < least - 1e-9 * abs(least if found else 1.0):
             least = cost
             found.append(place)
     return found
 
 
-def _cost(place: Place, wish: Wish, edges: Edges, dear: Floats) -> float:
+def beside(places: Mapping[Place, float], refused: Collection[Place]) -> dict[Place, float]:
+    """The places that are left; what refused one mostly refuses all of its time, or all of its pool."""
+    left = {place: cost for place, cost in places.items() if place not in refused}
+    starts, pools = {place.start for place in refused}, {place.pool for place in refused}
+    elsewhere = {place: cost for place, cost in left.items() if (place.start not in starts if len(refused) % 2 else place.pool not in pools)}
+    return elsewhere or left
+
+
+def looks(place: Place, wish: Wish, edges: Edges, dear: Floats) -> float:
+    """What a rental looks to cost at a place; `dear` is what an hour of it costs in that pool by step, shape (T,)."""
     end, cost = place.start + wish.lasts, 0.0
     for t, (begin, over) in enumerate(pairwise(edges)):
         hours = (min(over, end) - max(begin, place.start)).total_seconds() / 3600

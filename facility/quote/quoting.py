@@ -5,7 +5,8 @@
 The program decides what gives way: caps, jobs that wait, the battery. A place at which more limits would be broken with the rental than without
 is none. Both plans are of the same steps, so that work which they leave for later is worth the same in both.
 
-Where there is not the time to plan with every place that is promising, the earliest and those that look cheapest are planned with.
+Where a place is refused, those that it alone outdid are promising in its stead. Where there is not the time to plan with every place that is
+promising, the earliest and those that look cheapest are planned with.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from facility.decide import Optimised, Undecided, decide
 from facility.ladder import Tier
 from facility.planner import Brief
 from facility.quote.difference import Displaced, binding, difference, worse
-from facility.quote.places import CONTRACT, Place, Wish, free, pools_for, promising, rental, starts
+from facility.quote.places import CONTRACT, Place, Wish, beside, free, looks, pools_for, promising, rental, starts
 from facility.rental.fit import free_gpus
 from facility.rental.losses import Gone
 from facility.rental.rental import Rental, leased, rented_gpus, unleased
@@ -35,6 +36,8 @@ from models.solving.attempt import SolverOf
 
 COMPARED: tuple[Tier, ...] = ("T0", "T2", "T3")
 """Tiers that every quote tells beside the one that was asked for."""
+MOST_REFUSED: Final = 24
+"""Places that are planned with and refused, at most."""
 SLACK: Final = 1.3
 """How many times longer than the plan without it a plan with it may take."""
 
@@ -93,8 +96,8 @@ class Quoting:
     def quote(self, wish: Wish, tier: Tier) -> Quote | Refusal:
         """The offers for a wish, or why there is none."""
         told = self._brief
-        places = list(free(self._own, told.rentals, wish, _terms(tier), told.edges))
-        if not places:
+        found = list(free(self._own, told.rentals, wish, _terms(tier), told.edges))
+        if not found:
             return self._no_room(wish, tier)
         began_s = time.monotonic()
         without = self._plan(None)
@@ -102,15 +105,38 @@ class Quoting:
         if isinstance(without, Undecided):
             return Refusal(f"there is no plan even without it: {without.reason}", (), ())
         dear = {pool: _dear(told, pool, wish) for pool in pools_for(told.site, wish)}
-        found = promising(places, wish, told.edges, dear)
-        tried = self._in_time(found)
-        offers = [offer for place in tried if isinstance(offer := self._offer(without.plan, wish, place, tier), Offer)]
+        places = {place: looks(place, wish, told.edges, dear[place.pool]) for place in found}
+        offers, refused = self._searched(without.plan, wish, places, tier)
         if not offers:
-            return self._refused(tried, tier)
-        cheapest = min(offers, key=lambda offer: (offer.cost, offer.start))
-        earliest = offers[0]
+            return self._refused(refused, len(places), tier)
+        cheapest = min(offers.values(), key=lambda offer: (offer.cost, offer.start))
+        earliest = min(offers.values(), key=lambda offer: (offer.start, offer.cost))
         tiers = sorted(self._tiers(without.plan, wish, (cheapest, earliest)), key=lambda offer: offer.tier)
-        return Quote(wish, earliest, cheapest, tuple(tiers), self._plans, len(found))
+        count = len({*promising(places), *offers, *refused})
+        return Quote(wish, earliest, cheapest, tuple(tiers), self._plans, count)
+
+    def _searched(self, without: Plan, wish: Wish, places: Mapping[Place, float], tier: Tier) -> tuple[dict[Place, Offer], list[Place]]:
+        """What is offered at promising places, and the places that are refused."""
+        offers: dict[Place, Offer] = {}
+        refused: list[Place] = []
+        tried = self._in_time(promising(places))
+        while tried:
+            for place in tried:
+                offer = self._offer(without, wish, place, tier)
+                if isinstance(offer, Offer):
+                    offers[place] = offer
+                else:
+                    refused.append(place)
+            left = {place: cost for place, cost in places.items() if place not in refused} if offers else beside(places, refused)
+            many = min(MOST_REFUSED - len(refused), self._plans_left() - (len(COMPARED) if offers else 0))
+            tried = [place for place in promising(left) if place not in offers][: max(many, 0)]
+        return offers, refused
+
+    def _plans_left(self) -> int:
+        """How many plans there is time for, of as many as may be refused and compared."""
+        most = MOST_REFUSED + len(COMPARED)
+        left_s = self._until_s - time.monotonic()
+        return most if left_s >= most * self._each_s else int(left_s / self._each_s)
 
     def _in_time(self, places: Sequence[Place]) -> Sequence[Place]:
         """As many of `places`, each cheaper than those before it by the look of it, as there is time for beside other tiers; one at least."""
@@ -175,11 +201,12 @@ class Quoting:
             remedies.append("several pools together have as many: ask for each of them")
         return Refusal(f"{wish.gpus} GPUs are free in no pool for {wish.lasts.total_seconds() / 3600:g} h within that time", limits, tuple(remedies))
 
-    def _refused(self, tried: Sequence[Place], tier: Tier) -> Refusal:
-        """Of limits that the plans with it would break."""
+    def _refused(self, tried: Sequence[Place], many: int, tier: Tier) -> Refusal:
+        """Of limits that the plans with it, at those of `many` places that were tried, would break."""
         said = tuple(f"{place.pool} from {place.start:%Y-%m-%d %H:%M} UTC: {self._made[place, tier]}" for place in tried)
         more = ("ask for fewer GPUs or a longer --within", *(() if tier == "T3" else ("a more flexible --tier gives way where power is short",)))
-        return Refusal("the GPUs are free, and the site cannot carry them", said, more)
+        where = "" if len(tried) == many else f" at the {len(tried)} places that were tried of {many}"
+        return Refusal(f"the GPUs are free, and the site cannot carry them{where}", said, more)
 
 
 def _left(site: Site, gone: Gone) -> Site:

@@ -130,6 +130,28 @@ def test_where_the_site_cannot_carry_it_the_limit_is_named_and_a_flexible_tenant
     assert offered(there, wish(gpus=8), "T3").cheapest.speed < 1
 
 
+def test_where_the_cheapest_time_cannot_carry_it_a_dearer_one_is_offered(told: Told) -> None:
+    """The first two hours are cheap, and 3.3 kW of their limit carry no more than what is there."""
+    tight = [{"from_local": "00:00", "to_local": "02:00", "import_limit_kw": 3.3}]
+    found = offered(told([10.0] * 2 + [100.0] * 22, grid__limit_windows=tight), wish(within=10))
+    assert (found.earliest.start, found.cheapest.start) == (START + timedelta(hours=2), START + timedelta(hours=2))
+    assert found.cheapest.cost == pytest.approx(0.28, abs=1e-3)
+
+
+def test_where_one_pool_cannot_carry_it_another_is_offered(told: Told) -> None:
+    there = told(feeders__small={"parent": "main", "rating_kw": 3.2}, pools__p__feeder="small")
+    found = offered(there, wish(within=20))
+    assert (found.earliest.pool, found.earliest.start) == ("q", START)
+    assert isinstance(quoted(there, wish(within=2, pool="p")), Refusal)
+
+
+def test_of_places_that_are_all_refused_it_is_told_how_many_were_tried(told: Told) -> None:
+    found = quoted(told(grid__import_limit_kw=3.3), wish(within=20))
+    assert isinstance(found, Refusal)
+    assert found.why == "the GPUs are free, and the site cannot carry them at the 24 places that were tried of 42"
+    assert len(found.limits) == 24
+
+
 def test_what_would_end_after_the_plan_is_no_offer(told: Told) -> None:
     """The hour after the plan is not priced, so that a start whose end lies there would be too cheap."""
     prices = [100.0] * 23 + [-300.0]
