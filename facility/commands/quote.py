@@ -31,9 +31,9 @@ from facility.durations import LONGEST, parse_duration, parse_instant
 from facility.errors import Fault, InputError
 from facility.inputs.table import nearest
 from facility.ladder import LADDER
-from facility.planner import Request, brief
+from facility.planner import LONGEST_STEPS, Request, brief
 from facility.quote.quoting import Quoting
-from facility.quote.steps import days
+from facility.quote.steps import days, dividing
 from facility.quote.telling import Asking, result
 from facility.quote.wishes import unknown, wish_of
 from facility.site import Site
@@ -137,11 +137,21 @@ def _compute(site: Site, request: Request, asked: Asked) -> QuoteResult:
         raise InputError(Fault("--horizon", f"{request.horizon} does not hold --within and --hours", "give a longer one, or leave it out"))
     start = _start(site, request.start) or now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     horizon = request.horizon or f"{days(asked.hours, asked.within_h) // timedelta(hours=1)}h"
+    step = _step(request.step, horizon, lasts)
     wish = wish_of(site, asked.gpus, lasts, start, within, asked.curve, asked.model, asked.pool)
     with Console(stderr=True).status("quoting: reading") as status, Child() as solver:
-        told = brief(replace(request, start=start.isoformat(), horizon=horizon))
+        told = brief(replace(request, start=start.isoformat(), horizon=horizon, step=step))
         found = Quoting(told, request.budget_s, solver, lambda what: status.update(f"quoting: {what}")).quote(wish, asked.tier)  # type: ignore[arg-type]
     return result(found, Asking(uuid.uuid4().hex, asked.price_per_gpu_h), told, now, round(time.monotonic() - began_s, 3))
+
+
+def _step(said: str, horizon: str, lasts: timedelta) -> str:
+    """The step that is asked for, or a part of it that divides the rental, so that no hour counts which nobody rents."""
+    step = parse_duration(said, "--step")
+    part = dividing(step, lasts)
+    if part == step or parse_duration(horizon, "--horizon") > LONGEST_STEPS * part:
+        return said
+    return f"{part // timedelta(seconds=1)}s"
 
 
 def _ask(site: Site, request: Request, asked: Asked, daemon: Daemon) -> QuoteResult | None:

@@ -238,6 +238,7 @@ def _dear(told: Brief, pool: str, wish: Wish) -> Floats:
 def _offer(without: Plan, made: Plan, wish: Wish, place: Place, tier: Tier) -> Offer:
     index = next(i for i, firm in enumerate(made.problem.firms) if firm.id == CONTRACT)
     more = difference(without, made)
+    kept_gpu_h = float(np.asarray(made.problem.firms[index].rented) @ made.problem.horizon.h)
     return Offer(
         tier,
         place.pool,
@@ -248,6 +249,6 @@ def _offer(without: Plan, made: Plan, wish: Wish, place: Place, tier: Tier) -> O
         more.energy_kwh,
         more.peak_kw,
         more.carbon_kg,
-        float(made.account.work_gpu_h[index].sum()) / (wish.gpus * wish.lasts.total_seconds() / 3600),
+        float(made.account.work_gpu_h[index].sum()) / kept_gpu_h,
         more.displaced,
     )

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
+from statistics import median_high
 from typing import Final
 
 from facility.bus.messages import GivesWay, QuoteOffer, QuoteResult
@@ -33,7 +35,7 @@ class Asking:
 
 def result(found: Quote | Refusal, asking: Asking, told: Brief, now: datetime, seconds: float) -> QuoteResult:
     """The answer to a request that came at `now`, UTC, and took so many seconds."""
-    step_h = max((b - a for a, b in zip(told.edges[:-1], told.edges[1:], strict=True)), default=timedelta(0)) / timedelta(hours=1)
+    step_h = median_high(b - a for a, b in pairwise(told.edges)) / timedelta(hours=1)  # all but the first and the last are equal
     if isinstance(found, Refusal):
         return QuoteResult(
             id=asking.id,
@@ -47,6 +49,7 @@ def result(found: Quote | Refusal, asking: Asking, told: Brief, now: datetime, s
             step_h=step_h,
             seconds=seconds,
         )
+    within_step = () if found.cheapest.end in told.edges else (f"steps: the rental ends within one of {step_h:g} h, and counts for all of it",)
     offers = tuple(
         _offer(offer, f"{asking.id[:60]}-{n}", found, asking, told.site) for n, offer in enumerate((found.earliest, found.cheapest, *found.tiers))
     )
@@ -60,7 +63,7 @@ def result(found: Quote | Refusal, asking: Asking, told: Brief, now: datetime, s
         earliest=offers[0],
         cheapest=offers[1],
         tiers=offers[2:],
-        assumed=told.assumed,
+        assumed=(*told.assumed, *within_step),
         starts=found.starts,
         plans=found.plans,
         step_h=step_h,

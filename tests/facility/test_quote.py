@@ -240,6 +240,12 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     fine = ran("--gpus", "4", "--hours", "2", "--price", "1.5", "--json")
     told = json.loads(fine.stdout)
     assert (fine.returncode, told["offered"], told["cheapest"]["price"]) == (0, True, 12.0)
+    for hours in ("2.5", "1.75"):
+        part = json.loads(ran("--gpus", "4", "--hours", hours, "--json").stdout)
+        assert part["cheapest"]["energy_kwh"] == pytest.approx(1.4 * float(hours), abs=1e-2)
+    odd = json.loads(ran("--gpus", "4", "--hours", "2.1", "--json").stdout)
+    assert odd["assumed"][-1] == "steps: the rental ends within one of 1 h, and counts for all of it"
+    assert odd["cheapest"]["speed"] == pytest.approx(1.0)
     refused = ran("--gpus", "40", "--hours", "2")
     assert refused.returncode == 1
     assert "no offer: 40 GPUs are free in no pool" in refused.stdout

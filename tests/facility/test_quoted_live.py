@@ -68,6 +68,15 @@ def test_an_offer_tells_what_it_costs_and_what_is_asked_for_it(house: Desk) -> N
     assert told["until"] == "2026-07-01T12:30:00Z"
 
 
+def test_half_an_hour_costs_half_of_an_hour(house: Desk) -> None:
+    half, whole = house.quote(hours=0.5), house.quote(hours=1)
+    assert (half["step_h"], whole["step_h"]) == (0.5, 1)
+    assert half["cheapest"]["energy_kwh"] == pytest.approx(whole["cheapest"]["energy_kwh"] / 2, rel=0.02)
+    odd = house.quote(hours=0.7)
+    assert odd["assumed"][-1] == "steps: the rental ends within one of 1 h, and counts for all of it"
+    assert odd["cheapest"]["energy_kwh"] == pytest.approx(whole["cheapest"]["energy_kwh"], rel=0.02)
+
+
 def test_the_margin_counts_where_it_is_more_than_the_list(tmp_path: Path) -> None:
     dear = PRICED.model_copy(update={"quotes": PRICED.quotes.model_copy(update={"price_per_gpu_h": {}})})
     house = Desk(tmp_path / "journal.sqlite", dear)
@@ -204,6 +213,9 @@ def test_steps_are_as_fine_as_there_is_time_for() -> None:
     assert step_h(536, 9, timedelta(days=2), 30) == 4, "none of those that fit divides 9 h: the finest"
     assert step_h(536, 18, timedelta(days=2), 30) == 6, "the finest of those that do"
     assert step_h(100_000, 24, week, 30) == 12
+    parts = [step_h(10, hours, timedelta(days=2), 30) for hours in (2.5, 0.75, 0.7)]
+    assert parts == [0.5, 0.25, 1], "parts of an hour that divide it, where whole ones do not"
+    assert step_h(536, 2.5, timedelta(days=2), 30) == 4, "and only where there is the time"
     assert (days(24, 0), days(24, 1), days(0.5, 0)) == (timedelta(days=1), timedelta(days=2), timedelta(days=1))
 
 
