@@ -98,6 +98,15 @@ def test_an_offer_that_is_accepted_keeps_its_gpus_under_its_terms(house: Desk) -
     assert (again["status"], again["reason"]) == ("rejected", f"no offer {best['id']} stands; ask for a quote again")
 
 
+def test_who_asked_for_a_time_that_has_come_is_offered_no_later_one_than_asked_for(house: Desk) -> None:
+    """The GPUs are free again three hours from now, at 15:00; until 14:00 or 15:00 it may begin."""
+    assert house.quote(start=NOW.isoformat())["earliest"]["start"] == "2026-07-01T13:00:00Z", "the next full hour is near enough"
+    house.rent(start=NOW.isoformat(), end=(NOW + 3 * HOUR).isoformat(), pool="p", gpus=4, curve="train")
+    asked = {"gpus": 2, "hours": 1, "start": (NOW - 2 * HOUR).isoformat()}
+    assert house.quote(**asked, within_h=4)["status"] == "refused"
+    assert house.quote(**asked, within_h=5)["earliest"]["start"] == "2026-07-01T15:00:00Z"
+
+
 def test_what_is_rented_already_is_offered_to_nobody_else(house: Desk) -> None:
     house.rent(**accepted(house.quote(gpus=3, hours=4)["cheapest"]))
     told = house.quote(gpus=2, hours=1)
@@ -173,6 +182,7 @@ def test_each_change_of_a_contract_is_a_version(house: Desk) -> None:
         ({"pool": "q"}, "the site has no pool 'q'"),
         ({"gpu_model": "h100", "curve": "poems"}, "the site has no curve 'poems'"),
         ({"start": (NOW + timedelta(days=40)).isoformat()}, "it would end more than 28 days from now"),
+        ({"start": (NOW - 8 * HOUR).isoformat(), "within_h": 7}, "it was to begin by 2026-07-01 11:00 UTC, which is past"),
         ({"tier": "T9"}, "Invalid enum value"),
     ],
 )

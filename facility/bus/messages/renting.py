@@ -58,8 +58,8 @@ class ContractState(ContractSet, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class QuoteRequest(Command, frozen=True, kw_only=True):
-    """What would a rental cost, and when could it start? It may start at `start`, at the latest `within_h` later; without one from the next
-    full hour on.
+    """What would a rental cost, and when could it start? It may start at `start`, at the latest `within_h` later; without one, and
+    where `start` has come, from the next full hour on.
     """
 
     gpus: Annotated[int, Rule(ge=1, le=10_000_000)]

@@ -123,13 +123,16 @@ class Questions:
     def _how_much(self, asked: QuoteRequest, newest: Question, now: datetime) -> HowMuch:
         hour = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
         first = hour if asked.start is None else max(asked.start, hour)
+        latest = (asked.start or hour) + timedelta(hours=asked.within_h)
+        if latest < now:
+            raise Rejected(f"it was to begin by {latest:%Y-%m-%d %H:%M} UTC, which is past; name a later start, or a longer within_h", asked.id)
         horizon = days(asked.hours, asked.within_h) + (first - hour)
         if horizon > LONGEST:
             raise Rejected(f"it would end more than {LONGEST.days} days from now, for which nothing is planned", asked.id)
         things = len(newest.site.pools) + len(newest.site.contracts) + len(newest.made.snapshot.jobs)
         step = timedelta(hours=step_h(things, asked.hours, horizon, asked.within_s))
         steps = edges(now, hour + (first - hour) % step, hour + horizon, step)
-        return HowMuch(asked, first, ask(self._known, self._governor, self._position_kw(steps), steps, unheard=False))
+        return HowMuch(asked, first, max(first, latest), ask(self._known, self._governor, self._position_kw(steps), steps, unheard=False))
 
     def _let_in(self, message: Message) -> None:
         """Raise Rejected where a question is not even read."""

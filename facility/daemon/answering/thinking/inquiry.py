@@ -42,10 +42,11 @@ class Why:
 
 @dataclass(frozen=True)
 class HowMuch:
-    """How much would a rental cost that begins at `first` at the earliest, UTC? `now` is what is known, in the steps of a quote."""
+    """How much would a rental cost that begins between `first` and `latest`, UTC? `now` is what is known, in the steps of a quote."""
 
     asked: QuoteRequest
     first: datetime
+    latest: datetime
     now: Question
 
     @property

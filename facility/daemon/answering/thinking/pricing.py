@@ -23,7 +23,7 @@ def quoted(inquiry: HowMuch, solver_of: SolverOf, within_s: float, took_s: Calla
         says = f"an operator drives ({made.asked.mode}): nothing is planned, and so nothing quoted"
         return QuoteResult(id=asked.id, status="refused", says=says)
     wish = wish_of(
-        site, asked.gpus, timedelta(hours=asked.hours), inquiry.first, timedelta(hours=asked.within_h), asked.curve, asked.gpu_model, asked.pool
+        site, asked.gpus, timedelta(hours=asked.hours), inquiry.first, inquiry.latest - inquiry.first, asked.curve, asked.gpu_model, asked.pool
     )
     bounds = called(site, made.snapshot, now.forecast, made.asked, now.events, now.edges)
     told = Brief(site, now.edges, made.snapshot, now.forecast, bounds, now.events, rentals=now.rentals)
