@@ -75,6 +75,7 @@ def quote(
         raise InputError(Fault("--accept", "a contract has a name and a tenant", "give --accept and --tenant, or neither"))
     asked = Asked(gpus, hours, within, tier, model, pool, curve, price)
     given = {"prices": prices, "weather": weather, "carbon": carbon, "load": load, "solar": solar, "jobs": jobs, "contracts": contracts}
+    given |= {"jobs-from": jobs_from, "horizon": horizon}
     if live and any(given.values()):
         named = ", ".join(f"--{name}" for name, value in given.items() if value)
         raise InputError(Fault("--live", f"the daemon knows more than {named}", "leave --live out to plan with files, or leave those out"))

@@ -9,6 +9,7 @@ import json
 import logging
 import math
 import os
+import re
 import sys
 import time
 import uuid
@@ -36,6 +37,7 @@ from facility.quote.quoting import Quoting
 from facility.quote.steps import days, dividing
 from facility.quote.telling import Asking, result
 from facility.quote.wishes import unknown, wish_of
+from facility.rental.file import ID
 from facility.site import Site
 from models.solving.child import Child
 
@@ -96,6 +98,8 @@ def run_quote(request: Request, asked: Asked, daemon: Daemon, acceptance: Accept
     faults = unknown(site, asked.curve, asked.model, asked.pool)
     if acceptance is not None and acceptance.tenant not in site.tenants:
         faults.append(Fault("--tenant", f"the site has no {acceptance.tenant!r}", nearest(acceptance.tenant, list(site.tenants))))
+    if acceptance is not None and re.fullmatch(ID, acceptance.contract) is None:
+        faults.append(Fault("--accept", f"{acceptance.contract!r} is no name of a contract", f"use the form {ID}"))
     if faults:
         raise InputError(*faults)
     told = _ask(site, request, asked, daemon) if live else _compute(site, request, asked)

@@ -255,6 +255,8 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     assert ran("--gpus", "4", "--hours", "1e12").returncode == 2
     short = ran("--gpus", "4", "--hours", "20", "--within", "8h", "--horizon", "24h")
     assert (short.returncode, "--horizon: 24h does not hold" in short.stderr) == (2, True)
-    unknown = ran("--gpus", "1", "--hours", "1", "--pool", "pp", "--accept", "a", "--tenant", "tt")
+    unknown = ran("--gpus", "1", "--hours", "1", "--pool", "pp", "--accept", "A/b", "--tenant", "tt")
     assert unknown.returncode == 2
-    assert all(option in unknown.stderr for option in ("--pool", "--tenant"))
+    assert all(option in unknown.stderr for option in ("--pool", "--tenant", "--accept: 'A/b' is no name of a contract"))
+    deaf = ran("--gpus", "1", "--hours", "1", "--live", "--horizon", "48h", "--jobs-from", "2017-10-02")
+    assert (deaf.returncode, "knows more than --jobs-from, --horizon" in deaf.stderr) == (2, True)
