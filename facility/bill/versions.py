@@ -5,8 +5,7 @@
     DIR/bills.jsonl                                         a line for each version: its files with their SHA-256, and that of the line before
 
 A version is there once its line is: what a process that died left beside it is written over. Of those who write a folder at once each waits for
-the one before. Who can write the folder can compute all of it anew;
-what shows that is a hash that was written down elsewhere.
+the one before. Who can write the folder can compute all of it anew; what shows that is a hash that was written down elsewhere.
 """
 
 from __future__ import annotations
