@@ -167,6 +167,22 @@ def test_an_override_is_answered_in_force_and_shown_before_any_solve(planned: Ho
     assert planned.wanted == 1
 
 
+def test_what_an_answer_says_is_on_the_broker_before_the_answer(planned: House) -> None:
+    hour = {"start": NOW.isoformat(), "end": (NOW + timedelta(hours=1)).isoformat()}
+    rental = hour | {"tenant": "t", "kind": "reserved", "pool": "p", "gpus": 2, "curve": "train", "floor_speed": 0.5}
+    commands = {
+        "override/pool/h/p/set": {"id": "o", "kind": "cap_w", "value": 250, "ttl_s": 600}, "override/pool/h/p/clear": {"id": "o"},
+        "contract/burst/set": {"id": "r"} | rental, "contract/burst/clear": {"id": "r"},
+    }  # fmt: skip
+    for topic, command in commands.items():
+        planned.heard("")
+        planned.say(topic, command | {"by": "ann", "reason": "a test"})
+        place, verb = topic.rsplit("/", 1)
+        heard = [(m.topic, bool(m.payload)) for m in planned.ear.drain(0.0, 1000)]
+        shown, told = (f"{ROOT}/{place}/state", verb == "set"), (f"{ROOT}/{place}/result", True)
+        assert heard.index(shown) < heard.index(told)
+
+
 def test_the_next_plan_keeps_to_an_override(planned: House) -> None:
     planned.order("pool/h/p", "cap_w", 250)
     planned.daemon.cycle()

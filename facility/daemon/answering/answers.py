@@ -9,6 +9,7 @@ signatures, a command that its sender did not sign, for this topic and just now,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
@@ -70,9 +71,23 @@ class Answers:
                 self._alarms.clear(RETAINED, now)
 
     def give(
-        self, sort: Sort, action: str, target: str, topic: str, result: OverrideResult, now: datetime, *, to: Message, by: str = "", reason: str = ""
+        self,
+        sort: Sort,
+        action: str,
+        target: str,
+        topic: str,
+        result: OverrideResult,
+        now: datetime,
+        *,
+        to: Message,
+        show: Callable[[], None],
+        by: str = "",
+        reason: str = "",
     ) -> bool:
-        """Answer the command `to`, `by` whom it was read, on `topic`; True where something acts, or acts no more, because of it."""
+        """Answer the command `to`, `by` whom it was read, on `topic`; True where something acts, or acts no more, because of it.
+
+        Then `show` shows that before the answer goes out: who hears it finds it on the broker, also where we die with the answer.
+        """
         acts = result.status in ACTS
         self._tally.answered[sort, result.status] += 1
         if result.status == "expired" or (result.status == "duplicate" and result.until is not None and result.until <= now):
@@ -80,6 +95,8 @@ class Answers:
         signer = by if by and self._keys is not None else None
         entry = Entry(now, sort, action, target, result.reason, by, reason, result.status, result.id, signer)
         self._account.note(entry, to_disk=acts)
+        if acts:
+            show()
         self.reply(topic, encode(result), to=to)
         return acts
 

@@ -60,8 +60,7 @@ class Commitment:
             result = OverrideResult(id=rejected.id, status="rejected", reason=rejected.reason[:1000])
         by, reason = (told.by, told.reason) if told is not None else ("", "")
         topic = self._topics.position("result")
-        if self._answers.give("position", "set", "site", topic, result, now, to=message, by=by, reason=reason):
-            self.republish()
+        self._answers.give("position", "set", "site", topic, result, now, to=message, show=self.republish, by=by, reason=reason)
         return self._state != before
 
     def republish(self) -> None:

@@ -42,11 +42,12 @@ class People:
         by, reason = (request.by, request.reason) if request is not None else ("", "")
         action = name.removeprefix("override_")
         topic = self._topics.override(target, "result")
-        if not self._answers.give("override", action, target, topic, result, now, to=message, by=by, reason=reason):
-            return False
-        self._active = self._in_force(now)
-        self._show(target, now)
-        return True
+
+        def show() -> None:
+            self._active = self._in_force(now)
+            self._show(target, now)
+
+        return self._answers.give("override", action, target, topic, result, now, to=message, show=show, by=by, reason=reason)
 
     def begin(self, now: datetime) -> bool:
         """As `keep_up`, and tell of ends of which an earlier process may have told nobody."""
@@ -59,8 +60,8 @@ class People:
         self._desk.expire(now)
         for target, notice in self._desk.notices():
             log.info("override %s: %s", notice.id, notice.reason)
-            self._answers.tell("override", target, self._topics.override(target, "result"), notice, now)
             self._show(target, now)
+            self._answers.tell("override", target, self._topics.override(target, "result"), notice, now)
         before, self._active = self._active, self._in_force(now)
         changed = before.keys() ^ self._active.keys()
         for target in dict.fromkeys(target for override, target in (before | self._active).items() if override in changed):
@@ -72,10 +73,10 @@ class People:
         if not message.retain or not message.payload:
             return ()
         lost = self._lost(message.payload)
-        for override in lost:
-            self._answers.tell("override", target, self._topics.override(target, "result"), _lost(override), now)
         if lost or target not in self._active.values():
             self._show(target, now)
+        for override in lost:
+            self._answers.tell("override", target, self._topics.override(target, "result"), _lost(override), now)
         return lost
 
     def _lost(self, payload: bytes) -> tuple[str, ...]:

@@ -42,14 +42,13 @@ class Rentals:
         except Rejected as rejected:
             result = OverrideResult(id=rejected.id, status="rejected", reason=rejected.reason[:1000])
         by, reason = (request.by, request.reason) if request is not None else ("", "")
-        topic = self._topics.contract(contract, "result")
-        if not self._answers.give(
-            "contract", name.removeprefix("contract_"), contract, topic, result, now, to=message, by=by, reason=reason
-        ):
-            return False
-        self.keep_up(now)
-        self._show(contract, now)
-        return True
+        topic, action = self._topics.contract(contract, "result"), name.removeprefix("contract_")
+
+        def show() -> None:
+            self.keep_up(now)
+            self._show(contract, now)
+
+        return self._answers.give("contract", action, contract, topic, result, now, to=message, show=show, by=by, reason=reason)
 
     def begin(self, now: datetime) -> bool:
         """As `keep_up`, and tell of ends of which an earlier process may have told nobody."""
@@ -61,8 +60,8 @@ class Rentals:
         self._desk.expire(now)
         for contract, notice in self._desk.notices():
             log.info("contract %s: %s", contract, notice.reason)
-            self._answers.tell("contract", contract, self._topics.contract(contract, "result"), notice, now)
             self._show(contract, now)
+            self._answers.tell("contract", contract, self._topics.contract(contract, "result"), notice, now)
         before, self._active = self._active, frozenset(r.id for r in self._desk.standing(now) if r.active(now))
         return before != self._active
 

@@ -48,8 +48,11 @@ class Shelving:
             result = OverrideResult(id=rejected.id, status="rejected", reason=rejected.reason[:1000])
         by, reason = (request.by, request.reason) if request is not None else ("", "")
         topic, action = self._topics.alarm(alarm, "result"), name.removeprefix("alarm_")
-        if self._answers.give("alarm", action, alarm, topic, result, now, to=message, by=by, reason=reason):
+
+        def show() -> None:
             self._alarms.retell(alarm, now)
+
+        self._answers.give("alarm", action, alarm, topic, result, now, to=message, show=show, by=by, reason=reason)
 
     def keep_up(self, now: datetime) -> None:
         """Bring back what has lain long enough, and tell it."""
