@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
+from functools import partial
 
 from facility.bus.interface import Bus, Message
 from facility.bus.messages import ContractClear, ContractSet, OverrideResult, Rejected, encode
@@ -43,12 +44,11 @@ class Rentals:
             result = OverrideResult(id=rejected.id, status="rejected", reason=rejected.reason[:1000])
         by, reason = (request.by, request.reason) if request is not None else ("", "")
         topic, action = self._topics.contract(contract, "result"), name.removeprefix("contract_")
-
-        def show() -> None:
-            self.keep_up(now)
-            self._show(contract, now)
-
-        return self._answers.give("contract", action, contract, topic, result, now, to=message, show=show, by=by, reason=reason)
+        show = partial(self._show, contract, now)
+        if not self._answers.give("contract", action, contract, topic, result, now, to=message, show=show, by=by, reason=reason):
+            return False
+        self.keep_up(now)
+        return True
 
     def begin(self, now: datetime) -> bool:
         """As `keep_up`, and tell of ends of which an earlier process may have told nobody."""

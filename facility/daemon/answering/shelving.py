@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
+from functools import partial
 
 from facility.alarms.shelves import Shelves
 from facility.bus.interface import Message
@@ -48,10 +49,7 @@ class Shelving:
             result = OverrideResult(id=rejected.id, status="rejected", reason=rejected.reason[:1000])
         by, reason = (request.by, request.reason) if request is not None else ("", "")
         topic, action = self._topics.alarm(alarm, "result"), name.removeprefix("alarm_")
-
-        def show() -> None:
-            self._alarms.retell(alarm, now)
-
+        show = partial(self._alarms.retell, alarm, now)
         self._answers.give("alarm", action, alarm, topic, result, now, to=message, show=show, by=by, reason=reason)
 
     def keep_up(self, now: datetime) -> None:
