@@ -251,9 +251,12 @@ class House:
         return self.status().get("mode")
 
     def calm(self) -> None:
-        """Wait until a plan is followed and nothing that was before keeps caps down."""
+        """Wait until a plan is followed and nothing that was before keeps caps down.
+
+        Where a plant draws more than was planned that may take half an hour of its time.
+        """
         kept_down = ("caps give way", "caps do not rise")
-        self.until(lambda: self.mode() == "NORMAL" and not any(words in self.status()["reason"] for words in kept_down), 30, "a calm house")
+        self.until(lambda: self.mode() == "NORMAL" and not any(words in self.status()["reason"] for words in kept_down), 90, "a calm house")
 
     def until(self, holds: Callable[[], Any], seconds: float, what: str) -> float:
         """Wait until something holds; tells how long it took."""

@@ -76,6 +76,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
 def test_what_is_scraped_is_what_is_on_the_bus(house: Scraped) -> None:
     assert house.order(POOL, "scraped", "cap_w", 210)["status"] == "accepted"
     house.until(lambda: house.value("pool_cap_reported_watts", hall="h1", pool="h1-b") == 210, 10, "the cap in the scrape")
+    house.until(lambda: 1000 * house.metered(0)[-1] == pytest.approx(house.value("import_power_watts"), rel=0.2), 10, "the power in the scrape")
     told = house.samples()
 
     def value(name: str, **labels: str) -> float:
@@ -86,7 +87,6 @@ def test_what_is_scraped_is_what_is_on_the_bus(house: Scraped) -> None:
     assert value("bus_connected") == value("bus_answers") == 1
     assert value("override_effect_seconds_count", stage="sent") == value("override_effect_seconds_count", stage="enforced") == 1
     assert value("override_effect_seconds_bucket", stage="sent", le="2.0") == 1
-    assert value("import_power_watts") == pytest.approx(1000 * house.metered(time.monotonic() - 5)[-1], rel=0.2)
     assert value("energy_cost_total", currency="EUR") > 0
     assert value("sensors", verdict="good") > 10
     assert told["process_open_fds", frozenset()] > 3
@@ -145,7 +145,6 @@ def test_a_real_prometheus_reads_it_judges_the_rules_and_answers_every_query_of_
 
 
 def test_fifty_scrapers_those_that_hang_and_those_that_read_slowly_do_not_delay_the_loop(house: Scraped) -> None:
-    house.calm()
     over, asked = threading.Event(), []
 
     def scrape() -> None:
@@ -165,8 +164,8 @@ def test_fifty_scrapers_those_that_hang_and_those_that_read_slowly_do_not_delay_
         began = time.monotonic()
         for scraper in scrapers:
             scraper.start()
-        assert house.order(POOL, "amid-scrapes", "cap_w", 220, ttl_s=600)["status"] == "accepted"
-        house.until(lambda: house.highest_cap() == 220, 2, "the cap")
+        assert house.order(POOL, "amid-scrapes", "cap_w", 150, ttl_s=600)["status"] == "accepted"
+        house.until(lambda: house.highest_cap() == 150, 2, "the cap")  # below all that the guard ever leaves
         house.until(lambda: len(house.beats(began)) > 5, 15, "heartbeats")
         over.set()
         for scraper in scrapers:
