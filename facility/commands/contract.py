@@ -32,7 +32,8 @@ from facility.journal.journal import Journal
 from facility.journal.rentals import Version
 from facility.rental.file import KNOWN, read_contracts, rental_of
 from facility.rental.rental import Rental, describe
-from facility.site import Site
+from facility.rental.terms import said_terms
+from facility.site import Contract, Site
 from facility.site.tenancy import RENTED
 
 FINE, NO, FAULT = 0, 1, 3
@@ -97,10 +98,13 @@ class _Desk:
 
     def change(self, *, as_json: bool) -> int:
         """Send what is to change, and tell what came of it."""
-        wanted = self._wanted()
+        asked, needs = self._asked, {"import": "a file", "set": "a contract", "clear": "a contract"}
+        if asked.name is None:
+            raise InputError(Fault(f"contract {asked.action}", f"{needs[asked.action]} is not named", "see `facility contract --help`"))
         there = standing(self._site, self._broker)
+        wanted = self._wanted(asked.name, there)
         changes = self._changes(wanted, there)
-        answers = {} if self._asked.dry_run else self._sent(wanted, there, changes)
+        answers = {} if asked.dry_run else self._sent(wanted, there, changes)
         if as_json:
             told = [{"contract": name, "change": change, "answer": msgspec.to_builtins(answers.get(name))} for name, change in changes.items()]
             print(json.dumps(told))
@@ -108,21 +112,20 @@ class _Desk:
             for name, change in changes.items():
                 answer = answers.get(name)
                 print(f"{name}: {change}" + (f": {answer.status}: {answer.reason}" if answer is not None else ""))
-        asked = [name for name, change in changes.items() if change != "unchanged"]
-        if self._asked.dry_run or not asked:
+        sent = [name for name, change in changes.items() if change != "unchanged"]
+        if asked.dry_run or not sent:
             return FINE
-        if len(answers) < len(asked):
-            print(f"facility: {len(asked) - len(answers)} of {len(asked)} were not answered: no daemon runs {self._site.id} here?", file=sys.stderr)
+        if len(answers) < len(sent):
+            print(f"facility: {len(sent) - len(answers)} of {len(sent)} were not answered: no daemon runs {self._site.id} here?", file=sys.stderr)
             return FAULT
         return FINE if all(answer.status in {"accepted", "cleared"} for answer in answers.values()) else NO
 
-    def _wanted(self) -> dict[str, Rental]:
-        """The rentals that are to stand, by contract; none to clear one."""
-        asked, needs = self._asked, {"import": "a file", "set": "a contract", "clear": "a contract"}
-        if asked.name is None:
-            raise InputError(Fault(f"contract {asked.action}", f"{needs[asked.action]} is not named", "see `facility contract --help`"))
+    def _wanted(self, name: str, there: Mapping[str, ContractState]) -> dict[str, Rental]:
+        """The rentals that are to stand beside what is `there`, by contract; none to clear one."""
+        asked, beside = self._asked, [_rental(contract, state) for contract, state in there.items()]
         if asked.action == "import":
-            return {rental.contract: rental for rental in read_contracts(asked.name, self._site, asked.timezone, self._by)}
+            rows = read_contracts(name, self._site, asked.timezone, self._by, beside, complete=asked.complete)
+            return {rental.contract: rental for rental in rows}
         if asked.action == "clear":
             return {}
         said = dict(_pair(term) for term in asked.terms)
@@ -131,7 +134,7 @@ class _Desk:
         if missing:
             raise InputError(*(Fault("contract set", f"no {key}", f"add {key}=INSTANT, such as {key}=2026-08-01T00:00") for key in missing))
         start, end = (parse_instant(said.pop(key), zone, key)[0].astimezone(UTC) for key in ("start", "end"))
-        return {asked.name: rental_of(self._site, (), said | {"contract": asked.name}, start, end, self._by)}
+        return {name: rental_of(self._site, beside, said | {"contract": name}, start, end, self._by)}
 
     def _changes(self, wanted: Mapping[str, Rental], there: Mapping[str, ContractState]) -> dict[str, Change]:
         asked = self._asked
@@ -145,11 +148,11 @@ class _Desk:
         return {**dict.fromkeys(gone, "ended"), **changes}
 
     def _sent(self, wanted: Mapping[str, Rental], there: Mapping[str, ContractState], changes: Mapping[str, Change]) -> dict[str, OverrideResult]:
-        """The answers to what changes, by contract: ends first, so that there is room."""
+        """The answers to what changes, by contract: first what makes room, then what takes it."""
         with visit(self._broker) as bus:
             bus.subscribe(f"{self._site.bus.root}/{self._site.id}/contract/+/result", qos=1)
             ids: dict[str, str] = {}
-            for name, change in changes.items():
+            for name, change in sorted(changes.items(), key=lambda it: it[1] != "ended" and not _shrinks(wanted[it[0]], there.get(it[0]))):
                 if change == "ended":
                     ids[name] = self._publish(bus, name, ContractClear(id=there[name].id, by=self._by, reason=self._asked.reason))
                 elif change != "unchanged":
@@ -201,6 +204,18 @@ def _change(rental: Rental, state: ContractState | None) -> Change:
     wanted = _command(rental, rental.by, "")
     same = (state.start, state.end) == (wanted.start, wanted.end) and all(getattr(wanted, key) == value for key, value in before.items())
     return "unchanged" if same else "changed"
+
+
+def _shrinks(rental: Rental, state: ContractState | None) -> bool:
+    """Whether a contract that stands is to have fewer GPUs than it has, or for less time, and nothing else anywhere."""
+    if state is None or state.pool != rental.terms.pool:
+        return False
+    return rental.terms.gpus <= (state.gpus or 0) and state.start <= rental.start and rental.end <= state.end
+
+
+def _rental(name: str, state: ContractState) -> Rental:
+    """What the daemon says stands, as a rental."""
+    return Rental(state.id, name, Contract.model_validate(said_terms(state)), state.start, state.end, state.by, state.reason, state.version)
 
 
 def _list(states: Mapping[str, ContractState], *, as_json: bool) -> int:

@@ -3,9 +3,9 @@
     contract,tenant,kind,gpu_model,gpus,curve,start,end,tier,floor_speed,price_per_gpu_h
     orbit-train,nordlab,reserved,a100,64,pretrain-7b,2026-08-01T00:00+02:00,2026-09-01T00:00+02:00,T2,0.5,1.4
 
-`contract, tenant, kind, gpus, start` and `end` at least, and `pool` or `gpu_model`, of which the pool with the most free GPUs is taken; a cell
-that is empty says nothing. Twenty-four numbers in one cell are separated by semicolons. A column of another name is an error, for it may be a
-floor that was promised. Each row must fit beside the site's contracts and the rows above it.
+`contract, tenant, kind, gpus, start` and `end` at least, and `pool` or `gpu_model`, of which the pool with the most free GPUs is taken, or that
+where a rental of the name stands already; a cell that is empty says nothing. Twenty-four numbers in one cell are separated by semicolons. A
+column of another name is an error, for it may be a floor that was promised. Each row must fit beside the site's contracts and the rows above it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from facility.errors import Fault, InputError
 from facility.inputs.table import localise, nearest, parse_times, place, read_table, text
-from facility.rental.fit import misfits, of_another_model, other_gpus, roomiest
+from facility.rental.fit import free_gpus, misfits, of_another_model, other_gpus, pools_of, roomiest
 from facility.rental.rental import Rental
 from facility.site import Contract, Site
 from facility.site.tenancy import RENTED
@@ -34,8 +34,13 @@ ID: Final = r"[a-z0-9][a-z0-9-]*"
 MOST_FAULTS: Final = 20
 
 
-def read_contracts(path: str, site: Site, timezone: str | None, by: str = "file") -> tuple[Rental, ...]:
-    """Read the rentals of `path`, in its order. InputError names file, row and column of up to twenty faults."""
+def read_contracts(
+    path: str, site: Site, timezone: str | None, by: str = "file", standing: Sequence[Rental] = (), *, complete: bool = False
+) -> tuple[Rental, ...]:
+    """Read the rentals of `path`, in its order, of which those of a GPU model find their pool beside what is `standing`.
+
+    Where the file is `complete`, what stands and is not named in it makes room. InputError names file, row and column of up to twenty faults.
+    """
     frame = read_table(path)
     names = [str(name) for name in frame.columns]
     header, needs = f"{path}, row 1", f"a file of contracts needs {', '.join(NEEDED)}"
@@ -45,31 +50,52 @@ def read_contracts(path: str, site: Site, timezone: str | None, by: str = "file"
         raise InputError(*faults)
     starts, ends = (_instants(path, frame[name], timezone) for name in ("start", "end"))
     cells = {name: text(frame[name]).tolist() for name in names if name not in {"start", "end"}}
-    found: list[Rental] = []
-    for at, row in enumerate(frame.index):
-        said = {name: column[at] for name, column in cells.items() if column[at] != ""}
-        rental = _rental(site, found, said, starts[at], ends[at], by)
+    rows = [{name: column[at] for name, column in cells.items() if column[at] != ""} for at in range(len(frame))]
+    own = {it.contract: it for it in standing}
+    beside = () if complete else tuple(it for it in standing if it.contract not in cells["contract"])
+    found: dict[int, Rental] = {}
+    wrong: dict[int, list[Fault]] = {}
+    for at in sorted(range(len(rows)), key=lambda at: _takes(rows[at], own.get(rows[at].get("contract", "")))):
+        others = [*found.values()]
+        rental = _rental(site, others, rows[at], starts[at], ends[at], by, beside, own.get(rows[at].get("contract", "")))
         if isinstance(rental, Rental):
-            found.append(rental)
+            found[at] = rental
         else:
-            faults += [Fault(place(path, int(row), column), what, remedy) for column, what, remedy in rental]
-    if faults:
-        raise InputError(*faults[:MOST_FAULTS])
-    return tuple(found)
+            wrong[at] = [Fault(place(path, int(frame.index[at]), column), what, remedy) for column, what, remedy in rental]
+    if wrong:
+        raise InputError(*[fault for at in sorted(wrong) for fault in wrong[at]][:MOST_FAULTS])
+    return tuple(found[at] for at in range(len(rows)))
 
 
-def rental_of(site: Site, others: Sequence[Rental], said: Mapping[str, str], start: datetime, end: datetime, by: str) -> Rental:
-    """The rental that somebody says key by key, all of it text. InputError tells what is wrong with each."""
-    found = _rental(site, others, said, start, end, by)
+def rental_of(site: Site, standing: Sequence[Rental], said: Mapping[str, str], start: datetime, end: datetime, by: str) -> Rental:
+    """The rental that somebody says key by key, all of it text, beside what is `standing`. InputError tells what is wrong with each."""
+    name = said.get("contract", "")
+    own = next((it for it in standing if it.contract == name), None)
+    found = _rental(site, (), said, start, end, by, [it for it in standing if it is not own], own)
     if isinstance(found, Rental):
         return found
     raise InputError(*(Fault(column, what, remedy) for column, what, remedy in found))
 
 
+def _takes(said: Mapping[str, str], own: Rental | None) -> int:
+    """How much room a row takes beside what stands under its name: 0 none, 1 more, 2 all of it. In that order rows find their pools."""
+    if own is None:
+        return 2
+    gpus = said.get("gpus", "")
+    return int(not gpus.isdecimal() or int(gpus) > own.terms.gpus)
+
+
 def _rental(
-    site: Site, others: Sequence[Rental], said: Mapping[str, str], start: datetime | None, end: datetime | None, by: str
+    site: Site,
+    others: Sequence[Rental],
+    said: Mapping[str, str],
+    start: datetime | None,
+    end: datetime | None,
+    by: str,
+    standing: Sequence[Rental],
+    own: Rental | None,
 ) -> Rental | list[tuple[str, str, str]]:
-    """The rental of a row, or column, finding and remedy of each fault."""
+    """The rental of a row, or column, finding and remedy of each fault; `others` are of other rows, `own` stands under its name."""
     faults = list(_spans(start, end))
     name = said.get("contract", "")
     if re.fullmatch(ID, name) is None:
@@ -84,7 +110,7 @@ def _rental(
     if faults or start is None or end is None:
         return faults
     if "pool" not in said:
-        placed = _placed(site, others, said, Rental("", name, Contract(tenant="t", kind="reserved"), start, end, by))
+        placed = _placed(site, others, said, Rental("", name, Contract(tenant="t", kind="reserved"), start, end, by), standing, own)
         if isinstance(placed, tuple):
             return [placed]
         terms["pool"] = placed
@@ -104,12 +130,17 @@ def _spans(start: datetime | None, end: datetime | None) -> Iterator[tuple[str, 
         yield "end", f"{end:%Y-%m-%d %H:%M} UTC is not after its start", "mend one of the two"
 
 
-def _placed(site: Site, others: Sequence[Rental], said: Mapping[str, str], rental: Rental) -> str | tuple[str, str, str]:
-    """The pool of the GPU model that is asked for, or what is wrong with that."""
+def _placed(
+    site: Site, others: Sequence[Rental], said: Mapping[str, str], rental: Rental, standing: Sequence[Rental], own: Rental | None
+) -> str | tuple[str, str, str]:
+    """The pool of the GPU model that is asked for, that where it stands before any other; or what is wrong with that."""
     model, gpus = said["gpu_model"], said.get("gpus", "")
     if not gpus.isdecimal():
         return "gpus", f"{gpus!r} is no number of GPUs", "give a whole number"
-    found = roomiest(site, others, rental, model, int(gpus), said.get("curve"))
+    beside, curve, there = [*others, *standing], said.get("curve"), own.terms.pool if own is not None else None
+    if there in pools_of(site, model, curve) and free_gpus(site, beside, rental, there, rental.start) >= int(gpus):
+        return there
+    found = roomiest(site, beside, rental, model, int(gpus), curve)
     if found is None:
         return "gpu_model", f"the site has no pool of {model} with that kind of work", other_gpus(site, model)
     if found[1] < int(gpus):

@@ -70,10 +70,15 @@ def roomiest(site: Site, others: Sequence[Rental], rental: Rental, model: str, g
     """The pool of a GPU model, with that kind of work, that has the most GPUs free as long as `rental` lasts, and how many; None: no pool is
     of it.
     """
-    pools = [name for name, pool in site.pools.items() if pool.gpu_model == model and curve in (None, *offered(site, name))]
+    pools = pools_of(site, model, curve)
     free = {name: free_gpus(site, others, rental, name, rental.start) for name in pools}
     enough = [name for name in pools if free[name] >= gpus]
     return max(((name, free[name]) for name in enough or pools), key=lambda found: found[1], default=None)
+
+
+def pools_of(site: Site, model: str, curve: str | None) -> list[str]:
+    """The pools of a GPU model, with that kind of work where one is named."""
+    return [name for name, pool in site.pools.items() if pool.gpu_model == model and curve in (None, *offered(site, name))]
 
 
 def of_another_model(site: Site, pool: str | None, model: str | None) -> str | None:

@@ -17,9 +17,14 @@ from facility.site import Contract, Site
 from facility.site.tenancy import RENTED
 
 
+def said_terms(request: ContractSet) -> dict[str, Any]:
+    """What a command says, or a state tells, of a contract's terms, by key."""
+    return {key: value for key in RENTED if (value := getattr(request, key)) is not None}
+
+
 def terms_of(site: Site, offers: Offers, others: Sequence[Rental], request: ContractSet, now: datetime) -> Contract | str:
     """The terms that `request` comes to beside `others`, or why it comes to none."""
-    given = {key: value for key in RENTED if (value := getattr(request, key)) is not None}
+    given = said_terms(request)
     if request.offer is not None:
         offer = offers.accept(request, now)
         if isinstance(offer, str):

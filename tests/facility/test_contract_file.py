@@ -56,6 +56,24 @@ def test_a_row_is_a_contract_and_one_of_a_model_gets_the_pool_with_most_room(wri
     assert chat.terms.demand_by_hour_gpus == (24,) * 24
 
 
+def test_a_rental_that_stands_keeps_its_pool_and_what_stands_takes_room(written: Written) -> None:
+    site = load_site(SITE)
+    (stands,) = read(written(TRAIN))
+    (other,) = read(written(TRAIN.replace(",,a100,", ",h1-a,,")))
+    assert (stands.terms.pool, other.terms.pool) == ("h1-b", "h1-a")
+    newer = TRAIN.replace("orbit-train", "newer").replace(",64,", ",280,")
+    more = TRAIN.replace("orbit-train", "more").replace(",64,", ",8,")
+
+    def pools(standing: Rental, *rows: str, complete: bool = False) -> list[str | None]:
+        return [it.terms.pool for it in read_contracts(written(*rows), site, None, "ann", [standing], complete=complete)]
+
+    assert pools(stands, newer, complete=True) == ["h1-b"]
+    with pytest.raises(InputError, match="280 GPUs of a100 are free in no pool all that time; h1-b has 224"):
+        pools(stands, newer)
+    assert pools(stands, more, TRAIN) == ["h1-b", "h1-b"]
+    assert pools(other, more, TRAIN) == ["h1-b", "h1-a"]
+
+
 def test_times_without_an_offset_are_of_the_zone_that_is_named(written: Written) -> None:
     (found,) = read(written(TRAIN.replace("+02:00", "")), "Europe/Berlin")
     assert found.start == datetime(2026, 7, 14, 22, tzinfo=UTC)
@@ -145,3 +163,8 @@ def test_contracts_are_imported_once_changed_ended_and_told_version_by_version(h
         ("orbit-train", 1, "superseded"), ("orbit-chat", 1, "cleared"), ("orbit-train", 2, None), ("mine", 1, "cleared"),
     ]  # fmt: skip
     assert kept[2]["reason"] == "half"
+    small, large = (later[0].replace("orbit-train", "{}").replace("07-2", "07-1").replace(",64,", n) for n in (",8,", ",280,"))
+    for first, second in ((large, small), (small, large)):  # the second time "b", the row below, makes the room that "a" takes
+        rows = first.format("b"), second.format("a")
+        swapped = facility("import", written(*reversed(rows)), *at)
+        assert [each["answer"]["status"] for each in swapped] == ["accepted"] * 2
