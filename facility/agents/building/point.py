@@ -8,7 +8,7 @@
 
 An operator at the chiller wins: what was taken and then is another without our writing is left alone. Where a point may only move slowly
 it moves from where it is said to be, and a step further only once the last one was taken. What hands a point back may be lost like anything
-else, so it is said again, ever more seldom, until the read-back is another or it was said `HANDED` times.
+else, so it is said again, ever more seldom, until the read-back is another, or it was said `HANDED` times and the gateway still answers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SOONEST: Final = timedelta(seconds=1)
 MOST_DOUBLED: Final = 4
 """A write that is not taken is repeated after `answers_s`, then after twice as long, and so on so often."""
 HANDED: Final = 5
-"""So often a point is handed back, where nothing shows that it was taken."""
+"""So often a point is handed back, where nothing shows that it was taken; and on, where its gateway tells nothing, which may be away."""
 DOUBTED: Final = 3
 """After so many writes that were not taken it is said."""
 
@@ -68,6 +68,8 @@ class Point:
         self._yielded = datetime.min  # noqa: DTZ901 - it never was
         self._handed: tuple[float | None, int, datetime] | None = None
         """What it was set to as it was handed back (None: nobody knows), how often that was said, and when last."""
+        self._heard_since = False
+        """Whether the gateway told anything since it was handed back: what it told before shows nothing."""
 
     @property
     def obeys(self) -> bool:
@@ -89,7 +91,7 @@ class Point:
 
     def hear(self, value: float, now: datetime) -> None:
         """The gateway tells what the point is set to."""
-        self.heard = value
+        self.heard, self._heard_since = value, True
         if self._written is None:
             return
         if abs(value - self._written) <= self.terms.within:
@@ -127,7 +129,7 @@ class Point:
     def _hand(self, had: float | None, now: datetime) -> Write | None:
         if not self.terms.releases:
             return None
-        self._handed = had, 1, now
+        self._handed, self._heard_since = (had, 1, now), False
         return Write(None)
 
     def _again(self, now: datetime) -> Write | None:
@@ -135,13 +137,17 @@ class Point:
         if self._handed is None:
             return None
         had, times, at = self._handed
-        taken = had is not None and self.terms.reads_back and self.heard is not None and abs(self.heard - had) > self.terms.within
-        if taken or times >= HANDED:
+        told = self.heard if self._heard_since else None
+        if had is not None and told is not None and self.terms.reads_back and abs(told - had) > self.terms.within:
             self._handed = None
             return None
-        if now - at < timedelta(seconds=self.terms.answers_s * 2 ** (times - 1)):
+        if now - at < timedelta(seconds=self.terms.answers_s * 2 ** min(times - 1, MOST_DOUBLED)):
             return None
-        self._handed = had, times + 1, now
+        away = had is not None and self.terms.reads_back and told is None
+        if times >= HANDED and not away:
+            self._handed = None
+            return None
+        self._handed, self._heard_since = (had, times + 1, now), False
         return Write(None)
 
     @property

@@ -102,6 +102,28 @@ def test_at_its_end_it_is_handed_back_once_and_not_while_somebody_else_has_it() 
     assert point.state == "local"
 
 
+def test_what_was_heard_before_it_was_handed_back_does_not_show_that_that_was_taken() -> None:
+    point = Point(Terms(-100, 100, answers_s=10))
+    point.hear(0.0, NOW)
+    point.order(40.0, at(1))
+    assert point.due(NOW) == Write(40.0)  # and the broker is gone before anybody reads it back
+    assert point.due(at(1)) == Write(None)
+    assert [s for s in range(2, 400) if point.due(at(s)) is not None] == [11, 31, 71, 151, 311]
+    point.hear(40.0, at(400))  # the gateway is back
+    assert point.due(at(471)) is None, "five times, and it answers"
+
+
+def test_as_long_as_its_gateway_is_away_it_is_handed_back_again() -> None:
+    point = Point(Terms(-100, 100, answers_s=10))
+    point.order(40.0, at(60))
+    point.due(NOW)
+    point.hear(40.0, at(1))
+    said = [s for s in range(2, 1000) if point.due(at(s)) is not None]
+    assert said == [60, 70, 90, 130, 210, 370, 530, 690, 850]
+    point.hear(0.0, at(1001))
+    assert [point.due(at(s)) for s in range(1002, 3000)] == [None] * 1998
+
+
 def test_where_nothing_hands_it_back_it_stays_as_it_is() -> None:
     point = Point(Terms(18, 27, releases=False))
     point.order(24.0, at(60))
