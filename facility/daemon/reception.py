@@ -48,6 +48,7 @@ class Reception:
         rooms = self._rooms
         if rooms.known.hear(message, now):
             rooms.tally.received[READINGS] += 1
+            rooms.heeding.hear(message)
             return
         if rooms.exchange.hears(message.topic):
             rooms.tally.received[EXCHANGE] += 1

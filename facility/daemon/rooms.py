@@ -36,6 +36,7 @@ from facility.daemon.tally import Tally
 from facility.daemon.telling.alarms import Alarms
 from facility.daemon.telling.breaches import Breaches
 from facility.daemon.telling.disk import Disk
+from facility.daemon.telling.heeding import Heeding
 from facility.daemon.telling.leaving import Leaving
 from facility.daemon.telling.losses import Losses
 from facility.daemon.telling.notice_board import NoticeBoard
@@ -68,6 +69,7 @@ class Rooms:
     questions: Questions
     losses: Losses
     leaving: Leaving
+    heeding: Heeding
     committed: Commitment
     tenants: Tenants
     trust: Trust
@@ -163,6 +165,7 @@ def rooms(
         questions=Questions(site, known, governor, answers, clock, thinker, committed.kw),
         losses=Losses(site, known, alarms, account),
         leaving=Leaving(site, known, alarms),
+        heeding=Heeding(site, actuator, alarms, epoch),
         committed=committed,
         tenants=Tenants(site, bus, known),
         trust=Trust(site, alarms),

@@ -141,6 +141,7 @@ class Upkeep:
         rooms.alarms.follow_signals(rooms.known.amiss(now), now)
         rooms.losses.look(now)
         rooms.leaving.look(now)
+        rooms.heeding.look(now, unheard=rooms.pulse.silent)
         rooms.use(here)
         rooms.watch.look(here.snapshot, rooms.known.batches)
 

@@ -34,9 +34,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Told:
-    """The last order on a topic, and whether it is on its way."""
+    """The last order on a topic, its number, and whether it is on its way."""
 
     order: Desired
+    seq: int
     payload: bytes
     queued: bool
 
@@ -84,6 +85,10 @@ class Actuator:
         """Pools that were sent caps after the order `since`, or are commanded to rise and wait to, and did not report them yet."""
         named = self.in_force.sent_since(since) | (self._at_once & self._waiting.keys())
         return frozenset(pool for pool in named if not self.settled(pool))
+
+    def told(self, topic: str) -> Told | None:
+        """The last order on a topic; None where none was sent, or it has ended."""
+        return self._last.get(topic)
 
     def due(self, now: datetime) -> bool:
         """Whether there is a step to make (`release`)."""
@@ -243,7 +248,7 @@ class Actuator:
         self.seq = self._journal.next_seq()
         told = encode(msgspec.structs.replace(order, seq=self.seq))
         queued = self._bus.publish(Message(topic, told, qos=1, retain=True, valid_until=order.valid_until))
-        self._last[topic] = Told(order, told, queued)
+        self._last[topic] = Told(order, self.seq, told, queued)
         if isinstance(order, JobDesired):
             self._job_ends[topic] = order.valid_until
         if queued != self._queued:
