@@ -185,6 +185,18 @@ def test_a_broker_that_dies_gets_back_what_it_lost(house: House) -> None:
     house.clear(POOL, "lasting")
 
 
+def test_a_battery_and_a_chiller_whose_agent_hangs_are_told_until_they_act_again(house: House) -> None:
+    alarms = [f"{ROOT}/alarm/heeds-not-{thing}" for thing in ("battery-bess-1", "cooling-chiller")]
+    assert not any(house.ear.told(alarm) for alarm in alarms)
+    house.plant.send_signal(signal.SIGSTOP)
+    try:
+        house.until(lambda: all(house.ear.told(alarm) for alarm in alarms), 2 * 300 / SPEED, "two alarms")
+        assert "battery bess-1 does not do what it is told: order " in house.ear.told(alarms[0])["cause"]
+    finally:
+        house.plant.send_signal(signal.SIGCONT)
+    house.until(lambda: not any(house.ear.told(alarm) for alarm in alarms), 30, "their end")
+
+
 def test_a_killed_daemon_leaves_its_will_and_comes_back_with_its_overrides(house: House) -> None:
     house.order(POOL, "outlives", "cap_w", 180)
     before = house.ear.told(CAPS)
