@@ -44,7 +44,7 @@ ExecStart={command}
 EnvironmentFile=-/etc/facility/agent.env
 Restart=always
 RestartSec=1
-TimeoutStopSec=15
+TimeoutStopSec=45
 {_rights(kind)}
 # It writes nothing.
 UMask=0077

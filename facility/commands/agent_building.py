@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Literal, cast
+import time
+from typing import Final, Literal, cast
 
 from facility.agents.building.building import Building
 from facility.bus.broker import reach
@@ -18,6 +19,8 @@ log = logging.getLogger("facility")
 
 LOOK_S = 0.1
 """Between two looks at the bus, s."""
+LEAVING_S: Final = 5.0
+"""The longest wait for gateways to show that they took what was handed back, s."""
 
 
 def run_building(site_file: str, settings: tuple[str, ...], broker: str | None, mqtt: str, clock: str | None) -> int:
@@ -28,14 +31,20 @@ def run_building(site_file: str, settings: tuple[str, ...], broker: str | None, 
     site = load_site(site_file, settings)
     if not site.bus.set_points:
         raise InputError(Fault("bus.set_points", "none, so there is nothing to do", "say which topics of which gateways take what is ordered"))
-    asked, (instant, _) = by_signals(), parse_clock(clock)
+    asked, (instant, speed) = by_signals(), parse_clock(clock)
     bus = MqttBus(reach(site.bus, broker), f"{site.id}-building-{os.getpid()}", version=cast("Literal['3.1.1', '5']", mqtt))
     try:
-        building = Building(site, bus, instant)
+        building = Building(site, bus, instant, speed)
         log.info("carrying orders to %d set-points of %s", len(site.bus.set_points), site.id)
         while not asked.stop.wait(LOOK_S):
             building.look()
         building.leave()
+        ends_s = time.monotonic() + LEAVING_S
+        while building.handing and time.monotonic() < ends_s:
+            time.sleep(LOOK_S)
+            building.look()
+        for topic in building.handing:
+            log.warning("%s: it was handed back, and nothing shows that this was taken", topic)
         log.info("every set-point is handed back")
     finally:
         bus.close()

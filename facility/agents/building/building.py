@@ -3,7 +3,8 @@
 Orders come on our own topics and are obeyed by (epoch, seq) until they end. Each becomes writes on the topics of `bus.set_points`, and what
 the gateways read back becomes our reports: (epoch, seq) of an order stands in one only once every point of it was read back. When an order
 ends and no other has come, its points are handed back to local control; so they are on a clean stop, and at the start where an order from
-before has ended in the meantime.
+before has ended in the meantime, or says nothing of them. An order ends by the wall clock, and lasts no longer than it was to last by the
+stopwatch: a clock that is set back makes nothing last longer.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from facility.agents.building.point import Point, Write
@@ -51,9 +52,13 @@ class Thing:
 
 
 class Building:
-    """The agent of all points under `bus.set_points` of `site`. `look` does what is due; call it several times a second."""
+    """The agent of all points under `bus.set_points` of `site`. `look` does what is due; call it several times a second.
 
-    def __init__(self, site: Site, bus: Bus, clock: Clock) -> None:
+    `speed` is how many seconds the clock counts in a real one.
+    """
+
+    def __init__(self, site: Site, bus: Bus, clock: Clock, speed: float = 1.0) -> None:
+        self._began, self._began_s, self._speed, self._leaving = clock.now(), clock.elapsed_s(), speed, False
         self._bus, self._clock, self._topics = bus, clock, Topics(site.bus.root, site.id)
         self._things: dict[str, Thing] = {}
         self._read_backs: defaultdict[str, list[tuple[Point, Wire]]] = defaultdict(list)
@@ -78,22 +83,36 @@ class Building:
                 thing.reported = None
         for message in self._bus.drain(0.0, AT_ONCE):
             self._hear(message)
-        self._each(lambda point: point.due(self._clock.now()))
+        wall = self._clock.now()
+        for thing in self._things.values():
+            if thing.order is not None and thing.order.valid_until <= wall:
+                for point, _ in thing.points.values():
+                    point.end()
+        self._each(lambda point: point.due(self._instant()))
         for thing in self._things.values():
             self._report(thing)
 
     def leave(self) -> None:
-        """Hand back what is ours."""
-        now = self._clock.now()
+        """Hand back what is ours, and obey nobody any more."""
+        self._leaving, now = True, self._instant()
         self._each(lambda point: point.leave(now))
 
+    @property
+    def handing(self) -> tuple[str, ...]:
+        """Points that were handed back, where the gateway is still to show that this was taken."""
+        return tuple(wire.rule.topic for thing in self._things.values() for point, wire in thing.points.values() if point.handing)
+
+    def _instant(self) -> datetime:
+        """The instant by a stopwatch, which nobody sets: points reckon by it."""
+        return self._began + timedelta(seconds=(self._clock.elapsed_s() - self._began_s) * self._speed)
+
     def _hear(self, message: Message) -> None:
-        now = self._clock.now()
-        if (thing := self._things.get(message.topic)) is not None:
+        now = self._instant()
+        if (thing := self._things.get(message.topic)) is not None and not self._leaving:
             self._obey(thing, message, now)
         for point, wire in self._read_backs.get(message.topic, ()):
             if (value := wire.read(message.payload)) is not None:
-                point.hear(value, now)
+                point.hear(value, now, kept=message.retain)
 
     def _obey(self, thing: Thing, message: Message, now: datetime) -> None:
         if not message.payload:
@@ -103,20 +122,22 @@ class Building:
         except m.Rejected as refusal:
             log.warning("%s: refused: %s", message.topic, refusal.reason)
             return
-        last = thing.order
+        last, wall = thing.order, self._clock.now()
+        before = last is None and message.retain  # whoever carried it out may be gone without a word
         if last is not None and (order.epoch, order.seq) <= (last.epoch, last.seq):
             return
-        if order.valid_until <= now:
-            if last is None and message.retain:  # whoever carried it out may be gone without a word
+        if order.valid_until <= wall:
+            if before:
                 self._send(thing, lambda point: point.hand_back(now))
             return
         thing.order = order
+        until = now + min(order.valid_until - wall, order.valid_until - order.issued_at)
         for name, (point, wire) in thing.points.items():
             value = _ordered(order, name)
             if value is not None:
-                point.order(value, order.valid_until)
+                point.order(value, until)
             else:
-                self._write(wire, point.leave(now))
+                self._write(wire, point.leave(now) or (point.hand_back(now) if before else None))
 
     def _each(self, due: Callable[[Point], Write | None]) -> None:
         for thing in self._things.values():

@@ -9,6 +9,7 @@
 An operator at the chiller wins: what was taken and then is another without our writing is left alone. Where a point may only move slowly
 it moves from where it is said to be, and a step further only once the last one was taken. What hands a point back may be lost like anything
 else, so it is said again, ever more seldom, until the read-back is another, or it was said `HANDED` times and the gateway still answers.
+What the broker has kept of a read-back tells where the point was, and never that something was taken.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Write:
 
 
 class Point:
-    """One set-point. Instants are UTC."""
+    """One set-point. Instants are of a clock that is never set back."""
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
@@ -68,8 +69,8 @@ class Point:
         self._yielded = datetime.min  # noqa: DTZ901 - it never was
         self._handed: tuple[float | None, int, datetime] | None = None
         """What it was set to as it was handed back (None: nobody knows), how often that was said, and when last."""
-        self._heard_since = False
-        """Whether the gateway told anything since it was handed back: what it told before shows nothing."""
+        self._told: float | None = None
+        """What the gateway told since it was handed back: what it told before, or a broker has kept, shows nothing."""
 
     @property
     def obeys(self) -> bool:
@@ -89,12 +90,23 @@ class Point:
         """Do this until then, within what the point may be."""
         self._goal, self._until, self._handed = min(max(value, self.terms.low), self.terms.high), until, None
 
-    def hear(self, value: float, now: datetime) -> None:
-        """The gateway tells what the point is set to."""
-        self.heard, self._heard_since = value, True
+    def end(self) -> None:
+        """Have the order end now, whatever was said of its end."""
+        self._goal = None
+
+    @property
+    def handing(self) -> bool:
+        """Whether it was handed back, and its gateway is still to show that this was taken."""
+        return self._handed is not None and self._handed[0] is not None and self.terms.reads_back
+
+    def hear(self, value: float, now: datetime, *, kept: bool = False) -> None:
+        """The gateway tells what the point is set to. `kept`: it told so some time ago, and the broker has kept it."""
+        self.heard, self._told = value, self._told if kept else value
         if self._written is None:
             return
         if abs(value - self._written) <= self.terms.within:
+            if kept:
+                return
             self._taken, self._tries, self._strange = True, 0, None
             if self.state == "yielded":
                 self.state = "driven"
@@ -129,7 +141,7 @@ class Point:
     def _hand(self, had: float | None, now: datetime) -> Write | None:
         if not self.terms.releases:
             return None
-        self._handed, self._heard_since = (had, 1, now), False
+        self._handed, self._told = (had, 1, now), None
         return Write(None)
 
     def _again(self, now: datetime) -> Write | None:
@@ -137,7 +149,7 @@ class Point:
         if self._handed is None:
             return None
         had, times, at = self._handed
-        told = self.heard if self._heard_since else None
+        told = self._told
         if had is not None and told is not None and self.terms.reads_back and abs(told - had) > self.terms.within:
             self._handed = None
             return None
@@ -147,7 +159,7 @@ class Point:
         if times >= HANDED and not away:
             self._handed = None
             return None
-        self._handed, self._heard_since = (had, times + 1, now), False
+        self._handed, self._told = (had, times + 1, now), None
         return Write(None)
 
     @property

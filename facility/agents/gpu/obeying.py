@@ -5,8 +5,9 @@
     lower       at once, where a limit is above what is allowed, whoever set it so
     raise       only under an order, some seconds after it is first wanted: nodes do not rise together
 
-A limit that is refused is tried again after 1 s, then twice as long each time, up to a minute. What somebody else lowered stays so until
-the next order. So silence, and whatever is lost, never raises power.
+A limit that is refused is tried again after 1 s, then twice as long each time, up to a minute, and at once where something else is allowed.
+Until the GPU tells how it is, it counts as having taken it. What somebody else lowered stays so until the next order. So silence, and whatever
+is lost, never raises power.
 """
 
 from __future__ import annotations
@@ -29,12 +30,16 @@ Leaving = Literal["fallback", "keep", "default"]
 
 @dataclass
 class Card:
-    """A GPU as it is known: its last reading, the limit that we set last, why it does not do as it is told, and why it does not tell."""
+    """A GPU as it is known: its last reading, the limit that we set last, why it does not do as it is told, and why it does not tell.
+
+    `sent_w` is a limit that was sent since the last reading, of which nobody knows whether it was set.
+    """
 
     gpu: Gpu
     reading: Reading | None = None
     gone: bool = False
     set_w: int | None = None
+    sent_w: int | None = None
     ceiling_w: int | None = None
     trouble: str = ""
     silence: str = ""
@@ -44,7 +49,16 @@ class Card:
     @property
     def enforced_w(self) -> int:
         """What it enforces, as far as anybody knows."""
-        return UNLIMITED_W if self.reading is None else self.reading.enforced_w
+        return UNLIMITED_W if self.reading is None else max(self.reading.enforced_w, self.sent_w or 0)
+
+    @property
+    def limit_w(self) -> int:
+        """What its limit is at most, as far as anybody knows."""
+        return UNLIMITED_W if self.reading is None else max(self.reading.limit_w, self.sent_w or 0)
+
+    def try_anew(self) -> None:
+        """Forget how often a limit was refused, for now another one is to be set."""
+        self.tries, self.retry_s = 0, 0.0
 
 
 @dataclass(frozen=True)
@@ -88,6 +102,7 @@ class Obeying:
         self._share = None
         for card in self.cards.values():
             card.ceiling_w = None
+            card.try_anew()
             card.set_w = None if card.reading is None else card.reading.limit_w
         return ""
 
@@ -100,8 +115,10 @@ class Obeying:
     def read(self, gpu: Gpu, reading: Reading) -> str:
         """Take a reading; what is to be said of it, empty where it is nothing."""
         card = self.cards[gpu.id]
+        if card.sent_w is not None and card.set_w is not None:
+            card.set_w = max(card.set_w, min(card.sent_w, reading.limit_w))
         raised = card.set_w is not None and reading.limit_w > card.set_w
-        was_w, card.reading, card.silence = card.set_w, reading, ""
+        was_w, card.reading, card.sent_w, card.silence = card.set_w, reading, None, ""
         if card.gone:
             card.gone, card.set_w = False, reading.limit_w
             return f"{gpu.name} is back"
@@ -115,15 +132,16 @@ class Obeying:
     def wrote(self, write: Write, reading: Reading, at: Moment) -> str:
         """Take what was read back after a limit was set; what is to be said of it."""
         card = self.cards[write.gpu.id]
-        card.reading, card.set_w = reading, write.watts
+        card.reading, card.set_w, card.sent_w = reading, write.watts, None
         if reading.limit_w > write.watts:
             return self.refused(write.gpu, f"{write.watts} W was set, {reading.limit_w} W is read back", at)
         recovered, card.tries, card.retry_s, card.trouble = bool(card.trouble), 0, 0.0, ""
         return f"{write.gpu.name} obeys again" if recovered else ""
 
-    def refused(self, gpu: Gpu, why: str, at: Moment) -> str:
-        """Know that a limit could not be set; what is to be said of it, once for each cause."""
+    def refused(self, gpu: Gpu, why: str, at: Moment, sent_w: int | None = None) -> str:
+        """Know that a limit could not be set; what is to be said of it, once for each cause. `sent_w` may have been set all the same."""
         card = self.cards[gpu.id]
+        card.sent_w = card.sent_w if sent_w is None else max(sent_w, card.sent_w or 0)
         card.tries += 1
         card.retry_s = at.elapsed_s + min(FIRST_RETRY_S * 2.0 ** (card.tries - 1), LAST_RETRY_S)
         known, card.trouble = card.trouble == why, why
@@ -147,7 +165,7 @@ class Obeying:
         for card, allowed_w in self._allowed(at):
             if card.reading is None or card.gone or card.gpu.cannot:
                 continue
-            if card.reading.limit_w > allowed_w:
+            if card.limit_w > allowed_w:
                 lower.append((card, allowed_w))
             elif card.reading.limit_w < allowed_w and card.set_w != allowed_w and self.standing.in_force(at):
                 higher.append((card, allowed_w))
@@ -174,7 +192,7 @@ class Obeying:
         for card in self.cards.values():
             if card.reading is None or card.gone or card.gpu.cannot:
                 continue
-            limit_w, fallback_w = card.reading.limit_w, self.standing.fallback_w
+            limit_w, fallback_w = card.limit_w, self.standing.fallback_w
             if how == "default":
                 left_w = card.gpu.default_w
             elif how == "fallback" and fallback_w is not None:
@@ -211,6 +229,8 @@ class Obeying:
                 yield card, _settable(self._share.caps[card.gpu.name].cap_w, card.gpu)
         elif fallback_w is not None:
             for card in self.cards.values():
+                if card.ceiling_w is None:
+                    card.try_anew()
                 card.ceiling_w = min(self._before(card), fallback_w)
                 yield card, _settable(card.ceiling_w, card.gpu)
 
@@ -220,8 +240,7 @@ class Obeying:
             return card.ceiling_w
         cap = None if self._share is None else self._share.caps.get(card.gpu.name)
         allowed_w = UNLIMITED_W if cap is None else cap.cap_w
-        known_w = UNLIMITED_W if card.reading is None else min(card.reading.limit_w, card.reading.enforced_w)
-        return min(allowed_w, known_w)
+        return min(allowed_w, card.limit_w, card.enforced_w)
 
 
 def _settable(watts: int, gpu: Gpu) -> int:

@@ -1,14 +1,16 @@
 """Process: the loop of an agent - orders from the bus, limits to the devices, readings back, reports to the bus. It decides nothing.
 
 Every limit that was set is read back before the order is confirmed, and all are read again every few seconds. A driver is asked in the loop
-itself; management controllers are slow, so `workers` ask them side by side, and no order waits for one that does not answer. A report goes
-out when anything but the draw has changed, every `REPORT_S`, and after every connection.
+itself; management controllers are slow, so `workers` ask them side by side, and no order waits for one that does not answer. What a GPU was
+asked before a limit was sent tells nothing after it. A report goes out when anything but the draw has changed, every `REPORT_S`, and after
+every connection.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,6 +35,9 @@ REPORT_S: Final = 5.0
 LOOK_S, BUSY_LOOK_S = 0.25, 0.02
 """The longest wait for a message, so that a stop is noticed, and an answer of a device."""
 LEAVING_S: Final = 30.0
+"""The longest that is waited for limits that are left behind, s."""
+LEAVING_TRIES: Final = 3
+"""So often one of them is set that is refused."""
 MOST_AT_ONCE: Final = 1000
 
 Answer = Reading | Lost | Refused
@@ -78,6 +83,8 @@ class Agent:
         self._answers: SimpleQueue[tuple[Gpu, Write | None, Answer]] = SimpleQueue()
         self._writing: set[str] = set()
         self._reading: set[str] = set()
+        self._outdated: set[str] = set()
+        """GPUs that were asked how they are before a limit was sent, and have not answered that yet."""
         self._read_due_s = self._report_due_s = float("-inf")
         self._told: CapReported | None = None
         self._confirmed: CapDesired | None = None
@@ -93,15 +100,26 @@ class Agent:
         while not stop.is_set():
             self.step(LOOK_S)
         if not self._post.dry_run:
-            self._carry_out(self.obeying.leave(self._post.on_stop))
-            until_s = self._clock.elapsed_s() + LEAVING_S
-            while self._writing and self._clock.elapsed_s() < until_s:
-                self._hear(BUSY_LOOK_S)
+            self._leave()
         self._report(force=True)
         if self._workers is not None:
             self._workers.shutdown(wait=False, cancel_futures=True)
         self._devices.close()
         self._bus.close()
+
+    def _leave(self) -> None:
+        """Set the limits that are to be left behind, also of GPUs that are still at another one, or refuse at first."""
+        until_s, tries = self._clock.elapsed_s() + LEAVING_S, Counter[str]()
+        while self._clock.elapsed_s() < until_s:
+            wanted = [write for write in self.obeying.leave(self._post.on_stop) if tries[write.gpu.id] < LEAVING_TRIES]
+            if not wanted and not self._writing:
+                return
+            now_s = self._moment().elapsed_s
+            free = [write for write in wanted if write.gpu.id not in self._writing]
+            due = [write for write in free if not tries[write.gpu.id] or self.obeying.cards[write.gpu.id].retry_s <= now_s]
+            tries.update(write.gpu.id for write in due)
+            self._carry_out(due)
+            self._hear(BUSY_LOOK_S)
 
     def step(self, wait_s: float) -> None:
         """Take what came within `wait_s`, or less where something is due before, and do what is to be done."""
@@ -162,6 +180,7 @@ class Agent:
                     log.info("would set the limit of %s to %d W", write.gpu.name, write.watts)
             elif write.gpu.id not in self._writing:
                 self._writing.add(write.gpu.id)
+                self._outdated |= self._reading & {write.gpu.id}
                 self._ask(write.gpu, write)
         self._hear()
 
@@ -192,8 +211,14 @@ class Agent:
         while not self._answers.empty():
             gpu, write, found = self._answers.get()
             (self._reading if write is None else self._writing).discard(gpu.id)
+            if write is None and gpu.id in self._outdated:
+                self._outdated.discard(gpu.id)
+                continue
             if said := self._learn(gpu, write, found):
                 log.warning("%s", said)
+            if write is not None and isinstance(found, Refused) and gpu.id not in self._reading:
+                self._reading.add(gpu.id)
+                self._ask(gpu, None)  # it may have been set all the same
 
     def _learn(self, gpu: Gpu, write: Write | None, found: Answer) -> str:
         if self.obeying.cards[gpu.id].reading is None:
@@ -204,7 +229,7 @@ class Agent:
             case Refused() if write is None:
                 return self.obeying.unread(gpu, str(found))
             case Refused():
-                return self.obeying.refused(gpu, str(found), self._moment())
+                return self.obeying.refused(gpu, str(found), self._moment(), None if write is None else write.watts)
             case Reading():
                 return self.obeying.read(gpu, found) if write is None else self.obeying.wrote(write, found, self._moment())
 

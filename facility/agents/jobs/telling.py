@@ -45,13 +45,12 @@ class Teller:
             self._connections = self._bus.connections
             self._told = {name: Told() for name in self._told}
         told, now_s = self._told.setdefault(job, Told()), self._clock.elapsed_s()
-        if spec != told.spec:
+        if spec != told.spec and self._bus.publish(Message(self._topics.job(job, "spec"), encode(spec), 1, retain=True)):
             told.spec = spec
-            self._bus.publish(Message(self._topics.job(job, "spec"), encode(spec), 1, retain=True))
         news = tuple(getattr(report, name) for name in report.__struct_fields__ if name not in {"timestamp", "done_gpu_h"})
-        if news != told.news or now_s - told.at_s >= REPORT_S:
+        due = news != told.news or now_s - told.at_s >= REPORT_S
+        if due and self._bus.publish(Message(self._topics.job(job, "reported"), encode(report), 1, retain=True)):
             told.news, told.at_s = news, now_s
-            self._bus.publish(Message(self._topics.job(job, "reported"), encode(report), 1, retain=True))
 
     def forget(self, job: str) -> None:
         """Take a job that is over off the bus, whoever told of it, and the last order for it."""

@@ -93,7 +93,11 @@ def _sweep(api: Api, marks: Marks, kind: Kind, objects: Iterable[Object], swept:
     for found in objects:
         if due(marks, kind, found, first_wait_s) is None:
             continue
-        later = release(api, marks, kind, found, now, first_wait_s)
+        try:
+            later = release(api, marks, kind, found, now, first_wait_s)
+        except Refused as refused:
+            swept.refused[kind] = f"{place(key(found))}: {refused}"
+            continue
         if later is None:
             swept.released.append((kind, key(found)))
         else:

@@ -1,13 +1,13 @@
 """Strays: what is marked and nobody looks after any more - jobs that lost their label, marks of an agent that is gone - until their instant.
 
-Where that is past the object is read again, and started if its mark is still the one that is past.
+Where that is past the object is read again, and started if its mark is still the one that is past. What the server refuses is tried again.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from facility.agents.kubernetes.api import Api, Away, Missing, Refused
@@ -19,7 +19,7 @@ from facility.clock import Clock
 log = logging.getLogger(__name__)
 
 AGAIN_S: Final = 60.0
-"""A refused look at every object is repeated after so long, s."""
+"""A refused look at every object, or a refused start of one, is repeated after so long, s."""
 
 
 class Strays:
@@ -64,7 +64,7 @@ class Strays:
                 return
             except Refused as refused:
                 log.warning("%s %s: refused: %s", kind.name, place(where), refused)
-                later = None
+                later = now + timedelta(seconds=AGAIN_S)
             del self._due[kind, where]
             if later is not None:
                 self._due[kind, where] = later

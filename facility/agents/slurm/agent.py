@@ -71,9 +71,15 @@ class Agent:
         try:
             for job, comment in self._ours(self._slurm.jobs()):
                 if job.state == "suspended" and comment.mark.suspended is not None:
-                    self._do(job, comment, Deed("resume", Mark(done_s=comment.mark.done_s)))
-        except (Away, Refused) as error:
+                    self._resume(job, comment)
+        except Away as error:
             log.warning("Slurm: %s; what was suspended stays so until an agent is started again", error)
+
+    def _resume(self, job: SlurmJob, comment: Comment) -> None:
+        try:
+            self._do(job, comment, Deed("resume", Mark(done_s=comment.mark.done_s)))
+        except Refused as refusal:
+            log.warning("job %d: %s; it stays suspended until an agent is started again", job.id, refusal)
 
     def _hear(self) -> bool:
         """Take orders; whether there was a new one for a job of ours."""
@@ -146,8 +152,11 @@ class Agent:
             except Refused as refusal:
                 why = str(refusal)
         self._say(job, "does not do what was ordered", why)
+        name = self._meaning.id(job)
         if order is not None and not why:
-            self._obeyed[self._meaning.id(job)] = order
+            self._obeyed[name] = order
+        elif order is not None and order == self._obeyed.get(name):
+            del self._obeyed[name]  # it does so no longer
         return job, comment
 
     def _do(self, job: SlurmJob, comment: Comment, what: Deed) -> tuple[SlurmJob, Comment]:

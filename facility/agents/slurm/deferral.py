@@ -70,7 +70,7 @@ def deed(job: SlurmJob, comment: Comment, until: datetime | None, *, ordered: bo
     if job.state == "suspended":
         return _suspended(comment, until if waits else None, over=ordered or heard, now=now)
     if job.state == "running":
-        return _running(job, comment, until) if waits and until is not None else AS_IT_IS
+        return _running(job, comment, until) if waits and until is not None else _runs_on(comment)
     if job.state != "pending" or not ordered:
         return AS_IT_IS
     if job.held:
@@ -103,6 +103,11 @@ def _running(job: SlurmJob, comment: Comment, until: datetime) -> Deed:
             return Deed(why="it runs, and was submitted with --no-requeue")
         case _:
             return Deed(why="it runs, and does not say that it may pause: pause=requeue or pause=suspend in its comment")
+
+
+def _runs_on(comment: Comment) -> Deed:
+    """Take off the mark of a suspension that is over, or never came about: the next one may be somebody else's."""
+    return AS_IT_IS if comment.mark.suspended is None else Deed("change", replace(comment.mark, suspended=None))
 
 
 def _suspended(comment: Comment, until: datetime | None, *, over: bool, now: datetime) -> Deed:

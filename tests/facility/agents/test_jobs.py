@@ -130,6 +130,15 @@ def test_all_is_told_again_after_a_connection_and_taken_back_when_it_is_over():
     assert bench.teller.jobs == frozenset()
 
 
+def test_what_the_bus_did_not_take_is_told_again(monkeypatch: pytest.MonkeyPatch):
+    bench = Bench()
+    with monkeypatch.context() as full:
+        full.setattr(bench.bus, "publish", lambda _: False)
+        bench.tell()
+    bench.tell()
+    assert [what for what, _ in bench.heard()] == ["spec", "reported"]
+
+
 def test_a_specification_reads_back_as_it_was_told():
     bench = Bench()
     bench.tell()

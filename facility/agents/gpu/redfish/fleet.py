@@ -1,7 +1,7 @@
 """Fleet: the GPUs of many nodes as devices, each behind its node's management controller.
 
-A controller that does not answer when the agent starts is walked later, and its GPUs come then. One that falls silent keeps what it was told
-last: its GPUs go on, and what they enforce is what was read last.
+A controller that does not answer when the agent starts, or knows no GPU because its node is off, is walked later, and its GPUs come then.
+One that falls silent keeps what it was told last: its GPUs go on, and what they enforce is what was read last.
 """
 
 from __future__ import annotations
@@ -74,19 +74,19 @@ class Fleet:
             service.close()
 
     def _walk(self, name: str) -> bool:
-        """Find the GPUs behind a controller; whether it answered."""
+        """Find the GPUs behind a controller; whether it knows any."""
         service = self._services[name]
         try:
             every = [(found, _gpu(service, f"{name}/{number}", found)) for number, found in enumerate(walk(service.get))]
         except (Lost, Refused) as error:
             log.warning("%s: %s", name, error)
             return False
-        if not every:
+        if not every and name not in self._gpus:
             log.warning("%s: its management controller knows no GPU", name)
         with self._lock:
             self._places |= {gpu.id: (service, found) for found, gpu in every}
             self._gpus[name] = tuple(gpu for _, gpu in every)
-        return True
+        return bool(every)
 
     def _walk_later(self, names: list[str]) -> None:
         while names and not self._over.wait(WALK_AGAIN_S):

@@ -203,6 +203,47 @@ def test_a_limit_that_is_set_and_read_back_higher_is_refused_too() -> None:
     assert node.obeying.wrote(Write(gpu, 200), Reading(200, 200), at(1)) == "n/0 obeys again"
 
 
+def test_a_rise_that_nobody_answered_counts_as_set_until_the_gpu_tells() -> None:
+    node = Node(1, limit_w=200)
+    gpu = node.obeying.cards["GPU-0"].gpu
+    node.obeying.order(order(1, 300, lasts=1000), at(0))
+    node.obeying.writes(at(0))
+    assert node.obeying.writes(at(5)) == (Write(gpu, 300),)
+    node.obeying.refused(gpu, "no answer", at(5), 300)
+    assert report(node.obeying, START, None).enforced_cap_w == 300
+    node.obeying.order(order(2, 200, lasts=1000), at(6))
+    assert node.obeying.writes(at(6)) == (Write(gpu, 200),), "what was read before says nothing"
+    node.limits_w["GPU-0"] = 300
+    assert node.read() == [""], "nobody else has raised it"
+    node.carry_out(7)
+    assert report(node.obeying, START, None).enforced_cap_w == 200
+
+
+def test_a_refused_rise_that_was_not_set_is_told_as_it_is_once_the_gpu_tells() -> None:
+    node = Node(1, limit_w=200)
+    gpu = node.obeying.cards["GPU-0"].gpu
+    node.obeying.order(order(1, 300, lasts=1000), at(0))
+    node.obeying.refused(gpu, "no permission", at(5), 300)
+    node.read()
+    assert report(node.obeying, START, None).enforced_cap_w == 200
+    assert node.obeying.writes(at(5.5)) == ()
+
+
+def test_another_order_and_the_end_of_one_wait_for_no_limit_that_was_refused_before() -> None:
+    node = Node(1)
+    node.refuses = {"GPU-0"}
+    node.obeying.order(order(1, 300, lasts=1000), at(0))
+    for seconds in range(300):
+        node.carry_out(seconds)
+    assert node.obeying.cards["GPU-0"].retry_s > 300
+    node.obeying.order(order(2, 200, issued=300, lasts=1000), at(300))
+    assert [write.watts for write in node.carry_out(300)] == [200]
+    for seconds in range(301, 1300):
+        node.carry_out(seconds)
+    assert node.obeying.cards["GPU-0"].retry_s > 1300
+    assert [write.watts for write in node.carry_out(1300)] == [150]
+
+
 def test_a_gpu_that_does_not_tell_keeps_what_it_told_last_and_that_is_said_once() -> None:
     node = Node(1)
     gpu = node.obeying.cards["GPU-0"].gpu

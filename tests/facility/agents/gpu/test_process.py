@@ -21,7 +21,7 @@ from facility.bus.interface import Message
 from facility.bus.memory import MemoryBroker
 from facility.bus.messages import CapDesired, CapGroup, encode
 from facility.bus.topics import Topics
-from facility.clock import VirtualClock
+from facility.clock import SystemClock, VirtualClock
 from facility.errors import InputError
 from tests.processes import until
 
@@ -184,6 +184,88 @@ def test_a_quiet_agent_and_a_dry_run_say_nothing_on_the_bus(caplog: pytest.LogCa
     assert list(quiet.cards.watts.values()) == [200] * 4
     assert list(dry.cards.watts.values()) == [400] * 4
     assert caplog.text.count("would set the limit of n1/0 to 200 W") == 1
+
+
+def test_what_a_gpu_told_before_a_limit_was_sent_tells_nothing_after_it() -> None:
+    made, (gpu, *_) = Node(workers=8), Cards().all
+    assert until(lambda: bool(made.pass_by()) and bool(made.told()))
+    slow, read = threading.Event(), made.cards.read
+
+    def first(asked: Gpu) -> Reading:
+        made.cards.read = read
+        found = read(asked)
+        slow.wait(5)
+        return found
+
+    made.cards.all = made.cards.all[:1]
+    made.agent._reading.add(gpu.id)
+    made.cards.read = first
+    made.agent._ask(gpu, None)
+    made.order(200)
+    assert until(lambda: made.pass_by()[0] == 200 and made.agent.obeying.cards[gpu.id].limit_w == 200)
+    slow.set()
+    assert until(lambda: not made.pass_by() or gpu.id not in made.agent._reading)
+    assert made.agent.obeying.cards[gpu.id].limit_w == 200
+
+
+def test_a_limit_that_was_set_though_nobody_said_so_is_seen_at_once(node: Node, caplog: pytest.LogCaptureFixture) -> None:
+    node.order(200)
+    node.pass_by()
+    node.told()
+    limit = node.cards.limit
+
+    def silent(gpu: Gpu, watts: int) -> None:
+        limit(gpu, watts)
+        raise Refused("no answer")
+
+    node.cards.limit = silent  # type: ignore[method-assign]
+    node.order(300)
+    node.pass_by()
+    assert node.pass_by(5) == [300] * 4
+    assert node.told()[-1]["enforced_cap_w"] == 300
+    assert "something else raised" not in caplog.text
+
+
+def test_a_limit_still_on_its_way_at_a_stop_is_followed_by_the_one_to_be_left_behind() -> None:
+    made, stop = Node(workers=8, on_stop="fallback"), threading.Event()
+    assert until(lambda: bool(made.told()) or not made.pass_by())
+    made.order(100)
+    assert until(lambda: made.pass_by() == [100] * 4 and not made.agent._writing)
+    made.order(400)
+    made.pass_by()
+    made.clock.advance(5)
+    slow, limit = threading.Event(), made.cards.limit
+
+    def late(gpu: Gpu, watts: int) -> None:
+        slow.wait(5)
+        limit(gpu, watts)
+
+    made.cards.limit = late  # type: ignore[method-assign]
+    made.agent.step(0.0)
+    assert len(made.agent._writing) == 4
+    threading.Timer(0.2, slow.set).start()
+    stop.set()
+    made.agent.run(stop)
+    assert list(made.cards.watts.values()) == [150] * 4
+
+
+def test_a_limit_to_be_left_behind_that_is_refused_at_first_is_set_again() -> None:
+    made, stop = Node(), threading.Event()
+    made.pass_by()
+    made.order(200)
+    made.pass_by()
+    made.agent._clock = SystemClock()  # a stop waits for real
+    limit, refusals = made.cards.limit, [Refused("busy")]
+
+    def busy(gpu: Gpu, watts: int) -> None:
+        if refusals and gpu.id == "GPU-1":
+            raise refusals.pop()
+        limit(gpu, watts)
+
+    made.cards.limit = busy  # type: ignore[method-assign]
+    stop.set()
+    made.agent.run(stop)
+    assert list(made.cards.watts.values()) == [150] * 4
 
 
 GIVEN = ("--site", "demo", "--pool", "h1/p", "--broker", "mqtt://x")

@@ -177,6 +177,19 @@ def test_gpus_of_a_controller_that_is_away_at_the_start_come_later(bmc: Any, mon
     here.close()
 
 
+def test_gpus_of_a_node_that_is_off_come_later(bmc: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("facility.agents.gpu.redfish.fleet.WALK_AGAIN_S", 0.1)
+    node, on = bmc(hgx(0)), hgx(2)
+    here = fleet(node)
+    assert here.gpus() == ()
+    assert not until(lambda: bool(here.gpus()), 0.3)
+    node.versions |= dict.fromkeys(on, 0)
+    node.resources |= on
+    assert until(lambda: [gpu.name for gpu in here.gpus()] == ["node-0/0", "node-0/1"], 5)
+    assert caplog.text.count("knows no GPU") == 1
+    here.close()
+
+
 def test_gpus_without_a_limit_cannot_be_capped_and_a_wrong_password_lets_nobody_in(bmc: Any, caplog: pytest.LogCaptureFixture) -> None:
     bare = hgx(1)
     del bare[f"{V1}/Systems/HGX_Baseboard_0/Processors/GPU_SXM_1/EnvironmentMetrics"]["PowerLimitWatts"]

@@ -18,11 +18,12 @@ from facility.agents.kubernetes.kinds import JOB, WORKLOAD, key
 from facility.agents.kubernetes.login import Token, at
 from facility.agents.kubernetes.marks import Marks
 from facility.agents.kubernetes.releasing import kinds_of, sweep
+from facility.agents.kubernetes.strays import AGAIN_S, Strays
 from facility.agents.kubernetes.watching import Changed, Listed, News, Scope, Watcher
 from facility.bus.interface import Message
 from facility.bus.memory import MemoryBroker
 from facility.bus.messages import JobDesired, encode
-from facility.clock import SystemClock
+from facility.clock import SystemClock, VirtualClock
 from facility.config import load_site
 from tests.fakes.kubernetes.controllers import job
 from tests.fakes.kubernetes.server import FakeApi
@@ -212,6 +213,29 @@ def test_a_kind_that_may_not_be_read_keeps_nobody_from_starting_the_others(serve
     assert [where for _, where in swept.released] == [("team-a", "train")]
     assert [len(swept.refusals(queues=queues)) for queues in (True, False)] == [2, 1]
     assert server.store.get("jobs", "team-a", "train")["spec"]["suspend"] is False
+
+
+PAST = {"facility.example/held-until": "2026-01-01T00:00:00Z"}
+
+
+def test_a_job_that_may_not_be_started_keeps_none_of_the_others_held(server: FakeApi, api: Api) -> None:
+    for n in range(3):
+        server.store.create("jobs", job(f"train-{n}", spec={"suspend": True}, annotations=PAST))
+    server.trouble(403, 1, lambda method, _: method == "PATCH")
+    swept = sweep(api, Marks("facility.example"), kinds_of(api), (), datetime.now(UTC), 900)
+    assert len(swept.released) == 2
+    assert len(swept.refusals(queues=False)) == 1
+
+
+def test_a_stray_whose_start_is_refused_is_started_later(server: FakeApi, api: Api) -> None:
+    made, clock = server.store.create("jobs", job("train", spec={"suspend": True}, annotations=PAST)), VirtualClock(datetime(2026, 7, 15, tzinfo=UTC))
+    strays = Strays(api, Marks("facility.example"), clock, 900)
+    strays.add(JOB, made)
+    server.trouble(403, 1, lambda method, _: method == "PATCH")
+    for seconds, suspended in ((0, True), (AGAIN_S - 1, True), (1, False)):
+        clock.advance(seconds)
+        strays.start(lambda _: None)
+        assert server.store.get("jobs", "team-a", "train")["spec"]["suspend"] is suspended
 
 
 def test_a_job_that_is_to_run_waits_for_no_holds_that_are_renewed(server: FakeApi, api: Api) -> None:
