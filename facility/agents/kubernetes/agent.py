@@ -92,9 +92,11 @@ class Agent:
         self._following.close()
 
     def _pass(self) -> None:
-        """Carry out what is ordered, then tell how everything is."""
+        """Carry out what is ordered, then tell how everything is, unless that may be another by now."""
         self._carry_out()
         self._carry_out_queues()
+        if self._following.away:
+            return
         began_s = self._clock.elapsed_s()
         here: dict[str, Found] = {}
         for found, _ in self._found():

@@ -35,6 +35,7 @@ class Following:
         self._namespaces = tuple(namespaces) or ("",)
         self._news: SimpleQueue[News] = SimpleQueue()
         self._stop = threading.Event()
+        self._watchers: list[Watcher] = []
         self._asked = False
         self._ask_s = float("-inf")
         self.version: str | None = None
@@ -57,6 +58,11 @@ class Following:
     def ready(self) -> bool:
         """Whether everything was told once."""
         return self._asked and all(self.cluster.listed(kind) for kind in self._kinds())
+
+    @property
+    def away(self) -> bool:
+        """Whether the server does not answer who follows a part, so that what is known of it may be another by now."""
+        return any(watcher.away for watcher in self._watchers)
 
     def take(self) -> tuple[bool, list[tuple[Kind, Object]]]:
         """Take in what came; whether anything did, and what is gone."""
@@ -101,4 +107,5 @@ class Following:
 
     def _watch(self, scopes: Sequence[Scope]) -> None:
         for scope in scopes:
-            Watcher(self._api, scope, self._news, self._stop).start()
+            self._watchers.append(Watcher(self._api, scope, self._news, self._stop))
+            self._watchers[-1].start()

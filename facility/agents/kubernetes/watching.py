@@ -65,6 +65,8 @@ class Watcher(threading.Thread):
         self._version: str | None = None
         self._failed = 0
         self._amiss = ""
+        self.away = False
+        """Whether the server does not answer, so that what is known may be another by now."""
         self._rng = random.Random()
 
     def run(self) -> None:
@@ -94,6 +96,7 @@ class Watcher(threading.Thread):
             self._version = None
             return self._again_s()
         except Away as away:
+            self.away = True
             return self._say(str(away), self._again_s() if away.wait_s is None else away.wait_s)
         except Missing:
             self._version = None
@@ -124,6 +127,7 @@ class Watcher(threading.Thread):
         return wait_s
 
     def _well(self) -> None:
+        self.away = False
         if self._amiss:
             self._amiss = ""
             log.info("%s: followed again", self._scope)

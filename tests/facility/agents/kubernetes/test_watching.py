@@ -215,6 +215,28 @@ def test_a_kind_that_may_not_be_read_keeps_nobody_from_starting_the_others(serve
     assert server.store.get("jobs", "team-a", "train")["spec"]["suspend"] is False
 
 
+def test_while_the_server_does_not_answer_nothing_is_told_of_its_jobs(server: FakeApi, api: Api) -> None:
+    uid = server.store.create("jobs", job("train"))["metadata"]["uid"]
+    site = load_site("site_configs/demo.yaml", ["schedulers.kubernetes.k8s={pools: {a: h1-a}}"])
+    clock = VirtualClock(datetime(2026, 7, 15, tzinfo=UTC))
+    broker = MemoryBroker(clock.now)
+    agent = Agent(site, "k8s", api, broker.connect(), clock)
+
+    def told() -> bytes:
+        clock.advance(20)
+        agent.look()
+        return broker.retained.get(f"facility/v1/demo/job/k8s-train-{uid[:8]}/reported", b"")
+
+    assert until(lambda: told() != b"")
+    assert told() != told()
+    server.stop()
+    assert until(lambda: agent._following.away)
+    assert len({told() for _ in range(5)}) == 1
+    server.start()
+    assert until(lambda: told() != told())
+    agent.close()
+
+
 PAST = {"facility.example/held-until": "2026-01-01T00:00:00Z"}
 
 
