@@ -38,10 +38,12 @@ class Here:
         self.start()
 
     def start(self) -> None:
+        before = self.said().count("connected to")
         with (self.folder / "agent.log").open("ab") as log:
             command = (sys.executable, "-m", "facility", "agent", "building", SITE, "--broker", self.broker.url)
             self.agent = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.stack.callback(end, self.agent)
+        assert until(lambda: self.said().count("connected to") == before + 1, 30)
 
     def order(self, thing: str, lasts_s: float = 60.0, *, seq: int | None = None, **what: Any) -> int:
         """Order as the daemon does; the order's number."""
@@ -57,7 +59,8 @@ class Here:
         return told is not None and told["seq"] == seq
 
     def said(self) -> str:
-        return (self.folder / "agent.log").read_text()
+        log = self.folder / "agent.log"
+        return log.read_text() if log.exists() else ""
 
 
 @pytest.fixture
@@ -118,7 +121,7 @@ def test_orders_that_come_late_twice_or_after_their_end_change_nothing(here: Her
 def test_what_a_killed_agent_left_behind_is_handed_back_by_the_next_one(here: Here) -> None:
     began = time.monotonic()
     here.order("battery/bess-1", 4.0, power_kw=40.0)
-    assert until(lambda: here.gateway.points["bess-1"].read() == b"400", 3)
+    assert until(lambda: here.gateway.points["bess-1"].read() == b"400", 3.5)
     end(here.agent)
     time.sleep(max(began + 4.5 - time.monotonic(), 0))
     assert here.gateway.points["bess-1"].read() == b"400"  # nobody is there to hand it back
@@ -129,7 +132,7 @@ def test_what_a_killed_agent_left_behind_is_handed_back_by_the_next_one(here: He
 def test_a_broker_that_is_away_keeps_nothing_from_being_handed_back(here: Here) -> None:
     began = time.monotonic()
     here.order("battery/bess-1", 4.0, power_kw=40.0)
-    assert until(lambda: here.gateway.points["bess-1"].read() == b"400", 3)
+    assert until(lambda: here.gateway.points["bess-1"].read() == b"400", 3.5)
     here.broker.stop()
     time.sleep(max(began + 4.5 - time.monotonic(), 0))
     here.broker.start()
