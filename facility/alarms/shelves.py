@@ -99,13 +99,16 @@ class Shelves:
         return self._stored(left, _answer(request, "cleared", f"{alarm} was taken off its shelf by {request.by}"), now)
 
     def expire(self, now: datetime) -> list[Shelf]:
-        """Take off what has lain long enough, and list it. A failing disk changes nothing: what is read again has ended too."""
+        """Take off what has lain long enough, and list it; `store` comes once that was told: a process that dies before tells it again."""
         over = [shelf for shelf in self._shelves.values() if not self._lies(shelf, now)]
         if over:
             self._shelves = {name: shelf for name, shelf in self._shelves.items() if shelf not in over}
-            with suppress(StoreFault):
-                self._journal.put(FACT, msgspec.json.encode(list(self._shelves.values())))
         return over
+
+    def store(self) -> None:
+        """Store what lies shelved. A failing disk changes nothing: what is read again has ended too."""
+        with suppress(StoreFault):
+            self._journal.put(FACT, msgspec.json.encode(list(self._shelves.values())))
 
     def _lies(self, shelf: Shelf, now: datetime) -> bool:
         return shelf.since - SKEW <= now < min(shelf.until, shelf.since + self.most(shelf.alarm))
@@ -125,8 +128,7 @@ class Shelves:
 
     def _stored(self, shelves: dict[str, Shelf], answer: OverrideResult, now: datetime) -> OverrideResult:
         try:
-            self._journal.put(FACT, msgspec.json.encode(list(shelves.values())))
-            self._journal.save_answer(answer, at=now)
+            self._journal.save_answer(answer, at=now, facts={FACT: msgspec.json.encode(list(shelves.values()))})
         except StoreFault as fault:
             return OverrideResult(id=answer.id, status="rejected", reason=f"it could not be stored, so nothing changes: {fault}"[:1000])
         self._shelves = shelves

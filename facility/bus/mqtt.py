@@ -221,9 +221,7 @@ class MqttBus:
         """Put what was not acknowledged back into the outbox; the client calls it before each attempt to connect."""
         with self._lock:
             self._up.clear()
-            newer = self._outbox.take(self._now())
-            for message in (*(message for info, message in self._on_its_way if not info.is_published()), *newer):
-                self._outbox.keep(message)
+            self._outbox.put_back(message for info, message in self._on_its_way if not info.is_published())
             self._on_its_way.clear()
             self._bytes_on_their_way = 0
             self._client.drop_out_messages()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Iterable
 from datetime import datetime
 
 from facility.bus.interface import Message
@@ -83,6 +84,12 @@ class Outbox:
         self._newest.pop(message.topic, None)
         self._newest[message.topic] = message
         return True
+
+    def put_back(self, older: Iterable[Message]) -> None:
+        """Keep again what was sent before everything that is kept; not where its topic has a newer one, were it only until the newer has expired."""
+        newer, self._newest = self._newest, {}
+        for message in (*older, *newer.values()):
+            self.keep(message)
 
     def take(self, now: datetime) -> tuple[Message, ...]:
         """Everything kept that still means something at `now`, oldest first; it keeps nothing."""

@@ -254,7 +254,7 @@ class Daemon:
             with self.faults.survived("a clock that was set back"):
                 if not self._began_anew():
                     self._go_on()
-        elif back.waits and back.by <= NOTICED:
+        elif back.waits and back.by <= NOTICED and not back.stored:
             back.over()
             self.wake()
         elif back.waits and not self._journal.trouble:
@@ -274,7 +274,8 @@ class Daemon:
             here.book.write(now)
             here.account.retry()
             here.known.remember()
-        self._journal.set_back(back)
+        self._journal.set_back(back - self._set_back.stored)
+        self._set_back.stored = back
         self._settle_in()
         self._set_back.over()
         self.rooms.account.note(Entry(now, "service", "clock set back", self._instance, f"by {back}"))

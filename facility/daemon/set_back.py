@@ -20,6 +20,8 @@ class SetBack:
         self._clock = clock
         self._newest = clock.now()
         self._was: tuple[datetime, float] | None = None
+        self.stored = timedelta(0)
+        """How much of it the journal knows already."""
 
     @property
     def unseen(self) -> bool:
@@ -51,4 +53,4 @@ class SetBack:
 
     def over(self) -> None:
         """All has begun anew, or the clock is right again."""
-        self._was = None
+        self._was, self.stored = None, timedelta(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 
 from facility.journal.part import Part
@@ -17,7 +18,7 @@ class Facts(Part):
     def put_all(self, facts: Mapping[str, bytes]) -> None:
         """Store several facts by key, all of them or none, on the disk."""
         with self._store.write() as db:
-            db.executemany("INSERT INTO fact VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET json = excluded.json", facts.items())
+            save_facts(db, facts)
 
     def get(self, key: str) -> bytes | None:
         """Give the fact under a key; None where there is none."""
@@ -27,3 +28,8 @@ class Facts(Part):
     def get_all(self, prefix: str) -> dict[str, bytes]:
         """Give the facts whose keys begin so, by key."""
         return {key: bytes(json) for key, json in self._store.read("SELECT key, json FROM fact WHERE substr(key, 1, ?) = ?", len(prefix), prefix)}
+
+
+def save_facts(db: sqlite3.Connection, facts: Mapping[str, bytes]) -> None:
+    """Store facts by key, within a transaction."""
+    db.executemany("INSERT INTO fact VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET json = excluded.json", facts.items())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 import msgspec
 
 from facility.bus.messages import OverrideResult
+from facility.journal.facts import save_facts
 from facility.journal.part import Part, instant, ms
 from facility.overrides.proposal import Proposal
 
@@ -35,10 +36,13 @@ class Overrides(Part):
             db.execute("INSERT INTO override VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row)
             save_answer(db, answer, at)
 
-    def save_answer(self, answer: OverrideResult, *, at: datetime, cleared: Sequence[str] = ()) -> None:
-        """Store the answer to a request that does not act itself, and the end of the overrides that it cleared."""
-        with self._store.write(to_disk=bool(cleared)) as db:
+    def save_answer(
+        self, answer: OverrideResult, *, at: datetime, cleared: Sequence[str] = (), facts: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Store the answer to a request that does not act itself, the end of the overrides that it cleared, and the `facts` that it changed."""
+        with self._store.write(to_disk=bool(cleared or facts)) as db:
             save_answer(db, answer, at)
+            save_facts(db, facts or {})
             for override in cleared:
                 save_end(db, "override", override, at, "cleared")
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from facility.bus.messages import OverrideResult
+from facility.journal.facts import save_facts
 from facility.journal.overrides import TOLD, How, save_answer, save_end
 from facility.journal.part import Part, instant, ms
 from facility.rental.rental import Rental
@@ -31,8 +33,10 @@ class Version(NamedTuple):
 class Rentals(Part):
     """The rentals that came."""
 
-    def save_rental(self, rental: Rental, answer: OverrideResult, *, at: datetime, superseded: str | None = None) -> None:
-        """Store a rental together with its answer and the end of the one that it replaces, on the disk."""
+    def save_rental(
+        self, rental: Rental, answer: OverrideResult, *, at: datetime, superseded: str | None = None, facts: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Store a rental together with its answer, the end of the one that it replaces and the `facts` that it changed, on the disk."""
         terms = rental.terms.model_dump_json(exclude_unset=True).encode()
         row = (rental.id, rental.contract, terms, ms(rental.start), ms(rental.end), rental.by, rental.reason)
         with self._store.write() as db:
@@ -40,6 +44,7 @@ class Rentals(Part):
                 save_end(db, "rental", superseded, at, "superseded")
             db.execute("INSERT INTO rental VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row)
             save_answer(db, answer, at)
+            save_facts(db, facts or {})
 
     def end_rental(self, rental: str, at: datetime, how: How) -> None:
         """Store that a rental ended, on the disk; the first end counts."""

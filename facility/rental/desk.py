@@ -89,7 +89,8 @@ class RentalDesk:
                 return refused
             rental, before = refused, self._standing.get(contract) or self._waiting.get(contract)
             answer = _answer(rental.id, "accepted", describe(rental), float(rental.terms.gpus), rental.end)
-            self._journal.save_rental(rental, answer, at=now, superseded=before.id if before else None)
+            facts = self.offers.without(request.offer)
+            self._journal.save_rental(rental, answer, at=now, superseded=before.id if before else None, facts=facts)
         except StoreFault as fault:
             return _answer(request.id, "rejected", f"it could not be stored, so it does not act: {fault}")
         if before is not None:
@@ -97,8 +98,7 @@ class RentalDesk:
             self._notices.append((contract, _answer(before.id, "superseded", f"replaced by {rental.id}: {describe(rental)}")))
         self._standing[contract] = rental
         self._past.pop(contract, None)
-        if request.offer is not None:
-            self.offers.taken(request.offer)
+        self.offers.taken(request.offer)
         self.store_ends()
         return answer
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -65,10 +65,14 @@ class Offers:
         other += [f"{name} was not asked for" for name in beyond(request)]
         return f"that is not what was offered: {', '.join(other)}" if other else offer
 
-    def taken(self, offer: str) -> None:
-        """Know that an offer was accepted: it stands no more."""
-        if self._standing.pop(offer, None) is not None:
-            self._store()
+    def without(self, offer: str | None) -> Mapping[str, bytes]:
+        """What the journal is to know together with the rental that accepts an offer: it stands no more."""
+        left = [each for name, each in self._standing.items() if name != offer]
+        return {FACT: msgspec.json.encode(left)} if len(left) < len(self._standing) else {}
+
+    def taken(self, offer: str | None) -> None:
+        """Know that an offer was accepted, once that is stored."""
+        self._standing.pop(offer or "", None)
 
     def _store(self) -> None:
         try:

@@ -329,7 +329,7 @@ def test_what_cannot_be_stored_is_not_shelved(house: House, monkeypatch: pytest.
     def full(*_: Any, **__: Any) -> None:
         raise StoreFault("the disk is full")
 
-    monkeypatch.setattr(house.journal, "put", full)
+    monkeypatch.setattr(house.journal, "save_answer", full)
     answer = shelve(house)
     assert (answer["status"], "could not be stored" in answer["reason"]) == ("rejected", True)
     assert shelf(house) is None

@@ -172,6 +172,15 @@ def test_the_outbox_is_bounded_and_keeps_the_order_of_the_newest() -> None:
     assert outbox.take(NOON) == ()
 
 
+def test_what_is_put_back_is_older_than_all_that_is_kept_also_where_that_has_expired() -> None:
+    outbox = Outbox()
+    soon = NOON + timedelta(seconds=1)
+    for topic, end in (("a", None), ("b", soon)):
+        outbox.keep(Message(topic, b"newer", qos=1, valid_until=end))
+    outbox.put_back([Message(topic, b"older", qos=1) for topic in ("c", "b", "a")])
+    assert [(message.topic, message.payload) for message in outbox.take(soon)] == [("c", b"older"), ("a", b"newer")]
+
+
 def test_what_came_is_drained_at_once_commands_first() -> None:
     inbox = Inbox()
     for number in range(5):

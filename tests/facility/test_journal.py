@@ -77,6 +77,14 @@ def test_an_override_and_its_answer_are_stored_together_or_not_at_all(store: Pat
         journal.put("still", b"1")
 
 
+def test_an_answer_and_the_facts_that_it_changed_are_stored_together_or_not_at_all(store: Path) -> None:
+    with Journal(store) as journal:
+        journal.save_answer(ACCEPTED, at=NOON, facts={"told": b"1"})
+        with pytest.raises(StoreFault):
+            journal.save_answer(ACCEPTED, at=NOON, facts={"told": b"2"})
+        assert journal.get("told") == b"1"
+
+
 def test_epochs_rise_with_every_start(store: Path) -> None:
     epochs = []
     for _ in range(3):

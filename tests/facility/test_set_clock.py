@@ -15,6 +15,7 @@ from facility.daemon.ledger import Ledger
 from facility.daemon.loop import RETAINED_S
 from facility.decide import Undecided
 from facility.journal.entry import Entry
+from facility.journal.store import StoreFault
 from facility.telemetry import Telemetry
 from tests.facility.test_daemon import NOW, SITE, House, no_plan
 
@@ -41,6 +42,10 @@ class Set(House):
         sent = self.retained("cap/h/p/desired")
         assert sent is not None
         return sent["epoch"], sent["seq"]
+
+
+def broken_disk() -> None:
+    raise StoreFault("the disk is full")
 
 
 @pytest.fixture
@@ -103,6 +108,32 @@ def test_an_override_lasts_no_longer_for_a_clock_that_was_set_back(house: Set) -
     assert house.retained("override/pool/h/p/state") is None
     house.daemon.cycle()
     assert max(house.caps().values()) > 150
+
+
+def test_an_override_lasts_no_shorter_where_the_disk_fails_amid_beginning_anew(house: Set, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.order("pool/h/p", "cap_w", 150, ttl_s=600)
+    with monkeypatch.context() as broken:
+        broken.setattr(house.journal, "next_epoch", broken_disk)
+        house.clock.jump(-300)
+        house.pass_by(2)
+        assert house.daemon.faults
+    house.pass_by(100)
+    state = house.retained("override/pool/h/p/state")
+    assert state is not None
+    assert timedelta(seconds=495) < datetime.fromisoformat(state["overrides"][0]["end"]) - house.clock.now() < timedelta(seconds=505)
+    assert max(house.caps().values()) <= 150
+
+
+def test_what_the_journal_knows_of_a_clock_that_is_right_again_is_taken_back(house: Set, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.order("pool/h/p", "cap_w", 150, ttl_s=600)
+    with monkeypatch.context() as broken:
+        broken.setattr(house.journal, "next_epoch", broken_disk)
+        house.clock.jump(-300)
+        house.pass_by(2)
+        house.clock.jump(300)
+    house.pass_by(100)
+    (kept,) = house.journal.overrides()
+    assert abs(kept.end - (NOW + timedelta(seconds=600))) < timedelta(seconds=2)
 
 
 def test_a_plan_is_not_held_longer_for_it(house: Set, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from facility.bus.topics import Topics
 from facility.daemon.answering.answers import Answers
 from facility.inputs.series import Series
 from facility.journal.journal import Journal
+from facility.journal.store import StoreFault
 from facility.position import committed_kw, merged
 from facility.site import Site
 from facility.steps import Edges, as_datetime64
@@ -58,6 +59,9 @@ class Commitment:
             result = self._take(told, now, retained=message.retain)
         except Rejected as rejected:
             result = OverrideResult(id=rejected.id, status="rejected", reason=rejected.reason[:1000])
+        except StoreFault as fault:
+            says = f"it could not be stored, so nothing changes: {fault}"
+            result = OverrideResult(id=None if told is None else told.id, status="rejected", reason=says[:1000])
         by, reason = (told.by, told.reason) if told is not None else ("", "")
         topic = self._topics.position("result")
         self._answers.give("position", "set", "site", topic, result, now, to=message, show=self.republish, by=by, reason=reason)
@@ -85,8 +89,7 @@ class Commitment:
         until = points[-1].end if points else None
         said = f"{len(told.points)} steps are committed" if points else "nothing is committed any more"
         result = OverrideResult(id=told.id, status="accepted", until=until, reason=said)
-        self._journal.put(FACT, state)
-        self._journal.save_answer(result, at=now)
+        self._journal.save_answer(result, at=now, facts={FACT: state})
         self._position, self._state = position, state
         return result
 

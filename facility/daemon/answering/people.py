@@ -44,8 +44,7 @@ class People:
         topic = self._topics.override(target, "result")
 
         def show() -> None:
-            self._active = self._in_force(now)
-            self._show(target, now)
+            self._follow(now, target)
 
         return self._answers.give("override", action, target, topic, result, now, to=message, show=show, by=by, reason=reason)
 
@@ -62,11 +61,7 @@ class People:
             log.info("override %s: %s", notice.id, notice.reason)
             self._show(target, now)
             self._answers.tell("override", target, self._topics.override(target, "result"), notice, now)
-        before, self._active = self._active, self._in_force(now)
-        changed = before.keys() ^ self._active.keys()
-        for target in dict.fromkeys(target for override, target in (before | self._active).items() if override in changed):
-            self._show(target, now)
-        return bool(changed)
+        return self._follow(now)
 
     def correct(self, target: str, message: Message, now: datetime) -> tuple[str, ...]:
         """Answer what the broker remembers of a target, from another time, with the truth; the ids of overrides that stood and were lost."""
@@ -90,6 +85,15 @@ class People:
         """Say again what is in force: the broker is a cable, not a memory."""
         for target in dict.fromkeys(self._active.values()):
             self._show(target, now)
+
+    def _follow(self, now: datetime, *targets: str) -> bool:
+        """Show targets, and all others on which something began or ended since the last call; True where anything did."""
+        before, self._active = self._active, self._in_force(now)
+        changed = before.keys() ^ self._active.keys()
+        others = (target for override, target in (before | self._active).items() if override in changed)
+        for target in dict.fromkeys((*targets, *others)):
+            self._show(target, now)
+        return bool(changed)
 
     def _in_force(self, now: datetime) -> dict[str, str]:
         return {proposal.id: proposal.target for proposal in self._desk.active(now)}

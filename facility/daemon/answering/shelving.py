@@ -54,9 +54,12 @@ class Shelving:
 
     def keep_up(self, now: datetime) -> None:
         """Bring back what has lain long enough, and tell it."""
-        for shelf in self._shelves.expire(now):
+        over = self._shelves.expire(now)
+        for shelf in over:
             log.info("the alarm %s is back from its shelf", shelf.alarm)
             says = f"the alarm {shelf.alarm}, which {shelf.by} shelved, is back: {shelf.reason}"
             notice = OverrideResult(id=shelf.id, status="expired", reason=says[:1000])
-            self._answers.tell("alarm", shelf.alarm, self._topics.alarm(shelf.alarm, "result"), notice, now)
             self._alarms.retell(shelf.alarm, now)
+            self._answers.tell("alarm", shelf.alarm, self._topics.alarm(shelf.alarm, "result"), notice, now)
+        if over:
+            self._shelves.store()
