@@ -14,7 +14,7 @@ from facility.commands.demo import run_demo
 from facility.config import load_site
 from facility.errors import InputError
 from facility.simulate.submitting import Submitter, free_gpus
-from tests.processes import needs_mosquitto
+from tests.processes import needs_mosquitto, patience
 from tests.slurm import SITE, Cluster, needs_slurm
 
 START = datetime(2026, 7, 15, 8, 0, tzinfo=UTC)
@@ -47,8 +47,8 @@ def test_sample_jobs_are_submitted_once_when_they_arrive_and_sleep_as_long_as_th
 @needs_mosquitto
 @needs_slurm
 def test_the_whole_loop_runs_through_slurm(tmp_path: Path):
-    command = (sys.executable, "-m", "facility", "demo", "--slurm", "--for", "16s", "--start", "2026-07-15T10:00+02:00")
-    told = subprocess.run(command, check=False, capture_output=True, text=True, timeout=90)
+    command = (sys.executable, "-m", "facility", "demo", "--slurm", "--for", f"{16 * patience():.0f}s", "--start", "2026-07-15T10:00+02:00")
+    told = subprocess.run(command, check=False, capture_output=True, text=True, timeout=180)
     assert told.returncode == 0, told.stdout + told.stderr
     found = [(int(runs), int(held)) for runs, held in re.findall(r"NORMAL: .* jobs (\d+) running (\d+) held", told.stdout)]
     assert max(runs for runs, _ in found) >= 5
