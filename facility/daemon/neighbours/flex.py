@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -43,6 +44,7 @@ from facility.dsx.signature import Signer
 from facility.events import Event
 from facility.journal.entry import Entry
 from facility.journal.journal import Journal
+from facility.journal.store import StoreFault
 from facility.overrides.arbitrate import limit_at
 from facility.site import Site
 from facility.site.dsx import Dsx
@@ -81,6 +83,8 @@ class Flex:
         self._seen: Seen | None = None
         self._owed: list[tuple[StateEvent, Trace, UUID]] = []
         self._limit_kw: float | None = None
+        self._unstored = False
+        """Whether the journal is still to be told how the breach stands."""
 
     @property
     def patterns(self) -> tuple[tuple[str, int], ...]:
@@ -122,7 +126,11 @@ class Flex:
             self._tell_state(seen, happened, self._begun(), None if happened == "periodic" else correlation)
         if (breach := self._watch.look(seen, binding)) is not None:
             self._tell_breach(breach, seen)
-            self._journal.put(BREACH, msgspec.json.encode(self._watch.standing))
+            self._unstored = True
+        if self._unstored:
+            with suppress(Rejected):  # it is tried again at the next look
+                self._store(BREACH, self._watch.standing)
+                self._unstored = False
         self._warn(self._watch.standing, seen.at)
         before, self._limit_kw = self._limit_kw, None if binding is None else binding.constraint.kw
         return before != self._limit_kw
@@ -142,17 +150,24 @@ class Flex:
                 self._note("set", isv, event, f"it is for other feeds than {self._tag}", now)
                 return False
             schedule = self._schedule.ordered(isv.name, event.id, correlation, event.time, ours, now)
+            self._store(TARGETS, schedule, str(event.id))
         except Rejected:
             self._owed.append(("periodic", Trace.of(event), correlation))
             self._tell_owed(now)
             raise
-        self._journal.put(TARGETS, msgspec.json.encode(schedule))
         self._schedule = schedule
         self._alarms.clear(REFUSED, now)
         self._note("set", isv, event, f"load targets that stand now: {len(schedule.standing(now))}", now)
         self._owed.append(("target_set", Trace.of(event), correlation))
         self._tell_owed(now)
         return True
+
+    def _store(self, fact: str, value: Schedule | Breach | None, order: str | None = None) -> None:
+        """Have the journal know a fact. Raises Rejected where it cannot be written."""
+        try:
+            self._journal.put(fact, msgspec.json.encode(value))
+        except StoreFault as fault:
+            raise Rejected(f"it could not be stored, so it does not act: {fault}"[:1000], order) from None
 
     def _note(self, action: str, party: Party, event: CloudEvent, says: str, now: datetime) -> None:
         where, key = f"grid/{self._tag}", str(event.id)

@@ -14,6 +14,7 @@ import pytest
 from facility.bus.interface import Message
 from facility.daemon.holding.overrule import import_kw
 from facility.daemon.margin import LEAST_SHARE
+from facility.journal.store import StoreFault
 from tests.facility.dsx.exchange import BREACHES, NOW, STATES, Exchange, limit
 
 
@@ -243,6 +244,43 @@ def test_a_breach_outlives_the_process_that_found_it(exchange: Exchange) -> None
     exchange.open()
     exchange.passes(70, 1.9)
     assert not exchange.since(BREACHES)
+
+
+def full(exchange: Exchange, patched: pytest.MonkeyPatch) -> None:
+    """Have no fact be written to the journal any more."""
+
+    def put(_key: str, _json: bytes) -> None:
+        raise StoreFault("the disk is full")
+
+    patched.setattr(exchange.journal, "put", put)
+
+
+def test_an_order_that_cannot_be_stored_is_refused_and_told_so(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    exchange.passes(5, 3.2)
+    exchange.since(STATES)
+    with monkeypatch.context() as patched:
+        full(exchange, patched)
+        order = exchange.order(limit(2.0))
+    (event,) = exchange.since(STATES)
+    assert (event["correlationid"], event["data"]["feeds"]["main-a"]["targets"]) == (order["correlationid"], [])
+    assert (exchange.cap_w(), exchange.alarms()) == (400, {"load-target-refused"})
+    assert not exchange.daemon.faults
+
+
+def test_a_breach_that_cannot_be_stored_is_told_and_stored_later(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    exchange.order(limit(2.0))
+    with monkeypatch.context() as patched:
+        full(exchange, patched)
+        exchange.passes(70, 2.3)
+        assert exchange.alarms() == {"load-target-breach"}
+        assert not exchange.daemon.faults
+    exchange.passes(5, 2.3)
+    exchange.kill()
+    exchange.open()
+    exchange.passes(70, 1.9)
+    told = [event["data"] for event in exchange.since(BREACHES)]
+    assert [data["status"] for data in told] == ["active", "resolved"]
+    assert len({data["breach"]["breach_id"] for data in told}) == 1
 
 
 # --- what is not believed ---
