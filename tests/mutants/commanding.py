@@ -152,4 +152,11 @@ MUTANTS = (
         "action IN ('superseded', 'cleared')",
         ("tests/facility/test_daemon.py::test_an_end_that_a_process_stored_and_died_before_it_told_is_told_by_the_next_one_once",),
     ),
+    Mutant(
+        "an answer goes out before what it says is shown",
+        "facility/daemon/answering/answers.py",
+        "        if acts:\n            show()\n        self.reply(topic, encode(result), to=to)\n",
+        "        self.reply(topic, encode(result), to=to)\n        if acts:\n            show()\n",
+        ("tests/facility/test_daemon.py::test_what_an_answer_says_is_on_the_broker_before_the_answer",),
+    ),
 )

@@ -8,6 +8,7 @@ STANDING = "tests/facility/agents/gpu/test_standing.py::"
 SHARE = "tests/facility/agents/gpu/test_share.py::"
 OBEYING = "tests/facility/agents/gpu/test_obeying.py::"
 NODES = "tests/facility/test_nodes.py::"
+POINT = "tests/facility/agents/test_point.py::"
 FLEET = "tests/facility/agents/gpu/test_redfish.py::"
 
 MUTANTS = (
@@ -94,5 +95,26 @@ MUTANTS = (
         "min(lowest_w, limit_w)",
         "set_w or limit_w",
         (FLEET + "test_the_lowest_of_several_limits_is_what_is_enforced",),
+    ),
+    Mutant(
+        "what was heard before a set-point was handed back shows that that was taken",
+        "facility/agents/building/point.py",
+        "self._handed, self._told = (had, 1, now), None",
+        "self._handed = had, 1, now",
+        (POINT + "test_what_was_heard_before_it_was_handed_back_does_not_show_that_that_was_taken",),
+    ),
+    Mutant(
+        "a set-point whose gateway is away is handed back five times and no more",
+        "facility/agents/building/point.py",
+        "if times >= HANDED and not away:",
+        "if times >= HANDED:",
+        (POINT + "test_as_long_as_its_gateway_is_away_it_is_handed_back_again",),
+    ),
+    Mutant(
+        "what does not heed is held against the newest order alone, which is never late",
+        "facility/daemon/telling/heeding.py",
+        "while len(sent) > 1 and self._late(sent[1][0], now):",
+        "while len(sent) > 1:",
+        ("tests/facility/test_heeding.py::test_what_does_not_act_on_orders_that_are_late_is_told_until_it_does",),
     ),
 )
