@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
+from pydantic import ValidationError
 
 from facility.bus.broker import Broker, reach
 from facility.bus.interface import Message
@@ -122,12 +123,13 @@ class _Desk:
 
     def _wanted(self, name: str, there: Mapping[str, ContractState]) -> dict[str, Rental]:
         """The rentals that are to stand beside what is `there`, by contract; none to clear one."""
-        asked, beside = self._asked, [_rental(contract, state) for contract, state in there.items()]
+        asked = self._asked
+        if asked.action == "clear":
+            return {}
+        beside = list(_rentals(there))
         if asked.action == "import":
             rows = read_contracts(name, self._site, asked.timezone, self._by, beside, complete=asked.complete)
             return {rental.contract: rental for rental in rows}
-        if asked.action == "clear":
-            return {}
         said = dict(_pair(term) for term in asked.terms)
         zone = ZoneInfo(asked.timezone or self._site.timezone)
         missing = [key for key in ("start", "end") if key not in said]
@@ -213,9 +215,12 @@ def _shrinks(rental: Rental, state: ContractState | None) -> bool:
     return rental.terms.gpus <= (state.gpus or 0) and state.start <= rental.start and rental.end <= state.end
 
 
-def _rental(name: str, state: ContractState) -> Rental:
-    """What the daemon says stands, as a rental."""
-    return Rental(state.id, name, Contract.model_validate(said_terms(state)), state.start, state.end, state.by, state.reason, state.version)
+def _rentals(there: Mapping[str, ContractState]) -> Iterator[Rental]:
+    """What the daemon says stands, as rentals; terms that are none of a contract are not the daemon's words."""
+    for name, state in there.items():
+        with suppress(ValidationError):
+            terms = Contract.model_validate(said_terms(state))
+            yield Rental(state.id, name, terms, state.start, state.end, state.by, state.reason, state.version)
 
 
 def _list(states: Mapping[str, ContractState], *, as_json: bool) -> int:

@@ -5,7 +5,7 @@
 
 `contract, tenant, kind, gpus, start` and `end` at least, and `pool` or `gpu_model`, of which the pool with the most free GPUs is taken, or that
 where a rental of the name stands already; a cell that is empty says nothing. Twenty-four numbers in one cell are separated by semicolons. A
-column of another name is an error, for it may be a floor that was promised. Each row must fit beside the site's contracts and the rows above it.
+column of another name is an error, for it may be a floor that was promised. Each row must fit beside the site's contracts and the other rows.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ def read_contracts(
     starts, ends = (_instants(path, frame[name], timezone) for name in ("start", "end"))
     cells = {name: text(frame[name]).tolist() for name in names if name not in {"start", "end"}}
     rows = [{name: column[at] for name, column in cells.items() if column[at] != ""} for at in range(len(frame))]
-    own = {it.contract: it for it in standing}
+    stands = {it.contract: it for it in standing}
+    own = [stands.get(row.get("contract", "")) for row in rows]
     beside = () if complete else tuple(it for it in standing if it.contract not in cells["contract"])
     found: dict[int, Rental] = {}
     wrong: dict[int, list[Fault]] = {}
-    for at in sorted(range(len(rows)), key=lambda at: _takes(rows[at], own.get(rows[at].get("contract", "")))):
-        others = [*found.values()]
-        rental = _rental(site, others, rows[at], starts[at], ends[at], by, beside, own.get(rows[at].get("contract", "")))
+    for at in sorted(range(len(rows)), key=lambda at: _takes(rows[at], own[at])):
+        rental = _rental(site, [*found.values()], rows[at], starts[at], ends[at], by, beside, own[at])
         if isinstance(rental, Rental):
             found[at] = rental
         else:

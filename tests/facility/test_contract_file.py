@@ -18,7 +18,7 @@ from facility.errors import InputError
 from facility.planner import Planned, Request, plan
 from facility.rental.file import read_contracts
 from facility.rental.rental import Rental
-from tests.processes import ROOT, SITE, House, needs_mosquitto
+from tests.processes import ROOT, SITE, House, Mosquitto, needs_mosquitto
 
 HEAD = "contract,tenant,kind,pool,gpu_model,gpus,curve,start,end,tier,price_per_gpu_h,demand_by_hour_gpus"
 TRAIN = "orbit-train,nordlab,reserved,,a100,64,pretrain-7b,2026-07-15T00:00+02:00,2026-07-16T00:00+02:00,T2,1.4,"
@@ -168,3 +168,18 @@ def test_contracts_are_imported_once_changed_ended_and_told_version_by_version(h
         rows = first.format("b"), second.format("a")
         swapped = facility("import", written(*reversed(rows)), *at)
         assert [each["answer"]["status"] for each in swapped] == ["accepted"] * 2
+
+
+@needs_mosquitto
+def test_a_state_that_is_no_contract_keeps_nothing_from_being_imported(tmp_path: Path, written: Written) -> None:
+    broker = Mosquitto(tmp_path)
+    try:
+        span = {"start": "2026-07-25T00:00:00Z", "end": "2026-07-26T00:00:00Z"}
+        odd = {"id": "r-1", "by": "eve", "tenant": "nordlab", "kind": "reserved", "gpus": 4} | span  # GPUs of no pool
+        publish = ("mosquitto_pub", "-p", str(broker.port), "-r", "-t", f"{ROOT}/contract/odd/state", "-s")
+        subprocess.run(publish, input=json.dumps(odd).encode(), check=True, timeout=5)
+        command = [sys.executable, "-m", "facility", "contract", SITE, "import", written(TRAIN), "--dry-run", "--broker", broker.url]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+        assert (done.returncode, done.stdout) == (0, "orbit-train: new\n"), done.stderr
+    finally:
+        broker.stop()

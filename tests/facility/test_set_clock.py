@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -46,6 +47,16 @@ class Set(House):
 
 def broken_disk() -> None:
     raise StoreFault("the disk is full")
+
+
+@contextmanager
+def beginning_anew_fails(house: Set, patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The clock is set back five minutes, and the disk fails as the daemon begins anew."""
+    with patch.context() as broken:
+        broken.setattr(house.journal, "next_epoch", broken_disk)
+        house.clock.jump(-300)
+        house.pass_by(2)
+        yield
 
 
 @pytest.fixture
@@ -112,10 +123,7 @@ def test_an_override_lasts_no_longer_for_a_clock_that_was_set_back(house: Set) -
 
 def test_an_override_lasts_no_shorter_where_the_disk_fails_amid_beginning_anew(house: Set, monkeypatch: pytest.MonkeyPatch) -> None:
     house.order("pool/h/p", "cap_w", 150, ttl_s=600)
-    with monkeypatch.context() as broken:
-        broken.setattr(house.journal, "next_epoch", broken_disk)
-        house.clock.jump(-300)
-        house.pass_by(2)
+    with beginning_anew_fails(house, monkeypatch):
         assert house.daemon.faults
     house.pass_by(100)
     state = house.retained("override/pool/h/p/state")
@@ -126,10 +134,7 @@ def test_an_override_lasts_no_shorter_where_the_disk_fails_amid_beginning_anew(h
 
 def test_what_the_journal_knows_of_a_clock_that_is_right_again_is_taken_back(house: Set, monkeypatch: pytest.MonkeyPatch) -> None:
     house.order("pool/h/p", "cap_w", 150, ttl_s=600)
-    with monkeypatch.context() as broken:
-        broken.setattr(house.journal, "next_epoch", broken_disk)
-        house.clock.jump(-300)
-        house.pass_by(2)
+    with beginning_anew_fails(house, monkeypatch):
         house.clock.jump(300)
     house.pass_by(100)
     (kept,) = house.journal.overrides()
