@@ -90,9 +90,9 @@ def test_caps_are_set_read_back_and_reported_and_fall_back_within_a_second_of_th
     assert node.board.limits_w() == [300, 200, 200, 200]
     assert node.told()["draw_kw"] == pytest.approx(0.9)
     assert [group["workload"] for group in node.told()["groups"]] == ["tune"]
-    order = node.order(250, lasts=4)
+    order = node.order(250, lasts=10)  # a rise may wait some seconds
     node.until(lambda: node.board.limits_w()[1] == 250)
-    node.until(lambda: node.board.limits_w() == [150] * 4)
+    node.until(lambda: node.board.limits_w() == [150] * 4, 15)
     assert (datetime.now(UTC) - order.valid_until).total_seconds() < 1 * patience()
     node.until(lambda: node.told()["enforced_cap_w"] == 150)
 
